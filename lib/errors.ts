@@ -1,0 +1,40 @@
+/**
+ * The one error class users meet: a sentence that says what was wrong, what was expected, what was received, and where.
+ */
+export class BayesError extends Error {
+  override readonly name: string = "BayesError";
+}
+
+/** A short, safe picture of a received value for an error message. */
+export function show(value: unknown): string {
+  if (typeof value === "string") return JSON.stringify(value.length > 60 ? `${value.slice(0, 57)}...` : value);
+  if (typeof value === "bigint") return `${value}n`;
+  if (Array.isArray(value)) return `[${value.slice(0, 8).map(show).join(", ")}${value.length > 8 ? ", ..." : ""}]`;
+  if (ArrayBuffer.isView(value)) return `${value.constructor.name}(${(value as Uint8Array).length ?? value.byteLength})`;
+  if (typeof value === "function") return `function ${value.name || "(anonymous)"}`;
+  if (typeof value === "object" && value !== null) return value.constructor?.name ?? "object";
+  return String(value);
+}
+
+/**
+ * Throws "[where] expected …, received …".
+ * @param where op, function or file the message is about
+ * @param expected what would have been right, as a phrase
+ * @param received the offending value (shown shortened)
+ */
+export function fail(where: string, expected: string, received: unknown): never {
+  throw new BayesError(`[${where}] expected ${expected}, received ${show(received)}`);
+}
+
+/** Throws unless `value` is an integer in [min, max]. Returns it. */
+export function checkInt(where: string, what: string, value: unknown, min = 0, max = Number.MAX_SAFE_INTEGER): number {
+  if (typeof value === "number" && Number.isInteger(value) && value >= min && value <= max) return value;
+  const range = max === Number.MAX_SAFE_INTEGER ? `an integer >= ${min}` : `an integer from ${min} to ${max}`;
+  return fail(where, `${what} to be ${range}`, value);
+}
+
+/** Throws unless `value` is a finite number in [min, max]. Returns it. */
+export function checkNumber(where: string, what: string, value: unknown, min = -Infinity, max = Infinity): number {
+  if (typeof value === "number" && Number.isFinite(value) && value >= min && value <= max) return value;
+  return fail(where, `${what} to be a finite number${min > -Infinity ? ` >= ${min}` : ""}${max < Infinity ? ` and <= ${max}` : ""}`, value);
+}
