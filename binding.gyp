@@ -1,0 +1,61 @@
+{
+  "variables": {
+    "openssl_fips": "",
+    "ops": "<!(node -p \"require('fs').readdirSync('native/ops').filter(f=>f.endsWith('.cpp')).map(f=>'native/ops/'+f).join(' ')\")",
+    "sanitize%": ""
+  },
+  "target_defaults": {
+    "defines": ["NAPI_VERSION=8", "NODE_ADDON_API_CPP_EXCEPTIONS"],
+    "cflags!": ["-fno-exceptions"],
+    "cflags_cc!": ["-fno-exceptions", "-fno-rtti", "-std=gnu++17", "-std=gnu++20"],
+    "cflags_cc": [
+      "-std=c++17", "-O3", "-fvisibility=hidden", "-fvisibility-inlines-hidden", "-ffp-contract=off", "-fno-math-errno",
+      "-fno-trapping-math", "-Wall", "-Wextra", "-Wno-psabi", "-Wno-unused-parameter", "-Wno-missing-field-initializers"
+    ],
+    "xcode_settings": {
+      "GCC_ENABLE_CPP_EXCEPTIONS": "YES", "CLANG_CXX_LANGUAGE_STANDARD": "c++17",
+      "OTHER_CPLUSPLUSFLAGS": ["-O3", "-ffp-contract=off", "-fno-math-errno"]
+    },
+    "conditions": [
+      ["sanitize!=''", {
+        "cflags_cc": ["-fsanitize=<(sanitize)", "-fno-omit-frame-pointer", "-g", "-O1"],
+        "ldflags": ["-fsanitize=<(sanitize)"]
+      }]
+    ]
+  },
+  "targets": [
+    { "target_name": "ops_base", "type": "static_library", "sources": ["<@(ops)"], "defines": ["ISA=base", "ISA_LEVEL=0"] },
+    {
+      "target_name": "bayescnn",
+      "include_dirs": ["<!@(node -p \"require('node-addon-api').include_dir\")"],
+      "sources": ["native/addon.cpp", "native/core/pool.cpp", "native/core/isa.cpp", "native/core/cpu.cpp"],
+      "dependencies": ["ops_base"],
+      "conditions": [
+        ["target_arch=='x64'", { "dependencies": ["ops_avx2", "ops_avx512"] }],
+        ["OS=='linux'", {
+          # registration is by static initialisers: every object of the op libraries has to be kept
+          "ldflags": ["-Wl,--exclude-libs,ALL", "-Wl,--whole-archive"],
+          "libraries": ["-Wl,--no-whole-archive"]
+        }],
+        ["OS=='linux' and sanitize==''", { "libraries": ["-static-libgcc", "-static-libstdc++"] }],
+        ["OS=='mac'", { "xcode_settings": { "OTHER_LDFLAGS": ["-Wl,-all_load"] } }]
+      ]
+    }
+  ],
+  "conditions": [
+    ["target_arch=='x64'", {
+      "targets": [
+        {
+          "target_name": "ops_avx2", "type": "static_library", "sources": ["<@(ops)"], "defines": ["ISA=avx2", "ISA_LEVEL=1"],
+          "cflags_cc": ["-mavx2", "-mfma"],
+          "xcode_settings": { "OTHER_CPLUSPLUSFLAGS": ["-mavx2", "-mfma"] }
+        },
+        {
+          "target_name": "ops_avx512", "type": "static_library", "sources": ["<@(ops)"], "defines": ["ISA=avx512", "ISA_LEVEL=2"],
+          "cflags_cc": ["-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mavx2", "-mfma", "-mprefer-vector-width=512"],
+          "xcode_settings": { "OTHER_CPLUSPLUSFLAGS": ["-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mfma"] }
+        }
+      ]
+    }]
+  ]
+}

@@ -1,0 +1,113 @@
+/**
+ * Philox4x32-10 (Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011): random numbers as
+ * a pure function of a counter and a key. Everything random in the library is such a function, so nothing depends on
+ * the order of calls, the number of threads or the device.
+ *
+ * The counter's words, everywhere:
+ *
+ *     0  position inside the row (pixel, element, block of four)
+ *     1  example row
+ *     2  step (of training), or epoch
+ *     3  stream * 65536 + Monte-Carlo sample
+ *
+ * The key is the 64-bit seed: low word, high word.
+ */
+
+/** Reserved streams: layers count up from 0, these count down from the top. */
+export const STREAM_INIT = 65535;
+export const STREAM_DROPOUT = 65534;
+export const STREAM_SHUFFLE = 65533;
+export const STREAM_AUGMENT = 65532;
+export const STREAM_SPLIT = 65531;
+
+/** Four 32-bit words, each an integer in [0, 2^32). */
+export type Words4 = [number, number, number, number];
+
+const M0 = 0xd2511f53;
+const M1 = 0xcd9e8d57;
+const W0 = 0x9e3779b9;
+const W1 = 0xbb67ae85;
+
+/** High 32 bits of the 64-bit product of two unsigned 32-bit integers, from 16-bit halves (all sums stay below 2^53). */
+export function mulHigh(a: number, b: number): number {
+  const a0 = a & 0xffff;
+  const a1 = a >>> 16;
+  const b0 = b & 0xffff;
+  const b1 = b >>> 16;
+  const middle = a1 * b0 + ((a0 * b0) >>> 16);
+  const carry = (middle % 0x10000) + a0 * b1;
+  return (a1 * b1 + Math.floor(middle / 0x10000) + Math.floor(carry / 0x10000)) >>> 0;
+}
+
+/**
+ * Four random words for one counter and key.
+ * @param counter four words; @param key two words; each is taken modulo 2^32
+ */
+export function philox(counter: readonly [number, number, number, number], key: readonly [number, number]): Words4 {
+  let [c0, c1, c2, c3] = counter;
+  let [k0, k1] = key;
+  for (let round = 0; round < 10; round++) {
+    const high0 = mulHigh(M0, c0);
+    const low0 = Math.imul(M0, c0);
+    const high1 = mulHigh(M1, c2);
+    const low1 = Math.imul(M1, c2);
+    c0 = high1 ^ c1 ^ k0;
+    c1 = low1;
+    c2 = high0 ^ c3 ^ k1;
+    c3 = low0;
+    k0 = (k0 + W0) | 0;
+    k1 = (k1 + W1) | 0;
+  }
+  return [c0 >>> 0, c1 >>> 0, c2 >>> 0, c3 >>> 0];
+}
+
+/** The key of a seed: its low and high 32 bits. Seeds are integers from 0 to 2^53 - 1. */
+export function seedKey(seed: number): [number, number] {
+  return [seed >>> 0, Math.floor(seed / 0x1_0000_0000) >>> 0];
+}
+
+/** Word 3 of the counter. */
+export function streamWord(stream: number, sample = 0): number {
+  return stream * 0x10000 + sample;
+}
+
+/** A uniform number in the open interval (0, 1): (u + 1/2) / 2^32, exact in double. */
+export function uniform01(u32: number): number {
+  return (u32 + 0.5) / 0x1_0000_0000;
+}
+
+/** An integer in [0, n) by multiply and shift: floor(u * n / 2^32). Bias below n / 2^32. */
+export function uniformInt(u32: number, n: number): number {
+  return mulHigh(u32, n);
+}
+
+/** Where a run of normals sits in the counter space; every field is 0 if left out. */
+export interface Place {
+  /** counter word 1, for instance the ordinal of a parameter */
+  readonly row?: number;
+  /** counter word 2 */
+  readonly step?: number;
+  /** low half of counter word 3 */
+  readonly sample?: number;
+}
+
+/**
+ * `n` standard normals by Box-Muller in double precision: block `b` of the stream gives elements 4b..4b+3 from its four
+ * words, as (r cos t, r sin t) twice, with r = sqrt(-2 ln u) and t = 2 pi u'. Used where values are made once, such as
+ * initial parameters; the noise of layers comes from the native normal transform, which is exact across devices.
+ */
+export function gaussians(n: number, seed: number, stream: number, place: Place = {}): Float64Array {
+  const out = new Float64Array(n);
+  const key = seedKey(seed);
+  const word3 = streamWord(stream, place.sample ?? 0);
+  for (let at = 0; at < n; at += 4) {
+    const u = philox([at / 4, place.row ?? 0, place.step ?? 0, word3], key);
+    for (let pair = 0; pair < 4 && at + pair < n; pair += 2) {
+      const radius = Math.sqrt(-2 * Math.log(uniform01(u[pair])));
+      const angle = 2 * Math.PI * uniform01(u[pair + 1]);
+      out[at + pair] = radius * Math.cos(angle);
+      if (at + pair + 1 < n) out[at + pair + 1] = radius * Math.sin(angle);
+    }
+  }
+  return out;
+}

@@ -1,0 +1,315 @@
+// The boundary: two classes for JavaScript, Store (numbered persistent buffers) and Plan (a compiled program). The only
+// file that knows N-API. TypeScript has validated everything; here a wrong call is an error too, never a crash.
+#include <napi.h>
+#include <atomic>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+#include "backend.h"
+#include "core/cpu.h"
+#include "core/isa.h"
+#include "op.h"
+
+namespace {
+
+const BayesBackend& backend() { return bayes::cpuBackend(); }
+
+[[noreturn]] void fail(Napi::Env env, const std::string& why) { throw Napi::Error::New(env, why); }
+void check(Napi::Env env, const char* error) {
+  if (error) fail(env, error);
+}
+
+struct Bytes {
+  char* data;
+  size_t size;
+};
+
+Bytes bytesOf(Napi::Value v) {
+  if (!v.IsTypedArray()) fail(v.Env(), "bayescnn: expected a typed array");
+  auto a = v.As<Napi::TypedArray>();
+  return {static_cast<char*>(a.ArrayBuffer().Data()) + a.ByteOffset(), a.ByteLength()};
+}
+
+// Shared by the JS object and every plan on it, so that closing in any order is safe.
+struct StoreHandle {
+  void* store = nullptr;
+  std::atomic<int> running{0};
+  int64_t bytes = 0;
+  ~StoreHandle() {
+    if (store) backend().storeDestroy(store);
+  }
+};
+
+class Store : public Napi::ObjectWrap<Store> {
+ public:
+  static Napi::Function define(Napi::Env env) {
+    return DefineClass(env, "Store",
+                       {InstanceMethod<&Store::alloc>("alloc"), InstanceMethod<&Store::release>("free"),
+                        InstanceMethod<&Store::read>("read"), InstanceMethod<&Store::write>("write"),
+                        InstanceMethod<&Store::close>("close"), InstanceAccessor<&Store::busy>("busy")});
+  }
+  explicit Store(const Napi::CallbackInfo& info)
+      : Napi::ObjectWrap<Store>(info), handle(std::make_shared<StoreHandle>()) {
+    check(info.Env(), backend().storeCreate(&handle->store));
+  }
+  std::shared_ptr<StoreHandle> use(Napi::Env env, bool idle = true) {
+    if (!handle) fail(env, "the store is closed");
+    if (idle && handle->running.load()) fail(env, "the store is busy: a run is under way; await it first");
+    return handle;
+  }
+
+ private:
+  std::shared_ptr<StoreHandle> handle;
+
+  Napi::Value alloc(const Napi::CallbackInfo& info) {
+    auto h = use(info.Env());
+    int32_t index = -1;
+    int64_t bytes = info[0].As<Napi::Number>().Int64Value();
+    check(info.Env(), backend().storeAlloc(h->store, bytes, &index));
+    return Napi::Number::New(info.Env(), index);
+  }
+  void release(const Napi::CallbackInfo& info) {
+    check(info.Env(), backend().storeFree(use(info.Env())->store, info[0].As<Napi::Number>()));
+  }
+  void read(const Napi::CallbackInfo& info) {  // (index, offset, into)
+    Bytes b = bytesOf(info[2]);
+    check(info.Env(), backend().storeRead(use(info.Env())->store, info[0].As<Napi::Number>(),
+                                          info[1].As<Napi::Number>().Int64Value(), b.data, b.size));
+  }
+  void write(const Napi::CallbackInfo& info) {  // (index, offset, from)
+    Bytes b = bytesOf(info[2]);
+    check(info.Env(), backend().storeWrite(use(info.Env())->store, info[0].As<Napi::Number>(),
+                                           info[1].As<Napi::Number>().Int64Value(), b.data, b.size));
+  }
+  void close(const Napi::CallbackInfo& info) {
+    if (handle && handle->running.load()) fail(info.Env(), "the store is busy: a run is under way; await it first");
+    handle.reset();
+  }
+  Napi::Value busy(const Napi::CallbackInfo& info) {
+    return Napi::Boolean::New(info.Env(), handle && handle->running.load() > 0);
+  }
+};
+
+// The program as JavaScript describes it, copied into C structs that live until planCreate returns.
+struct ProgramBuilder {
+  std::vector<std::string> names;
+  std::vector<BayesRef> refs;
+  std::vector<BayesAttr> attrs;
+  std::vector<std::vector<double>> values;
+  std::vector<BayesStep> steps;
+  std::vector<int64_t> feeds, results;
+  BayesProgram program{};
+
+  static BayesRef ref(Napi::Value v) {
+    auto o = v.As<Napi::Object>();
+    BayesRef r{};
+    auto number = [&](const char* key) { return o.Get(key).As<Napi::Number>().Int64Value(); };
+    r.dtype = static_cast<int32_t>(number("dtype")), r.space = static_cast<int32_t>(number("space"));
+    r.index = static_cast<int32_t>(number("index")), r.offset = number("offset");
+    auto shape = o.Get("shape").As<Napi::Array>();
+    if (shape.Length() > BAYES_MAX_RANK) fail(v.Env(), "plan: a tensor has more than 6 dimensions");
+    r.rank = static_cast<int32_t>(shape.Length());
+    for (uint32_t i = 0; i < shape.Length(); i++) r.dims[i] = shape.Get(i).As<Napi::Number>().Int64Value();
+    return r;
+  }
+
+  explicit ProgramBuilder(Napi::Object p) {
+    auto list = p.Get("steps").As<Napi::Array>();
+    size_t nrefs = 0, nattrs = 0;
+    for (uint32_t i = 0; i < list.Length(); i++) {
+      auto o = list.Get(i).As<Napi::Object>();
+      nrefs += o.Get("inputs").As<Napi::Array>().Length() + o.Get("outputs").As<Napi::Array>().Length();
+      nattrs += o.Get("attrs").As<Napi::Object>().GetPropertyNames().Length();
+    }
+    names.reserve(nattrs + list.Length()), refs.reserve(nrefs), attrs.reserve(nattrs), values.reserve(nattrs);
+    for (uint32_t i = 0; i < list.Length(); i++) {
+      auto o = list.Get(i).As<Napi::Object>();
+      auto in = o.Get("inputs").As<Napi::Array>(), out = o.Get("outputs").As<Napi::Array>();
+      auto a = o.Get("attrs").As<Napi::Object>();
+      BayesStep s{};
+      names.push_back(o.Get("op").As<Napi::String>());
+      s.op = names.back().c_str();
+      s.inputs = refs.data() + refs.size(), s.inputCount = static_cast<int32_t>(in.Length());
+      for (uint32_t k = 0; k < in.Length(); k++) refs.push_back(ref(in.Get(k)));
+      s.outputs = refs.data() + refs.size(), s.outputCount = static_cast<int32_t>(out.Length());
+      for (uint32_t k = 0; k < out.Length(); k++) refs.push_back(ref(out.Get(k)));
+      s.attrs = attrs.data() + attrs.size();
+      auto keys = a.GetPropertyNames();
+      s.attrCount = static_cast<int32_t>(keys.Length());
+      for (uint32_t k = 0; k < keys.Length(); k++) {
+        names.push_back(keys.Get(k).As<Napi::String>());
+        auto v = a.Get(names.back()).As<Napi::Array>();
+        values.emplace_back();
+        for (uint32_t j = 0; j < v.Length(); j++) values.back().push_back(v.Get(j).As<Napi::Number>().DoubleValue());
+        attrs.push_back({names.back().c_str(), static_cast<int32_t>(v.Length()), values.back().data()});
+      }
+      s.commits = o.Get("commits").ToBoolean();
+      steps.push_back(s);
+    }
+    auto sizes = [&](const char* key, std::vector<int64_t>& to) {
+      auto a = p.Get(key).As<Napi::Array>();
+      for (uint32_t i = 0; i < a.Length(); i++) to.push_back(a.Get(i).As<Napi::Number>().Int64Value());
+    };
+    sizes("feedBytes", feeds), sizes("resultBytes", results);
+    program.stepCount = static_cast<int32_t>(steps.size()), program.steps = steps.data();
+    program.feedCount = static_cast<int32_t>(feeds.size()), program.feedBytes = feeds.data();
+    program.resultCount = static_cast<int32_t>(results.size()), program.resultBytes = results.data();
+    program.arenaBytes = p.Get("arenaBytes").As<Napi::Number>().Int64Value();
+  }
+};
+
+class Plan : public Napi::ObjectWrap<Plan> {
+ public:
+  static Napi::Function define(Napi::Env env) {
+    return DefineClass(env, "Plan",
+                       {InstanceMethod<&Plan::run>("run"), InstanceMethod<&Plan::runAsync>("runAsync"),
+                        InstanceMethod<&Plan::close>("close"), InstanceAccessor<&Plan::workspace>("workspaceBytes")});
+  }
+  explicit Plan(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Plan>(info) {  // (store, program)
+    store = Store::Unwrap(info[0].As<Napi::Object>())->use(info.Env());
+    ProgramBuilder b(info[1].As<Napi::Object>());
+    feedBytes = b.feeds, resultBytes = b.results;
+    check(info.Env(), backend().planCreate(store->store, &b.program, &plan, &workspaceBytes));
+    memory = b.program.arenaBytes + workspaceBytes;
+    Napi::MemoryManagement::AdjustExternalMemory(info.Env(), memory);
+  }
+  ~Plan() override {
+    if (worker.joinable()) worker.join();
+    destroy();
+  }
+
+ private:
+  struct Job {
+    int32_t steps = 0;
+    std::vector<BayesFeed> feeds;
+    std::vector<void*> results;
+    BayesFault fault{};
+    std::string error;
+  };
+  void* plan = nullptr;
+  std::shared_ptr<StoreHandle> store;
+  std::vector<int64_t> feedBytes, resultBytes;
+  int64_t workspaceBytes = 0, memory = 0;
+  std::thread worker;
+  bool busyNow = false;
+
+  void destroy() {
+    if (plan) backend().planDestroy(plan);
+    plan = nullptr;
+    store.reset();
+  }
+
+  Job read(const Napi::CallbackInfo& info) {  // (steps, [{data, stride}], [result arrays])
+    Napi::Env env = info.Env();
+    if (!plan) fail(env, "the compiled program is closed");
+    if (busyNow || store->running.load())
+      fail(env, "the program is busy: a run on this store is under way; await it first");
+    Job job;
+    job.steps = info[0].As<Napi::Number>();
+    if (job.steps < 1) fail(env, "expected at least one step");
+    auto feeds = info[1].As<Napi::Array>(), results = info[2].As<Napi::Array>();
+    if (feeds.Length() != feedBytes.size() || results.Length() != resultBytes.size())
+      fail(env, "wrong number of feeds or results");
+    for (uint32_t i = 0; i < feeds.Length(); i++) {
+      auto o = feeds.Get(i).As<Napi::Object>();
+      Bytes b = bytesOf(o.Get("data"));
+      int64_t stride = o.Get("stride").As<Napi::Number>().Int64Value();
+      if (stride < 0 || static_cast<int64_t>(b.size) < stride * (job.steps - 1) + feedBytes[i])
+        fail(env, "a feed is too short");
+      job.feeds.push_back({b.data, stride});
+    }
+    for (uint32_t i = 0; i < results.Length(); i++) {
+      Bytes b = bytesOf(results.Get(i));
+      if (static_cast<int64_t>(b.size) < resultBytes[i] * job.steps) fail(env, "a result array is too short");
+      job.results.push_back(b.data);
+    }
+    return job;
+  }
+
+  void execute(Job& job) {
+    const char* error = backend().planRun(plan, job.steps, job.feeds.data(), job.results.data(), &job.fault);
+    if (error) job.error = error;
+  }
+
+  static Napi::Error faultError(Napi::Env env, const Job& job) {
+    Napi::Error e = Napi::Error::New(env, job.error);
+    e.Set("runStep", Napi::Number::New(env, job.fault.runStep));
+    e.Set("programStep", Napi::Number::New(env, job.fault.programStep));
+    return e;
+  }
+
+  void run(const Napi::CallbackInfo& info) {
+    Job job = read(info);
+    store->running++;
+    execute(job);
+    store->running--;
+    if (!job.error.empty()) throw faultError(info.Env(), job);
+  }
+
+  Napi::Value runAsync(const Napi::CallbackInfo& info) {
+    Napi::Env env = info.Env();
+    struct Call {
+      Job job;
+      Napi::Promise::Deferred deferred;
+      Napi::Reference<Napi::Array> keep;  // the arrays and this plan stay alive until the run is over
+      Napi::ThreadSafeFunction done;
+    };
+    Job job = read(info);
+    if (worker.joinable()) worker.join();  // the thread of the run before: it has ended
+    auto keep = Napi::Array::New(env);
+    keep.Set(0u, info[1]), keep.Set(1u, info[2]), keep.Set(2u, info.This());
+    auto* call = new Call{std::move(job), Napi::Promise::Deferred::New(env), Napi::Persistent(keep), {}};
+    call->done = Napi::ThreadSafeFunction::New(env, Napi::Function::New(env, [](const Napi::CallbackInfo&) {}),
+                                               "bayescnn", 0, 1);
+    busyNow = true;
+    store->running++;
+    auto promise = call->deferred.Promise();
+    worker = std::thread([this, call] {
+      execute(call->job);
+      auto tsfn = call->done;
+      tsfn.BlockingCall(call, [this](Napi::Env env, Napi::Function, Call* c) {
+        busyNow = false;
+        store->running--;
+        if (env != nullptr) {
+          if (c->job.error.empty()) c->deferred.Resolve(env.Undefined());
+          else c->deferred.Reject(faultError(env, c->job).Value());
+        }
+        delete c;
+      });
+      tsfn.Release();
+    });
+    return promise;
+  }
+
+  void close(const Napi::CallbackInfo& info) {
+    if (busyNow) fail(info.Env(), "the program is busy: a run is under way; await it first");
+    if (!plan) return;
+    if (worker.joinable()) worker.join();
+    destroy();
+    Napi::MemoryManagement::AdjustExternalMemory(info.Env(), -memory);
+  }
+  Napi::Value workspace(const Napi::CallbackInfo& info) {
+    return Napi::Number::New(info.Env(), static_cast<double>(workspaceBytes));
+  }
+};
+
+Napi::Object init(Napi::Env env, Napi::Object exports) {
+  exports.Set("Store", Store::define(env));
+  exports.Set("Plan", Plan::define(env));
+  exports.Set("isa", Napi::String::New(env, bayes::isaName()));
+  exports.Set("setThreads", Napi::Function::New(env, [](const Napi::CallbackInfo& info) {
+                bayes::setPoolThreads(info[0].As<Napi::Number>());
+              }));
+  exports.Set("threads", Napi::Function::New(env, [](const Napi::CallbackInfo& info) -> Napi::Value {
+                return Napi::Number::New(info.Env(), bayes::poolThreads());
+              }));
+  exports.Set("hasOp", Napi::Function::New(env, [](const Napi::CallbackInfo& info) -> Napi::Value {
+                return Napi::Boolean::New(info.Env(), bayes::findOp(info[0].As<Napi::String>().Utf8Value().c_str()));
+              }));
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(NODE_GYP_MODULE_NAME, init)

@@ -1,0 +1,70 @@
+// The C table a device fills, and the flat program it is given. Nothing is thrown across it: a function that can fail
+// returns null or one sentence (valid until the thread's next call). No entry per op: ops travel by name.
+#pragma once
+#include <cstdint>
+
+extern "C" {
+
+#define BAYES_ABI 1
+#define BAYES_MAX_RANK 6
+
+enum BayesDtype { BAYES_F32 = 0, BAYES_I32 = 1, BAYES_U8 = 2 };
+
+// Where a tensor's bytes lie. ARENA: the plan's own memory, placed by the planner. STORE: a numbered persistent buffer
+// (parameters, moments, constants, a resident data set). FEED and RESULT: the caller's memory, one slice per step.
+enum BayesSpace { BAYES_ARENA = 0, BAYES_STORE = 1, BAYES_FEED = 2, BAYES_RESULT = 3, BAYES_NONE = 4 };
+
+typedef struct {
+  int32_t dtype, rank, space, index;  // index: number of the store buffer, feed or result
+  int64_t offset;                     // bytes into the space
+  int64_t dims[BAYES_MAX_RANK];
+} BayesRef;
+
+typedef struct {
+  const char* name;
+  int32_t count;
+  const double* values;
+} BayesAttr;
+
+typedef struct {
+  const char* op;
+  int32_t inputCount, outputCount, attrCount;
+  int32_t commits;  // 1: writes parameters in place; everything before the first commit leaves no trace
+  const BayesRef* inputs;
+  const BayesRef* outputs;  // space NONE: nobody reads it, do not compute it
+  const BayesAttr* attrs;
+} BayesStep;
+
+typedef struct {
+  int32_t stepCount, feedCount, resultCount;
+  const BayesStep* steps;
+  int64_t arenaBytes;
+  const int64_t* feedBytes;  // bytes of one step's slice
+  const int64_t* resultBytes;
+} BayesProgram;
+
+typedef struct {
+  const void* data;
+  int64_t stride;  // bytes to the next step's slice; 0: the same for all steps
+} BayesFeed;
+
+// What went wrong in a run: step of the run (from 0), index of the program's step (-1: none), and the sentence.
+typedef struct {
+  int32_t runStep, programStep;
+  char message[256];
+} BayesFault;
+
+typedef struct {
+  int32_t abi;
+  const char* (*probe)(char* description, int64_t capacity);  // null: usable; else why not
+  const char* (*storeCreate)(void** store);
+  void (*storeDestroy)(void* store);
+  const char* (*storeAlloc)(void* store, int64_t bytes, int32_t* index);  // zeroed
+  const char* (*storeFree)(void* store, int32_t index);
+  const char* (*storeRead)(void* store, int32_t index, int64_t offset, void* data, int64_t bytes);
+  const char* (*storeWrite)(void* store, int32_t index, int64_t offset, const void* data, int64_t bytes);
+  const char* (*planCreate)(void* store, const BayesProgram* program, void** plan, int64_t* workspaceBytes);
+  const char* (*planRun)(void* plan, int32_t steps, const BayesFeed* feeds, void* const* results, BayesFault* fault);
+  void (*planDestroy)(void* plan);
+} BayesBackend;
+}

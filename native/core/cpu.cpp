@@ -1,0 +1,282 @@
+// The CPU device behind the C table: numbered buffers, and plans that run their steps in order.
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <deque>
+#include <stdexcept>
+#include <string>
+#include <vector>
+#include "../op.h"
+#include "cpu.h"
+#include "isa.h"
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
+namespace bayes {
+namespace {
+
+struct StepFailure : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+// Zeroed and 64-byte aligned; large blocks on huge pages where the system has them.
+void* allocate(size_t bytes) {
+  const bool large = bytes >= (4u << 20);
+  const size_t align = large ? (2u << 20) : 64;
+  bytes = (bytes + align - 1) / align * align + align;
+#if defined(_WIN32)
+  void* p = _aligned_malloc(bytes, align);
+#else
+  void* p = aligned_alloc(align, bytes);
+#endif
+  if (!p) throw std::runtime_error("out of memory: " + std::to_string(bytes >> 20) + " MiB were asked for");
+#if defined(__linux__)
+  if (large) madvise(p, bytes, MADV_HUGEPAGE);
+#endif
+  memset(p, 0, bytes);
+  return p;
+}
+
+void release(void* p) {
+#if defined(_WIN32)
+  _aligned_free(p);
+#else
+  free(p);
+#endif
+}
+
+struct Block {
+  char* data = nullptr;
+  size_t bytes = 0;
+  Block() = default;
+  Block(const Block&) = delete;
+  Block& operator=(const Block&) = delete;
+  ~Block() { release(data); }
+  void resize(size_t n) {
+    char* fresh = n ? static_cast<char*>(allocate(n)) : nullptr;
+    release(data);
+    data = fresh, bytes = n;
+  }
+};
+
+struct Store {
+  std::deque<Block> buffers;
+  std::vector<int> free;
+  Block& at(int32_t index, int64_t offset, int64_t bytes) {
+    if (index < 0 || index >= static_cast<int32_t>(buffers.size()) || !buffers[index].data)
+      throw std::runtime_error("store: no buffer " + std::to_string(index));
+    if (offset < 0 || bytes < 0 || offset + bytes > static_cast<int64_t>(buffers[index].bytes))
+      throw std::runtime_error("store: access past the end of buffer " + std::to_string(index));
+    return buffers[index];
+  }
+};
+
+int64_t bytesOf(const BayesRef& r) {
+  int64_t n = r.dtype == BAYES_U8 ? 1 : 4;
+  for (int i = 0; i < r.rank; i++) n *= r.dims[i];
+  return n;
+}
+
+struct Plan {
+  Store* store;
+  Block arena, scratch;
+  int threads = 0;
+  std::vector<Tensor> tensors;
+  std::vector<Attr> attrs;
+  std::vector<double> values;
+  std::vector<std::string> names;
+  std::vector<Step> steps;
+  std::vector<int64_t> feedBytes, resultBytes;
+
+  Plan(Store* s, const BayesProgram& p) : store(s) {
+    size_t nt = 0, na = 0, nv = 0;
+    for (int i = 0; i < p.stepCount; i++) {
+      const BayesStep& b = p.steps[i];
+      nt += b.inputCount + b.outputCount, na += b.attrCount;
+      for (int k = 0; k < b.attrCount; k++) nv += b.attrs[k].count;
+    }
+    // reserved whole, so that pointers into them stay
+    tensors.reserve(nt), attrs.reserve(na), values.reserve(nv), names.reserve(na + p.stepCount);
+    arena.resize(p.arenaBytes);
+    feedBytes.assign(p.feedBytes, p.feedBytes + p.feedCount);
+    resultBytes.assign(p.resultBytes, p.resultBytes + p.resultCount);
+    for (int i = 0; i < p.stepCount; i++) add(p.steps[i]);
+    sizeScratch();
+  }
+
+  void add(const BayesStep& b) {
+    Step s{};
+    s.entry = findOp(b.op);
+    if (!s.entry) throw std::runtime_error(std::string("no kernel for op '") + b.op + "' on this device");
+    s.op = s.entry->name;
+    s.nin = b.inputCount, s.nout = b.outputCount, s.nattr = b.attrCount, s.commits = b.commits;
+    s.in = tensors.data() + tensors.size();
+    for (int k = 0; k < b.inputCount; k++) tensors.push_back(resolve(b.inputs[k]));
+    s.out = tensors.data() + tensors.size();
+    for (int k = 0; k < b.outputCount; k++) tensors.push_back(resolve(b.outputs[k]));
+    s.attrs = attrs.data() + attrs.size();
+    for (int k = 0; k < b.attrCount; k++) {
+      names.emplace_back(b.attrs[k].name);
+      attrs.push_back({names.back().c_str(), b.attrs[k].count, values.data() + values.size()});
+      values.insert(values.end(), b.attrs[k].values, b.attrs[k].values + b.attrs[k].count);
+    }
+    steps.push_back(s);
+  }
+
+  Tensor resolve(const BayesRef& r) {
+    Tensor t{};
+    t.dtype = r.dtype, t.rank = r.rank, t.space = r.space, t.index = r.index, t.offset = r.offset;
+    for (int i = 0; i < r.rank; i++) t.dims[i] = r.dims[i];
+    const int64_t end = r.offset + bytesOf(r);
+    switch (r.space) {
+      case BAYES_ARENA:
+        if (r.offset < 0 || end > static_cast<int64_t>(arena.bytes))
+          throw std::runtime_error("plan: tensor outside the arena");
+        t.data = arena.data + r.offset;
+        break;
+      case BAYES_STORE:
+        t.data = store->at(r.index, r.offset, bytesOf(r)).data + r.offset;
+        break;
+      case BAYES_FEED:
+        if (r.index < 0 || r.index >= static_cast<int>(feedBytes.size()) || end > feedBytes[r.index])
+          throw std::runtime_error("plan: tensor outside its feed");
+        break;
+      case BAYES_RESULT:
+        if (r.index < 0 || r.index >= static_cast<int>(resultBytes.size()) || end > resultBytes[r.index])
+          throw std::runtime_error("plan: tensor outside its result");
+        break;
+      default:
+        break;
+    }
+    return t;
+  }
+
+  void sizeScratch() {
+    threads = poolThreads();
+    size_t most = 0;
+    for (const Step& s : steps) {
+      size_t n = s.entry->scratch ? s.entry->scratch(s) : 0;
+      if (n > most) most = n;
+    }
+    if (most > scratch.bytes) scratch.resize(most);
+    for (Step& s : steps) s.scratch = scratch.data;
+  }
+
+  void bind(int step, const BayesFeed* feeds, void* const* results) {
+    for (Tensor& t : tensors) {
+      if (t.space == BAYES_FEED)
+        t.data =
+            const_cast<char*>(static_cast<const char*>(feeds[t.index].data)) + feeds[t.index].stride * step + t.offset;
+      else if (t.space == BAYES_RESULT)
+        t.data = static_cast<char*>(results[t.index]) + resultBytes[t.index] * step + t.offset;
+    }
+  }
+
+  static bool finite(const Step& s) {
+    for (int k = 0; k < s.nout; k++) {
+      const Tensor& t = s.out[k];
+      if (t.space == BAYES_NONE || t.dtype != BAYES_F32) continue;
+      const float* p = t.f32();
+      for (long i = 0, n = t.size(); i < n; i++)
+        if (!std::isfinite(p[i])) return false;
+    }
+    return true;
+  }
+
+  // Which op made the first NaN or infinity: the step again (nothing has been committed), looking after each op.
+  int findCulprit(int guard) {
+    for (int i = 0; i < guard; i++) {
+      steps[i].entry->run(steps[i]);
+      if (!finite(steps[i])) return i;
+    }
+    return guard;
+  }
+
+  void run(int count, const BayesFeed* feeds, void* const* results, BayesFault& fault) {
+    if (threads != poolThreads()) sizeScratch();
+    for (int n = 0; n < count; n++) {
+      fault.runStep = n;
+      bind(n, feeds, results);
+      for (size_t i = 0; i < steps.size(); i++) {
+        fault.programStep = static_cast<int>(i);
+        try {
+          steps[i].entry->run(steps[i]);
+        } catch (const NonFinite&) {
+          fault.programStep = findCulprit(static_cast<int>(i));
+          throw;
+        }
+      }
+    }
+  }
+};
+
+thread_local std::string lastError;
+
+template <class F>
+const char* guarded(F f) {
+  try {
+    f();
+    return nullptr;
+  } catch (const std::exception& e) {
+    lastError = e.what();
+    return lastError.c_str();
+  }
+}
+
+}  // namespace
+
+[[noreturn]] void failStep(const Step& s, const char* why) { throw StepFailure(std::string(s.op) + ": " + why); }
+[[noreturn]] void failNonFinite() { throw NonFinite(); }
+
+const BayesBackend& cpuBackend() {
+  static const BayesBackend table = {
+      BAYES_ABI,
+      [](char* text, int64_t capacity) -> const char* {
+        snprintf(text, static_cast<size_t>(capacity), "cpu (%s)", isaName());
+        return nullptr;
+      },
+      [](void** store) { return guarded([&] { *store = new Store(); }); },
+      [](void* store) { delete static_cast<Store*>(store); },
+      [](void* store, int64_t bytes, int32_t* index) {
+        return guarded([&] {
+          Store& s = *static_cast<Store*>(store);
+          if (s.free.empty()) s.free.push_back(static_cast<int>(s.buffers.size())), s.buffers.emplace_back();
+          s.buffers[s.free.back()].resize(bytes ? bytes : 1);
+          *index = s.free.back();
+          s.free.pop_back();
+        });
+      },
+      [](void* store, int32_t index) {
+        return guarded([&] {
+          Store& s = *static_cast<Store*>(store);
+          s.at(index, 0, 0).resize(0);
+          s.free.push_back(index);
+        });
+      },
+      [](void* store, int32_t index, int64_t offset, void* data, int64_t bytes) {
+        return guarded(
+            [&] { memcpy(data, static_cast<Store*>(store)->at(index, offset, bytes).data + offset, bytes); });
+      },
+      [](void* store, int32_t index, int64_t offset, const void* data, int64_t bytes) {
+        return guarded(
+            [&] { memcpy(static_cast<Store*>(store)->at(index, offset, bytes).data + offset, data, bytes); });
+      },
+      [](void* store, const BayesProgram* program, void** plan, int64_t* workspace) {
+        return guarded([&] {
+          Plan* p = new Plan(static_cast<Store*>(store), *program);
+          *plan = p, *workspace = static_cast<int64_t>(p->scratch.bytes);
+        });
+      },
+      [](void* plan, int32_t steps, const BayesFeed* feeds, void* const* results, BayesFault* fault) {
+        fault->runStep = fault->programStep = -1;
+        const char* error = guarded([&] { static_cast<Plan*>(plan)->run(steps, feeds, results, *fault); });
+        if (error) snprintf(fault->message, sizeof fault->message, "%s", error);
+        return error;
+      },
+      [](void* plan) { delete static_cast<Plan*>(plan); },
+  };
+  return table;
+}
+
+}  // namespace bayes

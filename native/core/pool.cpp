@@ -1,0 +1,97 @@
+// One process-wide pool, deliberately leaked: worker threads of Node and the main thread share it. Fork and join spin
+// for a few tens of microseconds before they sleep, since a LeNet step has dozens of forks of about as long.
+#include <atomic>
+#include <condition_variable>
+#include <cstdlib>
+#include <mutex>
+#include <thread>
+#include <vector>
+#include "../op.h"
+
+namespace bayes {
+namespace {
+
+inline void relax() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#endif
+}
+
+struct Pool {
+  std::atomic<bool> busy{false};  // one region at a time; a second caller works alone (the result is the same)
+  std::mutex mutex;
+  std::condition_variable wake;
+  std::atomic<uint64_t> generation{
+      0};  // region number * 256 + workers invited: one word, so no worker mixes two regions
+  std::atomic<long> next{0};
+  std::atomic<int> active{0};
+  std::atomic<int> sleepers{0};
+  long tasks = 0;
+  void (*fn)(void*, long, int) = nullptr;
+  void* context = nullptr;
+  std::atomic<int> threads{1};
+  int started = 0;
+
+  void work(int thread) {
+    for (long t; (t = next.fetch_add(1, std::memory_order_relaxed)) < tasks;) fn(context, t, thread);
+  }
+
+  void loop(int id) {
+    uint64_t seen = 0;
+    for (;;) {
+      uint64_t now = generation.load(std::memory_order_acquire);
+      for (int spin = 0; now == seen && spin < 4000; spin++) {
+        relax();
+        now = generation.load(std::memory_order_acquire);
+      }
+      if (now == seen) {
+        std::unique_lock<std::mutex> lock(mutex);
+        sleepers.fetch_add(1);
+        wake.wait(lock, [&] { return generation.load() != seen; });
+        sleepers.fetch_sub(1);
+        now = generation.load();
+      }
+      seen = now;
+      if (id <= static_cast<int>(seen & 255)) {
+        work(id);
+        active.fetch_sub(1, std::memory_order_release);
+      }
+    }
+  }
+
+  void run(long n, void (*f)(void*, long, int), void* c) {
+    int want = threads.load() - 1;
+    if (want > n - 1) want = static_cast<int>(n - 1);
+    if (want <= 0 || busy.exchange(true, std::memory_order_acquire)) {
+      for (long t = 0; t < n; t++) f(c, t, 0);
+      return;
+    }
+    while (started < threads.load() - 1) std::thread([this, id = ++started] { loop(id); }).detach();
+    tasks = n, fn = f, context = c;
+    next.store(0, std::memory_order_relaxed);
+    active.store(want, std::memory_order_relaxed);
+    generation.store((generation.load() / 256 + 1) * 256 + want, std::memory_order_seq_cst);
+    if (sleepers.load(std::memory_order_seq_cst)) {
+      std::lock_guard<std::mutex> lock(mutex);
+      wake.notify_all();
+    }
+    work(0);
+    for (int spin = 0; active.load(std::memory_order_acquire); spin++)
+      if (spin < 20000) relax();
+      else std::this_thread::yield();
+    busy.store(false, std::memory_order_release);
+  }
+};
+
+Pool& pool() {
+  static Pool* p = new Pool();
+  return *p;
+}
+
+}  // namespace
+
+void parallelTasks(long tasks, void (*fn)(void*, long, int), void* context) { pool().run(tasks, fn, context); }
+int poolThreads() { return pool().threads.load(); }
+void setPoolThreads(int n) { pool().threads.store(n < 1 ? 1 : n > 64 ? 64 : n); }
+
+}  // namespace bayes

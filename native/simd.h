@@ -1,0 +1,99 @@
+// One vector type, three widths: GCC/Clang vector extensions, with intrinsics where the extension has no word for it.
+// Contraction is off in the whole build (-ffp-contract=off): a fused multiply-add happens only where fma() is written.
+#pragma once
+#include "op.h"
+#if defined(__x86_64__)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+#if defined(__AVX512F__)
+#define VBYTES 64
+#elif defined(__AVX2__)
+#define VBYTES 32
+#else
+#define VBYTES 16
+#endif
+
+namespace bayes {
+namespace ISA {
+
+constexpr int W = VBYTES / 4;  // floats per vector
+typedef float vf __attribute__((vector_size(VBYTES)));
+typedef int32_t vi __attribute__((vector_size(VBYTES)));
+typedef uint32_t vu __attribute__((vector_size(VBYTES)));
+typedef float vfu __attribute__((vector_size(VBYTES), aligned(4), may_alias));
+
+INL vf set1(float x) { return x - vf{}; }
+INL vi set1i(int32_t x) { return x - vi{}; }
+INL vu set1u(uint32_t x) { return x - vu{}; }
+INL vf load(const float* p) { return *reinterpret_cast<const vfu*>(p); }
+INL void store(float* p, vf v) { *reinterpret_cast<vfu*>(p) = v; }
+
+#if defined(__AVX512F__)
+INL vf loadn(const float* p, long n) { return _mm512_maskz_loadu_ps(n >= 16 ? 0xffff : (1u << n) - 1, p); }
+INL void storen(float* p, vf v, long n) { _mm512_mask_storeu_ps(p, n >= 16 ? 0xffff : (1u << n) - 1, v); }
+INL vf fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
+INL vf sqrtv(vf a) { return _mm512_sqrt_ps(a); }
+INL vf maxv(vf a, vf b) { return _mm512_max_ps(a, b); }  // b where either is NaN
+INL vf minv(vf a, vf b) { return _mm512_min_ps(a, b); }
+INL float sum(vf a) {
+  float s[16];
+  store(s, a);
+  for (int w = 8; w; w /= 2)
+    for (int i = 0; i < w; i++) s[i] += s[i + w];
+  return s[0];
+}
+#else
+INL vf loadn(const float* p, long n) {
+  vf v{};
+  if (n >= W) return load(p);
+  for (long i = 0; i < n; i++) v[i] = p[i];
+  return v;
+}
+INL void storen(float* p, vf v, long n) {
+  if (n >= W) return store(p, v);
+  for (long i = 0; i < n; i++) p[i] = v[i];
+}
+#if defined(__AVX2__)
+INL vf fma(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }
+INL vf sqrtv(vf a) { return _mm256_sqrt_ps(a); }
+INL vf maxv(vf a, vf b) { return _mm256_max_ps(a, b); }
+INL vf minv(vf a, vf b) { return _mm256_min_ps(a, b); }
+#elif defined(__aarch64__)
+INL vf fma(vf a, vf b, vf c) { return vfmaq_f32(c, a, b); }
+INL vf sqrtv(vf a) { return vsqrtq_f32(a); }
+INL vf maxv(vf a, vf b) { return a > b ? a : b; }
+INL vf minv(vf a, vf b) { return a < b ? a : b; }
+#elif defined(__x86_64__)
+INL vf fma(vf a, vf b, vf c) { return a * b + c; }  // two roundings: SSE2 has no other
+INL vf sqrtv(vf a) { return _mm_sqrt_ps(a); }
+INL vf maxv(vf a, vf b) { return _mm_max_ps(a, b); }
+INL vf minv(vf a, vf b) { return _mm_min_ps(a, b); }
+#else
+INL vf fma(vf a, vf b, vf c) { return a * b + c; }
+INL vf sqrtv(vf a) {
+  for (int i = 0; i < W; i++) a[i] = __builtin_sqrtf(a[i]);
+  return a;
+}
+INL vf maxv(vf a, vf b) { return a > b ? a : b; }
+INL vf minv(vf a, vf b) { return a < b ? a : b; }
+#endif
+INL float sum(vf a) {
+  float s[W];
+  store(s, a);
+  for (int w = W / 2; w; w /= 2)
+    for (int i = 0; i < w; i++) s[i] += s[i + w];
+  return s[0];
+}
+#endif
+
+INL vf select(vi mask, vf a, vf b) { return mask ? a : b; }
+INL vi asInt(vf a) { return (vi)a; }
+INL vf asFloat(vi a) { return (vf)a; }
+INL vf toFloat(vi a) { return __builtin_convertvector(a, vf); }
+INL vi toInt(vf a) { return __builtin_convertvector(a, vi); }  // truncates
+
+}  // namespace ISA
+}  // namespace bayes

@@ -1,0 +1,145 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { batchIndices, epochOrder } from "../../lib/data/order.ts";
+import { BayesError } from "../../lib/errors.ts";
+import { gaussians, mulHigh, philox, seedKey, uniform01, uniformInt } from "../../lib/util/philox.ts";
+
+const hex = (words: readonly number[]) => words.map((w) => w.toString(16).padStart(8, "0")).join(" ");
+const u32 = fc.integer({ min: 0, max: 0xffffffff });
+
+/** The same cipher written with BigInt, straight from the paper. */
+function philoxBig(counter: readonly number[], key: readonly number[]): number[] {
+  const mask = 0xffffffffn;
+  let [c0, c1, c2, c3] = counter.map(BigInt);
+  let [k0, k1] = key.map(BigInt);
+  for (let i = 0; i < 10; i++) {
+    const p0 = c0 * 0xd2511f53n;
+    const p1 = c2 * 0xcd9e8d57n;
+    [c0, c1, c2, c3] = [(p1 >> 32n) ^ c1 ^ k0, p1 & mask, (p0 >> 32n) ^ c3 ^ k1, p0 & mask];
+    k0 = (k0 + 0x9e3779b9n) & mask;
+    k1 = (k1 + 0xbb67ae85n) & mask;
+  }
+  return [c0, c1, c2, c3].map(Number);
+}
+
+describe("philox", () => {
+  it("gives the known answers of Random123", () => {
+    expect(hex(philox([0, 0, 0, 0], [0, 0]))).toBe("6627e8d5 e169c58d bc57ac4c 9b00dbd8");
+    const f = 0xffffffff;
+    expect(hex(philox([f, f, f, f], [f, f]))).toBe("408f276d 41c83b0e a20bc7c6 6d5451fd");
+    expect(hex(philox([0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344], [0xa4093822, 0x299f31d0]))).toBe(
+      "d16cfe09 94fdcceb 5001e420 24126ea1",
+    );
+  });
+
+  it("agrees with a BigInt twin anywhere", () => {
+    fc.assert(
+      fc.property(fc.tuple(u32, u32, u32, u32), fc.tuple(u32, u32), (counter, key) => {
+        expect(philox(counter, key)).toEqual(philoxBig(counter, key));
+      }),
+    );
+  });
+
+  it("multiplies to 64 bits", () => {
+    fc.assert(fc.property(u32, u32, (a, b) => mulHigh(a, b) === Number((BigInt(a) * BigInt(b)) >> 32n)));
+  });
+
+  it("splits a seed into two words", () => {
+    expect(seedKey(7)).toEqual([7, 0]);
+    expect(seedKey(2 ** 53 - 1)).toEqual([0xffffffff, 0x1fffff]);
+  });
+
+  it("keeps uniforms inside their ranges", () => {
+    for (const u of [0, 1, 0x7fffffff, 0xffffffff]) {
+      expect(uniform01(u)).toBeGreaterThan(0);
+      expect(uniform01(u)).toBeLessThan(1);
+    }
+    fc.assert(fc.property(u32, fc.integer({ min: 1, max: 0x7fffffff }), (u, n) => uniformInt(u, n) < n));
+  });
+});
+
+describe("gaussians", () => {
+  it("has the moments of N(0, 1) and no correlation between neighbours", () => {
+    const n = 200_000;
+    const x = gaussians(n, 3, 65535);
+    let m1 = 0;
+    let m2 = 0;
+    let m4 = 0;
+    let lag = 0;
+    for (let i = 0; i < n; i++) {
+      m1 += x[i] / n;
+      m2 += x[i] ** 2 / n;
+      m4 += x[i] ** 4 / n;
+      lag += (x[i] * x[(i + 1) % n]) / n;
+    }
+    expect(Math.abs(m1)).toBeLessThan(4 / Math.sqrt(n)); // 4 standard errors each
+    expect(Math.abs(m2 - 1)).toBeLessThan(4 * Math.sqrt(2 / n));
+    expect(Math.abs(m4 - 3)).toBeLessThan(4 * Math.sqrt(96 / n));
+    expect(Math.abs(lag)).toBeLessThan(4 / Math.sqrt(n));
+  });
+
+  it("is a function of its place: a shorter run is a prefix, and another place is another run", () => {
+    expect([...gaussians(7, 1, 2)]).toEqual([...gaussians(10, 1, 2).subarray(0, 7)]);
+    const runs = [{}, { row: 1 }, { step: 1 }, { sample: 1 }].map((place) => gaussians(1, 1, 2, place)[0]);
+    runs.push(gaussians(1, 2, 2)[0], gaussians(1, 1, 3)[0], gaussians(1, 2 ** 32 + 1, 2)[0]);
+    expect(new Set(runs).size).toBe(runs.length);
+  });
+});
+
+describe("epochOrder", () => {
+  it("is a permutation, the same for the same seed and epoch", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 300 }), fc.nat(), fc.nat(1000), (count, seed, epoch) => {
+        const order = epochOrder(count, seed, epoch);
+        expect([...order].sort((a, b) => a - b)).toEqual([...Array(count).keys()]);
+        expect(epochOrder(count, seed, epoch)).toEqual(order);
+      }),
+    );
+  });
+
+  it("differs between seeds and epochs", () => {
+    const [a, b, c] = [epochOrder(50, 1, 0), epochOrder(50, 1, 1), epochOrder(50, 2, 0)];
+    expect(a).not.toEqual(b);
+    expect(a).not.toEqual(c);
+  });
+
+  it("visits all permutations of four equally often", () => {
+    const seen = new Map<string, number>();
+    const n = 24 * 400;
+    for (let epoch = 0; epoch < n; epoch++) {
+      const name = epochOrder(4, 11, epoch).join("");
+      seen.set(name, (seen.get(name) ?? 0) + 1);
+    }
+    expect(seen.size).toBe(24);
+    let chi2 = 0;
+    for (const times of seen.values()) chi2 += (times - 400) ** 2 / 400;
+    expect(chi2).toBeLessThan(49.7); // 23 degrees of freedom, p = 0.001
+  });
+});
+
+describe("batchIndices", () => {
+  it("covers every example once", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 200 }), fc.integer({ min: 1, max: 200 }), fc.boolean(), (n, b, shuffle) => {
+        fc.pre(b <= n);
+        const batches = batchIndices(n, b, 5, 2, { shuffle });
+        expect(batches.flatMap((x) => [...x]).sort((x, y) => x - y)).toEqual([...Array(n).keys()]);
+        expect(batches.slice(0, -1).every((x) => x.length === b)).toBe(true);
+        const whole = batchIndices(n, b, 5, 2, { shuffle, dropLast: true });
+        expect(whole).toEqual(batches.filter((x) => x.length === b));
+      }),
+    );
+  });
+
+  it("keeps the order without shuffle", () => {
+    expect(batchIndices(5, 2, 1, 0, { shuffle: false }).map((x) => [...x])).toEqual([[0, 1], [2, 3], [4]]);
+  });
+
+  it("refuses a batch larger than the data, and nonsense", () => {
+    expect(() => batchIndices(10, 11, 1, 0)).toThrow(/batch size of at most 10/);
+    for (const bad of [0, -1, 1.5, Number.NaN]) expect(() => batchIndices(10, bad, 1, 0)).toThrow(BayesError);
+    expect(() => batchIndices(0, 1, 1, 0)).toThrow(BayesError);
+    expect(() => epochOrder(10, -1, 0)).toThrow(BayesError);
+    expect(() => epochOrder(10, 1, 2 ** 32)).toThrow(BayesError);
+  });
+});
