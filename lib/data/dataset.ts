@@ -54,7 +54,7 @@ export function makeDataset(parts: DatasetParts): Dataset {
     fail(where, "images as Uint8Array or Float32Array", images);
   }
   if (!Array.isArray(shape) || shape.length !== 3) fail(where, "shape as [height, width, channels]", shape);
-  ["height", "width", "channels"].forEach((what, axis) => checkInt(where, what, shape[axis], 1, 1 << 20));
+  for (const [axis, what] of ["height", "width", "channels"].entries()) checkInt(where, what, shape[axis], 1, 1 << 20);
   const classes = classNames(where, parts.classes);
   const size = imageSize(shape);
   const count = images.length / size;
