@@ -1,0 +1,82 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { channelStats, makeDataset } from "../../lib/data/dataset.ts";
+import { augmentParams, augmentReference, normalisationOf, normalise } from "../../lib/data/prepare.ts";
+import { BayesError } from "../../lib/errors.ts";
+
+describe("normalise", () => {
+  it("gives zero mean and unit variance per channel", () => {
+    const images = Uint8Array.from({ length: 600 }, (_, i) => (i * 37 + (i % 3) * 50) % 256);
+    const data = makeDataset({ images, labels: new Uint8Array(2), shape: [10, 10, 3], classes: 1 });
+    const { scale, shift } = normalisationOf(data);
+    const inputs = Float32Array.from(images, (v, i) => v * scale[i % 3] + shift[i % 3]);
+    const { mean, std } = channelStats(makeDataset({ ...data, images: inputs, classes: 1 }));
+    for (let c = 0; c < 3; c++) {
+      expect(mean[c]).toBeCloseTo(0, 6);
+      expect(std[c]).toBeCloseTo(1, 6);
+    }
+  });
+
+  it("is (x/255 - mean)/std, or (x - mean)/std for floats; a constant channel is only centred", () => {
+    const { scale, shift } = normalise({ mean: [0.5, 0.25], std: [0.2, 0] });
+    expect(100 * scale[0] + shift[0]).toBeCloseTo((100 / 255 - 0.5) / 0.2, 12);
+    expect(100 * scale[1] + shift[1]).toBeCloseTo(100 / 255 - 0.25, 12);
+    expect(normalise({ mean: [1], std: [2] }, false)).toEqual({ scale: [0.5], shift: [-0.5] });
+    expect(() => normalise({ mean: [1], std: [1, 1] })).toThrow(BayesError);
+    expect(() => normalise({ mean: [Number.NaN], std: [1] })).toThrow(/mean to be a finite number/);
+    expect(() => normalise({ mean: [0], std: [-1] })).toThrow(/standard deviation/);
+  });
+});
+
+describe("augmentation", () => {
+  it("depends on seed, epoch and example and on nothing else", () => {
+    const at = (seed: number, epoch: number, example: number) =>
+      JSON.stringify(augmentParams(seed, epoch, example, { shift: 100, flip: true }));
+    expect(at(1, 2, 3)).toBe(at(1, 2, 3));
+    expect(new Set([at(1, 2, 3), at(2, 2, 3), at(1, 3, 3), at(1, 2, 4), at(1, 3, 2)]).size).toBe(5);
+  });
+
+  it("draws every move equally often, and flips half the images", () => {
+    const n = 9000;
+    const seen = new Array<number>(9).fill(0);
+    let flips = 0;
+    for (let i = 0; i < n; i++) {
+      const { dx, dy, flip } = augmentParams(5, 0, i, { shift: 1, flip: true });
+      seen[(dy + 1) * 3 + dx + 1]++;
+      flips += Number(flip);
+    }
+    const chi2 = seen.reduce((sum, times) => sum + (times - n / 9) ** 2 / (n / 9), 0);
+    expect(chi2).toBeLessThan(26.1); // 8 degrees of freedom, p = 0.001
+    expect(Math.abs(flips - n / 2)).toBeLessThan(4 * Math.sqrt(n / 4));
+  });
+
+  it("stays in range, and is the identity when switched off", () => {
+    fc.assert(
+      fc.property(fc.nat(40), fc.nat(), fc.nat(), (shift, seed, example) => {
+        const { dx, dy, flip } = augmentParams(seed, 3, example, { shift, flip: false });
+        expect(Math.max(Math.abs(dx), Math.abs(dy))).toBeLessThanOrEqual(shift);
+        expect(flip).toBe(false);
+      }),
+    );
+    const off = augmentParams(1, 1, 1, { shift: 0, flip: false });
+    expect(off).toEqual({ dx: 0, dy: 0, flip: false });
+    const image = Uint8Array.from({ length: 12 }, (_, i) => i + 1);
+    expect(augmentReference(image, [2, 3, 2], off)).toEqual(image);
+  });
+
+  it("moves right and down, fills with zeros, then mirrors", () => {
+    const image = Float32Array.of(1, 2, 3, 4, 5, 6); // 2x3x1
+    expect([...augmentReference(image, [2, 3, 1], { dx: 1, dy: 0, flip: false })]).toEqual([0, 1, 2, 0, 4, 5]);
+    expect([...augmentReference(image, [2, 3, 1], { dx: 0, dy: -1, flip: false })]).toEqual([4, 5, 6, 0, 0, 0]);
+    expect([...augmentReference(image, [2, 3, 1], { dx: 1, dy: 0, flip: true })]).toEqual([2, 1, 0, 5, 4, 0]);
+    expect([...augmentReference(image, [2, 3, 1], { dx: 9, dy: 9, flip: true })]).toEqual([0, 0, 0, 0, 0, 0]);
+    const rgb = Uint8Array.of(1, 2, 3, 4, 5, 6); // 1x2x3: channels stay together
+    expect([...augmentReference(rgb, [1, 2, 3], { dx: 0, dy: 0, flip: true })]).toEqual([4, 5, 6, 1, 2, 3]);
+  });
+
+  it("refuses nonsense", () => {
+    expect(() => augmentParams(1, 0, 0, { shift: -1, flip: true })).toThrow(BayesError);
+    expect(() => augmentParams(1, 0, -1, { shift: 1, flip: true })).toThrow(BayesError);
+    expect(() => augmentReference(new Uint8Array(5), [2, 3, 1], { dx: 0, dy: 0, flip: false })).toThrow(/2x3x1/);
+  });
+});
