@@ -1,0 +1,171 @@
+import { BayesError, fail } from "../errors.ts";
+import type { Data, NativePlan } from "../native/addon.ts";
+import { type DType, type Node, type Shape, sizeOf, Tensor } from "./node.ts";
+import { type Planned, planProgram, printProgram } from "./program.ts";
+import type { Store } from "./store.ts";
+import { input, type TraceOptions, withTrace } from "./trace.ts";
+
+/** Shapes of a program's inputs: a shape (float32), or shape and dtype. */
+export type InputSpec = Shape | { readonly shape: Shape; readonly dtype: DType };
+export type Inputs<K extends string> = Readonly<Record<K, Data | number>>;
+
+/** What the plan costs, known before the first step. */
+export interface PlanReport {
+  readonly arenaBytes: number;
+  readonly workspaceBytes: number;
+  readonly constantBytes: number;
+  readonly flops: number;
+  /** Bytes read and written by the kernels in one step. */
+  readonly traffic: number;
+  readonly steps: readonly { readonly op: string; readonly layer: string | undefined; readonly flops: number; readonly bytes: number }[];
+}
+
+const arrays = { f32: Float32Array, i32: Int32Array, u8: Uint8Array } as const;
+
+/** A compiled program: one native call per run of any number of steps. Close it when done. */
+export class Program<I extends string, O extends string> {
+  readonly store: Store;
+  readonly inputs: ReadonlyMap<string, Tensor>;
+  readonly outputs: ReadonlyMap<string, Tensor>;
+  readonly planned: Planned;
+  readonly #plan: NativePlan;
+  readonly #constants: number;
+  #closed = false;
+
+  constructor(store: Store, inputs: ReadonlyMap<string, Tensor>, outputs: ReadonlyMap<string, Tensor>, effects: readonly Node[]) {
+    let constants = -1;
+    this.store = store;
+    this.inputs = inputs;
+    this.outputs = outputs;
+    this.planned = planProgram({
+      inputs,
+      outputs,
+      effects,
+      storeIndex: (name) => store.slot(name).index,
+      allocConstants: (bytes) => (constants = store.native.alloc(bytes)),
+    });
+    this.#constants = constants;
+    if (constants >= 0) store.native.write(constants, 0, this.planned.constants);
+    try {
+      this.#plan = new store.device.addon.Plan(store.native, this.planned.native);
+    } catch (error) {
+      if (constants >= 0) store.native.free(constants);
+      throw new BayesError(`[compile] ${(error as Error).message}`);
+    }
+  }
+
+  /**
+   * Runs `steps` steps and returns each output's values of all steps, one after the other.
+   * @param values for each input one step's values (used in every step) or `steps` times as many (one slice a step)
+   */
+  run(values: Inputs<I>, steps = 1): Record<O, Float32Array> {
+    const call = this.#prepare(values, steps);
+    try {
+      this.#plan.run(steps, call.feeds, call.results);
+    } catch (error) {
+      throw this.#explain(error);
+    }
+    return call.named;
+  }
+
+  /** As {@link run}, on the library's own thread: the event loop goes on. One run at a time on a store. */
+  async runAsync(values: Inputs<I>, steps = 1): Promise<Record<O, Float32Array>> {
+    const call = this.#prepare(values, steps);
+    try {
+      await this.#plan.runAsync(steps, call.feeds, call.results);
+    } catch (error) {
+      throw this.#explain(error);
+    }
+    return call.named;
+  }
+
+  #prepare(values: Inputs<I>, steps: number) {
+    if (this.#closed) throw new BayesError("[run] expected an open program, received one that was closed");
+    const feeds = [...this.inputs].map(([name, t]) => {
+      const given = (values as Record<string, Data | number>)[name];
+      const data = typeof given === "number" ? arrays[t.dtype].of(given) : given;
+      if (!(data instanceof arrays[t.dtype])) fail(`run: input ${name}`, `${arrays[t.dtype].name} for ${t}`, given);
+      if (data.length === t.size) return { data, stride: 0 };
+      if (data.length === t.size * steps) return { data, stride: t.bytes };
+      return fail(`run: input ${name}`, `${t.size} values${steps > 1 ? ` or ${t.size * steps} for ${steps} steps` : ""} for ${t}`, data);
+    });
+    const results = [...this.outputs.values()].map((t) => new arrays[t.dtype](t.size * steps));
+    const named = Object.fromEntries([...this.outputs.keys()].map((name, i) => [name, results[i]])) as Record<O, Float32Array>;
+    return { feeds, results, named };
+  }
+
+  #explain(error: unknown): BayesError {
+    const { message, runStep, programStep } = error as Error & { runStep?: number; programStep?: number };
+    const node = programStep !== undefined && programStep >= 0 ? this.planned.steps[programStep]?.node : undefined;
+    return new RunError(`[run] ${message}${node ? `, made by ${node.describe()}` : ""}`, runStep ?? -1, node);
+  }
+
+  report(): PlanReport {
+    const steps = this.planned.steps.map((s) => ({ op: s.op, layer: s.node?.layer, flops: s.flops, bytes: s.bytes }));
+    return {
+      arenaBytes: this.planned.native.arenaBytes,
+      workspaceBytes: this.#plan.workspaceBytes,
+      constantBytes: this.planned.constants.byteLength,
+      flops: steps.reduce((sum, s) => sum + s.flops, 0),
+      traffic: steps.reduce((sum, s) => sum + s.bytes, 0),
+      steps,
+    };
+  }
+
+  /** The flat program in words. */
+  toString(): string {
+    return printProgram(this.planned);
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#plan.close();
+    if (this.#constants >= 0) this.store.native.free(this.#constants);
+    this.#closed = true;
+  }
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+/** A fault inside a run: which of its steps, and which node. Steps before it have been committed, the faulty one has not. */
+export class RunError extends BayesError {
+  readonly runStep: number;
+  readonly node: Node | undefined;
+  constructor(message: string, runStep: number, node: Node | undefined) {
+    super(message);
+    this.runStep = runStep;
+    this.node = node;
+  }
+}
+
+/**
+ * Traces `build` once with inputs of the given shapes and compiles what it returns into one native program. Numbers that
+ * `build` closes over are frozen into it; what must change between runs is an input.
+ *
+ * @example
+ * ```ts
+ * const step = compile({ store }, { x: [64, 28, 28, 1], rate: [] }, ({ x, rate }) => ({ loss: mean(square(scale(x, 2))) }));
+ * step.run({ x: images, rate: 0.1 }).loss[0];
+ * ```
+ */
+export function compile<I extends string, O extends string>(
+  options: TraceOptions,
+  specs: Readonly<Record<I, InputSpec>>,
+  build: (inputs: Readonly<Record<I, Tensor>>) => Readonly<Record<O, Tensor>>,
+): Program<I, O> {
+  const inputs = new Map<string, Tensor>();
+  for (const [name, spec] of Object.entries<InputSpec>(specs)) {
+    const type = "dtype" in spec ? spec : { shape: spec, dtype: "f32" as const };
+    if (type.shape.some((d) => !Number.isInteger(d) || d < 1) || sizeOf(type.shape) > 2 ** 40)
+      fail(`compile: input ${name}`, "a shape of positive integers", [...type.shape]);
+    inputs.set(name, input(name, type));
+  }
+  const { value, trace } = withTrace(options, () => build(Object.fromEntries(inputs) as Record<I, Tensor>));
+  const outputs = new Map<string, Tensor>();
+  for (const [name, t] of Object.entries<Tensor>(value)) {
+    if (!(t instanceof Tensor)) fail(`compile: output ${name}`, "a traced tensor", t);
+    outputs.set(name, t);
+  }
+  return new Program<I, O>(options.store, inputs, outputs, trace.effects);
+}

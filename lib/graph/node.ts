@@ -1,0 +1,161 @@
+import { BayesError } from "../errors.ts";
+import type { OnnxContext } from "../onnx/context.ts";
+import { userSite } from "./site.ts";
+
+/** Dimensions, outermost first. Activations are channels-last: [batch, height, width, channels]. */
+export type Shape = readonly number[];
+/** float32, int32 (labels, rows, seeds) and uint8 (resident image data). */
+export type DType = "f32" | "i32" | "u8";
+export interface TensorType {
+  readonly shape: Shape;
+  readonly dtype: DType;
+}
+export type Attrs = Readonly<Record<string, number | boolean | readonly number[]>>;
+
+/**
+ * Everything the library knows about one operation. Whoever walks the graph (autodiff, planner, ONNX exporter, …) asks
+ * the record; there is no list of op names anywhere. The kernel of the same name lies in native/ops/<name>.cpp.
+ */
+export interface Op<A extends Attrs = Attrs> {
+  readonly name: string;
+  /** Types of the outputs. The only validation there is: throws a BayesError that names what is wrong. */
+  infer(inputs: readonly TensorType[], attrs: A): readonly TensorType[];
+  /** Gradients for the inputs (undefined: none), as more nodes, given those of the outputs (undefined: zero). */
+  grad?(dys: readonly (Tensor | undefined)[], node: Node<A>): readonly (Tensor | undefined)[];
+  /** The forward lowering: emits ONNX nodes, returns the name(s) of the output(s). */
+  onnx?(ctx: OnnxContext, node: Node<A>, inputs: readonly string[]): string | readonly string[];
+  /** Inputs whose memory output 0 may take over when nobody else needs it. */
+  readonly inplace?: readonly number[];
+  /** Output 0 is input 0 seen with another shape: no kernel, no memory. */
+  readonly view?: boolean;
+  /** Inputs (parameters, state) written in place. Such a node runs after every other reader of them. */
+  mutates?(node: Node<A>): readonly number[];
+  /** Stops the step before anything is committed: runs before the first mutating node. */
+  readonly guard?: boolean;
+  /** The gradient ends here, whatever the inputs are. */
+  readonly stopsGradient?: boolean;
+  /** Floating-point operations (a multiply-add is 2), for the plan's report. */
+  flops?(node: Node<A>): number;
+}
+
+/** Where a leaf's data comes from. */
+export type Leaf =
+  | { readonly kind: "input"; readonly name: string }
+  | { readonly kind: "store"; readonly name: string; readonly trainable: boolean }
+  | { readonly kind: "constant"; readonly data: Float32Array | Int32Array };
+
+let created = 0;
+
+/** One application of an op in a traced program. Nothing computes here. */
+export class Node<A extends Attrs = Attrs> {
+  readonly id = created++;
+  readonly outputs: readonly Tensor[];
+  readonly op: Op<A>;
+  readonly inputs: readonly Tensor[];
+  readonly attrs: A;
+  readonly leaf: Leaf | undefined;
+  /** The user's source line that made it, and the layer it belongs to; both shown in errors. */
+  readonly site: string | undefined;
+  readonly layer: string | undefined;
+
+  constructor(op: Op<A>, inputs: readonly Tensor[], attrs: A, types: readonly TensorType[], leaf?: Leaf) {
+    this.op = op;
+    this.inputs = inputs;
+    this.attrs = attrs;
+    this.leaf = leaf;
+    this.layer = layerPath.at(-1);
+    this.site = userSite();
+    this.outputs = types.map((t, i) => new Tensor(this as unknown as Node, i, t.shape, t.dtype));
+  }
+
+  /** "bayesConv2d (layer conv1, at model.ts:12)" */
+  describe(): string {
+    const where = [this.layer && `layer ${this.layer}`, this.site && `at ${this.site}`].filter(Boolean).join(", ");
+    return where ? `${this.op.name} (${where})` : this.op.name;
+  }
+}
+
+/** One output of a node: what model functions pass around. */
+export class Tensor {
+  readonly node: Node;
+  readonly index: number;
+  readonly shape: Shape;
+  readonly dtype: DType;
+  constructor(node: Node, index: number, shape: Shape, dtype: DType) {
+    this.node = node;
+    this.index = index;
+    this.shape = shape;
+    this.dtype = dtype;
+  }
+  /** Number of elements. */
+  get size(): number {
+    return sizeOf(this.shape);
+  }
+  get bytes(): number {
+    return this.size * (this.dtype === "u8" ? 1 : 4);
+  }
+  toString(): string {
+    return `${this.dtype}[${this.shape.join(",")}]`;
+  }
+}
+
+export const sizeOf = (shape: Shape): number => shape.reduce((a, b) => a * b, 1);
+export const f32 = (shape: Shape): TensorType => ({ shape, dtype: "f32" });
+export const i32 = (shape: Shape): TensorType => ({ shape, dtype: "i32" });
+export const sameShape = (a: Shape, b: Shape): boolean => a.length === b.length && a.every((d, i) => d === b[i]);
+
+const layerPath: string[] = [];
+/** Runs `build` with every node it makes labelled as part of layer `name`. */
+export function inLayer<T>(name: string, build: () => T): T {
+  layerPath.push(name);
+  try {
+    return build();
+  } finally {
+    layerPath.pop();
+  }
+}
+
+/** Makes a node that has no outputs, only an effect (see {@link Op.mutates} and {@link Op.guard}). */
+export function applyEffect<A extends Attrs>(op: Op<A>, inputs: readonly Tensor[], attrs: A): Node<A> {
+  return new Node(op, inputs, attrs, op.infer(inputs, attrs));
+}
+
+/** Applies an op: infers (and so validates) the outputs and records the node. */
+export function apply<A extends Attrs>(op: Op<A>, inputs: readonly Tensor[], attrs: A): readonly Tensor[] {
+  for (const [i, x] of inputs.entries())
+    if (!(x instanceof Tensor)) throw new BayesError(`[${op.name}] expected input ${i} to be a traced tensor, received ${typeof x}`);
+  let types: readonly TensorType[];
+  try {
+    types = op.infer(inputs, attrs);
+  } catch (error) {
+    if (!(error instanceof BayesError)) throw error;
+    const where = [layerPath.at(-1) && `layer ${layerPath.at(-1)}`, userSite() && `at ${userSite()}`].filter(Boolean);
+    throw new BayesError(where.length ? `${error.message} (${where.join(", ")})` : error.message);
+  }
+  return new Node(op, inputs, attrs, types).outputs;
+}
+
+const leafOp: Op = { name: "leaf", infer: () => [] };
+/** A leaf: data that comes from outside the program. */
+export const leaf = (type: TensorType, source: Leaf): Tensor => new Node(leafOp, [], {}, [type], source).outputs[0];
+
+/** A constant, frozen into the program: a number, or an array with a shape. */
+export function constant(value: number | Float32Array | Int32Array, shape?: Shape): Tensor {
+  const data = typeof value === "number" ? new Float32Array(sizeOf(shape ?? [])).fill(value) : value;
+  const dims = shape ?? (typeof value === "number" ? [] : [data.length]);
+  if (sizeOf(dims) !== data.length) throw new BayesError(`[constant] expected ${sizeOf(dims)} values for shape [${dims}], received ${data.length}`);
+  return leaf({ shape: dims, dtype: data instanceof Int32Array ? "i32" : "f32" }, { kind: "constant", data });
+}
+
+/** Every node the outputs depend on, inputs first, in order of creation where free: the order of the trace. */
+export function topo(outputs: readonly Tensor[]): Node[] {
+  const seen = new Set<Node>();
+  const stack = outputs.map((t) => t.node);
+  while (stack.length) {
+    const n = stack.pop()!;
+    if (seen.has(n)) continue;
+    seen.add(n);
+    for (const i of n.inputs) stack.push(i.node);
+  }
+  return [...seen].sort((a, b) => a.id - b.id); // a node is always made after its inputs
+}

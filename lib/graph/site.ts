@@ -1,0 +1,23 @@
+import { dirname, relative, sep } from "node:path";
+import { fileURLToPath } from "node:url";
+
+// the library's own folder (lib/ or dist/): frames inside it are not the user's
+const home = dirname(dirname(fileURLToPath(import.meta.url))) + sep;
+
+/** The innermost line of the calling code outside this library's op and layer code, as "model.ts:12"; undefined if none. */
+export function userSite(): string | undefined {
+  const limit = Error.stackTraceLimit;
+  Error.stackTraceLimit = 16;
+  const stack = new Error().stack ?? "";
+  Error.stackTraceLimit = limit;
+  for (const line of stack.split("\n").slice(1)) {
+    const match = /\(?((?:file:\/\/)?[^()\s]+):(\d+):\d+\)?$/.exec(line);
+    if (!match || match[1].startsWith("node:")) continue;
+    const file = match[1].startsWith("file://") ? fileURLToPath(match[1]) : match[1];
+    if (file.startsWith(home) && !file.startsWith(`${home}models${sep}`)) continue;
+    if (file.includes(`${sep}node_modules${sep}`)) continue;
+    const path = relative(process.cwd(), file);
+    return `${path.startsWith("..") ? file : path}:${match[2]}`;
+  }
+  return undefined;
+}

@@ -1,0 +1,134 @@
+import { BayesError } from "../errors.ts";
+import { type Attrs, applyEffect, inLayer, leaf, type Node, type Op, type Shape, type Tensor, type TensorType } from "./node.ts";
+import type { Store } from "./store.ts";
+import type { Data } from "../native/addon.ts";
+
+/**
+ * How stochastic layers behave in a trace: `mean` uses the posterior means and draws nothing; `sample` draws one value
+ * per example and Monte-Carlo sample.
+ */
+export type Mode = "mean" | "sample";
+
+/** What a stochastic op needs to draw its noise (see docs/design.md, "Noise is a function"). */
+export interface Noise {
+  /** i32[4]: seed low, seed high, step, first Monte-Carlo sample. */
+  readonly rng: Tensor;
+  /** i32[B]: the example row of each batch item. */
+  readonly rows: Tensor;
+  /** Ordinal of the stochastic node. */
+  readonly stream: number;
+  /** Monte-Carlo samples in this launch. */
+  readonly samples: number;
+}
+
+/** One KL term of the objective, from one layer. */
+export interface KlTerm {
+  readonly layer: string;
+  readonly value: Tensor;
+}
+
+/** The state of one run of a model function. */
+export interface Trace {
+  readonly store: Store;
+  readonly training: boolean;
+  readonly mode: Mode;
+  readonly samples: number;
+  readonly noise: { readonly rng: Tensor; readonly rows: Tensor } | undefined;
+  readonly parameters: Map<string, Tensor>;
+  readonly kl: KlTerm[];
+  readonly effects: Node[];
+  readonly counters: Map<string, number>;
+  readonly seed: number;
+  /** Free slots for whoever extends the trace (penalties of pruning, …). */
+  readonly penalties: Tensor[];
+}
+
+export interface TraceOptions {
+  readonly store: Store;
+  /** Training-time behaviour of batch norm and dropout. */
+  readonly training?: boolean;
+  readonly mode?: Mode;
+  readonly samples?: number;
+  readonly noise?: { readonly rng: Tensor; readonly rows: Tensor };
+  /** Seed of parameter initialisation. */
+  readonly seed?: number;
+}
+
+let current: Trace | undefined;
+
+/** The trace under way. Throws outside of a model function. */
+export function trace(): Trace {
+  if (!current) throw new BayesError("[trace] expected to be called inside a model function or compile(), received a call outside");
+  return current;
+}
+
+/** Runs `build` as one trace and returns its result together with what the layers recorded. */
+export function withTrace<T>(options: TraceOptions, build: () => T): { value: T; trace: Trace } {
+  const before = current;
+  const mine: Trace = {
+    store: options.store,
+    training: options.training ?? false,
+    mode: options.mode ?? "mean",
+    samples: options.samples ?? 1,
+    noise: options.noise,
+    parameters: new Map(),
+    kl: [],
+    effects: before?.effects ?? [],
+    counters: new Map(),
+    seed: options.seed ?? 0,
+    penalties: [],
+  };
+  current = mine;
+  try {
+    return { value: build(), trace: mine };
+  } finally {
+    current = before;
+  }
+}
+
+/** Runs a layer under a name that is unique in the trace: the given one, or kind and ordinal ("conv2d_0"). */
+export function scope<T>(kind: string, name: string | undefined, build: (name: string) => T): T {
+  const t = trace();
+  const ordinal = t.counters.get(kind) ?? 0;
+  t.counters.set(kind, ordinal + 1);
+  const unique = name ?? `${kind}_${ordinal}`;
+  return inLayer(unique, () => build(unique));
+}
+
+/**
+ * A parameter of the model, made on the first trace and found by name on later ones.
+ * @param init first contents, asked once
+ */
+export function parameter(name: string, shape: Shape, init: () => Data, trainable = true): Tensor {
+  const t = trace();
+  let p = t.parameters.get(name);
+  const slot = t.store.define(name, shape, { trainable, init });
+  if (!p) {
+    p = t.store.tensor(slot.name);
+    t.parameters.set(name, p);
+  }
+  return p;
+}
+
+/** Records something to be done at the end of the step: an optimizer update, a running statistic, a guard. */
+export function effect<A extends Attrs>(op: Op<A>, inputs: readonly Tensor[], attrs: A): void {
+  trace().effects.push(applyEffect(op, inputs, attrs) as unknown as Node);
+}
+
+/** The noise of the stochastic node `name`; its stream is the ordinal at which this store first saw the name. */
+export function noiseFor(name: string): Noise {
+  const t = trace();
+  if (!t.noise) throw new BayesError(`[${name}] expected a trace with noise inputs for a stochastic layer, received mode "${t.mode}" without`);
+  let stream = t.store.streams.get(name);
+  if (stream === undefined) {
+    stream = t.store.streams.size;
+    if (stream >= FIRST_RESERVED_STREAM) throw new BayesError(`[${name}] expected fewer than ${FIRST_RESERVED_STREAM} stochastic nodes`);
+    t.store.streams.set(name, stream);
+  }
+  return { ...t.noise, stream, samples: t.samples };
+}
+
+/** Streams from here on belong to initialisation, dropout, shuffling and augmentation. */
+export const FIRST_RESERVED_STREAM = 65000;
+
+export const input = (name: string, type: TensorType): Tensor => leaf(type, { kind: "input", name });

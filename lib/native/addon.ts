@@ -1,0 +1,76 @@
+import { createRequire } from "node:module";
+import { availableParallelism } from "node:os";
+import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
+import { BayesError } from "../errors.ts";
+
+/** Where a tensor lies: space 0 arena, 1 store, 2 feed, 3 result, 4 nowhere (nobody reads it). See native/backend.h. */
+export interface NativeRef {
+  readonly dtype: number;
+  readonly space: number;
+  readonly index: number;
+  readonly offset: number;
+  readonly shape: readonly number[];
+}
+export interface NativeProgram {
+  readonly steps: readonly {
+    readonly op: string;
+    readonly inputs: readonly NativeRef[];
+    readonly outputs: readonly NativeRef[];
+    readonly attrs: Readonly<Record<string, readonly number[]>>;
+    readonly commits: boolean;
+  }[];
+  readonly feedBytes: readonly number[];
+  readonly resultBytes: readonly number[];
+  readonly arenaBytes: number;
+}
+export type Data = Float32Array | Int32Array | Uint8Array;
+
+export interface NativeStore {
+  alloc(bytes: number): number;
+  free(index: number): void;
+  read(index: number, offset: number, into: Data): void;
+  write(index: number, offset: number, from: Data): void;
+  close(): void;
+  readonly busy: boolean;
+}
+export interface NativeFeed {
+  readonly data: Data;
+  /** Bytes from one step's slice to the next; 0: the same for every step. */
+  readonly stride: number;
+}
+export interface NativePlan {
+  run(steps: number, feeds: readonly NativeFeed[], results: readonly Data[]): void;
+  runAsync(steps: number, feeds: readonly NativeFeed[], results: readonly Data[]): Promise<void>;
+  close(): void;
+  readonly workspaceBytes: number;
+}
+/** The addon's types, in one place. Errors of a run carry `runStep` and `programStep`. */
+export interface Addon {
+  readonly Store: new () => NativeStore;
+  readonly Plan: new (store: NativeStore, program: NativeProgram) => NativePlan;
+  readonly isa: string;
+  setThreads(n: number): void;
+  threads(): number;
+  hasOp(name: string): boolean;
+}
+
+let loaded: Addon | undefined;
+
+/** Loads the CPU addon (prebuilt or built), once. Throws a BayesError that says what to do when there is none. */
+export function loadAddon(): Addon {
+  if (loaded) return loaded;
+  const require = createRequire(import.meta.url);
+  const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
+  try {
+    loaded = require("node-gyp-build")(root) as Addon;
+  } catch (error) {
+    const why = (error as Error).message.split("\n")[0];
+    throw new BayesError(
+      `[addon] expected a prebuilt or built CPU addon for ${process.platform}-${process.arch}, received none (${why}). ` +
+        "Run `npm rebuild bayescnn` (needs g++ or clang++, make and python3), or `npm run build:addon` in a clone.",
+    );
+  }
+  loaded.setThreads(availableParallelism());
+  return loaded;
+}
