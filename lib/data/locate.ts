@@ -51,9 +51,12 @@ function holds(folder: string, name: DatasetName): boolean {
   return files.some((file) => findFile(folder, file) !== undefined || isFile(join(folder, `${file}.xz`)));
 }
 
-/** The MNIST subset that comes with the package (data/mnist); the module lies two folders below its root, built or not. */
+/** data/mnist in the package; this module lies two folders below its root, built or not. */
+const EMBEDDED = resolve(fileURLToPath(new URL("../../data/mnist", import.meta.url)));
+
+/** The MNIST subset that comes with the package, 6,000 training and 1,000 test images, named "mnist-6k". */
 export function embeddedMnist(): TrainTest {
-  return loadMnist(fileURLToPath(new URL("../../data/mnist/", import.meta.url)), "mnist-6k");
+  return loadMnist(EMBEDDED, "mnist-6k");
 }
 
 /**
@@ -83,7 +86,8 @@ export async function loadData(name: string, dataDir?: string, options: FolderOp
   }
   if (name === "cifar-10") return loadCifar10(folder);
   if (name === "cifar-100") return loadCifar100(folder);
-  return loadMnist(folder, name);
+  // In the package's own root ./data is the subset: it must not pass for the whole set.
+  return folder === EMBEDDED ? embeddedMnist() : loadMnist(folder, name);
 }
 
 function isFile(path: string): boolean {
