@@ -35,7 +35,7 @@ INL void store(float* p, vf v) { *reinterpret_cast<vfu*>(p) = v; }
 INL vf loadn(const float* p, long n) { return _mm512_maskz_loadu_ps(n >= 16 ? 0xffff : (1u << n) - 1, p); }
 INL void storen(float* p, vf v, long n) { _mm512_mask_storeu_ps(p, n >= 16 ? 0xffff : (1u << n) - 1, v); }
 INL vf fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
-INL vf sqrtv(vf a) { return _mm512_sqrt_ps(a); }
+INL vf sqrtv(vf a) { return _mm512_maskz_sqrt_ps(0xffff, a); }
 INL vf maxv(vf a, vf b) { return _mm512_max_ps(a, b); }  // b where either is NaN
 INL vf minv(vf a, vf b) { return _mm512_min_ps(a, b); }
 INL float sum(vf a) {

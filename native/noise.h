@@ -1,0 +1,110 @@
+// Rows of standard normals. A counter sits in each 64-bit lane, where one multiply gives high and low half at once: 8
+// instructions a round without a shuffle. The lanes are numbered so that unpacking the pairs leaves the normals in
+// order. Bound by arithmetic: about 160 instructions per 2W normals.
+#pragma once
+#include "simd.h"
+#include "shared/philox.h"
+
+namespace bayes {
+namespace ISA {
+
+struct VectorMath {
+  typedef vi I;
+  typedef vu U;
+  typedef vf F;
+  static INL vf toFloat(vi a) { return ISA::toFloat(a); }
+  static INL vi bits(vf a) { return asInt(a); }
+  static INL vf real(vi a) { return asFloat(a); }
+  static INL vf sqrt(vf a) { return sqrtv(a); }
+};
+
+typedef uint64_t vq __attribute__((vector_size(VBYTES)));
+INL vq setq(uint64_t x) { return x - vq{}; }
+// mulLow: low halves -> 64-bit products; zipLow, zipHigh: a0 b0 a1 b1 and a2 b2 a3 b3 of each 128 bits. (The masked
+// forms of AVX-512 compile to the plain ones; g++ 12 warns of an uninitialised value inside its own header for those.)
+#if defined(__AVX512F__)
+INL vq mulLow(vq a, vq b) { return (vq)_mm512_maskz_mul_epu32(0xff, (__m512i)a, (__m512i)b); }
+INL vf zipLow(vf a, vf b) { return _mm512_maskz_unpacklo_ps(0xffff, a, b); }  // a0 b0 a1 b1 of each 128 bits
+INL vf zipHigh(vf a, vf b) { return _mm512_maskz_unpackhi_ps(0xffff, a, b); }
+#elif defined(__AVX2__)
+INL vq mulLow(vq a, vq b) { return (vq)_mm256_mul_epu32((__m256i)a, (__m256i)b); }
+INL vf zipLow(vf a, vf b) { return _mm256_unpacklo_ps(a, b); }
+INL vf zipHigh(vf a, vf b) { return _mm256_unpackhi_ps(a, b); }
+#elif defined(__x86_64__)
+INL vq mulLow(vq a, vq b) { return (vq)_mm_mul_epu32((__m128i)a, (__m128i)b); }
+INL vf zipLow(vf a, vf b) { return _mm_unpacklo_ps(a, b); }
+INL vf zipHigh(vf a, vf b) { return _mm_unpackhi_ps(a, b); }
+#elif defined(__aarch64__)
+INL vq mulLow(vq a, vq b) { return (vq)vmull_u32(vmovn_u64((uint64x2_t)a), vmovn_u64((uint64x2_t)b)); }
+INL vf zipLow(vf a, vf b) { return vzip1q_f32(a, b); }
+INL vf zipHigh(vf a, vf b) { return vzip2q_f32(a, b); }
+#else
+INL vq mulLow(vq a, vq b) { return (a & 0xffffffffu) * (b & 0xffffffffu); }
+INL vf zipLow(vf a, vf b) { return vf{a[0], b[0], a[1], b[1]}; }
+INL vf zipHigh(vf a, vf b) { return vf{a[2], b[2], a[3], b[3]}; }
+#endif
+
+// Words 1..3 of the counter and the key: everything about a normal but its place in the row.
+struct NoiseRow {
+  uint32_t row, step, stream;  // stream: stream * 65536 + sample
+  uint32_t key0, key1;
+};
+
+constexpr int NOISE_LANES = W / 2;                 // counters per vector
+constexpr int NOISE_UNROLL = 2;                    // blocks in lockstep: one alone is bound by latency
+constexpr int NOISE_SLACK = 2 * W * NOISE_UNROLL;  // fillNormals may write this much past the end
+
+// out[0 .. 4 counters): the normals of counters first, first + 1, ... in order. Writes up to NOISE_SLACK floats beyond.
+static void fillNormals(float* out, uint32_t first, long counters, const NoiseRow& at) {
+  vq lane;
+  for (int i = 0; i < NOISE_LANES; i++) lane[i] = i / 2 + (i % 2) * (W / 4);
+  const vq m0 = setq(PHILOX_M0), m1 = setq(PHILOX_M1), high = setq(0xffffffff00000000ull);
+  for (long i = 0; i < counters; i += NOISE_LANES * NOISE_UNROLL) {
+    vq c0[NOISE_UNROLL], c1[NOISE_UNROLL], c2[NOISE_UNROLL], c3[NOISE_UNROLL];
+#pragma GCC unroll 4
+    for (int j = 0; j < NOISE_UNROLL; j++) {
+      c0[j] = setq(static_cast<uint32_t>(first + i + j * NOISE_LANES)) + lane;
+      c1[j] = setq(at.row), c2[j] = setq(at.step), c3[j] = setq(at.stream);
+    }
+    uint32_t k0 = at.key0, k1 = at.key1;
+#pragma GCC unroll 10
+    for (int round = 0; round < 10; round++, k0 += PHILOX_W0, k1 += PHILOX_W1) {
+#pragma GCC unroll 4
+      for (int j = 0; j < NOISE_UNROLL; j++) {
+        const vq a = mulLow(c0[j], m0), b = mulLow(c2[j], m1);
+        c0[j] = (b >> 32) ^ c1[j] ^ setq(k0), c1[j] = b;
+        c2[j] = (a >> 32) ^ c3[j] ^ setq(k1), c3[j] = a;
+      }
+    }
+#pragma GCC unroll 4
+    for (int j = 0; j < NOISE_UNROLL; j++) {
+      const vq u = (c0[j] & ~high) | (c2[j] << 32), v = (c1[j] & ~high) | (c3[j] << 32);
+      vf even, odd;
+      normalPair<VectorMath>((vi)u, (vi)v, even, odd);
+      float* o = out + 4 * (i + j * NOISE_LANES);
+      store(o, zipLow(even, odd));
+      store(o + W, zipHigh(even, odd));
+    }
+  }
+}
+
+// The two noise inputs every stochastic op ends with: rng i32[4] = seed low, seed high, step, first sample; rows
+// i32[B].
+struct NoiseSource {
+  const int32_t *rng, *rows;
+  long batch;  // B: launch row q is sample q / B of example q mod B
+  uint32_t stream;
+  INL NoiseSource(const Step& s, int rngInput)
+      : rng(s.in[rngInput].i32()),
+        rows(s.in[rngInput + 1].i32()),
+        batch(s.in[rngInput + 1].dims[0]),
+        stream(static_cast<uint32_t>(s.attr("stream"))) {}
+  INL NoiseRow at(long launchRow) const {
+    const uint32_t sample = static_cast<uint32_t>(rng[3] + launchRow / batch);
+    return {static_cast<uint32_t>(rows[launchRow % batch]), static_cast<uint32_t>(rng[2]), stream * 65536u + sample,
+            static_cast<uint32_t>(rng[0]), static_cast<uint32_t>(rng[1])};
+  }
+};
+
+}  // namespace ISA
+}  // namespace bayes
