@@ -1,5 +1,6 @@
 /** An ONNX model under construction: names, constants, noise and the final bytes. The wire format is proto.ts. */
 import { BayesError, checkInt, fail } from "../errors.ts";
+import type { Tensor } from "../graph/node.ts";
 import {
   NCHW,
   type OnnxAttrs,
@@ -25,6 +26,8 @@ export interface OnnxGraphOptions {
   readonly noiseMode?: OnnxNoiseMode;
   /** Seeds the RandomNormalLike nodes of mode `random`; a 32-bit unsigned integer, default 0. */
   readonly seed?: number;
+  /** Contents of a tensor that depends on parameters and constants only; the exporter computes it. Default: throws. */
+  readonly value?: (tensor: Tensor) => Float32Array;
   readonly producerVersion?: string;
   /** Documentation shown by viewers. */
   readonly doc?: string;
@@ -38,6 +41,30 @@ function mix32(value: number): number {
   h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
   h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
   return (h ^ (h >>> 16)) >>> 0;
+}
+
+/** The array of shape `shape` with its axes in the order `perm`, as Transpose does, and its new shape. */
+export function permuted(
+  data: Float32Array,
+  shape: readonly number[],
+  perm: readonly number[],
+): { data: Float32Array; dims: number[] } {
+  const valid = perm.length === shape.length && shape.every((_, axis) => perm.includes(axis));
+  if (!valid) fail("onnx weight", `a permutation of ${shape.length} axes`, perm);
+  const dims = perm.map((axis) => shape[axis]);
+  const strides = perm.map((axis) => shape.slice(axis + 1).reduce((a, b) => a * b, 1)); // in `data`, by new axis
+  const out = new Float32Array(data.length);
+  const index = dims.map(() => 0);
+  for (let i = 0, from = 0; i < out.length; i++) {
+    out[i] = data[from];
+    for (let axis = dims.length - 1; axis >= 0; axis--) {
+      from += strides[axis];
+      if (++index[axis] < dims[axis]) break;
+      from -= strides[axis] * dims[axis];
+      index[axis] = 0;
+    }
+  }
+  return { data: out, dims };
 }
 
 /**
@@ -57,6 +84,7 @@ export class OnnxGraph implements OnnxContext {
   readonly #scalars = new Map<string, string>();
   readonly #noise = new Map<string, string>();
   readonly #noiseSeeds = new Set<number>();
+  readonly #weights = new Map<Tensor, Map<string, string>>();
 
   constructor(options: OnnxGraphOptions = {}) {
     checkInt("OnnxGraph", "seed", options.seed ?? 0, 0, 2 ** 32 - 1);
@@ -98,6 +126,7 @@ export class OnnxGraph implements OnnxContext {
     dtype: "float32" | "int64" = "float32",
     doc?: string,
   ): string {
+    this.#checkInputs("output", [value]);
     this.#node("Identity", [value], {}, [this.#claim(name)]);
     this.#outputs.push(valueInfoProto(name, dtype === "int64" ? INT64 : FLOAT, dims, doc));
     return name;
@@ -109,15 +138,19 @@ export class OnnxGraph implements OnnxContext {
 
   emitAll(opType: string, inputs: readonly string[], attrs: OnnxAttrs, outputs: number): string[] {
     checkInt(`onnx ${opType}`, "outputs", outputs, 1);
+    this.#checkInputs(opType, inputs);
     const names = Array.from({ length: outputs }, () => this.#fresh(opType));
     this.#node(opType, inputs, attrs, names);
     return names;
   }
 
-  #node(opType: string, inputs: readonly string[], attrs: OnnxAttrs, outputs: readonly string[]): void {
+  #checkInputs(what: string, inputs: readonly string[]): void {
     for (const input of inputs) {
-      if (input !== "" && !this.#names.has(input)) fail(`onnx ${opType}`, "the name of an earlier value", input);
+      if (input !== "" && !this.#names.has(input)) fail(`onnx ${what}`, "the name of an earlier value", input);
     }
+  }
+
+  #node(opType: string, inputs: readonly string[], attrs: OnnxAttrs, outputs: readonly string[]): void {
     this.#nodes.push(nodeProto(`${outputs[0]}/${opType}`, opType, inputs, outputs, attrs));
   }
 
@@ -134,6 +167,25 @@ export class OnnxGraph implements OnnxContext {
     if (known !== undefined) return known;
     const name = this.constant(Float32Array.of(single), [], "scalar");
     this.#scalars.set(key, name);
+    return name;
+  }
+
+  value(tensor: Tensor): Float32Array {
+    const { value } = this.#options;
+    if (value === undefined) throw new BayesError(`[onnx] the contents of ${tensor} are not known to this export`);
+    return value(tensor);
+  }
+
+  weight(tensor: Tensor, perm?: readonly number[], hint = "weight"): string {
+    const key = perm?.join() ?? "";
+    const known = this.#weights.get(tensor) ?? new Map<string, string>();
+    this.#weights.set(tensor, known);
+    const existing = known.get(key);
+    if (existing !== undefined) return existing;
+    const contents = this.value(tensor);
+    const { data, dims } = perm ? permuted(contents, tensor.shape, perm) : { data: contents, dims: tensor.shape };
+    const name = this.constant(data, dims, hint);
+    known.set(key, name);
     return name;
   }
 

@@ -26,6 +26,10 @@ export class Message {
   }
 
   #varint(value: number | bigint): void {
+    if (value >= 0 && value < 128) {
+      this.#push(Uint8Array.of(Number(value))); // nearly all of them
+      return;
+    }
     const out: number[] = [];
     let rest = BigInt.asUintN(64, BigInt(value)); // int64: a negative number is its 64-bit two's complement, 10 bytes
     for (; rest > 0x7fn; rest >>= 7n) out.push(Number(rest & 0x7fn) | 0x80);
