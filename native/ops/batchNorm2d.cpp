@@ -1,0 +1,170 @@
+// Batch normalisation over all axes but the last (Ioffe and Szegedy 2015). Bound by bandwidth: statistics read x once
+// (a chunk is centred on its own mean while it is in cache, and chunks are merged in double by Chan's formula, in
+// order), normalising reads it again and writes y. Few channels: a "span" of whole vectors holds several rows, and
+// per-channel numbers are laid out along it, so that no lane is idle.
+#include "../simd.h"
+namespace bayes {
+namespace ISA {
+
+struct Layout {
+  long c, rows, span, chunk, chunks;  // span: floats per step through memory; chunk: rows per task
+  INL static Layout of(const Tensor& x) {
+    const long c = x.dim(-1), rows = c ? x.size() / c : 0;
+    long pack = 1;  // rows of a span: the fewest that fill whole vectors
+    if (c < 64)
+      while (pack * c % W) pack++;
+    const long chunk = maxl(1, 8192 / (pack * c)) * pack;
+    return {c, rows, pack * c, chunk, ceilDiv(rows, chunk)};
+  }
+  INL size_t partials() const { return static_cast<size_t>(chunks) * 2 * c * sizeof(double); }
+  INL size_t lanes() const { return static_cast<size_t>(ceilDiv(span, W)) * VBYTES; }  // one number per lane of a span
+  INL size_t scratch() const { return partials() + lanes() * 3 * (poolThreads() + 2) + 64; }
+  INL double* partial(const Step& s, long task) const { return static_cast<double*>(s.scratch) + task * 2 * c; }
+  INL float* table(const Step& s, long k) const {  // tables 3t, 3t+1, 3t+2 belong to thread t; the last six to all
+    char* p = static_cast<char*>(s.scratch) + (partials() + 63) / 64 * 64;
+    return reinterpret_cast<float*>(p + k * lanes());
+  }
+  INL float* shared(const Step& s, long k) const { return table(s, 3 * poolThreads() + k); }
+  // f(offset in x, offset in the span, lanes) over rows [from, to)
+  template <class F>
+  INL void each(long from, long to, F f) const {
+    for (long i = from * c, end = to * c; i < end; i += span) {
+      const long n = minl(span, end - i);
+      for (long j = 0; j < n; j += W) f(i + j, j, n - j);
+    }
+  }
+  INL void spread(float* table) const {  // table[0..c) along the whole span
+    for (long i = c; i < span; i++) table[i] = table[i - c];
+  }
+  INL double fold(const float* table, long channel) const {
+    double sum = 0;
+    for (long i = channel; i < span; i += c) sum += table[i];
+    return sum;
+  }
+};
+
+OP(batchNorm2d) {  // x, gamma, beta -> y, mean [C], variance [C] (biased)
+  const Layout g = Layout::of(s.in[0]);
+  const float *x = s.in[0].f32(), *gamma = s.in[1].f32(), *beta = s.in[2].f32();
+  float* y = s.out[0].f32();
+  parallel(g.chunks, [&](long task, int thread) {
+    const long from = task * g.chunk, to = minl(g.rows, from + g.chunk);
+    const double n = static_cast<double>(to - from);
+    float *centre = g.table(s, 3 * thread), *sum = g.table(s, 3 * thread + 1), *square = g.table(s, 3 * thread + 2);
+    memset(sum, 0, g.lanes());
+    g.each(from, to, [&](long i, long j, long k) { store(sum + j, load(sum + j) + loadn(x + i, k)); });
+    for (long c = 0; c < g.c; c++) centre[c] = static_cast<float>(g.fold(sum, c) / n);
+    g.spread(centre);
+    memset(sum, 0, g.lanes()), memset(square, 0, g.lanes());
+    g.each(from, to, [&](long i, long j, long k) {  // lanes past k add what is never folded, or past the rows: 0
+      const vf d = loadn(x + i, k) - loadn(centre + j, k);
+      store(sum + j, load(sum + j) + d), store(square + j, fma(d, d, load(square + j)));
+    });
+    double* out = g.partial(s, task);
+    for (long c = 0; c < g.c; c++) {
+      const double shift = g.fold(sum, c);
+      out[c] = centre[c] + shift / n, out[g.c + c] = g.fold(square, c) - shift * shift / n;
+    }
+  });
+  float *m = g.shared(s, 0), *a = g.shared(s, 1), *b = g.shared(s, 2);
+  for (long c = 0; c < g.c; c++) {
+    double mean = 0, m2 = 0, n = 0;
+    for (long t = 0; t < g.chunks; t++) {
+      const double k = static_cast<double>(minl(g.chunk, g.rows - t * g.chunk));
+      const double delta = g.partial(s, t)[c] - mean, share = k / (n + k);
+      mean += delta * share, m2 += g.partial(s, t)[g.c + c] + delta * delta * n * share, n += k;
+    }
+    const double variance = m2 > 0 || m2 != m2 ? m2 / n : 0;
+    m[c] = static_cast<float>(mean), b[c] = beta[c];
+    a[c] = static_cast<float>(gamma[c] / sqrt(variance + s.attr("epsilon")));
+    if (s.out[1]) s.out[1].f32()[c] = m[c];
+    if (s.out[2]) s.out[2].f32()[c] = static_cast<float>(variance);
+  }
+  if (!s.out[0]) return;
+  g.spread(m), g.spread(a), g.spread(b);
+  parallel(g.chunks, [&](long task, int) {
+    g.each(task * g.chunk, minl(g.rows, (task + 1) * g.chunk), [&](long i, long j, long k) {
+      storen(y + i, fma(loadn(x + i, k) - load(m + j), load(a + j), load(b + j)), k);
+    });
+  });
+}
+SCRATCH(batchNorm2d) { return Layout::of(s.in[0]).scratch(); }
+
+OP(batchNorm2dInference) {  // x, gamma, beta, mean, variance -> y
+  const Layout g = Layout::of(s.in[0]);
+  const float *x = s.in[0].f32(), *gamma = s.in[1].f32(), *beta = s.in[2].f32();
+  const float *mean = s.in[3].f32(), *variance = s.in[4].f32();
+  float *y = s.out[0].f32(), *m = g.shared(s, 0), *a = g.shared(s, 1), *b = g.shared(s, 2);
+  for (long c = 0; c < g.c; c++) {
+    m[c] = mean[c], b[c] = beta[c];
+    a[c] = static_cast<float>(gamma[c] / sqrt(variance[c] + s.attr("epsilon")));
+  }
+  g.spread(m), g.spread(a), g.spread(b);
+  parallel(g.chunks, [&](long task, int) {
+    g.each(task * g.chunk, minl(g.rows, (task + 1) * g.chunk), [&](long i, long j, long k) {
+      storen(y + i, fma(loadn(x + i, k) - load(m + j), load(a + j), load(b + j)), k);
+    });
+  });
+}
+SCRATCH(batchNorm2dInference) { return Layout::of(s.in[0]).scratch(); }
+
+// With xhat = (x - mean) / sqrt(variance + epsilon): dbeta = sum dy, dgamma = sum dy xhat, and
+// dx = gamma / sqrt(variance + epsilon) * (dy - dbeta / n - xhat dgamma / n), the last two terms only where mean and
+// variance are the batch's own (frozen = 0).
+OP(batchNorm2dGrad) {  // dy, x, gamma, mean, variance -> dx, dgamma [C], dbeta [C]
+  const Layout g = Layout::of(s.in[0]);
+  const float *dy = s.in[0].f32(), *x = s.in[1].f32(), *gamma = s.in[2].f32();
+  const float *mean = s.in[3].f32(), *variance = s.in[4].f32();
+  const bool frozen = s.attr("frozen") != 0;
+  float *m = g.shared(s, 0), *inv = g.shared(s, 1);
+  for (long c = 0; c < g.c; c++) {
+    m[c] = mean[c];
+    inv[c] = static_cast<float>(1 / sqrt(variance[c] + s.attr("epsilon")));
+  }
+  g.spread(m), g.spread(inv);
+  float *a = g.shared(s, 2), *p = g.shared(s, 3), *q = g.shared(s, 4);
+  memset(p, 0, g.lanes()), memset(q, 0, g.lanes());
+  if (!frozen || s.out[1] || s.out[2]) {
+    parallel(g.chunks, [&](long task, int thread) {
+      float *sum = g.table(s, 3 * thread), *dot = g.table(s, 3 * thread + 1);
+      memset(sum, 0, g.lanes()), memset(dot, 0, g.lanes());
+      g.each(task * g.chunk, minl(g.rows, (task + 1) * g.chunk), [&](long i, long j, long k) {
+        const vf d = loadn(dy + i, k), xhat = (loadn(x + i, k) - loadn(m + j, k)) * load(inv + j);
+        store(sum + j, load(sum + j) + d), store(dot + j, fma(d, xhat, load(dot + j)));
+      });
+      double* out = g.partial(s, task);
+      for (long c = 0; c < g.c; c++) out[c] = g.fold(sum, c), out[g.c + c] = g.fold(dot, c);
+    });
+    for (long c = 0; c < g.c; c++) {
+      double sum = 0, dot = 0;
+      for (long t = 0; t < g.chunks; t++) sum += g.partial(s, t)[c], dot += g.partial(s, t)[g.c + c];
+      if (s.out[1]) s.out[1].f32()[c] = static_cast<float>(dot);
+      if (s.out[2]) s.out[2].f32()[c] = static_cast<float>(sum);
+      if (!frozen) p[c] = static_cast<float>(sum / g.rows), q[c] = static_cast<float>(dot / g.rows);
+    }
+  }
+  if (!s.out[0]) return;
+  for (long c = 0; c < g.c; c++) a[c] = gamma[c] * inv[c];
+  g.spread(a), g.spread(p), g.spread(q);
+  float* dx = s.out[0].f32();
+  parallel(g.chunks, [&](long task, int) {
+    g.each(task * g.chunk, minl(g.rows, (task + 1) * g.chunk), [&](long i, long j, long k) {
+      const vf xhat = (loadn(x + i, k) - load(m + j)) * load(inv + j);
+      storen(dx + i, load(a + j) * (loadn(dy + i, k) - load(p + j) - xhat * load(q + j)), k);
+    });
+  });
+}
+SCRATCH(batchNorm2dGrad) { return Layout::of(s.in[0]).scratch(); }
+
+// running <- (1 - momentum) running + momentum * batch, with the variance made unbiased: n / (n - 1)
+OP(batchNorm2dUpdate) {  // running mean, running variance (both written), mean, variance
+  float *mean = s.in[0].f32(), *variance = s.in[1].f32();
+  const double momentum = s.attr("momentum"), n = s.attr("count"), unbias = n > 1 ? n / (n - 1) : 1;
+  for (long c = 0; c < s.in[0].size(); c++) {
+    mean[c] = static_cast<float>((1 - momentum) * mean[c] + momentum * s.in[2].f32()[c]);
+    variance[c] = static_cast<float>((1 - momentum) * variance[c] + momentum * unbias * s.in[3].f32()[c]);
+  }
+}
+
+}  // namespace ISA
+}  // namespace bayes

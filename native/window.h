@@ -1,0 +1,45 @@
+// Geometry of a pooling window, and the one trick of the pooling kernels: a vector covers channels of a pixel and may
+// run on into the next pixel. What it writes there is overwritten when that pixel's turn comes, since pixels are
+// visited in order; only the end of a task is stored by the lane. So few channels (6, or 17) cost no scalar tails.
+#pragma once
+#include "simd.h"
+namespace bayes {
+namespace ISA {
+
+struct Window {
+  long n, h, w, c;      // the map that is pooled
+  long oh, ow;          // the result
+  long kh, kw, sh, sw;  // kernel and stride
+  long top, left;       // padding; that of bottom and right shows in oh and ow
+
+  INL static Window of(const Step& s, const Tensor& in, const Tensor& out) {
+    auto a = [&](const char* name, int i) { return static_cast<long>(s.attr(name, 0, i)); };
+    return {in.dim(0),      in.dim(1),      in.dim(2),      in.dim(3),      out.dim(1),      out.dim(2),
+            a("kernel", 0), a("kernel", 1), a("stride", 0), a("stride", 1), a("padding", 0), a("padding", 1)};
+  }
+};
+
+// Part [from, to) of a window of size k that starts at `start` and lies inside [0, n).
+struct Span {
+  long from, to;
+};
+INL Span inside(long start, long k, long n) { return {maxl(0, -start), minl(k, n - start)}; }
+
+// The results whose window covers position i, as i goes up: [lo, hi].
+struct Cover {
+  long k, stride, pad, n;
+  long lo = 0, hi = -1;
+  INL void advance(long i) {
+    while (hi + 1 < n && (hi + 1) * stride - pad <= i) hi++;
+    while (lo * stride - pad + k <= i) lo++;
+  }
+};
+
+// f(first row, last row) for runs of rows of `width` floats, some 16 thousand floats to a task
+template <class F>
+INL void parallelRows(long rows, long width, F f) {
+  parallelRange(rows, maxl(1, 16384 / maxl(1, width)), f);
+}
+
+}  // namespace ISA
+}  // namespace bayes
