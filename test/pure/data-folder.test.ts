@@ -4,6 +4,7 @@ import { dirname, join } from "node:path";
 import fc from "fast-check";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { loadImageFolder, loadImageFolders } from "../../lib/data/folder.ts";
+import { loadData } from "../../lib/data/locate.ts";
 import { BayesError } from "../../lib/errors.ts";
 
 const sharp = await import("sharp").then(
@@ -87,6 +88,17 @@ describe.skipIf(sharp === undefined)("loadImageFolder", () => {
     expect(test.name).toBe("u (held-out 1/5)");
     const values = [...train.images, ...test.images].filter((_, i) => i % 3 === 0);
     expect(values.sort((a, b) => a - b)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+  });
+
+  it("is what loadData reads for a path, absolute or below the data folder", async () => {
+    await png("v/train/a/1.png", 2, 2, [1, 1, 1]);
+    await png("v/test/a/1.png", 2, 2, [3, 3, 3]);
+    for (const [name, dataDir] of [
+      [join(dir, "v"), undefined],
+      ["v", dir],
+    ] as const) {
+      expect((await loadData(name, dataDir)).test).toMatchObject({ name: "v", count: 1, shape: [2, 2, 3] });
+    }
   });
 
   it("refuses a missing folder, no classes, an empty class", async () => {

@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { channelStats, makeDataset } from "../../lib/data/dataset.ts";
 import { augmentParams, augmentReference, normalisationOf, normalise } from "../../lib/data/prepare.ts";
 import { BayesError } from "../../lib/errors.ts";
+import { philox } from "../../lib/util/philox.ts";
 
 describe("normalise", () => {
   it("gives zero mean and unit variance per channel", () => {
@@ -34,6 +35,18 @@ describe("augmentation", () => {
       JSON.stringify(augmentParams(seed, epoch, example, { shift: 100, flip: true }));
     expect(at(1, 2, 3)).toBe(at(1, 2, 3));
     expect(new Set([at(1, 2, 3), at(2, 2, 3), at(1, 3, 3), at(1, 2, 4), at(1, 3, 2)]).size).toBe(5);
+  });
+
+  it("follows the written rule, here in 64-bit integers", () => {
+    fc.assert(
+      fc.property(fc.nat(1000), fc.nat(1000), fc.nat(), fc.maxSafeNat(), (shift, epoch, example, seed) => {
+        const key = [seed % 2 ** 32, Math.floor(seed / 2 ** 32)] as const;
+        const u = philox([0, example, epoch, 65532 * 65536], key).map(BigInt);
+        const move = (word: bigint) => Number((word * BigInt(2 * shift + 1)) >> 32n) - shift;
+        const expected = { dx: move(u[0]), dy: move(u[1]), flip: u[2] >> 31n === 1n };
+        expect(augmentParams(seed, epoch, example, { shift, flip: true })).toEqual(expected);
+      }),
+    );
   });
 
   it("draws every move equally often, and flips half the images", () => {
