@@ -2,6 +2,7 @@ import { BayesError } from "../errors.ts";
 import { type Attrs, applyEffect, inLayer, leaf, type Node, type Op, type Shape, type Tensor, type TensorType } from "./node.ts";
 import type { Store } from "./store.ts";
 import type { Data } from "../native/addon.ts";
+import { type BayesSettings, settings } from "../bayes/settings.ts";
 
 /**
  * How stochastic layers behave in a trace: `mean` uses the posterior means and draws nothing; `sample` draws one value
@@ -39,8 +40,8 @@ export interface Trace {
   readonly effects: Node[];
   readonly counters: Map<string, number>;
   readonly seed: number;
-  /** Free slots for whoever extends the trace (penalties of pruning, …). */
-  readonly penalties: Tensor[];
+  /** How Bayesian layers treat their weights unless they say otherwise. */
+  readonly bayes: BayesSettings;
 }
 
 export interface TraceOptions {
@@ -52,6 +53,7 @@ export interface TraceOptions {
   readonly noise?: { readonly rng: Tensor; readonly rows: Tensor };
   /** Seed of parameter initialisation. */
   readonly seed?: number;
+  readonly bayes?: BayesSettings;
 }
 
 let current: Trace | undefined;
@@ -76,7 +78,7 @@ export function withTrace<T>(options: TraceOptions, build: () => T): { value: T;
     effects: before?.effects ?? [],
     counters: new Map(),
     seed: options.seed ?? 0,
-    penalties: [],
+    bayes: options.bayes ?? settings(),
   };
   current = mine;
   try {

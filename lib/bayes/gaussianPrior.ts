@@ -1,0 +1,45 @@
+import { BayesError, checkNumber } from "../errors.ts";
+import { constant, type Tensor } from "../graph/node.ts";
+import { klGaussian } from "../ops/klGaussian.ts";
+import { klGaussianAlpha } from "../ops/klGaussianAlpha.ts";
+import { logNormalSum } from "../ops/logNormalSum.ts";
+import type { Prior } from "./prior.ts";
+
+export interface GaussianPriorOptions {
+  /**
+   * The prior's mean: a number, "tied" (the posterior's own mean, so that only sigma is regularised), or values by the
+   * weight's name (a prior from a pretrained net).
+   */
+  readonly mean?: number | "tied" | ReadonlyMap<string, Float32Array>;
+  /** The prior's standard deviation, > 0: one, or values by the weight's name. */
+  readonly sigma?: number | ReadonlyMap<string, Float32Array>;
+}
+
+/**
+ * The Gaussian prior N(mean, sigma^2), independent over weights, with the closed form
+ * KL(q||p) = sum[ln(sp/s) + (s^2 + (mu - mp)^2) / (2 sp^2) - 1/2]. Defaults: N(0, 0.1^2), the reference implementation's.
+ */
+export function gaussianPrior({ mean = 0, sigma = 0.1 }: GaussianPriorOptions = {}): Prior {
+  if (typeof mean === "number") checkNumber("gaussianPrior", "the mean", mean);
+  if (typeof sigma === "number") checkNumber("gaussianPrior", "sigma", sigma, Number.MIN_VALUE);
+  const per = (values: ReadonlyMap<string, Float32Array>, weight: string, like: Tensor): Tensor => {
+    const v = values.get(weight);
+    if (v?.length !== like.size)
+      throw new BayesError(`[gaussianPrior] expected ${like.size} values for ${weight}, received ${v?.length ?? "none"}`);
+    return constant(v, like.shape);
+  };
+  const meanOf = (mu: Tensor, weight: string) => (typeof mean === "object" ? per(mean, weight, mu) : mean);
+  const sigmaOf = (mu: Tensor, weight: string) => (typeof sigma === "object" ? per(sigma, weight, mu) : sigma);
+  const show = (x: unknown) => (typeof x === "object" ? "given" : String(x));
+  return {
+    name: `gaussian(${show(mean)}, ${show(sigma)})`,
+    klRho: (mu, rho, weight) => klGaussian(mu, rho, { priorMean: meanOf(mu, weight), priorSigma: sigmaOf(mu, weight) }),
+    ...(typeof mean === "number" && typeof sigma === "number"
+      ? { klAlpha: (mu: Tensor, logAlpha: Tensor) => klGaussianAlpha(mu, logAlpha, { priorMean: mean, priorSigma: sigma }) }
+      : {}),
+    logDensity: (w, mu, weight) => {
+      const m = meanOf(mu, weight);
+      return logNormalSum(w, m === "tied" ? mu : m, sigmaOf(mu, weight));
+    },
+  };
+}

@@ -1,0 +1,17 @@
+import { checkNumber } from "../errors.ts";
+import { logScaleMixtureSum } from "../ops/logScaleMixtureSum.ts";
+import type { Prior } from "./prior.ts";
+
+/**
+ * Blundell et al. 2015, eq. 7: p(w) = pi N(0, sigma1^2) + (1 - pi) N(0, sigma2^2), a heavy tail and a sharp peak. There
+ * is no closed form, so its KL is sampled. Defaults lie inside the paper's search grid.
+ */
+export function scaleMixturePrior({ pi = 0.5, sigma1 = 1, sigma2 = Math.exp(-6) } = {}): Prior {
+  checkNumber("scaleMixturePrior", "pi", pi, 0, 1);
+  checkNumber("scaleMixturePrior", "sigma1", sigma1, Number.MIN_VALUE);
+  checkNumber("scaleMixturePrior", "sigma2", sigma2, Number.MIN_VALUE);
+  return {
+    name: `scaleMixture(${pi}, ${sigma1}, ${Number(sigma2.toPrecision(4))})`,
+    logDensity: (w) => logScaleMixtureSum(w, { pi, sigma1, sigma2 }),
+  };
+}

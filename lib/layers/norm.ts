@@ -1,0 +1,33 @@
+import { checkNumber } from "../errors.ts";
+import type { Tensor } from "../graph/node.ts";
+import { parameter, scope, trace } from "../graph/trace.ts";
+import { batchNorm2d as batchNormOp, batchNorm2dInference, batchNorm2dUpdate } from "../ops/batchNorm2d.ts";
+
+export interface BatchNormLayerOptions {
+  readonly name?: string;
+  /** Share of the batch's statistics in the running ones, per step. Default 0.1 (PyTorch's). */
+  readonly momentum?: number;
+  readonly epsilon?: number;
+}
+
+/**
+ * Batch normalisation over all axes but the last (Ioffe and Szegedy 2015): the batch's statistics in training, running
+ * ones otherwise. Parameters `name/gamma` and `name/beta`, state `name/mean` and `name/variance`, all [C].
+ */
+export function batchNorm2d(x: Tensor, options: BatchNormLayerOptions = {}): Tensor {
+  return scope("batchNorm2d", options.name, (name) => {
+    const { momentum = 0.1, epsilon = 1e-5 } = options;
+    checkNumber(name, "momentum", momentum, 0, 1);
+    const channels = x.shape.at(-1)!;
+    const filled = (value: number) => () => new Float32Array(channels).fill(value);
+    const gamma = parameter(`${name}/gamma`, [channels], filled(1));
+    const beta = parameter(`${name}/beta`, [channels], filled(0));
+    const mean = parameter(`${name}/mean`, [channels], filled(0), false);
+    const variance = parameter(`${name}/variance`, [channels], filled(1), false);
+    const count = x.size / channels;
+    if (!trace().training) return batchNorm2dInference(x, gamma, beta, mean, variance, { epsilon });
+    const batch = batchNormOp(x, gamma, beta, { epsilon });
+    batchNorm2dUpdate(mean, variance, batch.mean, batch.variance, { momentum, count });
+    return batch.y;
+  });
+}

@@ -1,0 +1,25 @@
+import type { Tensor } from "../graph/node.ts";
+import { bayesConv2d, type ConvLayerOptions, conv2d } from "../layers/conv.ts";
+import { bayesLinear, linear } from "../layers/linear.ts";
+import { relu } from "../ops/relu.ts";
+import { softplus } from "../ops/softplus.ts";
+
+/** What a published architecture is built from: the Bayesian layers, or their frequentist twins of the same widths. */
+export interface Kit {
+  conv(x: Tensor, filters: number, kernel: number, options?: ConvLayerOptions): Tensor;
+  dense(x: Tensor, out: number, options?: { readonly name?: string }): Tensor;
+  activate(x: Tensor): Tensor;
+}
+
+export type Activation = "softplus" | "relu";
+
+/** The paper's choice: softplus in Bayesian nets ("the variance must never be 0"), ReLU in frequentist ones. */
+export const defaultActivation = (bayesian: boolean): Activation => (bayesian ? "softplus" : "relu");
+
+export function kit(bayesian: boolean, activation: Activation = defaultActivation(bayesian)): Kit {
+  return {
+    conv: bayesian ? bayesConv2d : conv2d,
+    dense: bayesian ? bayesLinear : linear,
+    activate: activation === "relu" ? relu : softplus,
+  };
+}

@@ -1,0 +1,49 @@
+// Runs the tests, grouped by need, and ends with "N passed, N failed, N skipped".
+//   node scripts/test.mjs fast   pure TypeScript and the CPU addon, on the best and on the other instruction sets
+//   node scripts/test.mjs all    the above, then data, kill and sanitizer tests
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+const tier = process.argv[2] ?? "fast";
+const require = createRequire(import.meta.url);
+const vitest = join(require.resolve("vitest/package.json"), "../vitest.mjs");
+const { isa } = require("node-gyp-build")(process.cwd());
+const lower = { avx512: ["avx2", "base"], avx2: ["base"] }[isa] ?? [];
+const tmp = mkdtempSync(join(tmpdir(), "bayescnn-test-"));
+const total = { passed: 0, failed: 0, skipped: 0 };
+
+function run(title, args, env = {}) {
+  console.log(`\n== ${title}`);
+  const out = join(tmp, "result.json");
+  rmSync(out, { force: true });
+  const { status } = spawnSync(process.execPath, [vitest, "run", ...args, "--reporter=default", "--reporter=json", `--outputFile=${out}`], {
+    stdio: "inherit",
+    env: { ...process.env, ...env },
+  });
+  let counts = { numPassedTests: 0, numFailedTests: 1, numPendingTests: 0 };
+  try {
+    counts = JSON.parse(readFileSync(out, "utf8"));
+  } catch {
+    // no report: the runner itself failed
+  }
+  total.passed += counts.numPassedTests;
+  total.failed += counts.numFailedTests || (status ? 1 : 0); // a file that cannot be loaded has no failed test
+  total.skipped += (counts.numPendingTests ?? 0) + (counts.numTodoTests ?? 0);
+}
+
+try {
+  run(`pure TypeScript and CPU (${isa})`, ["test/pure", "test/cpu", "--coverage"]);
+  for (const level of lower) run(`CPU ops on ${level}`, ["test/cpu/ops.test.ts", "test/cpu/noise.test.ts"], { BAYESCNN_SIMD: level });
+  if (tier === "all") {
+    run("real data", ["test/data"]);
+    run("slow: kill and resume, package, sanitizers", ["test/slow"], {});
+  }
+} finally {
+  rmSync(tmp, { recursive: true, force: true });
+}
+if (lower.length < 2 && process.arch === "x64") console.log(`skipped: this CPU has no AVX-512, so that build is compiled but not run`);
+console.log(`\n${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
+process.exit(total.failed ? 1 : 0);
