@@ -56,7 +56,9 @@ export function reportJson(data: ReportData): ReportSummary {
     reliability: reliabilityBins(test.probs, test.labels),
     riskCoverage: thin(curve.coverage.length, 200).map((k) => ({ coverage: curve.coverage[k], risk: curve.risk[k] })),
     histograms: { epistemic: histogramOf(test.epistemic), aleatoric: histogramOf(test.aleatoric) },
-    classes: Array.from({ length: classes }, (_, c) => summariseClass(test, c, classes, nameOf(classNames, c), classNames)),
+    classes: Array.from({ length: classes }, (_, c) =>
+      summariseClass(test, c, classes, nameOf(classNames, c), classNames),
+    ),
   };
 }
 
@@ -88,7 +90,8 @@ function summariseClass(
   const right = predicted[c];
   predicted[c] = 0;
   const worst = predicted.indexOf(Math.max(...predicted));
-  const meanOf = (values: ReportTest["epistemic"]) => (values && rows.length > 0 ? mean(rows.map((n) => values[n])) : undefined);
+  const meanOf = (values: ReportTest["epistemic"]) =>
+    values && rows.length > 0 ? mean(rows.map((n) => values[n])) : undefined;
   return {
     name,
     count: rows.length,
