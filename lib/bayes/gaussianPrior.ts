@@ -22,14 +22,14 @@ export interface GaussianPriorOptions {
 export function gaussianPrior({ mean = 0, sigma = 0.1 }: GaussianPriorOptions = {}): Prior {
   if (typeof mean === "number") checkNumber("gaussianPrior", "the mean", mean);
   if (typeof sigma === "number") checkNumber("gaussianPrior", "sigma", sigma, Number.MIN_VALUE);
-  const per = (values: ReadonlyMap<string, Float32Array>, weight: string, like: Tensor): Tensor => {
+  const per = (values: ReadonlyMap<string, Float32Array>, weight: string, count: number): Float32Array => {
     const v = values.get(weight);
-    if (v?.length !== like.size)
-      throw new BayesError(`[gaussianPrior] expected ${like.size} values for ${weight}, received ${v?.length ?? "none"}`);
-    return constant(v, like.shape);
+    if (v?.length !== count)
+      throw new BayesError(`[gaussianPrior] expected ${count} values for ${weight}, received ${v?.length ?? "none"}`);
+    return v;
   };
-  const meanOf = (mu: Tensor, weight: string) => (typeof mean === "object" ? per(mean, weight, mu) : mean);
-  const sigmaOf = (mu: Tensor, weight: string) => (typeof sigma === "object" ? per(sigma, weight, mu) : sigma);
+  const meanOf = (mu: Tensor, weight: string) => (typeof mean === "object" ? constant(per(mean, weight, mu.size), mu.shape) : mean);
+  const sigmaOf = (mu: Tensor, weight: string) => (typeof sigma === "object" ? constant(per(sigma, weight, mu.size), mu.shape) : sigma);
   const show = (x: unknown) => (typeof x === "object" ? "given" : String(x));
   return {
     name: `gaussian(${show(mean)}, ${show(sigma)})`,
@@ -41,5 +41,9 @@ export function gaussianPrior({ mean = 0, sigma = 0.1 }: GaussianPriorOptions = 
       const m = meanOf(mu, weight);
       return logNormalSum(w, m === "tied" ? mu : m, sigmaOf(mu, weight));
     },
+    moments: (weight, count) => ({
+      mean: typeof mean === "object" ? per(mean, weight, count) : mean,
+      sigma: typeof sigma === "object" ? per(sigma, weight, count) : sigma,
+    }),
   };
 }

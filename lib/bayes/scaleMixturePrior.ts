@@ -13,5 +13,6 @@ export function scaleMixturePrior({ pi = 0.5, sigma1 = 1, sigma2 = Math.exp(-6) 
   return {
     name: `scaleMixture(${pi}, ${sigma1}, ${Number(sigma2.toPrecision(4))})`,
     logDensity: (w) => logScaleMixtureSum(w, { pi, sigma1, sigma2 }),
+    moments: () => ({ mean: 0, sigma: Math.sqrt(pi * sigma1 ** 2 + (1 - pi) * sigma2 ** 2) }),
   };
 }

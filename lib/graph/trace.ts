@@ -2,6 +2,7 @@ import { BayesError } from "../errors.ts";
 import { type Attrs, applyEffect, inLayer, leaf, type Node, type Op, type Shape, type Tensor, type TensorType } from "./node.ts";
 import type { Store } from "./store.ts";
 import type { Data } from "../native/addon.ts";
+import type { Prior } from "../bayes/prior.ts";
 import { type BayesSettings, settings } from "../bayes/settings.ts";
 
 /**
@@ -26,6 +27,7 @@ export interface Noise {
 export interface KlTerm {
   readonly layer: string;
   readonly value: Tensor;
+  readonly prior: Prior;
 }
 
 /** The state of one run of a model function. */

@@ -36,8 +36,8 @@ export function bayesWeight(name: string, shape: Shape, fanIn: number, options: 
   const w = s.posterior.weight(name, shape, fanIn);
   const closed = s.kl === "closed" ? w.closedKl(s.prior) : undefined;
   if (!t.kl.some((term) => term.layer === name)) {
-    if (closed) t.kl.push({ layer: name, value: closed });
-    else if (t.mode === "sample") t.kl.push({ layer: name, value: sampledKl(w, s.prior) });
+    if (closed) t.kl.push({ layer: name, value: closed, prior: s.prior });
+    else if (t.mode === "sample") t.kl.push({ layer: name, value: sampledKl(w, s.prior), prior: s.prior });
   }
   return { ...w, mu: masked(name, w.mu), sigma2: masked(name, w.sigma2) };
 }
