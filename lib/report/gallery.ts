@@ -42,7 +42,8 @@ function shot(test: ReportTest, images: ReportImages, classes: number, n: number
   const label = test.labels[n];
   const predicted = escapeHtml(nameOf(names, c));
   const actual = escapeHtml(nameOf(names, label));
-  const verdict = c === label ? `<b>${predicted}</b> ✓` : `<b>${predicted}</b> <span class="no">✗ is ${actual}</span>`;
+  const verdict =
+    c === label ? `<b>${predicted}</b><span>✓</span>` : `<b>${predicted}</b><span class="no">✗ is ${actual}</span>`;
   const { epistemic, aleatoric } = test;
   const why = epistemic && aleatoric ? doubtBar(epistemic[n], aleatoric[n], 1 - 1 / classes) : "";
   return `<figure class="shot"><img src="${imageUri(images, n)}" alt="test image ${n}, a ${actual}" loading="lazy">

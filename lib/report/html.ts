@@ -3,7 +3,7 @@
  */
 import type { TopLevelSpec } from "vega-lite";
 import { duration } from "../util/progress.ts";
-import type { ComparisonRow, PruningRow, Quality, ReportData, ReportSetup } from "./data.ts";
+import type { ComparisonRow, HistoryPoint, PruningRow, Quality, ReportData, ReportSetup } from "./data.ts";
 import { galleries } from "./gallery.ts";
 import { type Curve, curvePlot, drawSvg, reliabilityPlot, riskPlot, uncertaintyPlot } from "./plots.ts";
 import { STYLE } from "./style.ts";
@@ -224,7 +224,7 @@ async function trainingSection({ history }: ReportSummary): Promise<string> {
     },
     {
       title: "Validation accuracy",
-      caption: "The share of held-out images it gets right as training goes on.",
+      caption: `The share of held-out images it gets right as training goes on. ${bestOf(history)}`,
       curves: [{ field: "validationAccuracy", color: "orange" }],
       options: { title: "share that is right", format: "~%" },
     },
@@ -238,6 +238,15 @@ async function trainingSection({ history }: ReportSummary): Promise<string> {
     cards.push(await plotCard(title, caption, legend, spec, `curve${cards.length}`));
   }
   return cards.length > 0 ? `<section><h2>Training</h2><div class="grid">${cards.join("")}</div></section>` : "";
+}
+
+/** The best validation accuracy in words. */
+function bestOf(history: readonly HistoryPoint[]): string {
+  const known = history.filter((h) => Number.isFinite(h.validationAccuracy));
+  if (known.length === 0) return "";
+  const best = known.reduce((a, b) => (b.validationAccuracy! > a.validationAccuracy! ? b : a));
+  const when = best.epoch === undefined ? `step ${whole(best.step)}` : `epoch ${figure(best.epoch)}`;
+  return `Best: ${percent(best.validationAccuracy!)} at ${when}; at the end: ${percent(known.at(-1)!.validationAccuracy!)}.`;
 }
 
 const CURVE_NAMES: { [K in Curve["field"]]: string } = {

@@ -157,6 +157,7 @@ export function uncertaintyPlot(bins: readonly HistogramBin[], title: string): T
       title,
       values: decades.filter((v) => v >= from * 0.999 && v <= to * 1.001),
       labelOverlap: false,
+      labelFlush: false,
       // The first bar holds everything below it too.
       labelExpr:
         "(datum.value < 2e-7 ? '≤10' : '10') + ['⁰','⁻¹','⁻²','⁻³','⁻⁴','⁻⁵','⁻⁶','⁻⁷','⁻⁸','⁻⁹','⁻¹⁰'][-round(log(datum.value) / LN10)]",
@@ -271,10 +272,10 @@ export function curvePlot(
   };
 }
 
-/** 1, 2 and 5 times the powers of ten within the range of the values; only the powers when it is wide. */
+/** Round numbers within the range of the values: the wider it is, the fewer to each power of ten. */
 function logTicks(values: readonly number[]): number[] {
   const [least, most] = [Math.min(...values), Math.max(...values)];
-  const steps = most / least > 300 ? [1] : [1, 2, 5];
+  const steps = most / least > 300 ? [1] : most / least > 5 ? [1, 2, 5] : [1, 1.5, 2, 3, 4, 5, 6, 8];
   const decades = Array.from({ length: 25 }, (_, i) => i - 12);
   return decades.flatMap((d) => steps.map((s) => Number(`${s}e${d}`))).filter((v) => v >= least && v <= most);
 }

@@ -73,7 +73,8 @@ tr.self td { font-weight: 600; }
 .shot img { display: block; width: 100%; border-radius: 8px; image-rendering: pixelated; border: 1px solid var(--grid);
   margin-bottom: 5px; }
 .shot b { font-size: .95rem; }
-.shot .name { display: block; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.shot .name { display: flex; flex-wrap: wrap; align-items: baseline; column-gap: 4px; }
+.shot .name * { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; max-width: 100%; }
 .shot .no { color: var(--orange); font-weight: 600; }
 .shot .num { color: var(--muted); font-variant-numeric: tabular-nums; display: block; }
 .shot .split { height: 5px; border-radius: 3px; margin: 4px 0 3px; }

@@ -90,12 +90,13 @@ describe("calibration", () => {
     expect(ece(probs, labels, { bins: 10 })).toBeCloseTo(0.1, 12);
   });
 
-  it("puts a confidence on an edge into the bin below it, for every edge", () => {
-    for (const bins of [4, 10, 15]) {
+  it("puts a confidence on an edge into the bin below it and the next number above into the bin above", () => {
+    for (let bins = 1; bins <= 100; bins++) {
+      const binOf = (p: number) =>
+        reliabilityBins(Float64Array.of(p, 1 - p), [0], { bins }).findIndex((bin) => bin.count === 1);
       for (let i = Math.ceil(bins / 2); i <= bins; i++) {
-        const p = i / bins;
-        const found = reliabilityBins(Float64Array.of(p, 1 - p), [0], { bins }).findIndex((b) => b.count === 1);
-        expect(found, `${i} / ${bins}`).toBe(i - 1);
+        expect(binOf(i / bins), `${i} / ${bins}`).toBe(i - 1);
+        if (i < bins) expect(binOf((i / bins) * (1 + 2 ** -52)), `above ${i} / ${bins}`).toBe(i);
       }
     }
   });

@@ -119,6 +119,7 @@ describe("report page", () => {
     ]) {
       expect(html).toContain(text);
     }
+    expect(html).toContain("Best: 90.00 % at epoch 3; at the end: 90.00 %.");
     // reliability, risk, epistemic, aleatoric, loss, KL, validation accuracy
     expect(html.match(/<svg/g)).toHaveLength(7);
     const wrong = m.count - Math.round(m.accuracy * m.count);
