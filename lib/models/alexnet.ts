@@ -1,5 +1,5 @@
 import type { Tensor } from "../graph/node.ts";
-import { flatten } from "../ops/reshape.ts";
+import { flatten } from "../ops/flatten.ts";
 import { maxPool2d } from "../ops/maxPool2d.ts";
 import type { Kit } from "./kit.ts";
 

@@ -58,7 +58,9 @@ export const PREDICT_STEP = -1;
  * @throws BayesError when the images do not fit the model
  */
 export async function predict(model: Model, data: Images, options: PredictOptions = {}): Promise<Prediction> {
-  const { seed = 0, normalise, signal } = options;
+  const { seed = 0, signal } = options;
+  const channels = data.shape.at(-1) ?? 1;
+  const pixels = options.normalise ?? { scale: Array(channels).fill(1), shift: Array(channels).fill(0) };
   const mode = model.bayesian ? (options.mode ?? "sample") : "mean";
   const samples = mode === "mean" ? 1 : checkInt("predict", "the number of samples", options.samples ?? 32, 1, 65536);
   const { count, shape } = data;
@@ -81,7 +83,7 @@ export async function predict(model: Model, data: Images, options: PredictOption
         rng: { shape: [4], dtype: "i32" },
       },
       ({ index, rng }) => {
-        const x = gatherBatch(store.tensor(slot), index, normalise ?? {});
+        const x = gatherBatch(store.tensor(slot), index, pixels);
         // the example row is the image's index in the data set
         return { logits: model.apply(x, { mode, samples, noise: { rng, rows: index } }).output };
       },

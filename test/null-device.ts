@@ -1,0 +1,30 @@
+import type { Device } from "../lib/device.ts";
+import type { Data, NativePlan, NativeStore } from "../lib/native/addon.ts";
+
+/** A device that stores and computes nothing: everything up to the flat program is testable without the addon. */
+export function nullDevice(): Device {
+  class Store implements NativeStore {
+    readonly buffers: (Uint8Array | undefined)[] = [];
+    readonly busy = false;
+    alloc(bytes: number): number {
+      return this.buffers.push(new Uint8Array(bytes)) - 1;
+    }
+    free(index: number): void {
+      this.buffers[index] = undefined;
+    }
+    read(index: number, offset: number, into: Data): void {
+      new Uint8Array(into.buffer, into.byteOffset, into.byteLength).set(this.buffers[index]!.subarray(offset, offset + into.byteLength));
+    }
+    write(index: number, offset: number, from: Data): void {
+      this.buffers[index]!.set(new Uint8Array(from.buffer, from.byteOffset, from.byteLength), offset);
+    }
+    close(): void {}
+  }
+  class Plan implements NativePlan {
+    readonly workspaceBytes = 0;
+    run(): void {}
+    async runAsync(): Promise<void> {}
+    close(): void {}
+  }
+  return { kind: "null", name: "null", addon: { Store, Plan, isa: "null", setThreads() {}, threads: () => 1, hasOp: () => true } };
+}
