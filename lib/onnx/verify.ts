@@ -1,0 +1,269 @@
+import { readFileSync } from "node:fs";
+import type * as Ort from "onnxruntime-node";
+import { BayesError, checkInt, checkNumber, fail } from "../errors.ts";
+import { compile } from "../graph/compile.ts";
+import { constant } from "../graph/node.ts";
+import type { Model } from "../models/model.ts";
+import { gaussianNoise } from "../ops/gaussianNoise.ts";
+import { decompose, meanProbabilities, softmaxRows } from "../predict/uncertainty.ts";
+import { fileError } from "../util/atomic.ts";
+import type { ExportMode } from "./export.ts";
+import type { NoiseSource } from "./lower.ts";
+import { readMetadata } from "./metadata.ts";
+import { permuted } from "./model.ts";
+
+export interface VerifyOptions {
+  /** Seed of the noise; default 0. */
+  readonly seed?: number;
+  /** Default: 1e-5 (of 1 + |native value|); in modes `random` and `ensemble` 5.5 standard errors. */
+  readonly tolerance?: number;
+  /** Runs of the stochastic modes to compare; default 400 of `random`, 60 of `ensemble`. */
+  readonly runs?: number;
+}
+
+export interface Verified {
+  readonly mode: ExportMode;
+  /**
+   * Modes `mean` and `noise`: the largest |ONNX - native| / (1 + |native|) of any logit. Modes `random` and `ensemble`:
+   * the largest difference of any output's mean (and of the logits' variance) over the runs, in standard errors.
+   */
+  readonly maxDifference: number;
+  readonly tolerance: number;
+  readonly agrees: boolean;
+  /** How many numbers were compared. */
+  readonly compared: number;
+}
+
+/**
+ * Runs an exported model in ONNX Runtime and its native twin on the same images, and compares. In mode `noise` both get
+ * the same standard normals, drawn natively; the stochastic modes are compared as distributions.
+ *
+ * @param model the model that was exported, with the same parameters
+ * @param onnx bytes of {@link exportOnnx}, or the file's path
+ * @param images [batch, height, width, channels] as the exported model expects its pixels (before any normalisation
+ * that was baked in)
+ * @throws BayesError without onnxruntime-node, for a file that is not an export of this library, or other images
+ */
+export async function verifyOnnx(
+  model: Model,
+  onnx: Uint8Array | string,
+  images: Float32Array,
+  options: VerifyOptions = {},
+): Promise<Verified> {
+  const bytes = typeof onnx === "string" ? readOnnx(onnx) : onnx;
+  const about = describe(bytes);
+  const [height, width, channels] = model.inputShape;
+  const batch = images.length / (height * width * channels);
+  if (!(images instanceof Float32Array) || batch < 1 || !Number.isInteger(batch))
+    fail("verifyOnnx", `images as Float32Array of whole ${height}x${width}x${channels} images`, images);
+  const stochastic = about.mode === "random" || about.mode === "ensemble";
+  const tolerance = checkNumber("verifyOnnx", "the tolerance", options.tolerance ?? (stochastic ? 5.5 : 1e-5), 0);
+  const runs = checkInt("verifyOnnx", "runs", options.runs ?? (about.mode === "ensemble" ? 60 : 400), 2);
+  const seed = checkInt("verifyOnnx", "the seed", options.seed ?? 0);
+
+  const { InferenceSession, Tensor } = await runtime();
+  const session = await InferenceSession.create(bytes, { logSeverityLevel: 3 });
+  try {
+    const shape = [batch, height, width, channels];
+    const fed = about.layout === "nhwc" ? { data: images, dims: shape } : permuted(images, shape, [0, 3, 1, 2]);
+    const feeds: Record<string, Ort.Tensor> = { image: new Tensor("float32", fed.data, fed.dims) };
+    const run = async (name: string) => Float32Array.from((await session.run(feeds))[name].data as Float32Array);
+    const native = new Native(model, about.normalise ? normalised(images, about.normalise) : images, batch, seed);
+
+    if (!stochastic) {
+      for (const [name, noise] of native.noise(about.noise))
+        feeds[name] = new Tensor("float32", noise.data, noise.dims);
+      const want = about.mode === "mean" ? native.mean() : native.samples(1, 1)[0];
+      const maxDifference = largestDifference(await run("logits"), want);
+      return { mode: about.mode, maxDifference, tolerance, agrees: maxDifference <= tolerance, compared: want.length };
+    }
+
+    const got: Record<string, Float32Array[]> = {};
+    const want: Record<string, Float32Array[]> = {};
+    const push = (to: Record<string, Float32Array[]>, name: string, values: Float32Array) => {
+      to[name] ??= [];
+      to[name].push(values);
+    };
+    for (let r = 0; r < runs; r++)
+      for (const [name, t] of Object.entries(await session.run(feeds)))
+        if (about.mode === "ensemble" || name === "logits") push(got, name, Float32Array.from(t.data as Float32Array));
+    if (about.mode === "random") want.logits = native.samples(runs, 1);
+    else
+      for (const logits of native.samples(runs, about.samples)) {
+        const p = softmaxRows(logits, model.classes);
+        push(want, "probabilities", meanProbabilities(p, about.samples, batch, model.classes));
+        const { epistemic, aleatoric } = decompose(p, about.samples, batch, model.classes);
+        push(want, "epistemic", epistemic);
+        push(want, "aleatoric", aleatoric);
+      }
+    const errors = Object.keys(want).flatMap((name) => standardErrors(got[name], want[name], about.mode === "random"));
+    const maxDifference = Math.max(...errors);
+    return { mode: about.mode, maxDifference, tolerance, agrees: maxDifference <= tolerance, compared: errors.length };
+  } finally {
+    await session.release();
+  }
+}
+
+/** The model as this library runs it, on fixed images. */
+class Native {
+  readonly #model: Model;
+  readonly #images: Float32Array;
+  readonly #batch: number;
+  readonly #seed: readonly [number, number];
+
+  constructor(model: Model, images: Float32Array, batch: number, seed: number) {
+    this.#model = model;
+    this.#images = images;
+    this.#batch = batch;
+    this.#seed = [seed | 0, Math.floor(seed / 2 ** 32) | 0];
+  }
+
+  get #rows(): Int32Array {
+    return Int32Array.from({ length: this.#batch }, (_, i) => i);
+  }
+
+  /** Logits of the mean weights. */
+  mean(): Float32Array {
+    const { store, inputShape } = this.#model;
+    using program = compile({ store }, { image: [this.#batch, ...inputShape] }, ({ image }) => ({
+      logits: this.#model.apply(image, { mode: "mean" }).output,
+    }));
+    return program.run({ image: this.#images }).logits;
+  }
+
+  /** `runs` arrays of logits [samples, batch, classes]; run r draws the noise of step r. */
+  samples(runs: number, samples: number): Float32Array[] {
+    const { store, inputShape, classes } = this.#model;
+    const specs = {
+      image: [this.#batch, ...inputShape],
+      rng: { shape: [4], dtype: "i32" as const },
+      rows: { shape: [this.#batch], dtype: "i32" as const },
+    };
+    using program = compile({ store }, specs, ({ image, rng, rows }) => ({
+      logits: this.#model.apply(image, { mode: "sample", noise: { rng, rows } }).output,
+    }));
+    const steps = Array.from({ length: runs * samples }, (_, k) => [
+      ...this.#seed,
+      Math.floor(k / samples),
+      k % samples,
+    ]);
+    const fed = { image: this.#images, rows: this.#rows, rng: Int32Array.from(steps.flat()) };
+    const { logits } = program.run(fed, steps.length);
+    const size = samples * this.#batch * classes;
+    return Array.from({ length: runs }, (_, r) => logits.subarray(r * size, (r + 1) * size));
+  }
+
+  /** The standard normals of step 0, sample 0, by input name and in ONNX layout. */
+  noise(sources: readonly NoiseSource[]): Map<string, { data: Float32Array; dims: number[] }> {
+    if (sources.length === 0) return new Map();
+    const { store } = this.#model;
+    const specs = { rng: { shape: [4], dtype: "i32" as const }, rows: { shape: [this.#batch], dtype: "i32" as const } };
+    using program = compile({ store }, specs, ({ rng, rows }) => {
+      const zero = constant(Int32Array.of(0));
+      return Object.fromEntries(
+        sources.map(({ name, label, shape, shared }) => {
+          const stream = store.streams.get(label) ?? fail("verifyOnnx", "noise of this model's layers", label);
+          return [name, gaussianNoise({ rng, rows: shared ? zero : rows, stream, samples: 1 }, shape)];
+        }),
+      );
+    });
+    const drawn = program.run({ rng: Int32Array.of(...this.#seed, 0, 0), rows: this.#rows });
+    return new Map(
+      sources.map(({ name, shape, shared }) => {
+        const dims = [shared ? 1 : this.#batch, ...shape];
+        return [name, dims.length === 4 ? permuted(drawn[name], dims, [0, 3, 1, 2]) : { data: drawn[name], dims }];
+      }),
+    );
+  }
+}
+
+/** What the file says about itself. */
+function describe(bytes: Uint8Array) {
+  const metadata = readMetadata(bytes);
+  const mode = metadata.get("bayescnn.mode") as ExportMode | undefined;
+  if (mode === undefined)
+    throw new BayesError("[verifyOnnx] expected a model exported by bayescnn, received another ONNX model");
+  const parse = <T>(key: string): T | undefined => {
+    const text = metadata.get(`bayescnn.${key}`);
+    return text === undefined ? undefined : (JSON.parse(text) as T);
+  };
+  return {
+    mode,
+    layout: metadata.get("bayescnn.layout"),
+    noise: parse<NoiseSource[]>("noise") ?? [],
+    normalise: parse<{ scale: number[]; shift: number[] }>("normalise"),
+    samples: parse<number>("samples") ?? 1,
+  };
+}
+
+function readOnnx(path: string): Uint8Array {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    throw fileError(error, "read", path);
+  }
+}
+
+/** onnxruntime-node, an optional peer of this package. */
+async function runtime(): Promise<typeof Ort> {
+  try {
+    return await import("onnxruntime-node");
+  } catch (error) {
+    throw new BayesError(
+      "[verifyOnnx] expected the package onnxruntime-node, received none: `npm install onnxruntime-node` " +
+        `(ONNXRUNTIME_NODE_INSTALL=skip avoids its CUDA download). ${(error as Error).message.split("\n")[0]}`,
+      { cause: error },
+    );
+  }
+}
+
+function normalised(images: Float32Array, { scale, shift }: { scale: number[]; shift: number[] }): Float32Array {
+  const s = Float32Array.from(scale);
+  const t = Float32Array.from(shift);
+  return images.map((v, i) => Math.fround(v * s[i % s.length]) + t[i % t.length]);
+}
+
+function largestDifference(got: Float32Array, want: Float32Array): number {
+  if (got.length !== want.length) return Infinity;
+  let worst = 0;
+  for (let i = 0; i < want.length; i++) {
+    const difference = Math.abs(got[i] - want[i]) / (1 + Math.abs(want[i]));
+    if (!(difference <= worst)) worst = Number.isNaN(difference) ? Infinity : difference;
+  }
+  return worst;
+}
+
+/**
+ * For every element the distance of two samples' means, and of their variances if asked for, in standard errors. The
+ * standard error of a variance comes from the fourth moment, so the samples need not be Gaussian.
+ */
+function standardErrors(a: readonly Float32Array[], b: readonly Float32Array[], variances: boolean): number[] {
+  const out: number[] = [];
+  for (let i = 0; i < b[0].length; i++) {
+    const [x, y] = [moments(a, i), moments(b, i)];
+    // float32 rounding of values that hardly vary is not a difference
+    const noise = 1e-6 * (1 + Math.abs(y.mean));
+    out.push(Math.abs(x.mean - y.mean) / (Math.sqrt(x.variance / a.length + y.variance / b.length) + noise));
+    if (!variances) continue;
+    const se = Math.sqrt(x.varianceOfVariance / a.length + y.varianceOfVariance / b.length);
+    out.push(Math.abs(x.variance - y.variance) / (se + noise * noise));
+  }
+  return out.map((z) => (Number.isNaN(z) ? Infinity : z));
+}
+
+function moments(samples: readonly Float32Array[], i: number) {
+  let mean = 0;
+  for (const s of samples) mean += s[i] / samples.length;
+  let second = 0;
+  let fourth = 0;
+  for (const s of samples) {
+    const d = (s[i] - mean) ** 2;
+    second += d / samples.length;
+    fourth += (d * d) / samples.length;
+  }
+  return {
+    mean,
+    variance: (second * samples.length) / (samples.length - 1),
+    varianceOfVariance: fourth - second * second,
+  };
+}
