@@ -84,11 +84,18 @@ export const meanSlot = (w: PrunableWeight): string => (w.posterior === "point" 
  * @param prior moments of its prior, for score "kl"
  * @throws BayesError if the score does not exist for such a weight
  */
-export function scoreWeight(store: Store, w: PrunableWeight, score: ScoreName, prior: Moments | undefined): Float64Array {
+export function scoreWeight(
+  store: Store,
+  w: PrunableWeight,
+  score: ScoreName,
+  prior: Moments | undefined,
+): Float64Array {
   const mu = store.get(meanSlot(w));
   if (score === "magnitude") return magnitude(mu);
   if (w.posterior === "point")
-    throw new BayesError(`[prune ${w.name}] expected score "magnitude" for a weight without a posterior, received "${score}"`);
+    throw new BayesError(
+      `[prune ${w.name}] expected score "magnitude" for a weight without a posterior, received "${score}"`,
+    );
   const sigma =
     w.posterior === "rho" ? sigmaOfRho(store.get(`${w.name}/rho`)) : sigmaOfAlpha(mu, store.get(`${w.name}/logAlpha`));
   if (score === "snr") {
@@ -98,6 +105,7 @@ export function scoreWeight(store: Store, w: PrunableWeight, score: ScoreName, p
       );
     return signalToNoise(mu, sigma);
   }
-  if (!prior) throw new BayesError(`[prune ${w.name}] expected a prior with known moments for score "kl", received one without`);
+  if (!prior)
+    throw new BayesError(`[prune ${w.name}] expected a prior with known moments for score "kl", received one without`);
   return klPerWeight(mu, sigma, prior);
 }

@@ -1,0 +1,152 @@
+import type { Moments } from "../bayes/prior.ts";
+import { BayesError, fail } from "../errors.ts";
+import { f32, i32 } from "../graph/node.ts";
+import type { Store } from "../graph/store.ts";
+import { input } from "../graph/trace.ts";
+import { maskName } from "../layers/weights.ts";
+import type { Model } from "../models/model.ts";
+import {
+  at,
+  inverseSoftplus,
+  meanSlot,
+  type PrunableWeight,
+  prunableWeights,
+  type ScoreName,
+  scoreNames,
+  scoreWeight,
+} from "./scores.ts";
+import { type Selection, selectMasks } from "./select.ts";
+
+export interface PruneOptions extends Selection {
+  /** Default: "snr" where every weight has a signal-to-noise ratio of its own, else "magnitude". */
+  readonly score?: ScoreName;
+}
+
+export interface LayerSparsity {
+  /** The weight tensor: "conv1/weight". */
+  readonly name: string;
+  readonly weights: number;
+  readonly kept: number;
+  /** Share that is pruned. */
+  readonly sparsity: number;
+}
+
+/** How sparse a model is. Biases and normalisation are not counted among the weights, but among the parameters. */
+export interface Sparsity {
+  readonly layers: readonly LayerSparsity[];
+  readonly weights: number;
+  readonly kept: number;
+  readonly sparsity: number;
+  /** Trainable values (a Gaussian weight has two): all, and those that pruning left. */
+  readonly parameters: { readonly all: number; readonly kept: number };
+}
+
+export interface PruneReport extends Sparsity {
+  readonly score: ScoreName;
+  readonly scope: "global" | "layer";
+}
+
+/**
+ * Prunes the weights (not the biases) of the model's layers in place: gives every touched weight tensor a mask in the
+ * store, `mask/<weight>`, 1 keep and 0 pruned. Layers multiply mu and sigma^2 by it, so a pruned weight's part in any
+ * prediction, and the gradient of the likelihood with respect to it, are exactly zero: it stays pruned in fine-tuning,
+ * whatever the optimizer does. Checkpoints keep the masks. Programs compiled earlier do not know them (`fit`, `predict`
+ * and the exporter compile anew). Pruning again only ever removes more.
+ *
+ * A pruned weight's posterior goes back to its prior, where the KL and its gradient are zero, so the KL counts the kept
+ * weights alone: mu = prior mean, rho = softplus^-1(prior sigma). With a scale-mixture prior, which no Gaussian equals,
+ * it takes the prior's moments. With N(mu, alpha mu^2) per weight: mu = prior mean, but at least sigma_p / 1024 so that
+ * alpha = (sigma_p / mu)^2 is finite (KL < 5e-7 nats); with one alpha per layer: the mu of least KL under that alpha.
+ * A plain weight becomes 0.
+ *
+ * @throws BayesError for an unknown or unusable score, a sparsity outside [0, 1) or below the one reached, and a layer
+ *   left with nothing; the model is then as it was
+ */
+export function prune(model: Model, options: PruneOptions): PruneReport {
+  const { store } = model;
+  if (store.native.busy)
+    throw new BayesError("[prune] expected an idle model, received one with a run under way; await it first");
+  const weights = prunableWeights(store);
+  if (weights.length === 0)
+    throw new BayesError(`[prune] expected layers with weights, received model ${model.name} without`);
+  const { score = defaultScore(weights), scope = "global" } = options;
+  if (!scoreNames.includes(score)) fail("prune", `score ${scoreNames.map((s) => `"${s}"`).join(", ")}`, score);
+  const priors = priorMoments(model, weights);
+  const masks = selectMasks(
+    weights.map((w) => ({
+      name: w.name,
+      scores: scoreWeight(store, w, score, priors.get(w.name)),
+      kept: maskOf(store, w),
+    })),
+    options,
+  );
+  weights.forEach((w, i) => {
+    const name = maskName(w.name);
+    if (!store.slots.has(name) && !masks[i].includes(0)) return;
+    store.define(name, w.shape);
+    store.set(name, masks[i]);
+    returnToPrior(store, w, masks[i], priors.get(w.name));
+  });
+  return { score, scope, ...sparsity(model) };
+}
+
+/** How sparse the model is now, from its masks. */
+export function sparsity(model: Model): Sparsity {
+  const { store } = model;
+  let values = 0;
+  const layers = prunableWeights(store).map((w): LayerSparsity => {
+    const kept = maskOf(store, w)?.reduce((sum, m) => sum + m, 0) ?? w.count;
+    values += (w.count - kept) * (w.posterior === "point" || w.shared ? 1 : 2);
+    return { name: w.name, weights: w.count, kept, sparsity: 1 - kept / w.count };
+  });
+  const weights = layers.reduce((sum, l) => sum + l.weights, 0);
+  const kept = layers.reduce((sum, l) => sum + l.kept, 0);
+  const all = model.parameterCount;
+  return { layers, weights, kept, sparsity: weights ? 1 - kept / weights : 0, parameters: { all, kept: all - values } };
+}
+
+const defaultScore = (weights: readonly PrunableWeight[]): ScoreName =>
+  weights.every((w) => w.posterior !== "point" && !w.shared) ? "snr" : "magnitude";
+
+const maskOf = (store: Store, w: PrunableWeight): Float32Array | undefined =>
+  store.slots.has(maskName(w.name)) ? (store.get(maskName(w.name)) as Float32Array) : undefined;
+
+/** The prior's moments for each weight with a posterior: layers may have priors of their own, so a trace has to say. */
+function priorMoments(model: Model, weights: readonly PrunableWeight[]): Map<string, Moments> {
+  const noise = { rng: input("rng", i32([4])), rows: input("rows", i32([1])) };
+  const { klTerms } = model.apply(input("x", f32([1, ...model.inputShape])), { mode: "sample", noise });
+  const priors = new Map(klTerms.map(({ layer, prior }) => [layer, prior]));
+  const moments = new Map<string, Moments>();
+  for (const { name, count } of weights) {
+    const found = priors.get(name)?.moments?.(name, count);
+    if (found) moments.set(name, found);
+  }
+  return moments;
+}
+
+function returnToPrior(store: Store, w: PrunableWeight, mask: Float32Array, prior: Moments | undefined): void {
+  const mu = store.get(meanSlot(w)) as Float32Array;
+  const meanAt = (i: number): number => (!prior || prior.mean === "tied" ? 0 : at(prior.mean, i));
+  const sigmaAt = (i: number): number => at(prior!.sigma, i);
+  const fill = (values: Float32Array, value: (i: number) => number): Float32Array =>
+    values.map((v, i) => (mask[i] === 0 ? value(i) : v));
+  const set = (slot: string, value: (i: number) => number): void =>
+    store.set(slot, fill(store.get(slot) as Float32Array, value));
+
+  if (!prior || w.posterior !== "alpha") store.set(meanSlot(w), fill(mu, meanAt));
+  if (!prior) return; // a plain weight, or a prior that does not say
+  if (w.posterior === "rho") set(`${w.name}/rho`, (i) => inverseSoftplus(sigmaAt(i)));
+  if (w.posterior !== "alpha") return;
+  if (w.shared) {
+    // where the derivative of -ln|mu| + (alpha mu^2 + (mu - m)^2) / (2 s^2) is zero
+    const one = 1 + Math.exp(store.get(`${w.name}/logAlpha`)[0]);
+    store.set(
+      meanSlot(w),
+      fill(mu, (i) => (meanAt(i) + Math.hypot(meanAt(i), 2 * Math.sqrt(one) * sigmaAt(i))) / (2 * one)),
+    );
+    return;
+  }
+  const place = (i: number): number => (Math.abs(meanAt(i)) > sigmaAt(i) / 1024 ? meanAt(i) : sigmaAt(i) / 1024);
+  store.set(meanSlot(w), fill(mu, place));
+  set(`${w.name}/logAlpha`, (i) => 2 * Math.log(sigmaAt(i) / Math.abs(place(i))));
+}

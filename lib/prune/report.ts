@@ -1,0 +1,71 @@
+import type { Dataset } from "../data/dataset.ts";
+import { checkInt } from "../errors.ts";
+import type { Model } from "../models/model.ts";
+import { evaluate, type PredictOptions } from "../predict/predict.ts";
+import type { PruningRow, Quality } from "../report/data.ts";
+import { type FitOptions, fit } from "../train/fit.ts";
+import { type PruneOptions, type PruneReport, prune, sparsity } from "./prune.ts";
+import type { ScoreName } from "./scores.ts";
+import { cubicSchedule } from "./select.ts";
+
+export interface PruneExperimentOptions extends PruneOptions {
+  /** How to train on after each round of pruning; absent: no fine-tuning. A `runDir` gets the last round's run. */
+  readonly fineTune?: FitOptions;
+  /** Prune to the sparsity in so many rounds by {@link cubicSchedule}, fine-tuned after each. Default 1. */
+  readonly rounds?: number;
+  /** How the test set is predicted; default: 32 samples, scaled as in fine-tuning. */
+  readonly predict?: PredictOptions;
+}
+
+/** What pruning did: a row of the report's table, and the model layer by layer. */
+export interface PruneExperiment {
+  readonly row: PruningRow & { readonly before: Quality; readonly after: Quality };
+  readonly report: PruneReport;
+}
+
+const words: Readonly<Record<ScoreName, string>> = { magnitude: "magnitude", snr: "signal to noise", kl: "KL" };
+
+/**
+ * Measures the model, prunes it in place, measures it, fine-tunes it with the masks held, and measures it again.
+ * @param data training set of the fine-tuning (and its validation), and the set to measure on
+ * @throws BayesError as {@link prune} and {@link fit} do
+ */
+export async function pruneExperiment(
+  model: Model,
+  data: { readonly train: Dataset; readonly valid?: Dataset; readonly test: Dataset },
+  options: PruneExperimentOptions,
+): Promise<PruneExperiment> {
+  const { fineTune, rounds = 1, predict = { normalise: fineTune?.normalise }, ...selection } = options;
+  checkInt("pruneExperiment", "rounds", rounds, 1);
+  const measure = async (): Promise<Quality> => {
+    const { accuracy, nll, ece } = (await evaluate(model, data.test, predict)).evaluation;
+    return { accuracy, nll, ece };
+  };
+
+  const before = await measure();
+  const targets =
+    selection.sparsity === undefined || rounds === 1
+      ? [selection.sparsity]
+      : cubicSchedule(selection.sparsity, rounds, sparsity(model).sparsity);
+  for (const [round, target] of targets.slice(0, -1).entries()) {
+    prune(model, { ...selection, sparsity: target });
+    if (!fineTune) continue;
+    const seed = (fineTune.seed ?? 0) + round; // each round another noise and order
+    await fit(model, data, { ...fineTune, seed, runDir: undefined, resume: false });
+  }
+  const report = prune(model, { ...selection, sparsity: targets[targets.length - 1] });
+  const after = await measure();
+  if (fineTune) await fit(model, data, { ...fineTune, seed: (fineTune.seed ?? 0) + targets.length - 1 });
+  const fineTuned = fineTune && (await measure());
+  return {
+    row: {
+      name: `${words[report.score]}, ${report.scope === "global" ? "global" : "per layer"}`,
+      sparsity: report.sparsity,
+      parameters: report.kept,
+      before,
+      after,
+      ...(fineTuned ? { fineTuned } : {}),
+    },
+    report,
+  };
+}
