@@ -55,7 +55,7 @@ constexpr int NOISE_UNROLL = 2;                    // blocks in lockstep: one al
 constexpr int NOISE_SLACK = 2 * W * NOISE_UNROLL;  // fillNormals may write this much past the end
 
 // out[0 .. 4 counters): the normals of counters first, first + 1, ... in order. Writes up to NOISE_SLACK floats beyond.
-static void fillNormals(float* out, uint32_t first, long counters, const NoiseRow& at) {
+static inline void fillNormals(float* out, uint32_t first, long counters, const NoiseRow& at) {
   vq lane;
   for (int i = 0; i < NOISE_LANES; i++) lane[i] = i / 2 + (i % 2) * (W / 4);
   const vq m0 = setq(PHILOX_M0), m1 = setq(PHILOX_M1), high = setq(0xffffffff00000000ull);

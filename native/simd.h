@@ -36,8 +36,8 @@ INL vf loadn(const float* p, long n) { return _mm512_maskz_loadu_ps(n >= 16 ? 0x
 INL void storen(float* p, vf v, long n) { _mm512_mask_storeu_ps(p, n >= 16 ? 0xffff : (1u << n) - 1, v); }
 INL vf fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
 INL vf sqrtv(vf a) { return _mm512_maskz_sqrt_ps(0xffff, a); }
-INL vf maxv(vf a, vf b) { return _mm512_max_ps(a, b); }  // b where either is NaN
-INL vf minv(vf a, vf b) { return _mm512_min_ps(a, b); }
+INL vf maxv(vf a, vf b) { return _mm512_maskz_max_ps(0xffff, a, b); }  // b where either is NaN
+INL vf minv(vf a, vf b) { return _mm512_maskz_min_ps(0xffff, a, b); }
 INL float sum(vf a) {
   float s[16];
   store(s, a);
@@ -47,10 +47,14 @@ INL float sum(vf a) {
 }
 #else
 INL vf loadn(const float* p, long n) {
-  vf v{};
   if (n >= W) return load(p);
+#if defined(__AVX2__)
+  return _mm256_maskload_ps(p, (__m256i)(vi{0, 1, 2, 3, 4, 5, 6, 7} < set1i(static_cast<int32_t>(n))));
+#else
+  vf v{};
   for (long i = 0; i < n; i++) v[i] = p[i];
   return v;
+#endif
 }
 INL void storen(float* p, vf v, long n) {
   if (n >= W) return store(p, v);

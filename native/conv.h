@@ -1,0 +1,370 @@
+// What every convolution and linear layer shares: the geometry, panels gathered just in time (im2col of a block of
+// pixels, small enough for the L2 cache) and three products on the register kernel of gemm.h:
+//   Forward     out[pixel][k]   = sum over taps of panel[pixel][tap] * w[tap][k]
+//   Weights     dw[tap][k]      = sum over pixels of panel[pixel][tap] * g[pixel][k]
+//   Data        dx              = col2im of g[pixel][:] . w^T, scattered by the one task that owns the image
+// Each runs one route (plain layers) or two at once over the same block (mean and variance), and each serves transposed
+// convolutions too, with the roles of image and map swapped. A linear layer is a 1x1 convolution of 1x1 images.
+// Tasks, blocks and splits depend on shapes alone; partial sums are added in a fixed order.
+#pragma once
+#include "gemm.h"
+
+namespace bayes {
+namespace ISA {
+
+// image [n, h, w, c] <-> map [n, ho, wo, k], weights [kh, kw, cg = c / groups, k]. For a transposed convolution the
+// image is its output.
+struct Geometry {
+  long n, h, w, c, ho, wo, k, kh, kw, sh, sw, top, left, dh, dw, groups, cg, kg;
+  long depth;   // taps of one group: kh * kw * cg
+  long pixels;  // of the map: n * ho * wo
+  INL Geometry(const Step& s, const Tensor& image, const Tensor& weights, const Tensor& map) {
+    if (weights.rank == 2) {
+      n = image.dims[0], c = image.dims[1], k = map.dims[1];
+      h = w = ho = wo = kh = kw = sh = sw = dh = dw = groups = 1, top = left = 0;
+    } else {
+      n = image.dims[0], h = image.dims[1], w = image.dims[2], c = image.dims[3];
+      ho = map.dims[1], wo = map.dims[2], k = map.dims[3], kh = weights.dims[0], kw = weights.dims[1];
+      auto pair = [&](const char* name, int i) { return static_cast<long>(s.attr(name, 1, i)); };
+      sh = pair("stride", 0), sw = pair("stride", 1), dh = pair("dilation", 0), dw = pair("dilation", 1);
+      top = static_cast<long>(s.attr("padding", 0, 0)), left = static_cast<long>(s.attr("padding", 0, 1));
+      groups = pair("groups", 0);
+    }
+    n = minl(n, map.dims[0]);  // an output may hold several samples of the batch
+    cg = c / groups, kg = k / groups, depth = kh * kw * cg, pixels = n * ho * wo;
+  }
+  INL long imageSize() const { return h * w * c; }
+};
+
+// The operands of the two routes, element by element: a alone; a and a^2; a and a*b; a and b.
+enum PairKind { ONE, SQUARE, PRODUCT, BOTH };
+struct Pair {
+  const float *a, *b;
+  PairKind kind;
+  INL int routes() const { return kind == ONE ? 1 : 2; }
+};
+
+// d = a, d2 = the second route. Writes up to W - 1 floats beyond n: rows are written in order and have slack at the
+// end.
+template <int KIND>
+INL void copyRun(const Pair& p, long at, float* d, float* d2, long n) {
+  for (long i = 0; i < n; i += W) {
+    const vf a = loadn(p.a + at + i, n - i);
+    store(d + i, a);
+    if (KIND == SQUARE) store(d2 + i, a * a);
+    if (KIND == PRODUCT) store(d2 + i, a * loadn(p.b + at + i, n - i));
+    if (KIND == BOTH) store(d2 + i, loadn(p.b + at + i, n - i));
+  }
+}
+template <int KIND>
+INL void zeroRun(float* d, float* d2, long n) {
+  for (long i = 0; i < n; i += W) {
+    store(d + i, vf{});
+    if (KIND != ONE) store(d2 + i, vf{});
+  }
+}
+
+// The floats of the image under the taps [k0, k1) of one output pixel, as runs that lie together in both: a kernel row
+// where nothing separates its columns, else a tap. f(tap0, image offset from the image's start, n); outside the image
+// the offset is -1.
+template <class F>
+INL void forRuns(const Geometry& g, long oh, long ow, long group, long k0, long k1, F f) {
+  const long h0 = oh * g.sh - g.top, w0 = ow * g.sw - g.left;
+  if (g.dw == 1 && g.groups == 1) {
+    const long run = g.kw * g.cg;
+    const long from = maxl(0, minl(-w0, g.kw)) * g.cg, to = maxl(0, minl(g.w - w0, g.kw)) * g.cg;  // inside the image
+    for (long i = k0 / run; i * run < k1; i++) {
+      const long lo = maxl(k0 - i * run, 0), hi = minl(k1 - i * run, run), ih = h0 + i * g.dh;
+      if (ih < 0 || ih >= g.h || from >= to) {
+        f(i * run + lo, -1L, hi - lo);
+        continue;
+      }
+      const long a = minl(maxl(lo, from), hi), b = maxl(minl(hi, to), a);
+      if (a > lo) f(i * run + lo, -1L, a - lo);
+      if (b > a) f(i * run + a, (ih * g.w + w0) * g.c + a, b - a);
+      if (hi > b) f(i * run + b, -1L, hi - b);
+    }
+  } else {
+    for (long t = k0 / g.cg; t * g.cg < k1; t++) {
+      const long lo = maxl(k0 - t * g.cg, 0), hi = minl(k1 - t * g.cg, g.cg);
+      const long ih = h0 + t / g.kw * g.dh, iw = w0 + t % g.kw * g.dw;
+      const bool inside = ih >= 0 && ih < g.h && iw >= 0 && iw < g.w;
+      f(t * g.cg + lo, inside ? (ih * g.w + iw) * g.c + group * g.cg + lo : -1L, hi - lo);
+    }
+  }
+}
+
+// A walk over the pixels of the map, without a division per pixel.
+struct Pixel {
+  long n, oh, ow;
+  INL Pixel(const Geometry& g, long p) : n(p / (g.ho * g.wo)), oh(p / g.wo % g.ho), ow(p % g.wo) {}
+  INL void next(const Geometry& g) {
+    if (++ow == g.wo) {
+      ow = 0;
+      if (++oh == g.ho) oh = 0, n++;
+    }
+  }
+};
+
+// im2col: pixels [p0, p0 + count), taps [k0, k1) of a group -> X, X2 [count][stride].
+template <int KIND>
+static void gatherKind(const Geometry& g, const Pair& src, long group, long p0, long count, long k0, long k1, float* X,
+                       float* X2, long stride) {
+  Pixel at(g, p0);
+  for (long p = 0; p < count; p++, at.next(g)) {
+    const long image = at.n * g.imageSize();
+    float *d = X + p * stride - k0, *d2 = X2 + p * stride - k0;
+    forRuns(g, at.oh, at.ow, group, k0, k1, [&](long k, long offset, long n) {
+      if (offset < 0) zeroRun<KIND>(d + k, d2 + k, n);
+      else copyRun<KIND>(src, image + offset, d + k, d2 + k, n);
+    });
+  }
+}
+static inline void gather(const Geometry& g, const Pair& src, long group, long p0, long count, long k0, long k1,
+                          float* X, float* X2, long stride) {
+  switch (src.kind) {
+    case ONE:
+      return gatherKind<ONE>(g, src, group, p0, count, k0, k1, X, X, stride);
+    case SQUARE:
+      return gatherKind<SQUARE>(g, src, group, p0, count, k0, k1, X, X2, stride);
+    case PRODUCT:
+      return gatherKind<PRODUCT>(g, src, group, p0, count, k0, k1, X, X2, stride);
+    default:
+      return gatherKind<BOTH>(g, src, group, p0, count, k0, k1, X, X2, stride);
+  }
+}
+// Rows of the map: pixels [p0, p0 + count), channels of a group -> X, X2 [count][stride].
+template <int KIND>
+static void mapRowsKind(const Geometry& g, const Pair& src, long group, long p0, long count, float* X, float* X2,
+                        long stride) {
+  for (long p = 0; p < count; p++)
+    copyRun<KIND>(src, (p0 + p) * g.k + group * g.kg, X + p * stride, X2 + p * stride, g.kg);
+}
+static inline void mapRows(const Geometry& g, const Pair& src, long group, long p0, long count, float* X, float* X2,
+                           long stride) {
+  switch (src.kind) {
+    case ONE:
+      return mapRowsKind<ONE>(g, src, group, p0, count, X, X, stride);
+    case SQUARE:
+      return mapRowsKind<SQUARE>(g, src, group, p0, count, X, X2, stride);
+    case PRODUCT:
+      return mapRowsKind<PRODUCT>(g, src, group, p0, count, X, X2, stride);
+    default:
+      return mapRowsKind<BOTH>(g, src, group, p0, count, X, X2, stride);
+  }
+}
+
+// Row stride of a panel: whole cache lines, and never a multiple of 1 KiB (rows of a tile would share a cache set).
+INL long panelStride(long n) {
+  const long s = ceilDiv(n, 16) * 16;
+  return s % 256 ? s : s + 16;
+}
+INL long roundUp(long a, long b) { return ceilDiv(a, b) * b; }
+
+// ---- Forward. epilogue(p0, count, c0, c1, mean, variance, ld, spare): channels [c0, c1) of pixels p0 .. p0 + count in
+// two buffers [count][ld] starting at channel 0; `spare` has room for count * roundUp(k, 4) + EPILOGUE_SLACK floats.
+constexpr long EPILOGUE_SLACK = 8 * W;
+struct Forward {
+  const Geometry& g;
+  int routes;
+  long chunk, stride, mb, blocks, splits, ld, weightSize, panelSize, outSize, spareSize;
+  float *packed, *local;
+  Forward(const Geometry& geo, int routeCount, Bump& b) : g(geo), routes(routeCount) {
+    chunk = ceilDiv(g.depth, ceilDiv(g.depth, 768));
+    stride = panelStride(chunk);
+    mb = 49152 / (stride * routes);                     // panels of 192 KiB
+    mb = minl(mb, maxl(TALL2, 65536 / (g.k + 2 * W)));  // and the outputs, 256 KiB each
+    mb = minl(maxl(mb, 2 * TALL2), 256);
+    mb = minl(mb, maxl(ceilDiv(g.pixels, 16), minl(g.pixels, 2 * TALL2)));  // but some tasks for every thread
+    mb = maxl(mb, 1);
+    blocks = ceilDiv(g.pixels, mb);
+    splits = g.groups > 1 || blocks >= 8 ? 1 : minl(columnBlocks(g.k), ceilDiv(16, blocks));  // of the columns
+    ld = g.k + 2 * W;  // a group may write padding beyond its columns, which the next one overwrites
+    weightSize = g.groups * g.depth * padded(g.kg);
+    panelSize = mb * stride + W, outSize = mb * ld, spareSize = mb * roundUp(g.k, 4) + EPILOGUE_SLACK;
+    packed = b.floats(routes * weightSize);
+    local = b.floats(poolThreads() * localSize());
+  }
+  INL long localSize() const { return roundUp(2 * panelSize + 2 * outSize + spareSize, 16); }
+
+  void pack(const float* w1, const float* w2) const {  // weights [depth][k]
+    const long nb = columnBlocks(g.kg);
+    parallel(routes * g.groups * nb, [&](long t, int) {
+      const long b = t % nb, group = t / nb % g.groups, r = t / nb / g.groups;
+      float* d = packed + r * weightSize + group * g.depth * padded(g.kg) + b * 2 * W * g.depth;
+      packBlock(d, (r ? w2 : w1) + group * g.kg, g.depth, g.k, g.kg, b);
+    });
+  }
+  template <class E>
+  void run(const Pair& x, const float* w1, const float* w2, E epilogue) const {
+    pack(w1, w2);
+    const long nb = columnBlocks(g.kg);
+    parallel(blocks * splits, [&](long task, int thread) {
+      const long p0 = task / splits * mb, count = minl(mb, g.pixels - p0), split = task % splits;
+      const long b0 = nb * split / splits, b1 = nb * (split + 1) / splits;
+      float *X = local + thread * localSize(), *X2 = X + panelSize, *out = X2 + panelSize, *out2 = out + outSize;
+      for (long group = 0; group < g.groups; group++)
+        for (long k0 = 0; k0 < g.depth; k0 += chunk) {
+          const long k1 = minl(k0 + chunk, g.depth);
+          gather(g, x, group, p0, count, k0, k1, X, X2, stride);
+          for (int r = 0; r < routes; r++)
+            multiply<false>(count, r ? X2 : X, stride, packed + r * weightSize + group * g.depth * padded(g.kg),
+                            g.depth, k0, k1 - k0, g.kg, b0, b1, (r ? out2 : out) + group * g.kg, ld, k0 > 0);
+        }
+      const long c1 = split + 1 == splits ? g.k : b1 * 2 * W;
+      epilogue(p0, count, b0 * 2 * W, c1, out, out2, ld, out2 + outSize);
+    });
+  }
+};
+
+// ---- Weights: dw1 (and dw2) [depth][k], null where nobody reads it.
+struct Weights {
+  const Geometry& g;
+  int routes;
+  long mb, splits, chunks, chunk, stride, ldg, kp, panelSize, mapSize, partSize;
+  float *part, *local;
+  Weights(const Geometry& geo, int routeCount, Bump& b) : g(geo), routes(routeCount) {
+    kp = padded(g.kg), ldg = panelStride(g.kg);
+    partSize = g.groups * g.depth * kp;
+    const long wanted = maxl(1, (1L << 19) / (partSize * routes));  // partial sums of 2 MiB in all
+    mb = minl(g.pixels, g.depth < 64 ? 256 : 128);
+    splits = minl(minl(wanted, 16), ceilDiv(g.pixels, mb));
+    chunks = maxl(ceilDiv(16, splits * g.groups), ceilDiv(g.depth, 384));  // of the taps: tasks for every thread
+    chunks = maxl(minl(chunks, g.depth / 48), ceilDiv(g.depth, 384));
+    chunk = ceilDiv(g.depth, chunks), chunks = ceilDiv(g.depth, chunk);
+    stride = panelStride(chunk);
+    panelSize = mb * stride + W, mapSize = mb * ldg + W;
+    part = b.floats(routes * splits * partSize);
+    local = b.floats(poolThreads() * localSize());
+  }
+  INL long localSize() const { return roundUp(2 * panelSize + 2 * mapSize + mb * kp, 16); }
+
+  void run(const Pair& x, const Pair& map, float* dw1, float* dw2) const {
+    parallel(splits * chunks * g.groups, [&](long task, int thread) {
+      const long split = task % splits, k0 = task / splits % chunks * chunk, group = task / splits / chunks;
+      const long k1 = minl(k0 + chunk, g.depth);
+      const long total = ceilDiv(g.pixels, mb), first = total * split / splits, last = total * (split + 1) / splits;
+      float *X = local + thread * localSize(), *X2 = X + panelSize, *G = X2 + panelSize, *G2 = G + mapSize;
+      float* packed = G2 + mapSize;
+      for (long b = first; b < last; b++) {
+        const long p0 = b * mb, count = minl(mb, g.pixels - p0);
+        gather(g, x, group, p0, count, k0, k1, X, X2, stride);
+        mapRows(g, map, group, p0, count, G, G2, ldg);
+        for (int r = 0; r < routes; r++) {
+          for (long c = 0; c < columnBlocks(g.kg); c++)
+            packBlock(packed + c * 2 * W * count, r ? G2 : G, count, ldg, g.kg, c);
+          float* out = part + (r * splits + split) * partSize + (group * g.depth + k0) * kp;
+          multiply<true>(k1 - k0, r ? X2 : X, stride, packed, count, 0, count, g.kg, 0, columnBlocks(g.kg), out, kp,
+                         b > first);
+        }
+      }
+    });
+    const long rows = g.groups * g.depth, grain = maxl(1, 4096 / kp);
+    parallelRange(rows, grain, [&](long from, long to) {
+      for (int r = 0; r < routes; r++) {
+        float* dw = r ? dw2 : dw1;
+        if (!dw) continue;
+        for (long i = from; i < to; i++) {
+          const float* p = part + r * splits * partSize + i * kp;
+          float* d = dw + i % g.depth * g.k + i / g.depth * g.kg;
+          for (long c = 0; c < g.kg; c += W) {
+            vf v = load(p + c);
+            for (long s = 1; s < splits; s++) v = v + load(p + s * partSize + c);
+            storen(d + c, v, g.kg - c);
+          }
+        }
+      }
+    });
+  }
+};
+
+// ---- Data. Images are owned by tasks. How the columns of the two routes join the image:
+//   JOIN_ONE  d += A        JOIN_SQUARE  d += A + 2 x B        JOIN_BOTH  d += A, d2 += B
+enum Join { JOIN_ONE, JOIN_SQUARE, JOIN_BOTH };
+template <int JOIN>
+INL void addRun(float* d, float* d2, const float* x, const float* A, const float* B, long n, bool roomy) {
+  vi lane;
+  for (int i = 0; i < W; i++) lane[i] = i;
+  for (long i = 0; i < n; i += W) {
+    const long left = n - i;
+    vf a = load(A + i), b = JOIN == JOIN_ONE ? vf{} : load(B + i);  // the buffers have slack
+    if (JOIN == JOIN_SQUARE) {
+      const vf xi = loadn(x + i, left);
+      a = a + (xi + xi) * b;
+    }
+    if (left >= W || roomy) {  // lanes beyond the run add zero
+      const vi keep = lane < set1i(static_cast<int32_t>(minl(left, W)));
+      store(d + i, load(d + i) + asFloat(asInt(a) & keep));
+      if (JOIN == JOIN_BOTH) store(d2 + i, load(d2 + i) + asFloat(asInt(b) & keep));
+    } else {
+      storen(d + i, loadn(d + i, left) + a, left);
+      if (JOIN == JOIN_BOTH) storen(d2 + i, loadn(d2 + i, left) + b, left);
+    }
+  }
+}
+struct Data {
+  const Geometry& g;
+  int routes;
+  long chunk, ldc, mb, perTask, tasks, ldg, weightSize, mapSize, columnSize;
+  float *packed, *local;
+  Data(const Geometry& geo, int routeCount, Bump& b) : g(geo), routes(routeCount) {
+    const long chunks = ceilDiv(g.depth, 768);
+    chunk = roundUp(ceilDiv(g.depth, chunks), 2 * W), ldc = panelStride(chunk);
+    ldg = panelStride(g.kg);
+    mb = minl(maxl(49152 / (routes * ldc), 2 * TALL2), 192);
+    perTask = maxl(1, minl(mb / (g.ho * g.wo), ceilDiv(g.n, 8)));  // images
+    tasks = ceilDiv(g.n, perTask);
+    mb = minl(mb, perTask * g.ho * g.wo);
+    weightSize = g.groups * g.kg * padded(g.depth);
+    mapSize = mb * ldg + W, columnSize = mb * ldc + W;
+    packed = b.floats(routes * weightSize);
+    local = b.floats(poolThreads() * localSize());
+  }
+  INL long localSize() const { return roundUp(2 * mapSize + 2 * columnSize, 16); }
+
+  template <int JOIN, class Begin, class End>
+  void run(const Pair& map, const float* w1, const float* w2, const float* x, Begin begin, End end) const {
+    const long nb = columnBlocks(g.depth), size = g.imageSize(), hw = g.ho * g.wo;
+    parallel(routes * g.groups * nb, [&](long t, int) {
+      const long b = t % nb, group = t / nb % g.groups, r = t / nb / g.groups;
+      float* d = packed + r * weightSize + group * g.kg * padded(g.depth) + b * 2 * W * g.kg;
+      packBlockTransposed(d, (r ? w2 : w1) + group * g.kg, g.kg, g.k, g.depth, b);
+    });
+    parallel(tasks, [&](long task, int thread) {
+      const long n0 = task * perTask, n1 = minl(n0 + perTask, g.n);
+      float *G = local + thread * localSize(), *G2 = G + mapSize, *A = G2 + mapSize, *B = A + columnSize;
+      float *d, *d2;  // the images n0 .. n1
+      begin(n0, n1, thread, d, d2);
+      memset(d, 0, (n1 - n0) * size * sizeof(float));
+      if (JOIN == JOIN_BOTH) memset(d2, 0, (n1 - n0) * size * sizeof(float));
+      const float* dEnd = d + (n1 - n0) * size;
+      for (long p0 = n0 * hw; p0 < n1 * hw; p0 += mb) {
+        const long count = minl(mb, n1 * hw - p0);
+        for (long group = 0; group < g.groups; group++) {
+          mapRows(g, map, group, p0, count, G, G2, ldg);
+          for (long k0 = 0; k0 < g.depth; k0 += chunk) {
+            const long k1 = minl(k0 + chunk, g.depth), b0 = k0 / (2 * W), b1 = columnBlocks(k1);
+            for (int r = 0; r < routes; r++)
+              multiply<false>(count, r ? G2 : G, ldg, packed + r * weightSize + group * g.kg * padded(g.depth), g.kg, 0,
+                              g.kg, g.depth, b0, b1, (r ? B : A) - k0, ldc, false);
+            Pixel at(g, p0);
+            for (long p = 0; p < count; p++, at.next(g)) {
+              const long image = (at.n - n0) * size;
+              const float *a = A + p * ldc - k0, *b = B + p * ldc - k0;
+              forRuns(g, at.oh, at.ow, group, k0, k1, [&](long k, long offset, long n) {
+                if (offset < 0) return;
+                const long o = image + offset;
+                const bool roomy = d + o + roundUp(n, W) <= dEnd;
+                addRun<JOIN>(d + o, d2 + o, JOIN == JOIN_SQUARE ? x + n0 * size + o : nullptr, a + k, b + k, n, roomy);
+              });
+            }
+          }
+        }
+      }
+      end(n0, n1, thread, d, d2);
+    });
+  }
+};
+
+}  // namespace ISA
+}  // namespace bayes

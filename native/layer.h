@@ -1,0 +1,245 @@
+// What the ops of the convolution family put around the three products of conv.h: epilogues (bias, noise, the residue
+// r), bias gradients, and sums over Monte-Carlo samples. Each op is a function (step, scratch) -> bytes of scratch that
+// only counts when scratch is null; LAYER registers it as kernel and as scratch query.
+#pragma once
+#include "conv.h"
+#include "noise.h"
+
+namespace bayes {
+namespace ISA {
+
+#define LAYER(NAME, FUNCTION)          \
+  OP(NAME) { FUNCTION(s, s.scratch); } \
+  SCRATCH(NAME) { return FUNCTION(s, nullptr); }
+
+INL float* orNull(const Tensor& t) { return t ? t.f32() : nullptr; }
+
+// A vector into a run of floats that ends at `end`: whole where the floats beyond `left` are written later, in order.
+INL void storeRun(float* p, vf v, long left, const float* end) {
+  if (left >= W || p + W <= end) store(p, v);
+  else storen(p, v, left);
+}
+
+// y = mean + bias
+struct BiasEpilogue {
+  float* y;
+  const float* bias;  // or null
+  long k;
+  INL void operator()(long p0, long count, long c0, long c1, const float* mean, const float*, long ld, float*) const {
+    const float* end = c0 == 0 && c1 == k ? y + (p0 + count) * k : nullptr;
+    for (long p = 0; p < count; p++)
+      for (long c = c0; c < c1; c += W) {
+        const vf m = load(mean + p * ld + c);
+        storeRun(y + (p0 + p) * k + c, bias ? m + loadn(bias + c, c1 - c) : m, c1 - c, end);
+      }
+  }
+};
+
+// dx = A + 2 x B: the data gradient of a Bayesian transposed convolution
+struct SquareEpilogue {
+  float* dx;
+  const float* x;
+  long k;
+  INL void operator()(long p0, long count, long c0, long c1, const float* A, const float* B, long ld, float*) const {
+    for (long p = 0; p < count; p++)
+      for (long c = c0; c < c1; c += W) {
+        const long o = (p0 + p) * k + c;
+        const vf v = loadn(x + o, c1 - c);
+        storen(dx + o, load(A + p * ld + c) + (v + v) * load(B + p * ld + c), c1 - c);
+      }
+  }
+};
+
+// The local reparameterization: v = variance + bSigma2, y = mean + bMu + sqrt(v) eps, r = dy/dv = eps / (2 sqrt v), for
+// every Monte-Carlo copy of the batch. Where v <= 1e-16, y is the mean and r is 0; a NaN stays a NaN.
+struct LrtEpilogue {
+  float *y, *r;                // r: null when nobody reads it
+  const float *bMu, *bSigma2;  // or null
+  NoiseSource noise;
+  long k, area, images, copies;  // pixels of an image, images of the batch, samples drawn from one set of moments
+  INL void operator()(long p0, long count, long c0, long c1, const float* mean, const float* variance, long ld,
+                      float* eps) const {
+    const long quads = ceilDiv(k, 4), first = c0 / 4, width = ceilDiv(c1, 4) - first, lde = 4 * width;
+    for (long s = 0; s < copies; s++)
+      for (long p = 0; p < count;) {
+        const long image = (p0 + p) / area, pixel = (p0 + p) % area, n = minl(count - p, area - pixel);
+        const NoiseRow at = noise.at(s * images + image);
+        if (width == quads) fillNormals(eps, static_cast<uint32_t>(pixel * quads), n * quads, at);
+        else
+          for (long i = 0; i < n; i++)
+            fillNormals(eps + i * lde, static_cast<uint32_t>((pixel + i) * quads + first), width, at);
+        const long o = ((s * images + image) * area + pixel) * k;
+        for (long i = 0; i < n; i++)
+          row(o + i * k, c0 == 0 && c1 == k ? o + n * k : 0, c0, c1, mean + (p + i) * ld, variance + (p + i) * ld,
+              eps + i * lde - c0);
+        p += n;
+      }
+  }
+  INL void row(long o, long end, long c0, long c1, const float* mean, const float* variance, const float* eps) const {
+    for (long c = c0; c < c1; c += W) {
+      const long left = c1 - c;
+      vf m = load(mean + c), v = load(variance + c), e = load(eps + c);
+      if (bMu) m = m + loadn(bMu + c, left);
+      if (bSigma2) v = v + loadn(bSigma2 + c, left);
+      const vi dead = v <= 1e-16f;
+      const vf sd = sqrtv(v);
+      storeRun(y + o + c, m + select(dead, vf{}, sd * e), left, y + end);
+      if (r) storeRun(r + o + c, select(dead, vf{}, (e * 0.5f) / sd), left, r + end);
+    }
+  }
+};
+
+// Sums over the rows of a map [rows][k] of both routes: the gradients of bias mean and variance.
+struct ColumnSums {
+  long rows, k, chunks;
+  float* part;
+  static constexpr long CHUNK = 512;
+  ColumnSums(long n, long columns, Bump& b)
+      : rows(n), k(columns), chunks(ceilDiv(n, CHUNK)), part(b.floats(2 * chunks * padded(columns))) {}
+  void run(const Pair& p, float* first, float* second) const {
+    if (!first && !second) return;
+    const long kp = padded(k);
+    parallel(chunks, [&](long t, int) {
+      const long from = t * CHUNK, to = minl(from + CHUNK, rows);
+      for (long c = 0; c < k; c += W) {
+        vf a{}, b{};
+        for (long i = from; i < to; i++) {
+          const vf g = loadn(p.a + i * k + c, k - c);
+          a = a + g;
+          if (p.kind == PRODUCT) b = b + g * loadn(p.b + i * k + c, k - c);
+          if (p.kind == BOTH) b = b + loadn(p.b + i * k + c, k - c);
+        }
+        store(part + t * kp + c, a);
+        store(part + (chunks + t) * kp + c, b);
+      }
+    });
+    for (long c = 0; c < k; c++) {
+      double a = 0, b = 0;
+      for (long t = 0; t < chunks; t++) a += part[t * kp + c], b += part[(chunks + t) * kp + c];
+      if (first) first[c] = static_cast<float>(a);
+      if (second) second[c] = static_cast<float>(b);
+    }
+  }
+};
+
+// g = dy, h = dy * r; with several samples of the batch, both summed over them.
+struct SampleSums {
+  long size, copies;
+  float *g, *h;
+  SampleSums(long elements, long n, Bump& b)
+      : size(elements), copies(n), g(n > 1 ? b.floats(elements) : nullptr), h(n > 1 ? b.floats(elements) : nullptr) {}
+  Pair run(const float* dy, const float* r) const {
+    if (copies == 1) return {dy, r, PRODUCT};
+    parallelRange(size, 4096, [&](long from, long to) {
+      for (long i = from; i < to; i += W) {
+        vf a{}, b{};
+        for (long s = 0; s < copies; s++) {
+          const vf v = loadn(dy + s * size + i, to - i);
+          a = a + v, b = b + v * loadn(r + s * size + i, to - i);
+        }
+        storen(g + i, a, to - i), storen(h + i, b, to - i);
+      }
+    });
+    return {g, h, BOTH};
+  }
+};
+
+// ---- conv2d and linear: x, w, [b] -> y
+static inline size_t plainForward(const Step& s, void* scratch) {
+  const Geometry g(s, s.in[0], s.in[1], s.out[0]);
+  Bump bump(scratch);
+  const Forward f(g, 1, bump);
+  if (scratch)
+    f.run({s.in[0].f32(), nullptr, ONE}, s.in[1].f32(), nullptr,
+          BiasEpilogue{s.out[0].f32(), s.attr("bias") ? s.in[2].f32() : nullptr, g.k});
+  return bump.used;
+}
+
+// dy, x, w -> dx, dw, [db]
+static inline size_t plainBackward(const Step& s, void* scratch) {
+  const Tensor &dy = s.in[0], &x = s.in[1], &w = s.in[2];
+  const Geometry g(s, x, w, dy);
+  const Pair map{dy.f32(), nullptr, ONE};
+  size_t most = 0;  // the three use the same memory in turn
+  if (s.out[0]) {
+    Bump bump(scratch);
+    const Data data(g, 1, bump);
+    if (scratch)
+      data.run<JOIN_ONE>(
+          map, w.f32(), nullptr, nullptr,
+          [&](long n0, long, int, float*& d, float*&) { d = s.out[0].f32() + n0 * g.imageSize(); },
+          [](long, long, int, float*, float*) {});
+    most = bump.used;
+  }
+  if (s.out[1]) {
+    Bump bump(scratch);
+    const Weights weights(g, 1, bump);
+    if (scratch) weights.run({x.f32(), nullptr, ONE}, map, s.out[1].f32(), nullptr);
+    if (bump.used > most) most = bump.used;
+  }
+  if (s.nout > 2 && s.out[2]) {
+    Bump bump(scratch);
+    const ColumnSums sums(g.pixels, g.k, bump);
+    if (scratch) sums.run(map, s.out[2].f32(), nullptr);
+    if (bump.used > most) most = bump.used;
+  }
+  return most;
+}
+
+// ---- bayesConv2d and bayesLinear: x, mu, sigma2, [bMu], [bSigma2], rng, rows -> y, r
+INL LrtEpilogue lrtEpilogue(const Step& s, long k, long area, long images) {
+  const int bias = static_cast<int>(s.attr("bias"));
+  return {s.out[0].f32(),
+          orNull(s.out[1]),
+          bias > 0 ? s.in[3].f32() : nullptr,
+          bias > 1 ? s.in[4].f32() : nullptr,
+          NoiseSource(s, 3 + bias),
+          k,
+          area,
+          images,
+          s.out[0].dims[0] / images};
+}
+static inline size_t bayesForward(const Step& s, void* scratch) {
+  const Geometry g(s, s.in[0], s.in[1], s.out[0]);
+  Bump bump(scratch);
+  const Forward f(g, 2, bump);
+  if (scratch)
+    f.run({s.in[0].f32(), s.in[0].f32(), SQUARE}, s.in[1].f32(), s.in[2].f32(), lrtEpilogue(s, g.k, g.ho * g.wo, g.n));
+  return bump.used;
+}
+
+// dy, r, x, mu, sigma2 -> dx, dmu, dsigma2, [dbMu], [dbSigma2]
+static inline size_t bayesBackward(const Step& s, void* scratch) {
+  const Tensor &dy = s.in[0], &x = s.in[2], &mu = s.in[3], &sigma2 = s.in[4];
+  const Geometry g(s, x, mu, dy);
+  Bump shared(scratch);
+  const SampleSums samples(g.pixels * g.k, dy.dims[0] / g.n, shared);
+  const Pair map = scratch ? samples.run(dy.f32(), s.in[1].f32()) : Pair{nullptr, nullptr, PRODUCT};
+  size_t most = shared.used;
+  if (s.out[0]) {
+    Bump bump = shared;
+    const Data data(g, 2, bump);
+    if (scratch)
+      data.run<JOIN_SQUARE>(
+          map, mu.f32(), sigma2.f32(), x.f32(),
+          [&](long n0, long, int, float*& d, float*&) { d = s.out[0].f32() + n0 * g.imageSize(); },
+          [](long, long, int, float*, float*) {});
+    most = bump.used;
+  }
+  if (s.out[1] || s.out[2]) {
+    Bump bump = shared;
+    const Weights weights(g, 2, bump);
+    if (scratch) weights.run({x.f32(), x.f32(), SQUARE}, map, orNull(s.out[1]), orNull(s.out[2]));
+    if (bump.used > most) most = bump.used;
+  }
+  if (s.nout > 3) {
+    Bump bump = shared;
+    const ColumnSums sums(g.pixels, g.k, bump);
+    if (scratch) sums.run(map, orNull(s.out[3]), s.nout > 4 ? orNull(s.out[4]) : nullptr);
+    if (bump.used > most) most = bump.used;
+  }
+  return most;
+}
+
+}  // namespace ISA
+}  // namespace bayes

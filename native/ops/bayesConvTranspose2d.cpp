@@ -1,0 +1,62 @@
+// The local reparameterization transposed convolution. Mean and variance of a group of images are scattered together
+// (convTranspose2d.cpp), then the noise joins them while they are in the cache. Gradients as in bayesConv2d.cpp, with
+// image and map exchanged.
+#include "../layer.h"
+namespace bayes {
+namespace ISA {
+
+static size_t transposedForward(const Step& s, void* scratch) {  // x, mu, sigma2, [bMu], [bSigma2], rng, rows -> y, r
+  const Geometry g(s, s.out[0], s.in[1], s.in[0]);
+  Bump bump(scratch);
+  const Data data(g, 2, bump);
+  constexpr long PIECE = 64;  // pixels of one call of the epilogue
+  const long images = data.perTask * g.imageSize() + W, spare = PIECE * roundUp(g.c, 4) + EPILOGUE_SLACK;
+  const long own = roundUp(2 * images + spare, 16);
+  float* local = bump.floats(poolThreads() * own);
+  if (!scratch) return bump.used;
+  const LrtEpilogue epilogue = lrtEpilogue(s, g.c, g.h * g.w, g.n);
+  data.run<JOIN_BOTH>(
+      {s.in[0].f32(), s.in[0].f32(), SQUARE}, s.in[1].f32(), s.in[2].f32(), nullptr,
+      [&](long, long, int thread, float*& d, float*& d2) { d = local + thread * own, d2 = d + images; },
+      [&](long n0, long n1, int, float* d, float* d2) {
+        const long first = n0 * g.h * g.w, last = n1 * g.h * g.w;
+        for (long p = first; p < last; p += PIECE)
+          epilogue(p, minl(PIECE, last - p), 0, g.c, d + (p - first) * g.c, d2 + (p - first) * g.c, g.c, d2 + images);
+      });
+  return bump.used;
+}
+
+static size_t transposedBackward(const Step& s,
+                                 void* scratch) {  // dy, r, x, mu, sigma2 -> dx, dmu, dsigma2, [dbMu], ...
+  const Tensor &dy = s.in[0], &x = s.in[2], &mu = s.in[3], &sigma2 = s.in[4];
+  const Geometry g(s, dy, mu, x);
+  Bump shared(scratch);
+  const SampleSums samples(g.n * g.imageSize(), dy.dims[0] / g.n, shared);
+  const Pair image = scratch ? samples.run(dy.f32(), s.in[1].f32()) : Pair{nullptr, nullptr, PRODUCT};
+  size_t most = shared.used;
+  if (s.out[0]) {
+    Bump bump = shared;
+    const Forward f(g, 2, bump);
+    if (scratch) f.run(image, mu.f32(), sigma2.f32(), SquareEpilogue{s.out[0].f32(), x.f32(), g.k});
+    most = bump.used;
+  }
+  if (s.out[1] || s.out[2]) {
+    Bump bump = shared;
+    const Weights weights(g, 2, bump);
+    if (scratch) weights.run(image, {x.f32(), x.f32(), SQUARE}, orNull(s.out[1]), orNull(s.out[2]));
+    if (bump.used > most) most = bump.used;
+  }
+  if (s.nout > 3) {
+    Bump bump = shared;
+    const ColumnSums sums(g.n * g.h * g.w, g.c, bump);
+    if (scratch) sums.run(image, orNull(s.out[3]), s.nout > 4 ? orNull(s.out[4]) : nullptr);
+    if (bump.used > most) most = bump.used;
+  }
+  return most;
+}
+
+LAYER(bayesConvTranspose2d, transposedForward)
+LAYER(bayesConvTranspose2dGrad, transposedBackward)
+
+}  // namespace ISA
+}  // namespace bayes

@@ -1,0 +1,10 @@
+// y = conv(x, w) + b and its gradients. One route of conv.h; bound by the FMA ports except for very few channels.
+#include "../layer.h"
+namespace bayes {
+namespace ISA {
+
+LAYER(conv2d, plainForward)
+LAYER(conv2dGrad, plainBackward)
+
+}  // namespace ISA
+}  // namespace bayes
