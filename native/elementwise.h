@@ -1,0 +1,32 @@
+// Ops that map equal shapes to an equal shape, one element at a time. Bound by bandwidth, or by the polynomial.
+//   OP(exp) { unary(s, [](vf x) { return expv(x); }); }
+#pragma once
+#include "math.h"
+
+namespace bayes {
+namespace ISA {
+
+constexpr long ELEMENTWISE_GRAIN = 8192;
+
+// out[0] = f(in[0])
+template <class F>
+INL void unary(Step& s, F f) {
+  const float* x = s.in[0].f32();
+  float* y = s.out[0].f32();
+  parallelRange(s.out[0].size(), ELEMENTWISE_GRAIN, [=](long from, long to) {
+    for (long i = from; i < to; i += W) storen(y + i, f(loadn(x + i, to - i)), to - i);
+  });
+}
+
+// out[0] = f(in[0], in[1]), equal shapes: most gradients are f(dy, x) or f(dy, y)
+template <class F>
+INL void binary(Step& s, F f) {
+  const float *a = s.in[0].f32(), *b = s.in[1].f32();
+  float* y = s.out[0].f32();
+  parallelRange(s.out[0].size(), ELEMENTWISE_GRAIN, [=](long from, long to) {
+    for (long i = from; i < to; i += W) storen(y + i, f(loadn(a + i, to - i), loadn(b + i, to - i)), to - i);
+  });
+}
+
+}  // namespace ISA
+}  // namespace bayes

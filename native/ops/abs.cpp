@@ -1,0 +1,15 @@
+// y = |x|; the slope at 0 is 0.
+#include "../elementwise.h"
+namespace bayes {
+namespace ISA {
+
+OP(abs) {
+  unary(s, [](vf x) { return absv(x); });
+}
+
+OP(absGrad) {  // (dy, x)
+  binary(s, [](vf dy, vf x) { return select(x > 0.f, dy, select(x < 0.f, -dy, vf{})); });
+}
+
+}  // namespace ISA
+}  // namespace bayes

@@ -1,0 +1,20 @@
+// -t ln sigmoid(x) - (1 - t) ln(1 - sigmoid(x)) = max(x, 0) - t x + log1p(e^-|x|) per element.
+#include "../elementwise.h"
+namespace bayes {
+namespace ISA {
+
+OP(binaryCrossEntropyWithLogits) {
+  binary(s, [](vf x, vf t) { return (maxv(vf{}, x) - t * x) + log1pv(expv(-absv(x))); });
+}
+
+OP(binaryCrossEntropyWithLogitsGrad) {  // (dloss, x, t): (sigmoid(x) - t) dloss
+  const float *d = s.in[0].f32(), *x = s.in[1].f32(), *t = s.in[2].f32();
+  float* out = s.out[0].f32();
+  parallelRange(s.in[0].size(), ELEMENTWISE_GRAIN, [=](long from, long to) {
+    for (long i = from; i < to; i += W)
+      storen(out + i, (sigmoidv(loadn(x + i, to - i)) - loadn(t + i, to - i)) * loadn(d + i, to - i), to - i);
+  });
+}
+
+}  // namespace ISA
+}  // namespace bayes

@@ -1,0 +1,11 @@
+// a / b with NumPy broadcasting.
+#include "../broadcast.h"
+namespace bayes {
+namespace ISA {
+
+OP(div) {
+  broadcastBinary(s, s.in[0], s.in[1], [](vf a, vf b) { return a / b; });
+}
+
+}  // namespace ISA
+}  // namespace bayes

@@ -1,0 +1,11 @@
+// y = e^x.
+#include "../elementwise.h"
+namespace bayes {
+namespace ISA {
+
+OP(exp) {
+  unary(s, [](vf x) { return expv(x); });
+}
+
+}  // namespace ISA
+}  // namespace bayes

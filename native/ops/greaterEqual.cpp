@@ -1,0 +1,11 @@
+// 1 where a >= b, else 0, with NumPy broadcasting.
+#include "../broadcast.h"
+namespace bayes {
+namespace ISA {
+
+OP(greaterEqual) {
+  broadcastBinary(s, s.in[0], s.in[1], [](vf a, vf b) { return select(a >= b, set1(1.f), vf{}); });
+}
+
+}  // namespace ISA
+}  // namespace bayes

@@ -1,0 +1,54 @@
+// KL(q || p) in nats, summed: q = N(mu, alpha mu^2), p = N(mp, sp^2). At mu = 0 the KL is infinite: sigma^2 is held at
+// 1e-20.
+#include "../prior.h"
+namespace bayes {
+namespace ISA {
+
+// logAlpha is [1] (shared) or one per weight.
+struct AlphaSigma2 {
+  vf value;  // max(alpha mu^2, 1e-20)
+  vi free;   // lanes not held
+  INL AlphaSigma2(vf mu, vf logAlpha) {
+    const vf v = expv(logAlpha) * (mu * mu);
+    free = ~(vi)(v <= 1e-20f);  // a NaN passes
+    value = select(free, v, set1(1e-20f));
+  }
+};
+
+OP(klGaussianAlpha) {  // (mu, logAlpha)
+  const float *mu = s.in[0].f32(), *logAlpha = s.in[1].f32();
+  const bool shared = s.in[1].size() == 1;
+  const GaussianPrior p(s, 2);
+  const double kl = parallelSum(s.in[0].size(), static_cast<double*>(s.scratch), [=](long i, long n) {
+    const vf m = loadn(mu + i, n);
+    const vf d = p.tied ? vf{} : m - p.mean1;
+    const AlphaSigma2 q(m, shared ? set1(*logAlpha) : loadn(logAlpha + i, n));
+    return (p.logSigma1 - 0.5f * logv(q.value)) + (0.5f * (q.value + d * d) * p.precision1 - 0.5f);
+  });
+  *s.out[0].f32() = (float)kl;
+}
+SCRATCH(klGaussianAlpha) { return sumScratch(s.in[0].size()); }
+
+OP(klGaussianAlphaGrad) {  // (dkl, mu, logAlpha) -> dmu, dlogAlpha
+  const float k = *s.in[0].f32(), *mu = s.in[1].f32(), *logAlpha = s.in[2].f32();
+  const bool shared = s.in[2].size() == 1;
+  const GaussianPrior p(s, 3);
+  float *dmu = s.out[0] ? s.out[0].f32() : nullptr, *dlogAlpha = s.out[1] ? s.out[1].f32() : nullptr;
+  const double total = parallelSum(s.in[1].size(), static_cast<double*>(s.scratch), [=](long i, long n) {
+    const vf m = loadn(mu + i, n);
+    const vf d = p.tied ? vf{} : m - p.mean1;
+    const AlphaSigma2 q(m, shared ? set1(*logAlpha) : loadn(logAlpha + i, n));
+    const vf dLog = select(q.free, 0.5f * (q.value * p.precision1 - 1.f), vf{});  // dKL / d ln sigma^2
+    if (dmu) {
+      const vf viaSigma = select(q.free, 2.f * dLog / m, vf{});
+      storen(dmu + i, k * (viaSigma + d * p.precision1), n);
+    }
+    if (dlogAlpha && !shared) storen(dlogAlpha + i, k * dLog, n);
+    return dLog;
+  });
+  if (dlogAlpha && shared) *dlogAlpha = (float)((double)k * total);
+}
+SCRATCH(klGaussianAlphaGrad) { return sumScratch(s.in[1].size()); }
+
+}  // namespace ISA
+}  // namespace bayes

@@ -1,0 +1,11 @@
+// y = ln x: -inf at 0, NaN below.
+#include "../elementwise.h"
+namespace bayes {
+namespace ISA {
+
+OP(log) {
+  unary(s, [](vf x) { return logv(x); });
+}
+
+}  // namespace ISA
+}  // namespace bayes

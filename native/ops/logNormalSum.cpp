@@ -1,0 +1,38 @@
+// Sum of ln N(w; mean, sigma^2) over all weights, in nats: a Gaussian density for a sampled KL. A sigma given per
+// weight is held at 1e-10 or more.
+#include "../prior.h"
+namespace bayes {
+namespace ISA {
+
+OP(logNormalSum) {  // (w, [priorMean], [priorSigma])
+  const float* w = s.in[0].f32();
+  const GaussianPrior p(s, 1);
+  const double total = parallelSum(s.in[0].size(), static_cast<double*>(s.scratch), [=](long i, long n) {
+    const vf d = loadn(w + i, n) - p.meanAt(i, n);
+    return (-0.91893853320467274f - p.logSigmaAt(i, n)) - 0.5f * (d * d * p.precisionAt(i, n));
+  });
+  *s.out[0].f32() = (float)total;
+}
+SCRATCH(logNormalSum) { return sumScratch(s.in[0].size()); }
+
+OP(logNormalSumGrad) {  // (dy, w, [priorMean], [priorSigma]) -> dw, dmean, dsigma
+  const float k = *s.in[0].f32(), *w = s.in[1].f32();
+  const GaussianPrior p(s, 2);
+  float* d[3];
+  for (int i = 0; i < 3; i++) d[i] = s.out[i] ? s.out[i].f32() : nullptr;
+  float *dw = d[0], *dmean = d[1], *dsigma = d[2];
+  parallelRange(s.in[1].size(), SUM_CHUNK, [=](long from, long to) {
+    for (long i = from; i < to; i += W) {
+      const long n = to - i;
+      const vf e = loadn(w + i, n) - p.meanAt(i, n), g = e * p.precisionAt(i, n);
+      if (dw) storen(dw + i, -k * g, n);
+      if (dmean) storen(dmean + i, k * g, n);
+      if (!dsigma) continue;
+      const vf sigma = loadn(p.sigma + i, n);
+      storen(dsigma + i, select(sigma <= 1e-10f, vf{}, k * (e * g - 1.f) / sigma), n);
+    }
+  });
+}
+
+}  // namespace ISA
+}  // namespace bayes

@@ -1,0 +1,29 @@
+// Sum of ln q(w) at w = mu + sigma eps, in nats: -ln sqrt(2 pi) - ln(sigma^2) / 2 - eps^2 / 2. From eps, not from w -
+// mu: no cancellation. sigma^2 is held at 1e-20 or more.
+#include "../sum.h"
+namespace bayes {
+namespace ISA {
+
+OP(logPosteriorSum) {  // (sigma2, eps)
+  const float *sigma2 = s.in[0].f32(), *eps = s.in[1].f32();
+  const double total = parallelSum(s.in[0].size(), static_cast<double*>(s.scratch), [=](long i, long n) {
+    const vf e = loadn(eps + i, n), v = maxv(set1(1e-20f), loadn(sigma2 + i, n));
+    return -0.91893853320467274f - 0.5f * (logv(v) + e * e);
+  });
+  *s.out[0].f32() = (float)total;
+}
+SCRATCH(logPosteriorSum) { return sumScratch(s.in[0].size()); }
+
+OP(logPosteriorSumGrad) {  // (dy, sigma2): -1 / (2 sigma^2), 0 where it is held
+  const float k = *s.in[0].f32(), *sigma2 = s.in[1].f32();
+  float* d = s.out[0].f32();
+  parallelRange(s.in[1].size(), SUM_CHUNK, [=](long from, long to) {
+    for (long i = from; i < to; i += W) {
+      const vf v = loadn(sigma2 + i, to - i);
+      storen(d + i, select(v <= 1e-20f, vf{}, -0.5f * k / v), to - i);
+    }
+  });
+}
+
+}  // namespace ISA
+}  // namespace bayes

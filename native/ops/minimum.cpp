@@ -1,0 +1,11 @@
+// The smaller of a and b with NumPy broadcasting; a NaN on either side stays.
+#include "../broadcast.h"
+namespace bayes {
+namespace ISA {
+
+OP(minimum) {
+  broadcastBinary(s, s.in[0], s.in[1], [](vf a, vf b) { return select(a == a, minv(a, b), a); });
+}
+
+}  // namespace ISA
+}  // namespace bayes

@@ -1,0 +1,12 @@
+// y = a x + b with constants a and b.
+#include "../elementwise.h"
+namespace bayes {
+namespace ISA {
+
+OP(scale) {
+  const vf a = set1((float)s.attr("a", 1)), b = set1((float)s.attr("b"));
+  unary(s, [=](vf x) { return a * x + b; });
+}
+
+}  // namespace ISA
+}  // namespace bayes

@@ -1,0 +1,27 @@
+// SGD with momentum and Nesterov, PyTorch's definition: g += decay p; v = m v + g; p -= lr (nesterov ? g + m v : v).
+#include "../optimizer.h"
+namespace bayes {
+namespace ISA {
+
+OP(sgd) {  // (lr, then per parameter: param, grad, [velocity where momentum > 0]); writes param and velocity
+  const float momentum = (float)s.attr("momentum"), decay = (float)s.attr("weightDecay"), lr = *s.in[0].f32();
+  const bool nesterov = s.attr("nesterov") != 0;
+  Groups{s, 1, momentum > 0 ? 3 : 2}.each([&](const Tensor* in, long, long from, long to, long) {
+    float *p = in[0].f32(), *v = momentum > 0 ? in[2].f32() : nullptr;
+    const float* grad = in[1].f32();
+    for (long i = from; i < to; i += W) {
+      const long n = to - i;
+      const vf w = loadn(p + i, n);
+      vf g = loadn(grad + i, n) + decay * w;
+      if (v) {
+        const vf u = momentum * loadn(v + i, n) + g;
+        storen(v + i, u, n);
+        g = nesterov ? g + momentum * u : u;
+      }
+      storen(p + i, w - lr * g, n);
+    }
+  });
+}
+
+}  // namespace ISA
+}  // namespace bayes

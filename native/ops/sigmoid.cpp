@@ -1,0 +1,15 @@
+// y = 1 / (1 + e^-x), with e^-|x| so that neither tail overflows.
+#include "../elementwise.h"
+namespace bayes {
+namespace ISA {
+
+OP(sigmoid) {
+  unary(s, [](vf x) { return sigmoidv(x); });
+}
+
+OP(sigmoidGrad) {  // (dy, y)
+  binary(s, [](vf dy, vf y) { return dy * y * (1.f - y); });
+}
+
+}  // namespace ISA
+}  // namespace bayes

@@ -1,0 +1,15 @@
+// y = tanh x.
+#include "../elementwise.h"
+namespace bayes {
+namespace ISA {
+
+OP(tanh) {
+  unary(s, [](vf x) { return tanhv(x); });
+}
+
+OP(tanhGrad) {  // (dy, y)
+  binary(s, [](vf dy, vf y) { return dy * (1.f - y * y); });
+}
+
+}  // namespace ISA
+}  // namespace bayes

@@ -1,0 +1,37 @@
+// Sums that depend on shapes alone: lanes of float32 over blocks of 1,024 elements, blocks in float64 in order, chunks
+// of 8,192 elements as tasks, chunk sums in order.
+#pragma once
+#include "math.h"
+
+namespace bayes {
+namespace ISA {
+
+constexpr long SUM_CHUNK = 8192, SUM_BLOCK = 1024;
+
+INL size_t sumScratch(long n) { return (size_t)ceilDiv(n, SUM_CHUNK) * sizeof(double); }
+
+// Sum of term(i, left) over [from, to) in vectors; `left` elements count from i on (the rest is masked here).
+template <class F>
+INL double rangeSum(long from, long to, F term) {
+  double total = 0;
+  for (long b = from; b < to; b += SUM_BLOCK) {
+    const long end = minl(b + SUM_BLOCK, to);
+    vf acc{};
+    for (long i = b; i < end; i += W) acc += firstn(term(i, end - i), end - i);
+    total += (double)sum(acc);
+  }
+  return total;
+}
+
+// Sum over [0, n) by the pool; `partial` holds sumScratch(n) bytes.
+template <class F>
+INL double parallelSum(long n, double* partial, F term) {
+  const long chunks = ceilDiv(n, SUM_CHUNK);
+  parallel(chunks, [&](long t, int) { partial[t] = rangeSum(t * SUM_CHUNK, minl((t + 1) * SUM_CHUNK, n), term); });
+  double total = 0;
+  for (long t = 0; t < chunks; t++) total += partial[t];
+  return total;
+}
+
+}  // namespace ISA
+}  // namespace bayes
