@@ -1,25 +1,10 @@
 // Largest value of each window, NHWC. Bound by bandwidth: x read once, y written once. For the gradient the position in
 // the window is kept as one byte an output (window order, the first of equals), so the backward pass reads neither x
 // nor y: dx gathers, for each of its pixels, the windows that cover it, in a fixed order and without atomics.
+#include "../bytes.h"
 #include "../window.h"
 namespace bayes {
 namespace ISA {
-
-typedef uint8_t vb __attribute__((vector_size(VBYTES / 4)));
-
-INL vi loadBytes(const uint8_t* p, long n) {
-  vb b{};
-  if (n >= W) memcpy(&b, p, W);
-  else
-    for (long i = 0; i < n; i++) b[i] = p[i];
-  return __builtin_convertvector(b, vi);
-}
-INL void storeBytes(uint8_t* p, vi v, long n) {
-  vb b = __builtin_convertvector(v, vb);
-  if (n >= W) memcpy(p, &b, W);
-  else
-    for (long i = 0; i < n; i++) p[i] = b[i];
-}
 
 // One vector of one window: rows [y.from, y.to) and columns [x.from, x.to) of it. The first of equals wins, and the
 // first NaN. `at` is the window's first channel; `left` how many floats of x follow it in memory.

@@ -1,0 +1,37 @@
+import { checkInt, checkNumber, fail } from "../errors.ts";
+import { apply, type Op, type Tensor } from "../graph/node.ts";
+import type { Noise } from "../graph/trace.ts";
+import { repeatBatch } from "./repeatBatch.ts";
+
+type DropoutAttrs = { readonly rate: number; readonly stream: number };
+
+const op: Op<DropoutAttrs> = {
+  name: "dropout",
+  infer([x, rng, rows], { rate, stream }) {
+    const show = (t: { dtype: string; shape: readonly number[] }): string => `${t.dtype}[${t.shape.join(", ")}]`;
+    if (x.dtype !== "f32" || x.shape.length < 2) fail("dropout", "x as f32[N, ..., C]", show(x));
+    if (rng.dtype !== "i32" || rng.shape.length !== 1 || rng.shape[0] !== 4)
+      fail("dropout", "rng as i32[4]", show(rng));
+    if (rows.dtype !== "i32" || rows.shape.length !== 1) fail("dropout", "rows as i32[B]", show(rows));
+    if (x.shape[0] % rows.shape[0]) fail("dropout", `a batch that is a multiple of ${rows.shape[0]} rows`, x.shape[0]);
+    checkNumber("dropout", "rate", rate, 0, 0.999999);
+    checkInt("dropout", "stream", stream, 0, 65535);
+    return [x];
+  },
+  grad: ([dy], { inputs: [, rng, rows], attrs }) => [apply(op, [dy!, rng, rows], attrs)[0]],
+  onnx: (_ctx, _node, [x]) => x, // an exported model predicts, and dropout is for training
+  inplace: [0],
+};
+
+/**
+ * Inverted dropout (Srivastava et al. 2014): each element is 0 with probability `rate`, else divided by 1 - rate. The
+ * mask is a function of (seed, step, row, sample, stream, element) and drawn again for the gradient.
+ * @param x [B, ..., C], repeated for each sample if noise.samples > 1, or [samples*B, ..., C]
+ * @param rate in [0, 1)
+ * @param noise of this node: noiseFor(name)
+ * @returns [samples*B, ..., C]
+ */
+export function dropout(x: Tensor, rate: number, { rng, rows, stream, samples }: Noise): Tensor {
+  const all = x.shape[0] === rows.shape[0] ? repeatBatch(x, samples) : x;
+  return rate === 0 ? all : apply(op, [all, rng, rows], { rate, stream })[0];
+}

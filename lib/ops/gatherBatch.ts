@@ -1,0 +1,73 @@
+import { checkInt, fail } from "../errors.ts";
+import { apply, f32, type Op, type Tensor } from "../graph/node.ts";
+
+type GatherAttrs = {
+  readonly scale: readonly number[];
+  readonly shift: readonly number[];
+  readonly pad: number;
+  readonly augmentShift: number;
+  readonly augmentFlip: boolean;
+};
+
+const op: Op<GatherAttrs> = {
+  name: "gatherBatch",
+  infer([data, index, rng, epoch], { scale, shift, pad, augmentShift, augmentFlip }) {
+    const is = "gatherBatch";
+    const show = (t: { dtype: string; shape: readonly number[] }): string => `${t.dtype}[${t.shape.join(", ")}]`;
+    if (data.dtype === "i32" || data.shape.length !== 4) fail(is, "data as u8 or f32 [N, H, W, C]", show(data));
+    if (index.dtype !== "i32" || index.shape.length !== 1) fail(is, "index as i32[B]", show(index));
+    const [, h, w, c] = data.shape;
+    for (const [what, list] of [
+      ["scale", scale],
+      ["shift", shift],
+    ] as const)
+      if (list.length !== c || !list.every(Number.isFinite))
+        fail(is, `${what} as ${c} finite numbers, one a channel`, list);
+    checkInt(is, "pad", pad, 0, 1 << 15);
+    checkInt(is, "the largest move of an augmented image", augmentShift, 0, 1 << 15);
+    if (augmentShift > 0 || augmentFlip) {
+      if (!rng || rng.dtype !== "i32" || rng.shape[0] !== 4) fail(is, "rng as i32[4]", rng ? show(rng) : "none");
+      if (!epoch || epoch.dtype !== "i32" || epoch.shape.length > 1)
+        fail(is, "epoch as one i32", epoch ? show(epoch) : "none");
+    }
+    return [f32([index.shape[0], h + 2 * pad, w + 2 * pad, c])];
+  },
+};
+
+/** Random variation of the images of a step; the rule is augmentParams of lib/data/prepare.ts. */
+export interface GatherAugmentation {
+  /** Largest move in pixels, up, down, left and right. */
+  readonly shift: number;
+  /** Mirror left and right with probability 1/2. */
+  readonly flip: boolean;
+  /** i32[4], of which the first two are the seed's low and high word. */
+  readonly rng: Tensor;
+  /** i32[] (or [1]): the epoch. */
+  readonly epoch: Tensor;
+}
+
+export interface GatherOptions {
+  /** Per channel: x = pixel * scale + shift (see normalise of lib/data). */
+  readonly scale: readonly number[];
+  readonly shift: readonly number[];
+  /** Zero pixels (black, so `shift` after normalisation) on each side, around the varied image. Default 0. */
+  readonly pad?: number;
+  readonly augment?: GatherAugmentation;
+}
+
+/**
+ * The images of one step, from a data set that is resident on the device.
+ * @param data u8 or f32 [N, H, W, C]
+ * @param index i32[B], examples; one out of range stops the run with an error
+ * @returns f32 [B, H + 2 pad, W + 2 pad, C]
+ */
+export function gatherBatch(data: Tensor, index: Tensor, { scale, shift, pad = 0, augment }: GatherOptions): Tensor {
+  const varied = augment && (augment.shift > 0 || augment.flip) ? augment : undefined;
+  return apply(op, varied ? [data, index, varied.rng, varied.epoch] : [data, index], {
+    scale: [...scale],
+    shift: [...shift],
+    pad,
+    augmentShift: varied?.shift ?? 0,
+    augmentFlip: varied?.flip ?? false,
+  })[0];
+}
