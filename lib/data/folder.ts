@@ -62,6 +62,23 @@ export async function loadImageFolders(dir: string, options: FolderOptions = {})
   };
 }
 
+/**
+ * Reads image files into [count, H, W, C] bytes, each scaled to cover H x W and cropped at the centre.
+ * @param shape height, width, and 1 (grey) or 3 channels (RGB)
+ * @throws BayesError without the optional package sharp, or for a file that is not an image
+ */
+export async function loadImageFiles(
+  files: readonly string[],
+  [height, width, channels]: readonly [number, number, number],
+): Promise<Uint8Array> {
+  if (channels !== 1 && channels !== 3) fail("image files", "a model with 1 or 3 input channels", channels);
+  const sharp = await loadSharp();
+  for (const file of files)
+    if (!statSync(file, { throwIfNoEntry: false })?.isFile()) fail(file, "an image file", "no such file");
+  const images = await inGroups(files, (path) => decode(sharp, path, height, width, channels));
+  return Buffer.concat(images);
+}
+
 /** Reads the class folders `classes` of `dir`. With `exact`, images must have the size asked for already. */
 async function readTree(
   sharp: SharpModule,

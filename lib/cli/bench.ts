@@ -1,0 +1,88 @@
+import { type Command, Option } from "commander";
+import { BayesError } from "../errors.ts";
+import { modelNames } from "../models/create.ts";
+import { adam } from "../train/optimizers.ts";
+import { forwardProgram, madeModel, stepProgram } from "./made.ts";
+import { type Context, inContext, integer, type SharedOptions, shared } from "./options.ts";
+
+interface BenchOptions extends SharedOptions {
+  readonly model: string;
+  readonly batch: number;
+  readonly samples?: number;
+  readonly frequentist?: boolean;
+  readonly precision: string;
+}
+
+const WARM_UP_MS = 300;
+const LEAST_RUNS = 20;
+const LEAST_MS = 2000;
+const MOST_MS = 60_000;
+
+/** `bayescnn bench step` and `bayescnn bench predict`: one median, measured in this process. */
+export function benchCommand(root: Command): void {
+  const bench = root.command("bench").description("time a training step or a prediction on made-up data");
+  const common = (command: Command, batch: number) =>
+    command
+      .addOption(new Option("--model <name>", "architecture").choices(modelNames).default("lenet5"))
+      .option("--batch <n>", "images in one step", integer(1, 65_536), batch)
+      .option("--frequentist", "the model without Bayesian layers")
+      .option("--precision <name>", "arithmetic: fp32", "fp32");
+
+  shared(common(bench.command("step").description("one training step: forward, loss with KL, backward, Adam"), 128), {
+    example: "bayescnn bench step --model alexnet --batch 64 --json",
+  }).action((options: BenchOptions) => inContext(options, (context) => measure("step", options, context)));
+
+  shared(
+    common(bench.command("predict").description("one Monte-Carlo prediction of a batch"), 128).option(
+      "--samples <n>",
+      "Monte-Carlo samples",
+      integer(1, 65_536),
+      32,
+    ),
+    { example: "bayescnn bench predict --model lenet5 --batch 64 --samples 32 --json" },
+  ).action((options: BenchOptions) => inContext(options, (context) => measure("predict", options, context)));
+}
+
+async function measure(what: "step" | "predict", options: BenchOptions, { out, signal }: Context): Promise<void> {
+  if (options.precision !== "fp32")
+    throw new BayesError(
+      `[bench] expected --precision fp32, the only one this build has, received ${JSON.stringify(options.precision)}`,
+    );
+  const samples = options.frequentist ? 1 : (options.samples ?? 1);
+  using model = madeModel({ name: options.model, bayesian: !options.frequentist, seed: options.seed });
+  using made =
+    what === "step" ? stepProgram(model, options.batch, adam()) : forwardProgram(model, options.batch, samples);
+  const once = async () => {
+    await new Promise(setImmediate); // Ctrl-C is heard between two runs
+    signal.throwIfAborted();
+    const start = performance.now();
+    made.program.run(made.feeds as never, 1);
+    return performance.now() - start;
+  };
+  for (let spent = 0, n = 0; spent < WARM_UP_MS || n < 3; n++) spent += await once();
+  const times: number[] = [];
+  for (
+    let spent = 0;
+    (spent < LEAST_MS || times.length < LEAST_RUNS) && spent < MOST_MS;
+    spent += times[times.length - 1]
+  )
+    times.push(await once());
+
+  times.sort((a, b) => a - b);
+  const middle = times.length >> 1;
+  const median = times.length % 2 ? times[middle] : (times[middle - 1] + times[middle]) / 2;
+  const round = (ms: number) => Number(ms.toPrecision(6));
+  const result = {
+    median_ms: round(median),
+    min_ms: round(times[0]),
+    max_ms: round(times[times.length - 1]),
+    n: times.length,
+  };
+  out.record(result);
+  const { flops } = made.program.report();
+  const twin = options.frequentist ? ", frequentist" : "";
+  const name = what === "step" ? "training step" : `prediction with ${samples} Monte-Carlo samples`;
+  out.line(`${options.model}${twin}, batch ${options.batch}, one ${name} on ${model.store.device.name}`);
+  out.line(`  median ${result.median_ms} ms, least ${result.min_ms} ms, most ${result.max_ms} ms, ${result.n} runs`);
+  out.line(`  ${((1000 * options.batch) / median).toFixed(0)} images/s, ${(flops / median / 1e6).toFixed(1)} Gflop/s`);
+}

@@ -1,0 +1,154 @@
+import { type Command, Option } from "commander";
+import { type Dataset, imageSize } from "../data/dataset.ts";
+import { DATASETS, loadData } from "../data/locate.ts";
+import { fail } from "../errors.ts";
+import type { Model } from "../models/model.ts";
+import { topLabel } from "../predict/calibration.ts";
+import { aupr, auroc, fpr95, riskCoverage } from "../predict/ood.ts";
+import { evaluate, predict, type Uncertainty, uncertainty } from "../predict/predict.ts";
+import { ensureDir } from "../util/atomic.ts";
+import { type Context, inContext, integer, type SharedOptions, shared } from "./options.ts";
+import { colours, fixed, percent, table } from "./output.ts";
+import { writeReport } from "./results.ts";
+import { openRun, runData } from "./run-folder.ts";
+import { testFields, testTable } from "./training.ts";
+
+interface EvaluateOptions extends SharedOptions {
+  readonly data?: string;
+  readonly dataDir?: string;
+  readonly samples?: number;
+  readonly mode: "sample" | "mean";
+  readonly ood?: string;
+  readonly oodDir?: string;
+}
+
+/** `bayescnn evaluate RUNDIR`. */
+export function evaluateCommand(root: Command): void {
+  shared(
+    root
+      .command("evaluate")
+      .description("test a trained run: accuracy, calibration, uncertainty, and strange images (--ood)")
+      .argument("<rundir>", "folder of a run")
+      .option("--data <name>", "another data set's test images (default: the run's own)")
+      .option("--data-dir <dir>", "where the data sets are (default: where they were)")
+      .option("--samples <n>", "Monte-Carlo samples (default: the run's)", integer(1, 65_536))
+      .addOption(
+        new Option("--mode <name>", "average over weights, or their means alone")
+          .choices(["sample", "mean"])
+          .default("sample"),
+      )
+      .option("--ood <name>", `strange images that should look uncertain: ${DATASETS.join(", ")} or a folder`)
+      .option("--ood-dir <dir>", "where the strange data set is (default: --data-dir)"),
+    {
+      out: "write report.html and report.json into this folder",
+      seed: "seed of the noise (default: the run's)",
+      example: "bayescnn evaluate runs/start --samples 64 --json",
+    },
+  ).action((dir: string, options: EvaluateOptions) =>
+    inContext(options, (context) => evaluateRun(dir, options, context)),
+  );
+}
+
+async function evaluateRun(dir: string, options: EvaluateOptions, { out, signal }: Context): Promise<void> {
+  const run = openRun(dir);
+  using model = run.model;
+  const { config } = run;
+  const test =
+    options.data === undefined
+      ? (await runData(config, options.dataDir)).test
+      : (await loadData(options.data, options.dataDir, { size: config.data.imageSize })).test;
+  const predicting = {
+    samples: options.samples ?? config.testSamples,
+    seed: options.seed ?? config.training.seed,
+    mode: options.mode,
+    normalise: config.normalise,
+    signal,
+  };
+  const tested = await evaluate(model, test, predicting);
+  const { evaluation, prediction } = tested;
+  const { confidence, correct } = topLabel(prediction.probabilities, test.labels);
+  const { aurc } = riskCoverage(confidence, correct);
+  const strange =
+    options.ood === undefined ? undefined : await oodOf(model, test, tested.uncertainty, options, predicting);
+  if (options.out !== undefined) {
+    ensureDir(options.out);
+    await writeReport(options.out, model, test, config, tested, { history: run.checkpoint.training?.history });
+  }
+
+  out.event("evaluation", {
+    runDir: dir,
+    data: test.name,
+    ...testFields(evaluation, prediction.samples),
+    aurc,
+    ...(strange ? { ood: strange } : {}),
+  });
+  out.line(colours().bold(`${dir}: ${model.name} on ${test.name}`));
+  for (const line of testTable(evaluation, prediction.samples)) out.line(line);
+  out.line(`  AURC          ${fixed(aurc)}  error rate, averaged over how many images are answered`);
+  if (!strange) return;
+  out.line(`\nstrange images (${strange.data}) against ${test.name}, told apart by`);
+  const rows = [
+    ["", "AUROC", "AUPR", "FPR95"],
+    ...strange.scores.map((s) => [`  ${s.score}`, fixed(s.auroc), fixed(s.aupr), percent(s.fpr95)]),
+  ];
+  for (const row of table(rows)) out.line(row);
+}
+
+async function oodOf(
+  model: Model,
+  test: Dataset,
+  inside: Uncertainty,
+  options: EvaluateOptions,
+  predicting: Parameters<typeof predict>[2],
+) {
+  const strange = (await loadData(options.ood!, options.oodDir ?? options.dataDir)).test;
+  const outside = uncertainty(await predict(model, reshaped(strange, test), predicting));
+  const kinds = [
+    ["entropy", "entropy"],
+    ["mutualInformation", "mutual information"],
+    ["epistemicTotal", "epistemic variance"],
+    ["aleatoricTotal", "aleatoric variance"],
+  ] as const;
+  return {
+    data: strange.name,
+    count: strange.count,
+    scores: kinds
+      .filter(([key]) => model.bayesian || key === "entropy" || key === "aleatoricTotal")
+      .map(([key, score]) => {
+        const [a, b] = [inside[key], outside[key]];
+        return { score, auroc: auroc(a, b), aupr: aupr(a, b), fpr95: fpr95(a, b) };
+      }),
+  };
+}
+
+/**
+ * The images in the shape of another set: cropped or padded with zeros around the centre, colours averaged to grey, grey
+ * repeated to colours.
+ */
+export function reshaped(data: Dataset, like: Dataset): Dataset {
+  const [h0, w0, c0] = data.shape;
+  const [h, w, c] = like.shape;
+  if (data.shape.every((d, i) => d === like.shape[i])) return data;
+  if (c0 !== c && c0 !== 1 && c !== 1) fail("evaluate", `images of ${c} channels or of one`, c0);
+  const size = imageSize(like.shape);
+  const images = new Float32Array(data.count * size);
+  const [top, left] = [Math.floor((h - h0) / 2), Math.floor((w - w0) / 2)];
+  for (let n = 0, to = 0; n < data.count; n++)
+    for (let y = 0; y < h; y++)
+      for (let x = 0; x < w; x++) {
+        const [fromY, fromX] = [y - top, x - left];
+        const inside = fromY >= 0 && fromY < h0 && fromX >= 0 && fromX < w0;
+        const from = ((n * h0 + fromY) * w0 + fromX) * c0;
+        for (let k = 0; k < c; k++, to++) {
+          if (!inside) continue;
+          if (c0 === c) images[to] = data.images[from + k];
+          else if (c0 === 1) images[to] = data.images[from];
+          else for (let j = 0; j < c0; j++) images[to] += data.images[from + j] / c0;
+        }
+      }
+  return {
+    ...data,
+    images: data.images instanceof Uint8Array ? Uint8Array.from(images, Math.round) : images,
+    shape: like.shape,
+  };
+}

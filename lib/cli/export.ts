@@ -1,0 +1,89 @@
+import { statSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { type Command, Option } from "commander";
+import type { Dataset } from "../data/dataset.ts";
+import { subset } from "../data/dataset.ts";
+import { BayesError } from "../errors.ts";
+import { type ExportMode, exportModes, exportOnnx } from "../onnx/export.ts";
+import { type Verified, verifyOnnx } from "../onnx/verify.ts";
+import { ensureDir } from "../util/atomic.ts";
+import { type Context, inContext, integer, type SharedOptions, shared } from "./options.ts";
+import { bytes } from "./output.ts";
+import { openRun, runData } from "./run-folder.ts";
+
+interface ExportOptions extends SharedOptions {
+  readonly mode: ExportMode;
+  readonly layout: "nchw" | "nhwc";
+  readonly samples: number;
+  readonly softmax?: boolean;
+  readonly verify?: boolean;
+  readonly dataDir?: string;
+}
+
+/** `bayescnn export RUNDIR`. */
+export function exportCommand(root: Command): void {
+  shared(
+    root
+      .command("export")
+      .description("write a trained run as an ONNX model that takes pixels from 0 to 255")
+      .argument("<rundir>", "folder of a run")
+      .addOption(
+        new Option(
+          "--mode <name>",
+          "mean weights; noise as inputs; random noise in the model; an ensemble of samples with uncertainties",
+        )
+          .choices(exportModes)
+          .default("mean"),
+      )
+      .addOption(
+        new Option("--layout <name>", "order of the image's dimensions").choices(["nchw", "nhwc"]).default("nchw"),
+      )
+      .option("--samples <n>", "samples of an ensemble", integer(1, 1024), 16)
+      .option("--softmax", "add the output probabilities")
+      .option("--verify", "run it in ONNX Runtime and compare it with the native run")
+      .option("--data-dir <dir>", "where the data sets are, for --verify (default: where they were)"),
+    {
+      out: "file to write (default: RUNDIR/model-MODE.onnx)",
+      seed: "seed of the random nodes (default: 1)",
+      example: "bayescnn export runs/start --mode ensemble --out model.onnx --verify",
+    },
+  ).action((dir: string, options: ExportOptions) => inContext(options, (context) => exportRun(dir, options, context)));
+}
+
+async function exportRun(dir: string, options: ExportOptions, { out }: Context): Promise<void> {
+  const run = openRun(dir);
+  using model = run.model;
+  const { mode, layout, samples, softmax, seed = 1 } = options;
+  const { normalise, classes } = run.config;
+  const path = options.out ?? join(dir, `model-${mode}.onnx`);
+  const test = options.verify ? (await runData(run.config, options.dataDir)).test : undefined;
+  ensureDir(dirname(path));
+  exportOnnx(model, { mode, path, layout, samples, softmax, normalise, seed, classNames: classes });
+  const size = statSync(path).size;
+  out.line(`${path}  (mode ${mode}, ${bytes(size)})`);
+  const verified = test && (await verifyOnnx(model, path, firstImages(test, 8), { seed }));
+  out.event("done", { path, mode, layout, bytes: size, ...(verified ? { verified } : {}) });
+  if (!verified) return;
+  out.line(agreement(verified));
+  if (!verified.agrees)
+    throw new BayesError(
+      `[export] expected ONNX Runtime and the native run to agree within ${verified.tolerance}, received a difference of ${verified.maxDifference}`,
+    );
+}
+
+/** The first images of a set as float32 pixels, as stored. */
+export function firstImages(data: Dataset, n: number): Float32Array {
+  return Float32Array.from(
+    subset(
+      data,
+      Array.from({ length: Math.min(n, data.count) }, (_, i) => i),
+    ).images,
+  );
+}
+
+export function agreement({ mode, maxDifference, tolerance, agrees, compared }: Verified): string {
+  const exact = mode === "mean" || mode === "noise";
+  const unit = exact ? "" : " standard errors";
+  const difference = exact ? maxDifference.toExponential(1) : maxDifference.toFixed(2);
+  return `ONNX Runtime and the native run ${agrees ? "agree" : "DISAGREE"}: largest difference ${difference}${unit} of ${compared} numbers (tolerance ${tolerance})`;
+}

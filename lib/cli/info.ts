@@ -1,0 +1,230 @@
+import { existsSync, statSync } from "node:fs";
+import { arch, availableParallelism, cpus, platform, release, totalmem } from "node:os";
+import { join } from "node:path";
+import type { Command } from "commander";
+import { cpu, threads } from "../device.ts";
+import { BayesError } from "../errors.ts";
+import { modelNames } from "../models/create.ts";
+import { adam } from "../train/optimizers.ts";
+import { forwardProgram, madeModel, stepProgram } from "./made.ts";
+import { inContext, integer, type SharedOptions, shared, UsageError } from "./options.ts";
+import { bytes, colours, count, type Output, percent, table } from "./output.ts";
+import { FILES, openRun } from "./run-folder.ts";
+import { installed, version } from "./version.ts";
+
+interface InfoOptions extends SharedOptions {
+  readonly model?: string;
+  readonly batch: number;
+  readonly frequentist?: boolean;
+}
+
+/** `bayescnn info [RUNDIR] [--model M]`. */
+export function infoCommand(root: Command): void {
+  shared(
+    root
+      .command("info")
+      .description("this machine; a run (RUNDIR); or a model's layers, parameters and costs (--model)")
+      .argument("[rundir]", "folder of a run")
+      .option("--model <name>", `one of ${modelNames.join(", ")}`)
+      .option("--batch <n>", "batch of the costs with --model", integer(1), 128)
+      .option("--frequentist", "the model without Bayesian layers"),
+    { example: "bayescnn info --model lenet5" },
+  ).action((dir: string | undefined, options: InfoOptions) =>
+    inContext(
+      options,
+      ({ out }) => {
+        if (dir !== undefined && options.model !== undefined)
+          throw new UsageError("[info] expected a run folder or --model, received both");
+        if (dir !== undefined) runInfo(dir, out);
+        else if (options.model !== undefined) modelInfo(options, out);
+        else machineInfo(options, out);
+      },
+      { device: dir !== undefined || options.model !== undefined },
+    ),
+  );
+}
+
+function machineInfo(options: SharedOptions, out: Output): void {
+  // a machine without a working addon is when this is needed most
+  let device: { name: string; threads: number } | undefined;
+  let problem: string | undefined;
+  try {
+    device = { name: cpu().name, threads: options.threads ?? threads() };
+  } catch (error) {
+    if (!(error instanceof BayesError)) throw error;
+    problem = error.message;
+  }
+  const facts = {
+    version,
+    node: process.version,
+    platform: `${platform()}-${arch()}`,
+    kernel: release(),
+    cpu: cpus()[0]?.model.trim() ?? "unknown",
+    cores: availableParallelism(),
+    memoryBytes: totalmem(),
+    instructionSet: device?.name.replace(/^cpu-/, "") ?? null,
+    threads: device?.threads ?? null,
+    devices: device ? [device.name] : [],
+    onnxruntime: installed("onnxruntime-node") ?? null,
+    sharp: installed("sharp") ?? null,
+    ...(problem === undefined ? {} : { problem }),
+  };
+  out.event("info", facts);
+  const rows = [
+    ["bayescnn", version],
+    ["Node.js", `${facts.node} on ${facts.platform}, kernel ${facts.kernel}`],
+    ["processor", `${facts.cpu}, ${facts.cores} cores available, ${bytes(facts.memoryBytes)} of memory`],
+    [
+      "instruction set",
+      facts.instructionSet === null
+        ? "none: the CPU addon does not load"
+        : `${facts.instructionSet} (BAYESCNN_SIMD=avx512|avx2|base lowers it)`,
+    ],
+    ["threads", facts.threads === null ? "none" : String(facts.threads)],
+    ["devices", facts.devices.join(", ") || "none"],
+    [
+      "ONNX Runtime",
+      facts.onnxruntime ?? "not installed (npm install onnxruntime-node; only needed to check exported models)",
+    ],
+    ["sharp", facts.sharp ?? "not installed (npm install sharp; only needed for image files)"],
+  ];
+  for (const row of table(rows, "left")) out.line(row);
+  if (problem !== undefined) out.line(`\n${problem}`);
+}
+
+function runInfo(dir: string, out: Output): void {
+  const { config, checkpoint, model } = openRun(dir);
+  using _ = model;
+  const { training, data } = config;
+  const state = checkpoint.training;
+  const files = Object.values(FILES)
+    .filter((name) => existsSync(join(dir, name)))
+    .map((name) => ({ name, bytes: statSync(join(dir, name)).size }));
+  out.event("run", {
+    runDir: dir,
+    config,
+    parameters: model.parameterCount,
+    device: checkpoint.device,
+    steps: state?.step ?? null,
+    epochs: state?.history.length ?? null,
+    last: state?.history.at(-1) ?? null,
+    files,
+  });
+  const last = state?.history.at(-1);
+  const rows = [
+    [
+      "model",
+      `${model.name}${model.bayesian ? ", Bayesian" : ", frequentist"}, ${count(model.parameterCount)} parameters`,
+    ],
+    [
+      "data",
+      `${data.name}: ${count(data.train)} to train on, ${count(data.valid)} to validate on, ${count(data.test)} to test on`,
+    ],
+    ...(model.bayesian
+      ? [
+          ["posterior", model.bayes.posterior.name],
+          ["prior", model.bayes.prior.name],
+          ["beta", training.beta ?? "1"],
+        ]
+      : []),
+    [
+      "recipe",
+      `${training.optimizer}, learning rate ${training.learningRate}, batch ${training.batchSize}, seed ${training.seed}`,
+    ],
+    [
+      "trained",
+      `${state ? `${count(state.step)} steps, ${state.history.length} of ${training.epochs} epochs` : "weights of the best validation"} on ${checkpoint.device}`,
+    ],
+    ...(last
+      ? [
+          [
+            "last epoch",
+            `NLL ${last.nll.toFixed(4)}, accuracy ${percent(last.accuracy)}${last.valid?.accuracy === undefined ? "" : `, validation accuracy ${percent(last.valid.accuracy)}`}`,
+          ],
+        ]
+      : []),
+    ["files", files.map((f) => `${f.name} (${bytes(f.bytes)})`).join(", ")],
+  ];
+  for (const row of table(rows, "left")) out.line(row);
+}
+
+function modelInfo(options: InfoOptions, out: Output): void {
+  using model = madeModel({ name: options.model!, bayesian: !options.frequentist });
+  using forward = forwardProgram(model, options.batch, 1);
+  using step = stepProgram(model, options.batch, adam());
+  const [once, train] = [forward.program.report(), step.program.report()];
+
+  const layers = new Map<string, { parameters: number; shapes: string[]; flops: number; bytes: number }>();
+  const layer = (name: string) => {
+    if (!layers.has(name)) layers.set(name, { parameters: 0, shapes: [], flops: 0, bytes: 0 });
+    return layers.get(name)!;
+  };
+  for (const slot of model.parameters) {
+    const [name, ...rest] = slot.name.split("/");
+    const size = slot.shape.reduce((a, b) => a * b, 1);
+    layer(name).parameters += size;
+    if (rest[0] === "weight" && !layer(name).shapes.length) layer(name).shapes.push(slot.shape.join("x"));
+  }
+  for (const s of once.steps) {
+    const l = layer(s.layer ?? "(between layers)");
+    l.flops += s.flops;
+    l.bytes += s.bytes;
+  }
+  const total = {
+    parameters: model.parameterCount,
+    forwardFlops: once.flops,
+    stepFlops: train.flops,
+    forwardArenaBytes: once.arenaBytes,
+    stepArenaBytes: train.arenaBytes,
+    stepWorkspaceBytes: train.workspaceBytes,
+    stepTrafficBytes: train.traffic,
+  };
+  for (const [name, l] of layers)
+    out.event("layer", {
+      name,
+      weights: l.shapes[0] ?? null,
+      parameters: l.parameters,
+      flops: l.flops,
+      bytes: l.bytes,
+    });
+  out.event("model", {
+    model: options.model,
+    bayesian: model.bayesian,
+    input: model.inputShape,
+    classes: model.classes,
+    batch: options.batch,
+    ...total,
+  });
+
+  const c = colours();
+  const rows = [["layer", "weights", "parameters", "flops", "bytes moved"]];
+  for (const [name, l] of layers)
+    rows.push([name, l.shapes[0] ?? "", count(l.parameters), flops(l.flops), bytes(l.bytes)]);
+  out.line(
+    c.bold(
+      `${options.model}${model.bayesian ? "" : ", frequentist"}, input ${model.inputShape.join("x")}, ${model.classes} classes, batch ${options.batch}`,
+    ),
+  );
+  for (const row of table(rows)) out.line(row);
+  out.line();
+  for (const row of table(
+    [
+      ["parameters", `${count(total.parameters)}${model.bayesian ? " (two for each weight: mean and spread)" : ""}`],
+      ["one forward pass", `${flops(total.forwardFlops)}flop, memory ${bytes(total.forwardArenaBytes)}`],
+      [
+        "one training step",
+        `${flops(total.stepFlops)}flop, memory ${bytes(total.stepArenaBytes)} + ${bytes(total.stepWorkspaceBytes)} workspace, ${bytes(total.stepTrafficBytes)} moved`,
+      ],
+    ],
+    "left",
+  ))
+    out.line(row);
+}
+
+/** "12.3 M" */
+function flops(n: number): string {
+  const units = ["", "k", "M", "G", "T"];
+  let i = 0;
+  for (; n >= 1000 && i < units.length - 1; i++) n /= 1000;
+  return `${Number(n.toPrecision(3))} ${units[i]}`;
+}

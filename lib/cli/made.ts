@@ -1,0 +1,86 @@
+/** Models and programs on made-up data, to look at and to time: nothing here is trained. */
+import { makeDataset } from "../data/dataset.ts";
+import { compile, type Program } from "../graph/compile.ts";
+import { createModel } from "../models/create.ts";
+import type { Model } from "../models/model.ts";
+import type { Optimizer } from "../train/optimizers.ts";
+import { compileStep, dropData, residentData, type StepProgram } from "../train/step.ts";
+import { seedKey } from "../util/philox.ts";
+
+const hash = (i: number): number => Math.imul(i + 1, 2654435761) >>> 0;
+
+export interface Made<P> extends Disposable {
+  readonly program: P;
+  /** Inputs of one step. */
+  readonly feeds: P extends Program<infer I, infer _> ? Record<I, Int32Array | Float32Array | number> : never;
+}
+
+/** A published model at its usual size, 32x32 with ten classes: one channel for LeNet-5, three for the others. */
+export function madeModel({ name, bayesian, seed = 1 }: { name: string; bayesian: boolean; seed?: number }): Model {
+  return createModel({ model: name, input: [32, 32, name === "lenet5" ? 1 : 3], classes: 10, bayesian, seed });
+}
+
+/** The training step that fit() runs: gather, forward, loss with KL, backward, guard, optimizer. */
+export function stepProgram(model: Model, batch: number, optimizer: Optimizer): Made<StepProgram> {
+  const size = model.inputShape.reduce((a, b) => a * b, 1);
+  const data = makeDataset({
+    name: "made",
+    images: Uint8Array.from({ length: batch * size }, (_, i) => hash(i) >>> 24),
+    labels: Int32Array.from({ length: batch }, (_, i) => i % model.classes),
+    shape: [...model.inputShape],
+    classes: model.classes,
+  });
+  residentData(model, data);
+  const channels = model.inputShape[2];
+  const program = compileStep(model, batch, {
+    optimizer,
+    samples: 1,
+    seed: 1,
+    clipNorm: undefined,
+    normalise: { scale: new Array(channels).fill(1 / 255), shift: new Array(channels).fill(-0.5) },
+    augment: undefined,
+    penalty: undefined,
+  });
+  return {
+    program,
+    feeds: {
+      index: Int32Array.from({ length: batch }, (_, i) => i),
+      epoch: 0,
+      rng: Int32Array.of(...seedKey(1), 0, 0),
+      lr: 1e-4,
+      klWeight: 1 / 60_000,
+      count: 1,
+    },
+    [Symbol.dispose]() {
+      program.close();
+      dropData(model);
+    },
+  };
+}
+
+/** One launch of Monte-Carlo prediction: `samples` draws for each image of the batch. */
+export function forwardProgram(
+  model: Model,
+  batch: number,
+  samples: number,
+): Made<Program<"x" | "rows" | "rng", "logits">> {
+  const i32 = (shape: readonly number[]) => ({ shape, dtype: "i32" as const });
+  const mode = model.bayesian ? "sample" : "mean";
+  const program = compile(
+    { store: model.store },
+    { x: [batch, ...model.inputShape], rows: i32([batch]), rng: i32([4]) },
+    ({ x, rows, rng }) => ({
+      logits: model.apply(x, { mode, samples, noise: { rng, rows } }).output,
+    }),
+  );
+  const size = batch * model.inputShape.reduce((a, b) => a * b, 1);
+  return {
+    program,
+    feeds: {
+      x: Float32Array.from({ length: size }, (_, i) => hash(i) / 2 ** 32 - 0.5),
+      rows: Int32Array.from({ length: batch }, (_, i) => i),
+      rng: Int32Array.of(...seedKey(1), 0, 0),
+    },
+    [Symbol.dispose]: () => program.close(),
+  };
+}

@@ -1,0 +1,125 @@
+/** What every subcommand shares: options, number parsing, and the frame an action runs in. */
+import { availableParallelism } from "node:os";
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { setThreads } from "../device.ts";
+import { BayesError, checkInt, checkNumber, fail } from "../errors.ts";
+import { type Output, output } from "./output.ts";
+
+/** Thrown when Ctrl-C ended a command after it has said all there is to say: exit code 130. */
+export class Interrupted extends Error {
+  override readonly name = "Interrupted";
+}
+
+/** A mistake in how the command was called that only shows with all options known: exit code 2. */
+export class UsageError extends BayesError {}
+
+export interface SharedOptions {
+  readonly json?: boolean;
+  readonly seed?: number;
+  readonly device: "auto" | "cpu" | "cuda";
+  readonly threads?: number;
+  readonly out?: string;
+}
+
+/** What an action gets besides its own arguments. */
+export interface Context {
+  readonly out: Output;
+  /** Aborted by the first Ctrl-C (or SIGTERM); a second one exits at once. */
+  readonly signal: AbortSignal;
+  /** Whether to draw progress on standard error. */
+  readonly progress: boolean;
+}
+
+const numeric = (text: string): number => (text.trim() === "" ? fail("", "a number", text) : Number(text));
+
+/** Turns the sentence of a failed check into commander's, which names the option. */
+function argument<T>(parse: (text: string) => T): (text: string) => T {
+  return (text) => {
+    try {
+      return parse(text);
+    } catch (error) {
+      if (!(error instanceof BayesError)) throw error;
+      throw new InvalidArgumentError(
+        error.message.replace(/^\[[^\]]*\] e/, "E").replace("received NaN", "received no number"),
+      );
+    }
+  };
+}
+
+/** Parser of an option that takes an integer in [min, max]. */
+export const integer = (min: number, max?: number) =>
+  argument((text) => checkInt("", "the value", numeric(text), min, max));
+/** Parser of an option that takes a number in [min, max]. */
+export const decimal = (min: number, max?: number) =>
+  argument((text) => checkNumber("", "the value", numeric(text), min, max));
+/** Parser of an option whose text another module understands; the text itself is kept. */
+export const spec = (parse: (text: string) => unknown) =>
+  argument((text) => {
+    parse(text);
+    return text;
+  });
+/** Parser of a list of integers: "3,17,20-25". */
+export const integers = argument((text) =>
+  text.split(",").flatMap((part) => {
+    const [from, to = from] = part.split("-").map(numeric);
+    checkInt("", "an index", from, 0);
+    checkInt("", "the end of a range", to, from, from + 99_999);
+    return Array.from({ length: to - from + 1 }, (_, i) => from + i);
+  }),
+);
+
+/** Adds --json, --seed, --device, --threads and --out, and one example. */
+export function shared(
+  command: Command,
+  { out, seed, example }: { out?: string; seed?: string; example: string },
+): Command {
+  command
+    .addOption(new Option("--json", "print JSON lines instead of text").helpGroup("Common options:"))
+    .addOption(
+      new Option("--seed <n>", seed ?? "seed of all that is random (default: 1)")
+        .argParser(integer(0))
+        .helpGroup("Common options:"),
+    )
+    .addOption(
+      new Option("--device <name>", "where to run")
+        .choices(["auto", "cpu", "cuda"])
+        .default("auto")
+        .helpGroup("Common options:"),
+    )
+    .addOption(
+      new Option(
+        "--threads <n>",
+        `threads; results do not depend on it (default: ${availableParallelism()}, the available cores)`,
+      )
+        .argParser(integer(1, 64))
+        .helpGroup("Common options:"),
+    )
+    .addOption(
+      new Option("--out <path>", out ?? "also write the JSON lines to this file").helpGroup("Common options:"),
+    );
+  return command.addHelpText("after", `\nExample:\n  $ ${example}`);
+}
+
+/** Runs an action in the frame of the shared options. Only actions that use the addon ask for `device`. */
+export async function inContext(
+  options: SharedOptions,
+  action: (context: Context) => Promise<void> | void,
+  { device = true } = {},
+): Promise<void> {
+  if (options.device === "cuda")
+    throw new BayesError("[--device] expected auto or cpu: this build has no CUDA device, received cuda");
+  if (device && options.threads !== undefined) setThreads(options.threads);
+  const json = options.json === true;
+  const abort = new AbortController();
+  const onSignal = () => {
+    if (abort.signal.aborted) process.exit(130);
+    if (!json || process.stderr.isTTY) process.stderr.write("\nstopping; press Ctrl-C again to exit at once\n");
+    abort.abort(new Interrupted("interrupted"));
+  };
+  process.on("SIGINT", onSignal).on("SIGTERM", onSignal);
+  try {
+    await action({ out: output(json), signal: abort.signal, progress: !json && process.stderr.isTTY === true });
+  } finally {
+    process.off("SIGINT", onSignal).off("SIGTERM", onSignal);
+  }
+}

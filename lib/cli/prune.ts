@@ -1,0 +1,130 @@
+import { join } from "node:path";
+import { type Command, Option } from "commander";
+import { threads } from "../device.ts";
+import { pruneExperiment } from "../prune/report.ts";
+import { type ScoreName, scoreNames } from "../prune/scores.ts";
+import { saveCheckpoint } from "../train/checkpoint.ts";
+import { type Context, decimal, inContext, integer, type SharedOptions, shared } from "./options.ts";
+import { colours, count, fixed, percent, table } from "./output.ts";
+import { testModel, writeOnnx, writeReport } from "./results.ts";
+import { createRun, FILES, newRunDir, openRun, type RunConfig, runData } from "./run-folder.ts";
+import { announce, fitOptions, stoppedRun, testFields } from "./training.ts";
+import { version } from "./version.ts";
+
+interface PruneOptions extends SharedOptions {
+  readonly sparsity: number;
+  readonly score?: ScoreName;
+  readonly scope: "global" | "layer";
+  readonly fineTune: number;
+  readonly rounds: number;
+  readonly dataDir?: string;
+}
+
+/** `bayescnn prune RUNDIR`: a new run with fewer weights. */
+export function pruneCommand(root: Command): void {
+  shared(
+    root
+      .command("prune")
+      .description("set the weights that say least to zero, fine-tune the rest, and write a new run folder")
+      .argument("<rundir>", "folder of a run; it stays as it is")
+      .option("--sparsity <share>", "share of the weights that goes", decimal(0, 0.9999), 0.9)
+      .addOption(
+        new Option("--score <name>", "what a weight is judged by (default: snr, with plain weights magnitude)").choices(
+          scoreNames,
+        ),
+      )
+      .addOption(
+        new Option("--scope <name>", "one ranking for the whole model, or one a layer")
+          .choices(["global", "layer"])
+          .default("global"),
+      )
+      .option(
+        "--fine-tune <epochs>",
+        "epochs of training afterwards, pruned weights held at zero (0: none)",
+        integer(0),
+        5,
+      )
+      .option("--rounds <n>", "prune in so many steps, fine-tuned after each", integer(1, 1000), 1)
+      .option("--data-dir <dir>", "where the data sets are (default: where they were)"),
+    {
+      out: "run folder, new or empty (default: runs/pruned-MODEL-DATA-TIME)",
+      seed: "seed of the fine-tuning (default: the run's)",
+      example: "bayescnn prune runs/start --sparsity 0.9 --fine-tune 5",
+    },
+  ).action((dir: string, options: PruneOptions) => inContext(options, (context) => pruneRun(dir, options, context)));
+}
+
+async function pruneRun(dir: string, options: PruneOptions, context: Context): Promise<void> {
+  const { out, signal } = context;
+  const run = openRun(dir);
+  using model = run.model;
+  const data = await runData(run.config, options.dataDir);
+  const seed = options.seed ?? run.config.training.seed;
+  const { sparsity, scope, rounds, fineTune } = options;
+  const config: RunConfig = {
+    ...run.config,
+    version,
+    training: { ...run.config.training, epochs: Math.max(1, fineTune), seed },
+    pruning: { from: dir, sparsity, score: options.score ?? null, scope, rounds, fineTune },
+  };
+  const runDir = options.out ?? newRunDir(`pruned-${model.name}`, run.config.data.name);
+  createRun(runDir, config);
+  announce(context, model, config, runDir, threads());
+
+  const { row, report } = await pruneExperiment(model, data, {
+    sparsity,
+    scope,
+    rounds,
+    ...(options.score ? { score: options.score } : {}),
+    ...(fineTune > 0 ? { fineTune: fitOptions(model, data, config, runDir, false, context) } : {}),
+    predict: { samples: config.testSamples, seed, normalise: config.normalise, signal },
+  }).catch((error: unknown) => {
+    throw signal.aborted ? stoppedRun(out, runDir, `bayescnn train --resume ${runDir}`) : error;
+  });
+  if (fineTune === 0) saveCheckpoint(join(runDir, FILES.checkpoint), model);
+  const tested = await testModel(model, data.test, config, { signal });
+  await writeReport(runDir, model, data.test, config, tested, {
+    title: `${model.name} on ${data.test.name}, pruned`,
+    pruning: [row],
+  });
+  writeOnnx(runDir, model, config, data.test.classes);
+
+  const c = colours();
+  out.line(
+    c.bold(
+      `\n${percent(report.sparsity)} of ${count(report.weights)} weights pruned by ${report.score}, ${count(report.kept)} left`,
+    ),
+  );
+  for (const line of table([
+    ["layer", "weights", "left", "pruned"],
+    ...report.layers.map((l) => [`  ${l.name}`, count(l.weights), count(l.kept), percent(l.sparsity)]),
+  ]))
+    out.line(line);
+  const stages = [
+    ["before", row.before],
+    ["after pruning", row.after],
+    ...(row.fineTuned ? [["after fine-tuning", row.fineTuned] as const] : []),
+  ] as const;
+  out.line();
+  for (const line of table([
+    ["", "accuracy", "NLL", "ECE"],
+    ...stages.map(([name, q]) => [`  ${name}`, percent(q.accuracy), fixed(q.nll), fixed(q.ece)]),
+  ]))
+    out.line(line);
+  out.line(`\nreport  ${join(runDir, FILES.reportHtml)}\nmodel   ${join(runDir, FILES.onnx)}`);
+  out.event("done", {
+    runDir,
+    from: dir,
+    score: report.score,
+    scope: report.scope,
+    sparsity: report.sparsity,
+    weights: report.weights,
+    kept: report.kept,
+    parameters: report.parameters,
+    layers: report.layers,
+    before: row.before,
+    after: row.after,
+    fineTuned: row.fineTuned ?? null,
+    test: testFields(tested.evaluation, tested.prediction.samples),
+  });
+}

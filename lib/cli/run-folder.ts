@@ -1,0 +1,187 @@
+/** A run lives in one folder: config.json, metrics.jsonl, checkpoint.safetensors, report.html, report.json, model.onnx. */
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { z } from "zod";
+import { parseBeta } from "../bayes/beta.ts";
+import { type Dataset, split, type TrainTest } from "../data/dataset.ts";
+import { loadData } from "../data/locate.ts";
+import { BayesError } from "../errors.ts";
+import { createModel, type ModelConfig } from "../models/create.ts";
+import type { Model } from "../models/model.ts";
+import { type Checkpoint, loadCheckpoint, restore } from "../train/checkpoint.ts";
+import { parseRate } from "../train/schedules.ts";
+import { ensureDir, fileError, writeFileAtomic } from "../util/atomic.ts";
+
+export const FILES = {
+  config: "config.json",
+  metrics: "metrics.jsonl",
+  checkpoint: "checkpoint.safetensors",
+  best: "best.safetensors",
+  reportHtml: "report.html",
+  reportJson: "report.json",
+  onnx: "model.onnx",
+} as const;
+
+const count = z.int().min(0);
+const positive = z.int().min(1);
+const parsedBy = (parse: (text: string) => unknown) =>
+  z.string().superRefine((text, context) => {
+    try {
+      parse(text);
+    } catch (error) {
+      context.addIssue({ code: "custom", message: (error as Error).message });
+    }
+  });
+
+const schema = z.strictObject({
+  schema: z.literal(1),
+  version: z.string(),
+  /** What createModel takes. */
+  model: z.record(z.string(), z.json()),
+  data: z.strictObject({
+    name: z.string(),
+    dir: z.string().optional(),
+    imageSize: positive.optional(),
+    seed: count,
+    train: positive,
+    valid: count,
+    test: positive,
+  }),
+  /** Names, in the order of the class numbers. */
+  classes: z.array(z.string()).min(1),
+  /** Network input = pixel * scale + shift. */
+  normalise: z.strictObject({ scale: z.array(z.number()), shift: z.array(z.number()) }),
+  training: z.strictObject({
+    epochs: positive,
+    batchSize: positive,
+    optimizer: z.enum(["adam", "adamw", "sgd"]),
+    learningRate: parsedBy(parseRate),
+    /** Absent in a model without Bayesian layers. */
+    beta: parsedBy(parseBeta).optional(),
+    samples: positive,
+    validationSamples: positive,
+    seed: count,
+    clipNorm: z.number().positive().optional(),
+    augment: z.strictObject({ shift: count, flip: z.boolean() }).optional(),
+    patience: positive.optional(),
+    /** Which weights the run ends with: those after the last step, or of the best validation. */
+    weights: z.enum(["final", "best"]),
+  }),
+  testSamples: positive,
+  /** Present in a pruned run: where it came from, and how. */
+  pruning: z.record(z.string(), z.json()).optional(),
+});
+
+/** The whole recipe of a run; with the data it makes the run again, bit for bit. */
+export type RunConfig = z.infer<typeof schema>;
+
+/** Makes the folder of a new run and writes its recipe. A folder with another run in it is left alone. */
+export function createRun(dir: string, config: RunConfig): void {
+  if (existsSync(dir) && statSync(dir).isDirectory() && readdirSync(dir).length > 0)
+    throw new BayesError(
+      `[run folder] expected a new or empty folder, received ${dir} with files in it; --resume ${dir} goes on with a run`,
+    );
+  ensureDir(dir);
+  writeConfig(dir, config);
+}
+
+export function writeConfig(dir: string, config: RunConfig): void {
+  writeFileAtomic(join(dir, FILES.config), `${JSON.stringify(config, null, 2)}\n`);
+}
+
+/** @throws BayesError when the folder is missing, is no run folder, or its config.json is not one that train wrote */
+export function readConfig(dir: string): RunConfig {
+  if (!existsSync(dir))
+    throw new BayesError(`[run folder] expected the folder of a run, received ${dir}, which does not exist`);
+  const path = join(dir, FILES.config);
+  if (!existsSync(path))
+    throw new BayesError(
+      `[run folder] expected the folder of a run (made by bayescnn train), received ${dir} without ${FILES.config}`,
+    );
+  let value: unknown;
+  try {
+    value = JSON.parse(readFileSync(path, "utf8"));
+  } catch (error) {
+    if (error instanceof SyntaxError) throw new BayesError(`[${path}] expected JSON, received something else`);
+    throw fileError(error, "read", path);
+  }
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0];
+  throw new BayesError(
+    `[${path}] expected the configuration of a run, received one with ${issue.path.join(".") || "its top level"} wrong: ${issue.message}`,
+  );
+}
+
+/** A trained model with its recipe. Close the model when done. */
+export interface OpenRun {
+  readonly dir: string;
+  readonly config: RunConfig;
+  readonly checkpoint: Checkpoint;
+  readonly model: Model;
+}
+
+/** Opens a run and puts the weights it ended with into its model. */
+export function openRun(dir: string): OpenRun {
+  const config = readConfig(dir);
+  const { path } = weightsOf(dir, config);
+  if (!existsSync(path))
+    throw new BayesError(
+      `[run folder] expected a trained run, received ${dir} without ${path.slice(dir.length + 1)} yet`,
+    );
+  const checkpoint = loadCheckpoint(path);
+  const model = createModel(config.model as ModelConfig);
+  try {
+    restore(model, checkpoint);
+  } catch (error) {
+    model.close();
+    throw error;
+  }
+  return { dir, config, checkpoint, model };
+}
+
+export function weightsOf(dir: string, { training }: RunConfig): { path: string } {
+  return { path: join(dir, training.weights === "best" ? FILES.best : FILES.checkpoint) };
+}
+
+/** The data of a run, as it was split for it. */
+export interface RunData {
+  readonly train: Dataset;
+  readonly valid: Dataset | undefined;
+  readonly test: Dataset;
+}
+
+/** Loads a run's data. @param dataDir another place than the one in the recipe, because the data has moved */
+export async function runData(config: RunConfig, dataDir?: string): Promise<RunData> {
+  const { data } = config;
+  const all = await loadData(data.name, dataDir ?? data.dir, { size: data.imageSize });
+  const [have, want] = [all.train.count, data.train + data.valid];
+  if (have !== want || all.test.count !== data.test)
+    throw new BayesError(
+      `[data] expected ${want} training and ${data.test} test images of ${data.name}, as when the run was made, ` +
+        `received ${have} and ${all.test.count}; --data-dir says where the data is`,
+    );
+  return { ...splitData(all, data), test: all.test };
+}
+
+export function splitData(
+  { train }: TrainTest,
+  { valid, seed }: { valid: number; seed: number },
+): Omit<RunData, "test"> {
+  return valid === 0 ? { train, valid: undefined } : split(train, { train: train.count - valid, valid }, seed);
+}
+
+/** A twelfth of the training images (5,000 of 60,000), but up to 1,000 where that is no more than a sixth. */
+export function validationSize(images: number): number {
+  return Math.min(Math.max(1000, Math.round(images / 12)), Math.floor(images / 6));
+}
+
+/** runs/lenet5-mnist-20260131-235959, with a number behind it if that exists. */
+export function newRunDir(model: string, data: string, now = new Date()): string {
+  const stamp = now.toISOString().slice(0, 19).replace(/[-:]/g, "").replace("T", "-");
+  const base = join("runs", `${model}-${data.replace(/[^\w.-]+/g, "-")}-${stamp}`);
+  for (let i = 1; ; i++) {
+    const dir = i === 1 ? base : `${base}-${i}`;
+    if (!existsSync(resolve(dir))) return dir;
+  }
+}

@@ -1,0 +1,134 @@
+import { join } from "node:path";
+import type { Command } from "commander";
+import { embeddedMnist } from "../data/locate.ts";
+import { threads } from "../device.ts";
+import { BayesError } from "../errors.ts";
+import { createModel, type ModelConfig } from "../models/create.ts";
+import { verifyOnnx } from "../onnx/verify.ts";
+import { argmax } from "../predict/input.ts";
+import { ensureDir } from "../util/atomic.ts";
+import { duration } from "../util/progress.ts";
+import { agreement, firstImages } from "./export.ts";
+import { type Context, inContext, integer, type SharedOptions, shared } from "./options.ts";
+import { colours, count, fixed, percent } from "./output.ts";
+import { type Tested, testModel, writeOnnx, writeReport } from "./results.ts";
+import { FILES, type RunConfig, splitData, writeConfig } from "./run-folder.ts";
+import { defaultOptions, recipe } from "./train.ts";
+import { announce, clearRun, testFields, trainRun } from "./training.ts";
+import { installed } from "./version.ts";
+
+/** About a minute on two cores. */
+const EPOCHS = 40;
+
+/** `bayescnn start`, which `npm start` runs: the whole story on the digits that come with the package. */
+export function startCommand(root: Command): void {
+  shared(
+    root
+      .command("start")
+      .description("a tour in about a minute: train a Bayesian LeNet-5 on real digits, see how sure it is, export it")
+      .option("--epochs <n>", "how often every image is seen", integer(1), EPOCHS),
+    { out: "run folder; an earlier tour in it is replaced (default: runs/start)", example: "bayescnn start" },
+  ).action((options: SharedOptions & { epochs: number }) => inContext(options, (context) => start(options, context)));
+}
+
+async function start(options: SharedOptions & { epochs: number }, context: Context): Promise<void> {
+  const { out, signal } = context;
+  const began = performance.now();
+  const all = embeddedMnist();
+  const config: RunConfig = recipe({ ...defaultOptions, ...options, data: "mnist" }, all);
+  const runDir = options.out ?? join("runs", "start");
+  const data = { ...splitData(all, config.data), test: all.test };
+  using model = createModel(config.model as ModelConfig);
+  ensureDir(runDir);
+  clearRun(runDir);
+  writeConfig(runDir, config);
+
+  announce(context, model, config, runDir, threads());
+  const result = await trainRun(model, data, config, runDir, false, context);
+  const tested = await testModel(model, data.test, config, { signal });
+  const seconds = result.wall.seconds;
+  await writeReport(runDir, model, data.test, config, tested, { history: result.history, trainingSeconds: seconds });
+  const onnx = writeOnnx(runDir, model, config, config.classes);
+  const runtime = installed("onnxruntime-node");
+  const verified = runtime === undefined ? undefined : await verifyOnnx(model, onnx, firstImages(data.test, 100));
+
+  const c = colours();
+  const { evaluation: e, prediction } = tested;
+  out.line();
+  out.line(
+    c.bold(`On ${count(e.count)} digits it has never seen, with ${prediction.samples} Monte-Carlo samples each:`),
+  );
+  const rows = [
+    [
+      "accuracy",
+      percent(e.accuracy),
+      `${count(Math.round(e.accuracy * e.count))} of ${count(e.count)} digits are read correctly.`,
+    ],
+    [
+      "NLL",
+      fixed(e.nll),
+      `On average the true digit got a probability of ${percent(Math.exp(-e.nll), 1)} (the geometric mean).`,
+    ],
+    [
+      "ECE",
+      fixed(e.ece),
+      `When it says it is 90 % sure, it is right 90 % of the time, give or take ${(100 * e.ece).toFixed(1)} points on average.`,
+    ],
+    [
+      "epistemic",
+      e.epistemic.toExponential(1),
+      "The samples of the weights disagree by this variance: what more training data would reduce.",
+    ],
+    [
+      "aleatoric",
+      e.aleatoric.toExponential(1),
+      "Each sample by itself is unsure by this variance: what is unclear in the images themselves.",
+    ],
+  ];
+  for (const [name, value, words] of rows)
+    out.line(`  ${c.cyan(name.padEnd(10))} ${c.bold(value.padStart(8))}  ${words}`);
+  const wrong = mistakes(tested, data.test.labels);
+  if (wrong !== undefined && wrong >= 2)
+    out.line(
+      `\n  Its uncertainty is ${wrong.toFixed(0)} times as high on the digits it misreads as on the others: it tends to know when it is wrong.`,
+    );
+  out.line();
+  out.line(
+    verified
+      ? agreement(verified)
+      : "ONNX Runtime is not installed, so the exported model was not run in it (npm install onnxruntime-node).",
+  );
+  out.line();
+  for (const [name, file, words] of [
+    ["report", FILES.reportHtml, "plots, and the images it is least sure of; open it in a browser"],
+    ["model", FILES.onnx, "the mean weights, for ONNX Runtime and its kin"],
+    ["run", "", `more: bayescnn evaluate ${runDir}, bayescnn predict ${runDir} --index 0-9, bayescnn prune ${runDir}`],
+  ])
+    out.line(`  ${c.cyan(name.padEnd(6))} ${join(runDir, file)}  ${c.dim(words)}`);
+  out.line(`\nDone in ${duration((performance.now() - began) / 1000)}, ${duration(seconds)} of them training.`);
+  out.event("done", {
+    seconds,
+    epochs: result.history.length,
+    test: testFields(e, prediction.samples),
+    beta: Number(config.training.beta),
+    onnx: verified ?? null,
+    runDir,
+  });
+  if (verified && !verified.agrees)
+    throw new BayesError(
+      `[start] expected ONNX Runtime and the native run to agree, received a difference of ${verified.maxDifference}`,
+    );
+}
+
+/** How many times higher the total uncertainty is on wrong predictions than on right ones; undefined if none is wrong. */
+function mistakes({ prediction, uncertainty }: Tested, labels: Int32Array): number | undefined {
+  const sums = { right: 0, wrong: 0 };
+  const counts = { right: 0, wrong: 0 };
+  for (let n = 0; n < labels.length; n++) {
+    const kind = argmax(prediction.probabilities, n, prediction.classes) === labels[n] ? "right" : "wrong";
+    sums[kind] += uncertainty.epistemicTotal[n] + uncertainty.aleatoricTotal[n];
+    counts[kind]++;
+  }
+  if (counts.wrong === 0 || sums.right === 0) return undefined;
+  return sums.wrong / counts.wrong / (sums.right / counts.right);
+}
