@@ -77,8 +77,8 @@ export const cases: OpCase[] = [
   row(
     "several tasks",
     [
-      [8, 17, 16, 6],
-      [8, 17, 16, 17],
+      [3, 17, 16, 6],
+      [3, 17, 16, 17],
     ],
     3,
   ),
