@@ -1,0 +1,54 @@
+import { checkNumber, fail } from "../errors.ts";
+import type { Op, Tensor } from "../graph/node.ts";
+import { effect } from "../graph/trace.ts";
+import { checkScalar, typeName } from "./elementwise.ts";
+import { checkGroups } from "./sgd.ts";
+
+export type AdamAttrs = {
+  readonly beta1: number;
+  readonly beta2: number;
+  readonly epsilon: number;
+  readonly weightDecay: number;
+  /** AdamW: the decay acts on the parameter and not through the gradient's moments. */
+  readonly decoupled: boolean;
+};
+/** A parameter, its gradient, and the running means of the gradient and of its square (both start at 0). */
+export interface AdamSlot {
+  readonly param: Tensor;
+  readonly grad: Tensor;
+  readonly m: Tensor;
+  readonly v: Tensor;
+}
+
+const op: Op<AdamAttrs> = {
+  name: "adam",
+  infer(inputs, { beta1, beta2, epsilon, weightDecay }) {
+    checkScalar("adam", "the learning rate", inputs[0]);
+    if (inputs[1].dtype !== "i32" || inputs[1].shape.some((d) => d !== 1))
+      fail("adam", "the step to be an i32 scalar", typeName(inputs[1]));
+    checkNumber("adam", "beta1", beta1, 0, 1 - 1e-7);
+    checkNumber("adam", "beta2", beta2, 0, 1 - 1e-7);
+    checkNumber("adam", "epsilon", epsilon, 0);
+    checkNumber("adam", "weightDecay", weightDecay, 0);
+    checkGroups("adam", inputs, 2, 4);
+    return [];
+  },
+  mutates: ({ inputs }) => inputs.flatMap((_, i) => (i >= 2 && (i - 2) % 4 !== 1 ? [i] : [])),
+  flops: (node) => 4 * node.inputs.reduce((n, t) => n + t.size, 0),
+};
+
+/**
+ * One Adam update of all parameters at the end of the step (Kingma and Ba 2015, algorithm 1), or AdamW (Loshchilov and
+ * Hutter 2019) with `decoupled`; PyTorch's definitions and defaults.
+ * @param lr learning rate, f32 []
+ * @param step number of this update, i32 [], from 1: the bias correction
+ */
+export function adamUpdate(
+  lr: Tensor,
+  step: Tensor,
+  slots: readonly AdamSlot[],
+  options: Partial<AdamAttrs> = {},
+): void {
+  const attrs = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0, decoupled: false, ...options };
+  effect(op, [lr, step, ...slots.flatMap(({ param, grad, m, v }) => [param, grad, m, v])], attrs);
+}

@@ -1,0 +1,32 @@
+import { fail } from "../errors.ts";
+import { apply, type Op, type Shape, sameShape, type Tensor } from "../graph/node.ts";
+import { alignOnnx, broadcastShape } from "./broadcast.ts";
+import { checkFloats } from "./elementwise.ts";
+import { sumTo } from "./sum.ts";
+
+type BroadcastAttrs = { readonly shape: Shape };
+
+const op: Op<BroadcastAttrs> = {
+  name: "broadcastTo",
+  infer(inputs, { shape }) {
+    checkFloats("broadcastTo", inputs);
+    const from = inputs[0].shape;
+    if (shape.length > 6) fail("broadcastTo", "at most 6 dimensions", [...shape]);
+    if (!sameShape(broadcastShape("broadcastTo", shape, from), shape))
+      fail("broadcastTo", `a shape that [${from.join(",")}] stretches to`, [...shape]);
+    return [{ shape, dtype: "f32" }];
+  },
+  grad: ([dy], { inputs: [x] }) => [sumTo(dy!, x.shape)],
+  onnx(ctx, { inputs: [{ shape: from }], attrs: { shape } }, [x]) {
+    const rank = shape.length;
+    const sizes: number[] = []; // 1 where nothing stretches: the batch stays symbolic
+    shape.forEach((d, i) => {
+      sizes[ctx.layout.axis(i, rank)] = d === from[i - rank + from.length] ? 1 : d;
+    });
+    return ctx.emit("Expand", [alignOnnx(ctx, x, from, rank), ctx.constant(sizes, [rank], "shape")]);
+  },
+};
+
+/** x repeated to `shape` under NumPy's rule: aligned at the last axis, axes of size 1 stretch. */
+export const broadcastTo = (x: Tensor, shape: Shape): Tensor =>
+  sameShape(x.shape, shape) ? x : apply(op, [x], { shape: [...shape] })[0];

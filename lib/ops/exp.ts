@@ -1,0 +1,11 @@
+import { apply, type Tensor } from "../graph/node.ts";
+import { elementwiseOp } from "./elementwise.ts";
+import { mul } from "./mul.ts";
+
+const op = elementwiseOp("exp", {
+  grad: ([dy], { outputs: [y] }) => [mul(dy!, y)],
+  onnx: (ctx, _node, [x]) => ctx.emit("Exp", [x]),
+});
+
+/** e^x, elementwise. */
+export const exp = (x: Tensor): Tensor => apply(op, [x], {})[0];

@@ -1,0 +1,31 @@
+import { checkNumber } from "../errors.ts";
+import type { Tensor } from "../graph/node.ts";
+
+/** A Gaussian prior as an op takes it: constants as attributes, values per weight as inputs. */
+export interface GaussianPriorArgs {
+  /** Mean: a number, values of the weight's shape, or "tied" (the posterior's own mean). Default 0. */
+  readonly priorMean?: number | "tied" | Tensor;
+  /** Standard deviation, > 0: a number or values of the weight's shape (held at 1e-10 or more). Default 0.1. */
+  readonly priorSigma?: number | Tensor;
+}
+
+export type GaussianPriorAttrs = {
+  readonly priorMean: number;
+  readonly priorSigma: number;
+  readonly tied: boolean;
+  readonly meanInput: boolean;
+  readonly sigmaInput: boolean;
+};
+
+/** Attributes and extra inputs of `op` for a prior. */
+export function gaussianPriorInputs(op: string, { priorMean = 0, priorSigma = 0.1 }: GaussianPriorArgs) {
+  const number = (x: unknown, otherwise: number): number => (typeof x === "number" ? x : otherwise);
+  const attrs: GaussianPriorAttrs = {
+    priorMean: checkNumber(op, "the prior's mean", number(priorMean, 0)),
+    priorSigma: checkNumber(op, "the prior's sigma", number(priorSigma, 1), 1e-10, 1e10),
+    tied: priorMean === "tied",
+    meanInput: typeof priorMean === "object",
+    sigmaInput: typeof priorSigma === "object",
+  };
+  return { attrs, inputs: [priorMean, priorSigma].filter((p) => typeof p === "object") as Tensor[] };
+}

@@ -1,0 +1,34 @@
+import { apply, type Op, type Tensor, type TensorType } from "../graph/node.ts";
+import { checkSame } from "./elementwise.ts";
+import { type GaussianPriorAttrs, gaussianPriorInputs } from "./gaussianPrior.ts";
+
+const gradOp: Op<GaussianPriorAttrs> = {
+  name: "logNormalSumGrad",
+  infer: ([, w]: readonly TensorType[], { meanInput, sigmaInput }) => [w, meanInput ? w : none, sigmaInput ? w : none],
+};
+const none: TensorType = { shape: [0], dtype: "f32" }; // an output that is never read
+const op: Op<GaussianPriorAttrs> = {
+  name: "logNormalSum",
+  infer(inputs) {
+    checkSame("logNormalSum", inputs);
+    return [{ shape: [], dtype: "f32" }];
+  },
+  grad([dy], { inputs, attrs }) {
+    const [dw, dmean, dsigma] = apply(gradOp, [dy!, ...inputs], attrs);
+    return [dw, ...(attrs.meanInput ? [dmean] : []), ...(attrs.sigmaInput ? [dsigma] : [])];
+  },
+  flops: (node) => 8 * node.inputs[0].size,
+};
+
+/**
+ * Sum over all weights of ln N(w; mean, sigma^2), in nats; a term of a sampled KL. Gradients flow into w and into a mean
+ * and sigma given as tensors. A sigma tensor is held at 1e-10 or more.
+ * @param w f32, any shape
+ * @param mean a number, or values of w's shape
+ * @param sigma standard deviation, > 0: a number, or values of w's shape
+ * @returns scalar f32 []
+ */
+export function logNormalSum(w: Tensor, mean: number | Tensor, sigma: number | Tensor): Tensor {
+  const { attrs, inputs } = gaussianPriorInputs("logNormalSum", { priorMean: mean, priorSigma: sigma });
+  return apply(op, [w, ...inputs], attrs)[0];
+}

@@ -1,0 +1,5 @@
+import type { Tensor } from "../graph/node.ts";
+import { scale } from "./scale.ts";
+
+/** -x. */
+export const neg = (x: Tensor): Tensor => scale(x, -1);

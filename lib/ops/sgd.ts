@@ -1,0 +1,48 @@
+import { checkNumber, fail } from "../errors.ts";
+import type { Op, Tensor, TensorType } from "../graph/node.ts";
+import { effect } from "../graph/trace.ts";
+import { checkSame, checkScalar } from "./elementwise.ts";
+
+export type SgdAttrs = { readonly momentum: number; readonly nesterov: boolean; readonly weightDecay: number };
+export interface SgdSlot {
+  readonly param: Tensor;
+  readonly grad: Tensor;
+  /** Where momentum > 0. */
+  readonly velocity?: Tensor;
+}
+
+/** Throws unless inputs from `first` on come in groups of `size` tensors of one shape. */
+export function checkGroups(op: string, inputs: readonly TensorType[], first: number, size: number): void {
+  if (inputs.length === first || (inputs.length - first) % size)
+    fail(op, `${size} tensors per parameter`, inputs.length - first);
+  for (let k = first; k < inputs.length; k += size) checkSame(op, inputs.slice(k, k + size));
+}
+
+const op: Op<SgdAttrs> = {
+  name: "sgd",
+  infer(inputs, { momentum, nesterov, weightDecay }) {
+    checkScalar("sgd", "the learning rate", inputs[0]);
+    checkNumber("sgd", "momentum", momentum, 0, 1);
+    checkNumber("sgd", "weightDecay", weightDecay, 0);
+    if (nesterov && momentum === 0) fail("sgd", "momentum > 0 for Nesterov", momentum);
+    checkGroups("sgd", inputs, 1, momentum > 0 ? 3 : 2);
+    return [];
+  },
+  mutates: ({ inputs, attrs }) =>
+    inputs.flatMap((_, i) => (i > 0 && (i - 1) % (attrs.momentum > 0 ? 3 : 2) !== 1 ? [i] : [])),
+  flops: (node) => 4 * node.inputs.reduce((n, t) => n + t.size, 0),
+};
+
+/**
+ * One SGD update of all parameters at the end of the step, PyTorch's definition: g += weightDecay p; v = momentum v + g;
+ * p -= lr (nesterov ? g + momentum v : v).
+ * @param lr learning rate, f32 []
+ */
+export function sgdUpdate(lr: Tensor, slots: readonly SgdSlot[], options: Partial<SgdAttrs> = {}): void {
+  const attrs = { momentum: 0, nesterov: false, weightDecay: 0, ...options };
+  effect(
+    op,
+    [lr, ...slots.flatMap(({ param, grad, velocity }) => (velocity ? [param, grad, velocity] : [param, grad]))],
+    attrs,
+  );
+}

@@ -1,0 +1,30 @@
+import { fail } from "../errors.ts";
+import { apply, type Op, type Tensor, type TensorType } from "../graph/node.ts";
+import { checkFloats, typeName } from "./elementwise.ts";
+
+/** Throws unless logits are f32 [S*B, C] and labels i32 [B]: row q of the logits has label q mod B. */
+export function checkLabelled(op: string, logits: TensorType, labels: TensorType): void {
+  checkFloats(op, [logits]);
+  if (logits.shape.length !== 2) fail(op, "logits [rows, classes]", typeName(logits));
+  if (labels.dtype !== "i32" || labels.shape.length !== 1 || logits.shape[0] % labels.shape[0] !== 0)
+    fail(op, `labels i32[B] with B a divisor of the ${logits.shape[0]} rows of logits`, typeName(labels));
+}
+
+const gradOp: Op = { name: "softmaxCrossEntropyGrad", infer: ([, logits]) => [logits] };
+const op: Op = {
+  name: "softmaxCrossEntropy",
+  infer([logits, labels]) {
+    checkLabelled("softmaxCrossEntropy", logits, labels);
+    return [{ shape: [logits.shape[0]], dtype: "f32" }];
+  },
+  grad: ([dloss], { inputs: [logits, labels] }) => [apply(gradOp, [dloss!, logits, labels], {})[0], undefined],
+  flops: (node) => 5 * node.inputs[0].size,
+};
+
+/**
+ * Cross-entropy of softmax(logits), in nats per row: -ln softmax(logits)[label].
+ * @param logits f32 [S*B, C], sample-major when it holds S Monte-Carlo samples of a batch of B
+ * @param labels i32 [B] in [0, C); a label outside stops the run with an error
+ * @returns f32 [S*B]; its mean is the data term of the objective
+ */
+export const softmaxCrossEntropy = (logits: Tensor, labels: Tensor): Tensor => apply(op, [logits, labels], {})[0];

@@ -1,0 +1,12 @@
+import { apply, type Tensor } from "../graph/node.ts";
+import { elementwiseOp } from "./elementwise.ts";
+import { mul } from "./mul.ts";
+import { scale } from "./scale.ts";
+
+const op = elementwiseOp("square", {
+  grad: ([dy], { inputs: [x] }) => [mul(dy!, scale(x, 2))],
+  onnx: (ctx, _node, [x]) => ctx.emit("Mul", [x, x]),
+});
+
+/** x^2, elementwise. */
+export const square = (x: Tensor): Tensor => apply(op, [x], {})[0];

@@ -1,0 +1,13 @@
+import { apply, type Tensor } from "../graph/node.ts";
+import { broadcastOp } from "./broadcast.ts";
+import { neg } from "./neg.ts";
+import { scale } from "./scale.ts";
+import { sumTo } from "./sum.ts";
+
+const op = broadcastOp("sub", "Sub", {
+  grad: ([dy], { inputs: [a, b] }) => [sumTo(dy!, a.shape), neg(sumTo(dy!, b.shape))],
+});
+
+/** a - b with NumPy broadcasting; b may be a number. */
+export const sub = (a: Tensor, b: Tensor | number): Tensor =>
+  typeof b === "number" ? scale(a, 1, -b) : apply(op, [a, b], {})[0];
