@@ -1,0 +1,147 @@
+/**
+ * Checkpoints: one safetensors file with every slot of the model's store that training must not lose (parameters,
+ * running statistics, pruning masks, optimizer moments), and, as JSON in its metadata, what the model is and where
+ * training stands. Noise, data order and augmentation are functions of (seed, step), so nothing random is stored.
+ */
+import { isDeepStrictEqual } from "node:util";
+import { z } from "zod";
+import { BayesError, fail } from "../errors.ts";
+import { type DType, sameShape } from "../graph/node.ts";
+import type { Slot, Store } from "../graph/store.ts";
+import { readSafetensors, type SafeTensor, writeSafetensors } from "./safetensors.ts";
+import { type TrainingState, trainingState } from "./state.ts";
+
+/** Store slots under these names are not the model's: optimizer moments (saved), resident data (not saved). */
+export const OPTIMIZER = "optimizer/";
+export const DATA = "data/";
+const MASK = "mask/";
+
+/** What of a model a checkpoint needs. */
+export interface Checkpointed {
+  readonly name: string;
+  readonly store: Store;
+  /** JSON from which the model can be built again. */
+  readonly config: object;
+}
+
+const about = z.strictObject({
+  schema: z.literal(1),
+  model: z.strictObject({ name: z.string(), config: z.record(z.string(), z.json()) }),
+  device: z.string(),
+  streams: z.record(z.string(), z.int().min(0).max(65535)),
+  training: trainingState.optional(),
+});
+
+/** A checkpoint in memory. */
+export interface Checkpoint {
+  readonly path: string;
+  readonly model: { readonly name: string; readonly config: Readonly<Record<string, unknown>> };
+  /** Device it was trained on, with its instruction set: another one goes on with other last bits. */
+  readonly device: string;
+  /** Noise stream of every stochastic node by name. */
+  readonly streams: Readonly<Record<string, number>>;
+  /** Where training stood; absent if the model was saved without. */
+  readonly training: TrainingState | undefined;
+  readonly tensors: ReadonlyMap<string, SafeTensor>;
+}
+
+const codes = { f32: "F32", i32: "I32", u8: "U8" } as const satisfies Record<DType, SafeTensor["dtype"]>;
+const json = (config: object): Record<string, z.core.util.JSONType> => JSON.parse(JSON.stringify(config));
+
+/**
+ * Writes a checkpoint, whole or not at all. No run may be under way on the model.
+ * @param training where training stands; without it the optimizer's moments are left out too
+ * @throws BayesError when a value is NaN or infinite, or the file cannot be written; an older one is then as it was
+ */
+export function saveCheckpoint(path: string, model: Checkpointed, training?: TrainingState): void {
+  const { store } = model;
+  const tensors = new Map<string, SafeTensor>();
+  for (const slot of [...store.slots.values()].sort((a, b) => (a.name < b.name ? -1 : 1))) {
+    if (slot.name.startsWith(DATA) || (slot.name.startsWith(OPTIMIZER) && !training)) continue;
+    const data = store.get(slot.name);
+    checkFinite(`${path}: ${slot.name}`, data);
+    tensors.set(slot.name, { dtype: codes[slot.dtype], shape: slot.shape, data } as SafeTensor);
+  }
+  const text: z.input<typeof about> = {
+    schema: 1,
+    model: { name: model.name, config: json(model.config) },
+    device: store.device.name,
+    streams: Object.fromEntries(store.streams),
+    training,
+  };
+  writeSafetensors(path, tensors, { format: "bayescnn", checkpoint: JSON.stringify(text) });
+}
+
+/**
+ * Reads a checkpoint and believes none of it: the file, its metadata and every number are checked.
+ * @throws BayesError that names the file and the first thing that is wrong
+ */
+export function loadCheckpoint(path: string): Checkpoint {
+  const { tensors, metadata } = readSafetensors(path);
+  if (metadata.format !== "bayescnn" || metadata.checkpoint === undefined)
+    fail(path, "a checkpoint of this library", metadata.format ?? "another safetensors file");
+  let value: unknown;
+  try {
+    value = JSON.parse(metadata.checkpoint);
+  } catch {
+    throw new BayesError(`[${path}] expected the checkpoint's description to be JSON, received something else`);
+  }
+  const version = (value as { schema?: unknown } | null)?.schema;
+  if (version !== 1) fail(path, "a checkpoint of schema 1", version);
+  const parsed = about.safeParse(value);
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0];
+    throw new BayesError(`[${path}] expected a valid checkpoint, received ${issue.path.join(".")}: ${issue.message}`);
+  }
+  for (const [name, tensor] of tensors) checkFinite(`${path}: ${name}`, tensor.data);
+  const { model, device, streams, training } = parsed.data;
+  return { path, model, device, streams, training, tensors };
+}
+
+/**
+ * Puts a checkpoint's contents into a model of the same architecture: parameters, running statistics, masks and noise
+ * streams. Everything is compared first, so a checkpoint that does not fit changes nothing.
+ * @param options moments: the optimizer's too, which must have been set up (as `fit` does before it resumes)
+ * @throws BayesError that names the first tensor that is missing, unknown, or of another shape or dtype
+ */
+export function restore(model: Checkpointed, checkpoint: Checkpoint, { moments = false } = {}): void {
+  const { path, tensors } = checkpoint;
+  const { store } = model;
+  if (checkpoint.model.name !== model.name) fail(path, `a checkpoint of model ${model.name}`, checkpoint.model.name);
+  const [mine, theirs] = [json(model.config), checkpoint.model.config];
+  for (const key of new Set([...Object.keys(mine), ...Object.keys(theirs)]))
+    if (!isDeepStrictEqual(mine[key], theirs[key]))
+      throw new BayesError(
+        `[${path}] expected a model with ${key} ${JSON.stringify(mine[key])}, received ${JSON.stringify(theirs[key])}`,
+      );
+
+  const skipped = (name: string) => name.startsWith(DATA) || (name.startsWith(OPTIMIZER) && !moments);
+  const wanted = [...store.slots.values()].filter((slot) => !skipped(slot.name));
+  for (const slot of wanted) checkTensor(path, slot, tensors.get(slot.name));
+  const masks: string[] = [];
+  for (const [name, tensor] of tensors) {
+    if (skipped(name) || store.slots.has(name)) continue;
+    const weight = name.startsWith(MASK) ? store.slots.get(name.slice(MASK.length)) : undefined;
+    if (!weight) throw new BayesError(`[${path}: ${name}] expected only tensors that the model has, received another`);
+    checkTensor(path, { ...weight, name }, tensor);
+    masks.push(name);
+  }
+
+  for (const name of masks) store.define(name, tensors.get(name)!.shape);
+  for (const name of [...wanted.map((slot) => slot.name), ...masks])
+    store.set(name, tensors.get(name)!.data as Float32Array);
+  for (const [name, stream] of Object.entries(checkpoint.streams)) store.streams.set(name, stream);
+}
+
+function checkFinite(where: string, data: SafeTensor["data"]): void {
+  if (!(data instanceof Float32Array)) return;
+  for (let i = 0; i < data.length; i++)
+    if (!Number.isFinite(data[i])) throw new BayesError(`[${where}] expected finite values, received ${data[i]} at ${i}`);
+}
+
+function checkTensor(path: string, slot: Pick<Slot, "name" | "shape" | "dtype">, tensor: SafeTensor | undefined): void {
+  const expected = `${codes[slot.dtype]}[${slot.shape.join(", ")}]`;
+  if (!tensor) throw new BayesError(`[${path}: ${slot.name}] expected ${expected}, received a file without it`);
+  if (tensor.dtype !== codes[slot.dtype] || !sameShape(tensor.shape, slot.shape))
+    throw new BayesError(`[${path}: ${slot.name}] expected ${expected}, received ${tensor.dtype}[${tensor.shape.join(", ")}]`);
+}

@@ -1,0 +1,143 @@
+import { crc32 } from "node:zlib";
+import type { Dataset } from "../data/dataset.ts";
+import { BayesError } from "../errors.ts";
+import type { Store } from "../graph/store.ts";
+import type { Model } from "../models/model.ts";
+import { type Progress, progress } from "../util/progress.ts";
+import { OPTIMIZER, restore } from "./checkpoint.ts";
+import { RunFolder } from "./folder.ts";
+import { Loop } from "./loop.ts";
+import { type FitData, type FitOptions, lowerIsBetter, type Settings, settle } from "./options.ts";
+import { type EpochRecord, freshState, type TrainingState } from "./state.ts";
+import { compileStep, dropData, residentData, type StepProgram } from "./step.ts";
+
+export type { Callbacks, FitData, FitOptions, StepRecord } from "./options.ts";
+export type { EpochRecord } from "./state.ts";
+
+export interface FitResult {
+  /** "finished": all epochs; "early": by early stopping; "aborted": by the signal, to be resumed. */
+  readonly end: "finished" | "early" | "aborted";
+  /** Whether the signal stopped it. */
+  readonly stopped: boolean;
+  /** Steps done since the beginning, those before a resume included. */
+  readonly steps: number;
+  /** One record per whole epoch since the beginning. */
+  readonly history: readonly EpochRecord[];
+  /** The best validation of the monitored figure, and the number of steps it came after. */
+  readonly best: { readonly value: number; readonly step: number } | undefined;
+  /** Of this call; not reproducible. */
+  readonly wall: { readonly seconds: number; readonly examplesPerSecond: number };
+}
+
+const busy = new WeakSet<Store>();
+
+/**
+ * Trains a model in place, off the event loop: chunks of steps run on the library's own thread. Everything is a function
+ * of (model, data, options): the number of threads, the length of a chunk, and whether the run was stopped and resumed
+ * never show in a single bit of the parameters or the metrics.
+ *
+ * A NaN or an infinity in the loss or a gradient ends it with an error that names the op, the layer and the step; the
+ * parameters are then those before that step.
+ *
+ * @throws BayesError for a model and data that do not fit together, a second fit on the same model, a run folder that
+ *   holds another run; nothing has changed then
+ * @example
+ * ```ts
+ * const { history } = await fit(model, { train, valid }, { epochs: 20, seed: 1, runDir: "runs/1", evaluate });
+ * ```
+ */
+export async function fit(model: Model, data: FitData, options: FitOptions): Promise<FitResult> {
+  const settings = settle(model, data, options);
+  const { store } = model;
+  if (busy.has(store) || store.native.busy)
+    throw new BayesError(`[fit] expected model ${model.name} to be idle, received one that another fit or run is using`);
+  busy.add(store);
+  try {
+    return await train(model, data, settings);
+  } finally {
+    busy.delete(store);
+  }
+}
+
+async function train(model: Model, data: FitData, s: Settings): Promise<FitResult> {
+  const { store } = model;
+  const identity = identify(model, data, s);
+  const folder = s.runDir === undefined ? undefined : new RunFolder(s.runDir, s.resume ?? false, identity);
+  const programs = new Map<number, StepProgram>();
+  let bar: Progress | undefined;
+  try {
+    for (const name of [...store.slots.keys()]) if (name.startsWith(OPTIMIZER)) store.delete(name);
+    residentData(model, data.train);
+    for (const size of [s.batchSize, data.train.count % s.batchSize])
+      if (size > 0) programs.set(size, compileStep(model, size, s));
+
+    let state: TrainingState = freshState(identity);
+    if (folder?.checkpoint) {
+      const { checkpoint } = folder;
+      restore(model, checkpoint, { moments: true });
+      state = { ...checkpoint.training!, settings: identity };
+      if (checkpoint.device !== store.device.name)
+        process.emitWarning(
+          `resuming on ${store.device.name} a run of ${checkpoint.device}: its last bits will differ from an uninterrupted one`,
+          "BayesWarning",
+        );
+    }
+    folder?.open(state.step);
+    const loop = new Loop(model, data, s, programs, folder, state);
+    bar = progress("train", loop.examplesLeft, { unit: "examples", silent: !s.progress });
+    return await follow(loop, s, bar);
+  } finally {
+    bar?.stop();
+    folder?.close();
+    for (const p of programs.values()) p.close();
+    dropData(model);
+  }
+}
+
+async function follow(loop: Loop, s: Settings, bar: Progress): Promise<FitResult> {
+  const started = performance.now();
+  const todo = loop.examplesLeft;
+  while (!loop.over && !s.signal?.aborted) {
+    const last = await loop.chunk();
+    const { epoch, loss, accuracy } = last;
+    bar.update(todo - loop.examplesLeft, { epoch: `${epoch + 1}/${s.epochs}`, loss, accuracy });
+  }
+  loop.save();
+  const { step, ended, history, best } = loop.state;
+  const seconds = (performance.now() - started) / 1000;
+  return {
+    end: ended ? "early" : loop.over ? "finished" : "aborted",
+    stopped: !loop.over,
+    steps: step,
+    history,
+    best: best && { value: lowerIsBetter(s.monitor) ? best.value : -best.value, step: best.step },
+    wall: { seconds, examplesPerSecond: (todo - loop.examplesLeft) / seconds },
+  };
+}
+
+/** What makes two runs the same run. Not the epochs: a finished run may be given more of them. */
+function identify(model: Model, { train, valid }: FitData, s: Settings): TrainingState["settings"] {
+  const identity = {
+    seed: s.seed,
+    modelSeed: model.seed,
+    batchSize: s.batchSize,
+    samples: s.samples,
+    optimizer: s.optimizer.name,
+    learningRate: s.learningRate.name,
+    beta: s.beta.name,
+    clipNorm: s.clipNorm,
+    normalise: s.normalise,
+    augment: s.augment,
+    train: fingerprint(train),
+    valid: valid && fingerprint(valid),
+    validateEvery: s.validateEvery,
+    monitor: s.monitor,
+    earlyStopping: s.earlyStopping,
+  };
+  return JSON.parse(JSON.stringify(identity));
+}
+
+function fingerprint({ images, labels, count }: Dataset): { count: number; crc32: number } {
+  const bytes = (a: ArrayBufferView) => new Uint8Array(a.buffer, a.byteOffset, a.byteLength);
+  return { count, crc32: crc32(bytes(labels), crc32(bytes(images))) };
+}

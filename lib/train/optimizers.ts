@@ -1,0 +1,117 @@
+import { checkNumber, fail } from "../errors.ts";
+import type { Tensor } from "../graph/node.ts";
+import { trace } from "../graph/trace.ts";
+import { adamUpdate } from "../ops/adam.ts";
+import { sgdUpdate } from "../ops/sgd.ts";
+import { OPTIMIZER } from "./checkpoint.ts";
+
+/**
+ * How parameters follow their gradients. An optimizer is a recipe without state: its moments lie in the store, named
+ * after the parameters ("optimizer/adam/m/conv1/weight/mu"), so any number of compiled steps may share them, and two
+ * optimizers may train disjoint parameters of one store.
+ */
+export interface Optimizer {
+  /** Printed with every run, and compared when one is resumed. */
+  readonly name: string;
+  /**
+   * Records the update as the end of the step being compiled.
+   * @param parameters trainable leaves by name, all those of a model or some
+   * @param gradients one for each, in the same order
+   * @param lr learning rate, f32 []
+   * @param count number of this update, i32 [], from 1
+   */
+  update(parameters: ReadonlyMap<string, Tensor>, gradients: readonly Tensor[], lr: Tensor, count: Tensor): void;
+}
+
+interface Slot {
+  readonly name: string;
+  readonly param: Tensor;
+  readonly grad: Tensor;
+}
+
+function slots(where: string, parameters: ReadonlyMap<string, Tensor>, gradients: readonly Tensor[]): Slot[] {
+  const n = parameters.size;
+  if (n === 0) fail(where, "at least one parameter", n);
+  if (gradients.length !== n) fail(where, `${n} gradient${n > 1 ? "s" : ""}, one a parameter`, gradients.length);
+  return [...parameters].map(([name, param], i) => ({ name, param, grad: gradients[i] }));
+}
+
+/** A moment of a parameter: zeros at first. */
+function moment(kind: string, { name, param }: Slot): Tensor {
+  const { store } = trace();
+  return store.tensor(store.define(`${OPTIMIZER}${kind}/${name}`, param.shape).name);
+}
+
+/**
+ * Weight decay is for values that may be zero. Decay of rho would pull sigma to softplus(0) = 0.69, and that of log alpha
+ * towards alpha = 1: they are left alone.
+ */
+const decays = ({ name }: Slot): boolean => !/(^|\/)(rho|logAlpha)$/.test(name);
+
+/** Calls `update` with the parameters that decay and with those that do not. */
+function byDecay(all: readonly Slot[], weightDecay: number, update: (some: readonly Slot[], decay: number) => void): void {
+  const split = weightDecay > 0 ? [all.filter(decays), all.filter((slot) => !decays(slot))] : [[], all];
+  split.forEach((some, i) => {
+    if (some.length > 0) update(some, i === 0 ? weightDecay : 0);
+  });
+}
+
+export interface SgdOptions {
+  /** Share of the velocity kept from step to step, from 0 (plain gradient descent) to below 1. */
+  readonly momentum?: number;
+  /** Look ahead along the velocity (Sutskever et al. 2013). */
+  readonly nesterov?: boolean;
+  /** Added to the gradient: weightDecay * parameter. */
+  readonly weightDecay?: number;
+}
+
+/**
+ * Stochastic gradient descent, as PyTorch defines it: g += weightDecay p; v = momentum v + g;
+ * p -= lr (nesterov ? g + momentum v : v).
+ */
+export function sgd({ momentum = 0, nesterov = false, weightDecay = 0 }: SgdOptions = {}): Optimizer {
+  checkNumber("sgd", "momentum", momentum, 0, 1 - 1e-7);
+  checkNumber("sgd", "weightDecay", weightDecay, 0);
+  if (nesterov && momentum === 0) fail("sgd", "momentum above 0 for nesterov", momentum);
+  return {
+    name: `sgd(${momentum}, ${nesterov}, ${weightDecay})`,
+    update(parameters, gradients, lr) {
+      byDecay(slots("sgd", parameters, gradients), weightDecay, (some, decay) => {
+        const groups = some.map((slot) => (momentum > 0 ? { ...slot, velocity: moment("sgd/velocity", slot) } : slot));
+        sgdUpdate(lr, groups, { momentum, nesterov, weightDecay: decay });
+      });
+    },
+  };
+}
+
+export interface AdamOptions {
+  /** Decay rates of the running means of the gradient and of its square. */
+  readonly beta1?: number;
+  readonly beta2?: number;
+  /** Added to the root of the second. */
+  readonly epsilon?: number;
+}
+
+/** Adam (Kingma and Ba 2015, algorithm 1). */
+export const adam = (options: AdamOptions = {}): Optimizer => adamLike("adam", options, 0);
+
+/** AdamW (Loshchilov and Hutter 2019): Adam, and apart from it p -= lr weightDecay p. Default decay 0.01. */
+export const adamw = ({ weightDecay = 0.01, ...options }: AdamOptions & { readonly weightDecay?: number } = {}): Optimizer =>
+  adamLike("adamw", options, weightDecay);
+
+function adamLike(kind: string, { beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8 }: AdamOptions, weightDecay: number): Optimizer {
+  checkNumber(kind, "beta1", beta1, 0, 1 - 1e-7);
+  checkNumber(kind, "beta2", beta2, 0, 1 - 1e-7);
+  checkNumber(kind, "epsilon", epsilon, 1e-30);
+  checkNumber(kind, "weightDecay", weightDecay, 0);
+  const shown = [beta1, beta2, epsilon, ...(kind === "adamw" ? [weightDecay] : [])];
+  return {
+    name: `${kind}(${shown.join(", ")})`,
+    update(parameters, gradients, lr, count) {
+      byDecay(slots(kind, parameters, gradients), weightDecay, (some, decay) => {
+        const groups = some.map((slot) => ({ ...slot, m: moment(`${kind}/m`, slot), v: moment(`${kind}/v`, slot) }));
+        adamUpdate(lr, count, groups, { beta1, beta2, epsilon, weightDecay: decay, decoupled: true });
+      });
+    },
+  };
+}

@@ -1,0 +1,112 @@
+// A small problem for the tests of training: 12x12 images in four classes, told by where a bright square lies, and nets of
+// a few hundred weights that learn them in a second.
+import { type Dataset, makeDataset, subset } from "../../lib/data/dataset.ts";
+import type { BayesOptions } from "../../lib/bayes/settings.ts";
+import { compile } from "../../lib/graph/compile.ts";
+import { constant, type Tensor } from "../../lib/graph/node.ts";
+import { batchNorm2d } from "../../lib/layers/norm.ts";
+import { bayesConv2d, conv2d } from "../../lib/layers/conv.ts";
+import { bayesLinear, linear } from "../../lib/layers/linear.ts";
+import { Model } from "../../lib/models/model.ts";
+import { correct } from "../../lib/ops/correct.ts";
+import { flatten } from "../../lib/ops/flatten.ts";
+import { gatherBatch } from "../../lib/ops/gatherBatch.ts";
+import { maxPool2d } from "../../lib/ops/maxPool2d.ts";
+import { mean } from "../../lib/ops/mean.ts";
+import { softmaxCrossEntropy } from "../../lib/ops/softmaxCrossEntropy.ts";
+import { softplus } from "../../lib/ops/softplus.ts";
+import { random } from "../ops/harness.ts";
+
+export const CLASSES = 4;
+
+export function squares(count: number, seed = 1): Dataset {
+  const next = random(seed);
+  const images = new Uint8Array(count * 144);
+  const labels = Array.from({ length: count }, () => Math.floor(next() * CLASSES));
+  for (let n = 0; n < count; n++) {
+    const [top, left] = [labels[n] & 1, labels[n] >> 1].map((side) => 1 + 5 * side + Math.floor(next() * 2));
+    for (let y = 0; y < 12; y++)
+      for (let x = 0; x < 12; x++) {
+        const inside = y >= top && y < top + 4 && x >= left && x < left + 4;
+        images[n * 144 + y * 12 + x] = Math.floor(next() * 60) + (inside ? 150 : 0);
+      }
+  }
+  return makeDataset({ name: "squares", images, labels, shape: [12, 12, 1], classes: CLASSES });
+}
+
+export const head = (data: Dataset, count: number): Dataset => subset(data, Array.from({ length: count }, (_, i) => i));
+
+export const unit = { scale: [1 / 255], shift: [0] };
+
+export interface TinyOptions {
+  readonly bayes?: BayesOptions;
+  readonly seed?: number;
+  readonly norm?: boolean;
+}
+
+/** Convolution, (batch norm,) softplus, pool, linear: Bayesian throughout. */
+export function tinyBayes({ bayes, seed = 3, norm = false }: TinyOptions = {}): Model {
+  return new Model({
+    name: "tiny-bayes",
+    input: [12, 12, 1],
+    classes: CLASSES,
+    seed,
+    bayes,
+    config: { model: "tiny-bayes", norm },
+    build(x) {
+      let h = bayesConv2d(x, 4, 3, { name: "conv1", padding: 1 });
+      if (norm) h = batchNorm2d(h, { name: "norm1" });
+      h = maxPool2d(softplus(h), { kernel: 4 });
+      return bayesLinear(flatten(h), CLASSES, { name: "fc1" });
+    },
+  });
+}
+
+/** The same net with plain weights. */
+export function tinyPlain({ seed = 3 }: TinyOptions = {}, after: (h: Tensor) => Tensor = (h) => h): Model {
+  return new Model({
+    name: "tiny-plain",
+    input: [12, 12, 1],
+    classes: CLASSES,
+    seed,
+    config: { model: "tiny-plain" },
+    build(x) {
+      const h = maxPool2d(softplus(conv2d(x, 4, 3, { name: "conv1", padding: 1 })), { kernel: 4 });
+      return linear(flatten(after(h)), CLASSES, { name: "fc1" });
+    },
+  });
+}
+
+/** Accuracy and NLL with the mean weights, over the whole set at once. */
+export async function evaluate(model: Model, data: Dataset): Promise<{ accuracy: number; nll: number }> {
+  const specs = { images: { shape: [data.count, ...data.shape], dtype: "u8" as const }, index: { shape: [data.count], dtype: "i32" as const } };
+  using program = compile({ store: model.store }, specs, ({ images, index }) => {
+    const labels = constant(data.labels);
+    const { output } = model.apply(gatherBatch(images, index, unit), { mode: "mean" });
+    return { nll: mean(softmaxCrossEntropy(output, labels)), right: correct(output, labels) };
+  });
+  const index = Int32Array.from({ length: data.count }, (_, i) => i);
+  const { nll, right } = await program.runAsync({ images: data.images, index });
+  return { accuracy: right[0] / data.count, nll: nll[0] };
+}
+
+/** Every slot of the store that a checkpoint would keep, as bytes, to be compared with toEqual. */
+export function bits(model: Model): Record<string, string> {
+  const names = [...model.store.slots.keys()].filter((name) => !name.startsWith("data/")).sort();
+  return Object.fromEntries(
+    names.map((name) => {
+      const { buffer, byteOffset, byteLength } = model.store.get(name);
+      return [name, Buffer.from(buffer, byteOffset, byteLength).toString("base64")];
+    }),
+  );
+}
+
+/** A metrics file without what the clock said. */
+export const withoutWall = (text: string): unknown[] =>
+  text
+    .split("\n")
+    .slice(0, -1)
+    .map((line) => {
+      const { wall: _, ...rest } = JSON.parse(line);
+      return rest;
+    });
