@@ -44,7 +44,7 @@ INL void poolRows(const Window& g, const float* x, float* y, uint8_t* index, lon
         vi where{};
         const vf best = whole ? largest<WHERE>(x + at + c, total - at - c, rowStep, g.c, KW, {0, KH}, {0, KW}, where)
                               : largest<WHERE>(x + at + c, total - at - c, rowStep, g.c, g.kw, ys, xs, where);
-        storen(y + out + c, best, end - out - c);
+        if (y) storen(y + out + c, best, end - out - c);
         if (WHERE) storeBytes(index + out + c, where, end - out - c);
       }
     }
@@ -61,9 +61,10 @@ INL void pool(const Window& g, const float* x, float* y, uint8_t* index) {
 }
 
 OP(maxPool2d) {  // x [N,H,W,C] -> y [N,OH,OW,C], index u8 of the same shape
-  const Window g = Window::of(s, s.in[0], s.out[0]);
-  if (s.out[1]) pool<true>(g, s.in[0].f32(), s.out[0].f32(), s.out[1].u8());
-  else pool<false>(g, s.in[0].f32(), s.out[0].f32(), nullptr);
+  const Window g = Window::of(s, s.in[0], s.out[0] ? s.out[0] : s.out[1]);
+  float* y = s.out[0] ? s.out[0].f32() : nullptr;  // null: a program that wants the gradient alone
+  if (s.out[1]) pool<true>(g, s.in[0].f32(), y, s.out[1].u8());
+  else pool<false>(g, s.in[0].f32(), y, nullptr);
 }
 
 OP(maxPool2dGrad) {  // dy, index [N,OH,OW,C] -> dx [N,H,W,C]
