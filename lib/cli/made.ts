@@ -35,7 +35,6 @@ export function stepProgram(model: Model, batch: number, optimizer: Optimizer): 
   const program = compileStep(model, batch, {
     optimizer,
     samples: 1,
-    seed: 1,
     clipNorm: undefined,
     normalise: { scale: new Array(channels).fill(1 / 255), shift: new Array(channels).fill(-0.5) },
     augment: undefined,

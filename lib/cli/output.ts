@@ -55,5 +55,5 @@ export function bytes(n: number): string {
   const units = ["B", "KiB", "MiB", "GiB"];
   let i = 0;
   for (; n >= 1024 && i < units.length - 1; i++) n /= 1024;
-  return `${i === 0 ? n : n.toPrecision(3)} ${units[i]}`;
+  return `${i === 0 ? n : Number(n.toPrecision(3))} ${units[i]}`;
 }

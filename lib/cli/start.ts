@@ -11,9 +11,9 @@ import { duration } from "../util/progress.ts";
 import { agreement, firstImages } from "./export.ts";
 import { type Context, inContext, integer, type SharedOptions, shared } from "./options.ts";
 import { colours, count, fixed, percent } from "./output.ts";
+import { defaultOptions, recipe } from "./recipe.ts";
 import { type Tested, testModel, writeOnnx, writeReport } from "./results.ts";
 import { FILES, type RunConfig, splitData, writeConfig } from "./run-folder.ts";
-import { defaultOptions, recipe } from "./train.ts";
 import { announce, clearRun, testFields, trainRun } from "./training.ts";
 import { installed } from "./version.ts";
 

@@ -1,4 +1,6 @@
+import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { join } from "node:path";
 
 // lib/cli and dist/cli both lie two folders below the package's root
 const require = createRequire(import.meta.url);
@@ -6,11 +8,11 @@ const require = createRequire(import.meta.url);
 /** This package's version. */
 export const version: string = (require("../../package.json") as { version: string }).version;
 
-/** Version of an installed package, or undefined. */
+/** Version of an installed package, or undefined. Its files are looked for: not every package exports its package.json. */
 export function installed(name: string): string | undefined {
-  try {
-    return (require(`${name}/package.json`) as { version: string }).version;
-  } catch {
-    return undefined;
+  for (const folder of require.resolve.paths(name) ?? []) {
+    const path = join(folder, name, "package.json");
+    if (existsSync(path)) return (JSON.parse(readFileSync(path, "utf8")) as { version: string }).version;
   }
+  return undefined;
 }

@@ -1,0 +1,169 @@
+/** The options of `train`, and the recipe they make: everything that config.json holds. */
+import { resolve } from "node:path";
+import type { TrainTest } from "../data/dataset.ts";
+import { isDatasetName } from "../data/locate.ts";
+import { normalisationOf } from "../data/prepare.ts";
+import { BayesError, fail } from "../errors.ts";
+import type { ModelConfig } from "../models/create.ts";
+import { defaults } from "../train/defaults.ts";
+import { parseRate } from "../train/schedules.ts";
+import { type SharedOptions, UsageError } from "./options.ts";
+import { type RunConfig, validationSize } from "./run-folder.ts";
+import { version } from "./version.ts";
+
+export interface TrainOptions extends SharedOptions {
+  readonly model: string;
+  readonly data: string;
+  readonly dataDir?: string;
+  readonly imageSize?: number;
+  readonly validation?: number;
+  readonly epochs: number;
+  readonly batch: number;
+  readonly lr: number;
+  readonly optimizer: "adam" | "adamw" | "sgd";
+  readonly schedule: string;
+  readonly warmup?: number;
+  readonly beta: string;
+  readonly samples: number;
+  readonly testSamples: number;
+  readonly frequentist?: boolean;
+  readonly activation?: "softplus" | "relu";
+  readonly posterior: string;
+  readonly prior: string;
+  readonly estimator: "local" | "weight";
+  readonly kl: "closed" | "sampled";
+  readonly bias: "bayesian" | "point" | "none";
+  readonly augment?: string | boolean;
+  readonly clip?: number;
+  readonly earlyStopping?: number;
+  readonly best?: boolean;
+  readonly resume?: string;
+}
+
+/** What `train` does when nothing is said. */
+export const defaultOptions: TrainOptions = {
+  ...defaults,
+  device: "auto",
+  batch: defaults.batchSize,
+  lr: defaults.learningRate,
+};
+
+/** The recipe that the options ask for on this data. */
+export function recipe(options: TrainOptions, { train, test }: TrainTest): RunConfig {
+  const seed = options.seed ?? 1;
+  const valid = options.validation ?? validationSize(train.count);
+  if (valid >= train.count) fail("train", `--validation below ${train.count}, the number of training images`, valid);
+  const listens = options.earlyStopping !== undefined || options.best || options.schedule.startsWith("plateau");
+  if (valid === 0 && listens)
+    throw new UsageError(
+      "[train] expected --validation above 0 for --early-stopping, --best or --schedule plateau, received 0",
+    );
+  const bayesian = !options.frequentist;
+  const known = isDatasetName(options.data);
+  const model: ModelConfig = {
+    model: options.model,
+    input: [...train.shape],
+    classes: train.classes.length,
+    bayesian,
+    activation: options.activation,
+    ...(bayesian
+      ? {
+          posterior: parsePosterior(options.posterior),
+          prior: parsePrior(options.prior),
+          estimator: options.estimator,
+          kl: options.kl,
+          bias: options.bias,
+        }
+      : {}),
+    seed,
+  };
+  return {
+    schema: 1,
+    version,
+    model: JSON.parse(JSON.stringify(model)),
+    data: {
+      name: known ? options.data : resolve(options.data),
+      dir: options.dataDir === undefined ? undefined : resolve(options.dataDir),
+      imageSize: options.imageSize,
+      seed,
+      train: train.count - valid,
+      valid,
+      test: test.count,
+    },
+    classes: [...train.classes],
+    normalise: normalisationOf(train),
+    training: {
+      epochs: options.epochs,
+      batchSize: options.batch,
+      optimizer: options.optimizer,
+      learningRate: rateText(options.schedule, options.lr, options.epochs, options.warmup),
+      beta: bayesian ? options.beta : undefined,
+      samples: bayesian ? options.samples : 1,
+      validationSamples: bayesian ? defaults.validationSamples : 1,
+      seed,
+      clipNorm: options.clip,
+      augment: augmentation(options),
+      patience: options.earlyStopping,
+      weights: options.best || options.earlyStopping !== undefined ? "best" : "final",
+    },
+    testSamples: bayesian ? options.testSamples : 1,
+  };
+}
+
+/** --schedule, --lr and --warmup as parseRate wants them; a step schedule drops twice unless told otherwise. */
+export function rateText(schedule: string, rate: number, epochs: number, warmup?: number): string {
+  const [kind, ...rest] = schedule.split(":");
+  const expected = "constant, cosine, step or plateau (with numbers behind it)";
+  if (!["constant", "cosine", "step", "plateau"].includes(kind)) fail("--schedule", expected, schedule);
+  if (kind === "constant" && rest.length > 0) fail("--schedule", expected, schedule);
+  const numbers = kind === "step" && rest.length === 0 ? [String(Math.max(1, Math.ceil(epochs / 3)))] : rest;
+  const text = kind === "constant" ? String(rate) : [kind, rate, ...numbers].join(":");
+  const full = warmup === undefined ? text : `warmup:${warmup}:${text}`;
+  parseRate(full);
+  return full;
+}
+
+export function parsePosterior(text: string): NonNullable<ModelConfig["posterior"]> {
+  const [kind, ...rest] = text.split(":");
+  const expected = "rho[:rhoInit] or alpha[:weight|layer[:logAlphaInit]]";
+  if (kind === "rho" && rest.length <= 1) return { kind, rhoInit: numberIn(rest[0], "posterior", expected, text) };
+  const [per] = rest;
+  if (kind === "alpha" && rest.length <= 2 && (per === undefined || per === "weight" || per === "layer"))
+    return { kind, per, logAlphaInit: numberIn(rest[1], "posterior", expected, text) };
+  return fail("posterior", expected, text);
+}
+
+export function parsePrior(text: string): NonNullable<ModelConfig["prior"]> {
+  const [kind, ...rest] = text.split(":");
+  const expected = "gaussian[:sigma], tied[:sigma] or mixture[:pi:sigma1:sigma2]";
+  const at = (i: number) => numberIn(rest[i], "prior", expected, text);
+  if (kind === "gaussian" && rest.length <= 1) return { kind, sigma: at(0) };
+  if (kind === "tied" && rest.length <= 1) return { kind: "gaussian", mean: "tied", sigma: at(0) };
+  if (kind === "mixture" && (rest.length === 0 || rest.length === 3))
+    return { kind, pi: at(0), sigma1: at(1), sigma2: at(2) };
+  return fail("prior", expected, text);
+}
+
+function numberIn(text: string | undefined, where: string, expected: string, whole: string): number | undefined {
+  if (text === undefined) return undefined;
+  return text.trim() !== "" && Number.isFinite(Number(text)) ? Number(text) : fail(where, expected, whole);
+}
+
+export function parseAugment(text: string): { shift: number; flip: boolean } {
+  let [shift, flip] = [0, false];
+  for (const part of text.split(",")) {
+    const match = /^shift:(\d+)$/.exec(part);
+    if (match) shift = Number(match[1]);
+    else if (part === "flip") flip = true;
+    else fail("augment", '"shift:PIXELS", "flip" or "shift:PIXELS,flip"', text);
+  }
+  if (shift > 1024) throw new BayesError(`[augment] expected a shift of at most 1024 pixels, received ${shift}`);
+  return { shift, flip };
+}
+
+/** --augment alone: digits may move a little but not be mirrored; pictures may do both. */
+function augmentation({ augment, data }: TrainOptions): { shift: number; flip: boolean } | undefined {
+  if (augment === undefined || augment === false) return undefined;
+  if (typeof augment === "string") return parseAugment(augment);
+  return data === "mnist" ? { shift: 2, flip: false } : { shift: 4, flip: true };
+}

@@ -1,0 +1,49 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll } from "vitest";
+import { run } from "../lib/cli/program.ts";
+
+export interface Captured {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+  /** Standard output as JSON lines; throws where a line is none. */
+  // biome-ignore lint/suspicious/noExplicitAny: what the tests find out
+  readonly events: Record<string, any>[];
+}
+
+/** Runs a command line in this process. */
+export async function cli(...args: string[]): Promise<Captured> {
+  const written = { stdout: "", stderr: "" };
+  const original = { stdout: process.stdout.write, stderr: process.stderr.write };
+  for (const name of ["stdout", "stderr"] as const)
+    process[name].write = ((chunk: string | Uint8Array) => {
+      written[name] += typeof chunk === "string" ? chunk : Buffer.from(chunk).toString();
+      return true;
+    }) as typeof process.stdout.write;
+  let code: number;
+  try {
+    code = await run(args);
+  } finally {
+    process.stdout.write = original.stdout;
+    process.stderr.write = original.stderr;
+  }
+  return {
+    code,
+    ...written,
+    get events() {
+      return written.stdout
+        .split("\n")
+        .filter((line) => line !== "")
+        .map((line) => JSON.parse(line));
+    },
+  };
+}
+
+/** A temporary folder that is gone when the test file is done. */
+export function temporaryFolder(): string {
+  const dir = mkdtempSync(join(tmpdir(), "bayescnn-cli-"));
+  afterAll(() => rmSync(dir, { recursive: true, force: true }));
+  return dir;
+}

@@ -1,0 +1,297 @@
+import { spawn, spawnSync } from "node:child_process";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, describe, expect, it } from "vitest";
+import { type Dataset, subset } from "../../lib/data/dataset.ts";
+import { embeddedMnist } from "../../lib/data/locate.ts";
+import { encodePng } from "../../lib/report/png.ts";
+import { cli, temporaryFolder } from "../cli-capture.ts";
+
+const root = join(import.meta.dirname, "../..");
+const tmp = temporaryFolder();
+const data = join(tmp, "data");
+const run = join(tmp, "run");
+const digits = embeddedMnist();
+
+/** Writes a small MNIST, 480 training and 60 test images, as IDX. */
+function writeIdx(dir: string): void {
+  mkdirSync(dir, { recursive: true });
+  const header = (...words: number[]) => {
+    const bytes = Buffer.alloc(4 * words.length);
+    for (const [i, word] of words.entries()) bytes.writeUInt32BE(word, 4 * i);
+    return bytes;
+  };
+  const write = (name: string, part: Dataset) => {
+    const [h, w] = part.shape;
+    writeFileSync(
+      join(dir, `${name}-images-idx3-ubyte`),
+      Buffer.concat([header(0x803, part.count, h, w), part.images as Uint8Array]),
+    );
+    writeFileSync(
+      join(dir, `${name}-labels-idx1-ubyte`),
+      Buffer.concat([header(0x801, part.count), Uint8Array.from(part.labels)]),
+    );
+  };
+  const first = (set: Dataset, n: number) =>
+    subset(
+      set,
+      Array.from({ length: n }, (_, i) => i),
+    );
+  write("train", first(digits.train, 480));
+  write("t10k", first(digits.test, 60));
+}
+
+const trainArgs = (out: string, ...more: string[]) => [
+  ...["train", "--data", "mnist", "--data-dir", data, "--epochs", "3", "--batch", "50", "--seed", "7"],
+  ...["--test-samples", "4", "--out", out, "--json", ...more],
+];
+
+beforeAll(() => writeIdx(join(data, "mnist")));
+
+describe("train", () => {
+  it("says what it does as JSON lines and leaves a whole run folder", async () => {
+    const got = await cli(...trainArgs(run));
+    expect(got.stderr).toBe("");
+    expect(got.code).toBe(0);
+    const { events } = got;
+    expect(events.map((e) => e.event)).toEqual(["start", "epoch", "epoch", "epoch", "checkpoint", "done"]);
+    expect(events[0]).toMatchObject({
+      runDir: run,
+      config: { data: { train: 400, valid: 80, test: 60 }, training: { seed: 7 } },
+    });
+    expect(events[0].device).toMatch(/^cpu-/);
+    expect(events[1]).toMatchObject({ epoch: 0, step: 7 });
+    expect(events[1].valid.accuracy).toBeGreaterThan(0);
+    const done = events.at(-1)!;
+    expect(done).toMatchObject({ end: "finished", steps: 24, epochs: 3, runDir: run });
+    expect(typeof done.beta).toBe("number");
+    for (const key of ["accuracy", "nll", "ece", "brier", "epistemic", "aleatoric"])
+      expect(done.test[key]).toBeGreaterThan(0);
+    expect(done.test).toMatchObject({ count: 60, samples: 4 });
+    expect(readdirSync(run).sort()).toEqual([
+      "checkpoint.safetensors",
+      "config.json",
+      "metrics.jsonl",
+      "model.onnx",
+      "report.html",
+      "report.json",
+    ]);
+    expect(JSON.parse(readFileSync(join(run, "report.json"), "utf8")).test.accuracy).toBe(done.test.accuracy);
+  });
+
+  it("does not touch a folder that has a run in it", async () => {
+    const before = readFileSync(join(run, "config.json"), "utf8");
+    const got = await cli(...trainArgs(run, "--beta", "1"));
+    expect(got).toMatchObject({ code: 1, stdout: "" });
+    expect(got.stderr).toMatch(/expected a new or empty folder/);
+    expect(readFileSync(join(run, "config.json"), "utf8")).toBe(before);
+  });
+
+  it("makes no folder when the request cannot be met", async () => {
+    const out = join(tmp, "never");
+    for (const more of [
+      ["--batch", "401"],
+      ["--model", "alexnet"],
+    ]) {
+      const got = await cli(...trainArgs(out, ...more));
+      expect(got.code).toBe(1);
+      expect(got.stderr.trim().split("\n")).toHaveLength(1);
+      expect(existsSync(out)).toBe(false);
+    }
+  });
+
+  it("trains the frequentist twin, and keeps the best weights when asked", async () => {
+    const out = join(tmp, "twin");
+    const { code, events } = await cli(
+      ...trainArgs(out, "--frequentist", "--best", "--optimizer", "sgd", "--lr", "0.05"),
+    );
+    expect(code).toBe(0);
+    expect(events[1].kl).toBeUndefined();
+    expect(events.at(-1)).toMatchObject({ beta: null, test: { samples: 1, epistemic: 0 } });
+    expect(existsSync(join(out, "best.safetensors"))).toBe(true);
+  });
+
+  it("stopped by Ctrl-C and resumed is the uninterrupted run, bit for bit", async () => {
+    const out = join(tmp, "stopped");
+    const running = cli(...trainArgs(out));
+    const metrics = join(out, "metrics.jsonl");
+    while (!existsSync(metrics) || statSync(metrics).size === 0) await new Promise((wake) => setTimeout(wake, 2));
+    process.emit("SIGINT");
+    const stopped = await running;
+    expect(stopped.code).toBe(130);
+    expect(stopped.events.at(-1)).toMatchObject({ event: "stopped", resume: `bayescnn train --resume ${out}` });
+    expect(existsSync(join(out, "report.html"))).toBe(false);
+    const resumed = await cli("train", "--resume", out, "--json");
+    expect(resumed.code).toBe(0);
+    expect(
+      readFileSync(join(out, "checkpoint.safetensors")).equals(readFileSync(join(run, "checkpoint.safetensors"))),
+    ).toBe(true);
+    const { test } = resumed.events.at(-1)!;
+    expect((await cli("evaluate", run, "--json")).events[0]).toMatchObject(test);
+  });
+
+  it("prints a table for people", async () => {
+    const args = trainArgs(join(tmp, "text")).filter((a) => a !== "--json");
+    const { code, stdout } = await cli(...args);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/beta {2,}constant\([\d.]+\)/);
+    expect(stdout).toMatch(/1\/3 +\d+\.\d{4}/);
+    expect(stdout).toMatch(/test on 60 images, 4 Monte-Carlo samples/);
+    expect(stdout).not.toContain("\x1b[");
+  });
+});
+
+describe("a trained run", () => {
+  it("is evaluated, against strange images too", async () => {
+    const { code, events } = await cli("evaluate", run, "--samples", "2", "--ood", "mnist", "--json");
+    expect(code).toBe(0);
+    expect(events).toHaveLength(1);
+    expect(events[0]).toMatchObject({ event: "evaluation", samples: 2, count: 60 });
+    for (const s of events[0].ood.scores) expect(s.auroc).toBeGreaterThan(0);
+    expect(events[0].ood.scores.map((s: { score: string }) => s.score)).toContain("mutual information");
+  });
+
+  it("classifies test images and image files", async () => {
+    const { code, events } = await cli("predict", run, "--index", "0,3-5", "--json");
+    expect(code).toBe(0);
+    expect(events.map((e) => e.image)).toEqual(["mnist 0", "mnist 3", "mnist 4", "mnist 5"]);
+    for (const e of events) {
+      const p = Object.values(e.probabilities as Record<string, number>);
+      expect(p.reduce((a, b) => a + b)).toBeCloseTo(1, 5);
+      expect(e.probability).toBe(Math.max(...p));
+      expect(e.epistemic + e.aleatoric).toBeCloseTo(
+        p.reduce((a, q) => a + q * (1 - q), 0),
+        5,
+      ); // Kwon et al. 2018
+    }
+    expect(events[0].label).toBe(String(digits.test.labels[0]));
+
+    const png = join(tmp, "digit.png");
+    writeFileSync(png, encodePng(digits.test.images.subarray(0, 784) as Uint8Array, 28, 28, 1));
+    const file = await cli("predict", run, png, "--json");
+    expect(file.code).toBe(0);
+    expect(file.events[0].probabilities).toEqual(events[0].probabilities); // the same pixels in the same row
+    expect((await cli("predict", run, join(tmp, "no.png"))).stderr).toMatch(
+      /expected an image file, received "no such file"/,
+    );
+    expect((await cli("predict", run, join(run, "config.json"))).stderr).toMatch(/cannot be decoded/);
+    expect((await cli("predict", run, "--index", "60")).stderr).toMatch(/expected --index below 60/);
+  });
+
+  it.each(["mean", "noise"])("is exported in mode %s, and agrees in ONNX Runtime", async (mode) => {
+    const out = join(tmp, "exported", `${mode}.onnx`);
+    const { code, events } = await cli("export", run, "--mode", mode, "--out", out, "--verify", "--json");
+    expect(code).toBe(0);
+    expect(events[0]).toMatchObject({
+      event: "done",
+      path: out,
+      bytes: statSync(out).size,
+      verified: { agrees: true },
+    });
+  });
+
+  it("is described", async () => {
+    const { events } = await cli("info", run, "--json");
+    expect(events[0]).toMatchObject({ event: "run", steps: 24, epochs: 3, config: { training: { seed: 7 } } });
+    expect((await cli("info", run)).stdout).toContain("24 steps, 3 of 3 epochs");
+  });
+
+  it("is pruned into a new run", async () => {
+    const out = join(tmp, "pruned");
+    const { code, events } = await cli("prune", run, "--sparsity", "0.8", "--fine-tune", "1", "--out", out, "--json");
+    expect(code).toBe(0);
+    const done = events.at(-1)!;
+    expect(done.sparsity).toBeGreaterThanOrEqual(0.8);
+    expect(done.kept).toBe(done.weights - Math.ceil(0.8 * done.weights - 1e-6));
+    // the file has the masks: what is read back is as sparse, and tests the same
+    const again = await cli("evaluate", out, "--json");
+    expect(again.events[0]).toMatchObject(done.test);
+    expect(done.test.nll).toBe(done.fineTuned.nll);
+    expect((await cli("evaluate", run, "--json")).events[0].nll).toBe(done.before.nll);
+  });
+
+  it("with a damaged file is refused in one sentence", async () => {
+    const damage = (name: string, file: string, change: (bytes: Buffer) => Uint8Array) => {
+      const dir = join(tmp, name);
+      cpSync(run, dir, { recursive: true });
+      writeFileSync(join(dir, file), change(readFileSync(join(dir, file))));
+      return dir;
+    };
+    const cases: [string, RegExp][] = [
+      [damage("cut", "checkpoint.safetensors", (b) => b.subarray(0, b.length / 2)), /checkpoint.safetensors/],
+      [damage("empty", "checkpoint.safetensors", () => Buffer.alloc(0)), /checkpoint.safetensors/],
+      [damage("noise", "checkpoint.safetensors", (b) => b.map((x, i) => x ^ (i * 37))), /checkpoint.safetensors/],
+      [damage("other", "config.json", (b) => Buffer.from(b.toString().replace('"lenet5"', '"alexnet"'))), /\[/],
+      [
+        damage("moved", "config.json", (b) => Buffer.from(b.toString().replaceAll(data, "/nowhere"))),
+        /expected mnist in one of/,
+      ],
+    ];
+    for (const [dir, pattern] of cases) {
+      const got = await cli("evaluate", dir, "--json");
+      expect(got, dir).toMatchObject({ code: 1, stdout: "" });
+      expect(got.stderr).toMatch(pattern);
+      expect(got.stderr.trim().split("\n")).toHaveLength(1);
+    }
+  });
+});
+
+describe("info and bench", () => {
+  it("describes the machine and a model", async () => {
+    const [machine] = (await cli("info", "--json")).events;
+    expect(machine).toMatchObject({ event: "info", version: "0.1.0", node: process.version });
+    expect(["avx512", "avx2", "base", "neon"]).toContain(machine.instructionSet);
+    const { events } = await cli("info", "--model", "lenet5", "--batch", "4", "--json");
+    const model = events.at(-1)!;
+    expect(model.parameters).toBe(2 * 61_706); // LeNet-5 has 61,706 weights and biases
+    expect(events.filter((e) => e.event === "layer").reduce((sum, l) => sum + l.parameters, 0)).toBe(model.parameters);
+    expect(model.stepFlops).toBeGreaterThan(2 * model.forwardFlops);
+    expect((await cli("info", "--model", "lenet5", "--frequentist", "--json")).events.at(-1)!.parameters).toBe(61_706);
+  });
+
+  it("times a step, and prints one line", async () => {
+    const { code, events } = await cli("bench", "step", "--model", "lenet5", "--batch", "8", "--json");
+    expect(code).toBe(0);
+    expect(events).toHaveLength(1);
+    const { median_ms, min_ms, max_ms, n, ...rest } = events[0];
+    expect(rest).toEqual({});
+    expect(n).toBeGreaterThanOrEqual(20);
+    expect(min_ms).toBeGreaterThan(0);
+    expect(median_ms).toBeGreaterThanOrEqual(min_ms);
+    expect(max_ms).toBeGreaterThanOrEqual(median_ms);
+  });
+});
+
+describe("the built program", () => {
+  const main = join(root, "dist/cli/main.js");
+  beforeAll(() => {
+    const newest = (dir: string): number =>
+      Math.max(...readdirSync(dir, { recursive: true }).map((f) => statSync(join(dir, String(f))).mtimeMs));
+    if (existsSync(main) && statSync(main).mtimeMs >= newest(join(root, "lib"))) return;
+    spawnSync(process.execPath, [join(root, "node_modules/typescript/bin/tsc"), "-p", "tsconfig.build.json"], {
+      cwd: root,
+    });
+  });
+  const spawned = (...args: string[]) => spawnSync(process.execPath, [main, ...args], { encoding: "utf8" });
+
+  it("has exit codes", () => {
+    expect(spawned("--version")).toMatchObject({ status: 0, stdout: "0.1.0\n" });
+    expect(spawned("train", "--nothing")).toMatchObject({ status: 2, stdout: "" });
+    expect(spawned("evaluate", join(tmp, "gone"))).toMatchObject({ status: 1, stdout: "" });
+  });
+
+  it("saves on the first Ctrl-C and exits with 130", async () => {
+    const out = join(tmp, "killed");
+    const child = spawn(process.execPath, [main, ...trainArgs(out, "--epochs", "500")], {
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    let stdout = "";
+    child.stdout.on("data", (chunk) => {
+      stdout += chunk;
+      if (stdout.includes('"epoch"')) child.kill("SIGINT");
+    });
+    const code = await new Promise((done) => child.on("exit", done));
+    expect(code).toBe(130);
+    expect(existsSync(join(out, "checkpoint.safetensors"))).toBe(true);
+  });
+});

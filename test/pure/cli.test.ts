@@ -1,0 +1,252 @@
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { reshaped } from "../../lib/cli/evaluate.ts";
+import { bytes, table } from "../../lib/cli/output.ts";
+import { program } from "../../lib/cli/program.ts";
+import { defaultOptions, parseAugment, parsePosterior, parsePrior, rateText, recipe } from "../../lib/cli/recipe.ts";
+import { createRun, newRunDir, readConfig, validationSize } from "../../lib/cli/run-folder.ts";
+import { makeDataset } from "../../lib/data/dataset.ts";
+import { embeddedMnist } from "../../lib/data/locate.ts";
+import { BayesError } from "../../lib/errors.ts";
+import { defaults } from "../../lib/train/defaults.ts";
+import { cli, temporaryFolder } from "../cli-capture.ts";
+
+const tmp = temporaryFolder();
+
+/** One line on standard error, nothing on standard output, no stack. */
+function expectSentence(got: { code: number; stdout: string; stderr: string }, code: number, pattern: RegExp): void {
+  expect(got.stderr).toMatch(pattern);
+  expect(got.stderr).not.toMatch(/\n\s+at /);
+  expect(got.stdout).toBe("");
+  expect(got.code).toBe(code);
+}
+
+describe("help", () => {
+  const commands = program().commands.flatMap((c) =>
+    c.commands.length ? c.commands.map((d) => [c.name(), d.name()]) : [[c.name()]],
+  );
+
+  it("knows the nine commands", () => {
+    expect(program().commands.map((c) => c.name())).toEqual([
+      "train", "evaluate", "predict", "prune", "export", "data", "info", "bench", "start",
+    ]); // biome-ignore format: one line
+  });
+
+  it.each(commands)("%s %s has help with an example and the shared options", async (...name) => {
+    const { code, stdout, stderr } = await cli(...name.filter(Boolean), "--help");
+    expect(code).toBe(0);
+    expect(stderr).toBe("");
+    expect(stdout).toContain(`Example:\n  $ bayescnn ${name.filter(Boolean).join(" ")}`);
+    for (const option of ["--json", "--seed", "--device", "--threads", "--out"]) expect(stdout).toContain(option);
+  });
+
+  it("prints the version", async () => {
+    expect(await cli("--version")).toMatchObject({ code: 0, stdout: "0.1.0\n" });
+  });
+});
+
+describe("a wrong command line is one sentence and exit code 2", () => {
+  it.each([
+    [["fly"], /unknown command 'fly'/],
+    [["train", "--model", "resnet9000"], /Allowed choices are lenet5/],
+    [["train", "--wings", "2"], /unknown option '--wings'/],
+    [["train", "--epochs", "0"], /'--epochs <n>' argument '0' is invalid. Expected the value to be an integer >= 1/],
+    [["train", "--epochs", "two"], /Expected the value to be an integer >= 1, received no number/],
+    [["train", "--epochs", "1.5"], /Expected the value to be an integer/],
+    [["train", "--lr", "-1"], /Expected the value to be a finite number >= 0/],
+    [["train", "--beta", "lots"], /'--beta <spec>' argument 'lots' is invalid. Expected a number, "blundell"/],
+    [["train", "--schedule", "zigzag"], /Expected constant, cosine, step or plateau/],
+    [["train", "--posterior", "cauchy"], /Expected rho/],
+    [["train", "--prior", "gaussian:x"], /Expected gaussian/],
+    [["train", "--augment", "spin"], /Expected "shift:PIXELS"/],
+    [["train", "--device", "tpu"], /Allowed choices are auto, cpu, cuda/],
+    [["train", "--threads", "0"], /Expected the value to be an integer from 1 to 64/],
+    [["train", "--seed", "-1"], /Expected the value to be an integer >= 0/],
+    [["train", "--resume", "somewhere", "--lr", "1"], /received --lr as well/],
+    [["train", "--validation", "0", "--best"], /expected --validation above 0/],
+    [["evaluate"], /missing required argument 'rundir'/],
+    [["predict", "run"], /expected image files or --index, received neither/],
+    [["predict", "run", "a.png", "--index", "1"], /received both/],
+    [["predict", "run", "--index", "5-2"], /end of a range/],
+    [["prune", "run", "--sparsity", "1"], /<= 0.9999/],
+    [["info", "run", "--model", "lenet5"], /received both/],
+    [["bench", "step", "--batch", "-3"], /an integer from 1 to 65536/],
+  ])("%j", async (args, pattern) => {
+    const got = await cli(...args);
+    expectSentence(got, 2, pattern);
+    expect(got.stderr.trim().split("\n").length).toBeLessThanOrEqual(2); // the sentence, and where help is
+  });
+});
+
+describe("what cannot be done is one sentence and exit code 1", () => {
+  it.each([
+    [["train", "--data", "imagenet"], /expected one of mnist, .* received "imagenet"/],
+    [
+      ["train", "--data", "mnist", "--data-dir", join(tmp, "nothing")],
+      /expected mnist in one of .*bayescnn data get mnist/,
+    ],
+    [["train", "--device", "cuda"], /this build has no CUDA device/],
+    [["train", "--resume", join(tmp, "gone")], /expected the folder of a run, received .*gone, which does not exist/],
+    [["evaluate", join(tmp, "gone")], /which does not exist/],
+    [["evaluate", tmp], /expected the folder of a run .* without config.json/],
+    [["data", "get", "imagenet"], /expected one of mnist/],
+    [["bench", "step", "--precision", "fp8"], /expected --precision fp32, the only one this build has, received "fp8"/],
+  ])("%j", async (args, pattern) => {
+    const got = await cli(...args, "--json");
+    expectSentence(got, 1, pattern);
+    expect(got.stderr.trim().split("\n")).toHaveLength(1);
+  });
+});
+
+describe("specifications", () => {
+  it("reads posteriors and priors", () => {
+    expect(parsePosterior("rho")).toEqual({ kind: "rho", rhoInit: undefined });
+    expect(parsePosterior("rho:-4")).toEqual({ kind: "rho", rhoInit: -4 });
+    expect(parsePosterior("alpha:layer:-3")).toEqual({ kind: "alpha", per: "layer", logAlphaInit: -3 });
+    expect(parsePrior("gaussian:0.2")).toEqual({ kind: "gaussian", sigma: 0.2 });
+    expect(parsePrior("tied")).toEqual({ kind: "gaussian", mean: "tied", sigma: undefined });
+    expect(parsePrior("mixture:0.5:1:0.01")).toEqual({ kind: "mixture", pi: 0.5, sigma1: 1, sigma2: 0.01 });
+    for (const bad of ["mixture:0.5", "gaussian:1:2", "gaussian: ", "", "laplace"])
+      expect(() => parsePrior(bad)).toThrow(BayesError);
+  });
+
+  it("reads augmentations", () => {
+    expect(parseAugment("shift:2")).toEqual({ shift: 2, flip: false });
+    expect(parseAugment("flip,shift:4")).toEqual({ shift: 4, flip: true });
+  });
+
+  it("turns schedule, rate and warm-up into one text", () => {
+    expect(rateText("constant", 0.01, 9)).toBe("0.01");
+    expect(rateText("cosine", 0.01, 9)).toBe("cosine:0.01");
+    expect(rateText("step", 0.01, 9)).toBe("step:0.01:3");
+    expect(rateText("step:2:0.5", 0.01, 9)).toBe("step:0.01:2:0.5");
+    expect(rateText("plateau", 0.01, 9, 2)).toBe("warmup:2:plateau:0.01");
+  });
+
+  it("never accepts junk, and never throws anything but a BayesError", () => {
+    for (const parse of [parsePosterior, parsePrior, parseAugment, (text: string) => rateText(text, 1, 1)])
+      fc.assert(
+        fc.property(fc.string(), (text) => {
+          try {
+            parse(text);
+          } catch (error) {
+            expect(error).toBeInstanceOf(BayesError);
+          }
+        }),
+      );
+  });
+});
+
+describe("recipe", () => {
+  const digits = embeddedMnist();
+  it("keeps a twelfth for validation, but a thousand where that is a sixth", () => {
+    expect(validationSize(60_000)).toBe(5000);
+    expect(validationSize(6000)).toBe(1000);
+    fc.assert(
+      fc.property(fc.integer({ min: 6, max: 1e6 }), (n) => validationSize(n) >= 1 && validationSize(n) <= n / 6),
+    );
+  });
+
+  it("comes back from its file as it was", () => {
+    const config = recipe({ ...defaultOptions, data: "mnist", seed: 3, augment: true, clip: 2 }, digits);
+    expect(config.data).toMatchObject({ name: "mnist", train: 5000, valid: 1000, test: 1000, seed: 3 });
+    expect(config.training).toMatchObject({
+      beta: defaults.beta,
+      augment: { shift: 2, flip: false },
+      clipNorm: 2,
+      weights: "final",
+    });
+    const dir = join(tmp, "run");
+    createRun(dir, config);
+    expect(readConfig(dir)).toEqual(JSON.parse(JSON.stringify(config)));
+    expect(() => createRun(dir, config)).toThrow(/expected a new or empty folder/);
+  });
+
+  it("of the frequentist twin is the same but for what is Bayesian", () => {
+    const [a, b] = [false, true].map((frequentist) => recipe({ ...defaultOptions, frequentist }, digits));
+    expect(b.training).toEqual({ ...a.training, beta: undefined, samples: 1, validationSamples: 1 });
+    expect(b.data).toEqual(a.data);
+    expect(b.testSamples).toBe(1);
+  });
+
+  it("does not augment unless asked", () => {
+    expect(recipe(defaultOptions, digits).training.augment).toBeUndefined();
+  });
+
+  it("is refused when it is damaged, with the field's name", () => {
+    const good = JSON.parse(JSON.stringify(recipe(defaultOptions, digits)));
+    const damaged: [unknown, RegExp][] = [
+      ["{", /expected JSON/],
+      [{}, /wrong/],
+      [{ ...good, extra: 1 }, /extra/],
+      [{ ...good, schema: 2 }, /schema wrong/],
+      [{ ...good, training: { ...good.training, epochs: -1 } }, /training.epochs wrong/],
+      [{ ...good, training: { ...good.training, beta: "lots" } }, /training.beta wrong.*expected a number/],
+      [{ ...good, training: { ...good.training, learningRate: "fast" } }, /training.learningRate wrong/],
+      [null, /wrong/],
+    ];
+    for (const [i, [value, pattern]] of damaged.entries()) {
+      const dir = join(tmp, `damaged-${i}`);
+      mkdirSync(dir);
+      writeFileSync(join(dir, "config.json"), typeof value === "string" ? value : JSON.stringify(value));
+      expect(() => readConfig(dir)).toThrow(BayesError);
+      expect(() => readConfig(dir)).toThrow(pattern);
+    }
+  });
+
+  it("names a new folder after model, data and time, and never one that exists", () => {
+    const now = new Date("2026-01-31T23:59:59Z");
+    expect(newRunDir("lenet5", "mnist", now)).toBe(join("runs", "lenet5-mnist-20260131-235959"));
+    expect(newRunDir("lenet5", "a/b c", now)).toBe(join("runs", "lenet5-a-b-c-20260131-235959"));
+  });
+});
+
+describe("data", () => {
+  it("lists the sets, and says which is embedded", async () => {
+    const { code, events } = await cli("data", "list", "--json", "--data-dir", join(tmp, "none"));
+    expect(code).toBe(0);
+    expect(events.map((e) => e.name)).toEqual(["mnist", "fashion-mnist", "cifar-10", "cifar-100"]);
+    expect(events.every((e) => e.folder === null && e.embedded === false)).toBe(true);
+    expect((await cli("data", "list", "--data-dir", join(tmp, "none"))).stdout).toContain("bayescnn data get cifar-10");
+  });
+
+  it("leaves nothing behind when a download cannot start", async () => {
+    const dir = join(tmp, "download");
+    const got = await cli("data", "get", "mnist", "--data-dir", dir, "--url", "ftp://example.org/", "--json");
+    expectSentence({ ...got, stdout: "" }, 1, /expected an http or https address/);
+    expect(existsSync(join(dir, "mnist")) ? readdirSync(join(dir, "mnist")) : []).toEqual([]);
+  });
+});
+
+describe("output", () => {
+  it("lines up columns", () => {
+    expect(table([["a", "bb"], ["ccc", "d"]])).toEqual(["a    bb", "ccc   d"]); // biome-ignore format: one line
+    expect(table([["a", "bb"], ["ccc", "d"]], "left")).toEqual(["a    bb", "ccc  d"]); // biome-ignore format: one line
+    expect([bytes(5), bytes(1536), bytes(3 * 2 ** 20)]).toEqual(["5 B", "1.5 KiB", "3 MiB"]);
+  });
+});
+
+describe("strange images take the shape of the familiar ones", () => {
+  const like = (h: number, w: number, c: number) =>
+    makeDataset({ images: new Uint8Array(h * w * c), labels: [0], shape: [h, w, c], classes: 2 });
+  it("crops and pads around the centre, averages colours, repeats grey", () => {
+    const colour = makeDataset({
+      images: Uint8Array.from({ length: 12 }, (_, i) => 10 * i),
+      labels: [0],
+      shape: [2, 2, 3],
+      classes: 2,
+    });
+    expect([...reshaped(colour, like(2, 2, 1)).images]).toEqual([10, 40, 70, 100]);
+    expect([...reshaped(colour, like(4, 4, 1)).images]).toEqual([0, 0, 0, 0, 0, 10, 40, 0, 0, 70, 100, 0, 0, 0, 0, 0]);
+    const grey = makeDataset({
+      images: Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8, 9),
+      labels: [0],
+      shape: [3, 3, 1],
+      classes: 2,
+    });
+    expect([...reshaped(grey, like(1, 1, 3)).images]).toEqual([5, 5, 5]);
+    expect(reshaped(grey, like(3, 3, 1))).toBe(grey);
+  });
+});
