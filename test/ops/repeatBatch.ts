@@ -16,6 +16,6 @@ export const cases: OpCase[] = [
   row("images", [2, 3, 3, 6], 3),
   row("one row, one number", [1, 1], 2),
   row("vectors, odd width", [3, 17], 5),
-  row("several tasks", [8, 17, 17, 17], 2),
+  row("several tasks", [4, 17, 17, 17], 2),
   row("more samples than fit one task", [1, 5], 33),
 ];

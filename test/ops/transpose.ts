@@ -2,24 +2,23 @@ import { type Shape, sizeOf } from "../../lib/graph/node.ts";
 import { transpose } from "../../lib/ops/transpose.ts";
 import { type OpCase, uniform, type Value } from "./harness.ts";
 
-/** The multi-index of element i of a tensor of this shape. */
-export function indexOf(i: number, shape: Shape): number[] {
-  const index = new Array<number>(shape.length);
-  for (let a = shape.length - 1; a >= 0; a--) {
-    index[a] = i % shape[a];
-    i = Math.floor(i / shape[a]);
-  }
-  return index;
-}
 /** The number of the element at this multi-index. */
-export const elementOf = (index: readonly number[], shape: Shape): number =>
-  index.reduce((n, v, a) => n * shape[a] + v, 0);
+export function elementOf(index: readonly number[], shape: Shape): number {
+  let n = 0;
+  for (let a = 0; a < shape.length; a++) n = n * shape[a] + index[a];
+  return n;
+}
 
-/** A tensor of this shape, element by element from its multi-index. */
-export const fill = (shape: Shape, f: (index: readonly number[]) => number): Value => ({
-  shape,
-  data: Float64Array.from({ length: sizeOf(shape) }, (_, i) => f(indexOf(i, shape))),
-});
+/** A tensor of this shape, element by element from its multi-index (valid during the call only). */
+export function fill(shape: Shape, f: (index: readonly number[]) => number): Value {
+  const index = new Array<number>(shape.length).fill(0);
+  const data = new Float64Array(sizeOf(shape));
+  for (let i = 0; i < data.length; i++) {
+    data[i] = f(index);
+    for (let a = shape.length - 1; a >= 0 && ++index[a] === shape[a]; a--) index[a] = 0;
+  }
+  return { shape, data };
+}
 
 const row = (name: string, shape: Shape, perm: readonly number[]): OpCase => ({
   name,
