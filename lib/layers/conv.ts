@@ -3,10 +3,12 @@ import { settings } from "../bayes/settings.ts";
 import { checkInt, fail } from "../errors.ts";
 import type { Tensor } from "../graph/node.ts";
 import { noiseFor, scope, trace } from "../graph/trace.ts";
-import * as ops from "../ops/conv.ts";
+import { bayesConv2d as bayesConv2dOp } from "../ops/bayesConv2d.ts";
+import type { ConvOptions } from "../ops/conv.ts";
+import { conv2d as conv2dOp } from "../ops/conv2d.ts";
 import { bayesWeight, drawWeights, perSample, pointWeight } from "./weights.ts";
 
-export interface ConvLayerOptions extends ops.ConvOptions {
+export interface ConvLayerOptions extends ConvOptions {
   /** Name in checkpoints and errors; default: kind and ordinal. */
   readonly name?: string;
 }
@@ -40,7 +42,7 @@ export function conv2d(
     const { shape, fanIn } = kernelShape(name, x, filters, kernel, options.groups);
     const w = pointWeight(`${name}/weight`, shape, fanIn);
     const b = options.bias === false ? undefined : pointWeight(`${name}/bias`, [filters], fanIn);
-    return ops.conv2d(x, w, b, options);
+    return conv2dOp(x, w, b, options);
   });
 }
 
@@ -64,12 +66,12 @@ export function bayesConv2d(
     const w = bayesWeight(`${name}/weight`, shape, fanIn, s);
     const b = s.bias === "bayesian" ? bayesWeight(`${name}/bias`, [filters], fanIn, s) : undefined;
     const point = s.bias === "point" ? pointWeight(`${name}/bias`, [filters], fanIn) : undefined;
-    if (t.mode === "mean") return ops.conv2d(x, w.mu, b?.mu ?? point, options);
+    if (t.mode === "mean") return conv2dOp(x, w.mu, b?.mu ?? point, options);
     if (s.estimator === "local")
-      return ops.bayesConv2d(x, { mu: w.mu, sigma2: w.sigma2, biasMu: b?.mu ?? point, biasSigma2: b?.sigma2 }, noiseFor(name), options);
+      return bayesConv2dOp(x, { mu: w.mu, sigma2: w.sigma2, biasMu: b?.mu ?? point, biasSigma2: b?.sigma2 }, noiseFor(name), options);
     const weights = drawWeights(w);
     const biases = b && drawWeights(b);
-    return perSample(x, (part, i) => ops.conv2d(part, weights[i], biases?.[i] ?? point, options));
+    return perSample(x, (part, i) => conv2dOp(part, weights[i], biases?.[i] ?? point, options));
   });
 }
 

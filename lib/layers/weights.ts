@@ -7,7 +7,7 @@ import { noiseFor, parameter, trace } from "../graph/trace.ts";
 import { add } from "../ops/add.ts";
 import { concat } from "../ops/concat.ts";
 import { gaussianNoise } from "../ops/gaussianNoise.ts";
-import { logNormalSum } from "../ops/logNormalSum.ts";
+import { logPosteriorSum } from "../ops/logPosteriorSum.ts";
 import { mul } from "../ops/mul.ts";
 import { reshape } from "../ops/reshape.ts";
 import { slice } from "../ops/slice.ts";
@@ -45,20 +45,25 @@ export function bayesWeight(name: string, shape: Shape, fanIn: number, options: 
 /** log q(w) - log p(w) of one draw of the weights (Blundell et al. 2015, eq. 2; the paper's own KL). */
 function sampledKl(w: WeightDistribution, prior: ReturnType<typeof settings>["prior"]): Tensor {
   if (!prior.logDensity) throw new BayesError(`[${w.name}] expected a prior with a closed-form KL or a log density, received ${prior.name}`);
-  const draw = drawWeights(w)[0];
-  return sub(logNormalSum(draw, w.mu, sqrt(w.sigma2)), prior.logDensity(draw, w.mu, w.name));
+  const eps = weightNoise(w)[0];
+  const draw = add(w.mu, mul(sqrt(w.sigma2), eps));
+  return sub(logPosteriorSum(w.sigma2, eps), prior.logDensity(draw, w.mu, w.name));
+}
+
+// weight noise is row 0's: one draw for the whole batch
+function weightNoise(w: WeightDistribution): Tensor[] {
+  const noise = noiseFor(w.name);
+  const { shape } = w.mu;
+  const eps = gaussianNoise({ ...noise, rows: constant(Int32Array.of(0)) }, shape);
+  return Array.from({ length: noise.samples }, (_, s) =>
+    reshape(noise.samples === 1 ? eps : slice(eps, [s, ...shape.map(() => 0)], [1, ...shape]), shape),
+  );
 }
 
 /** One draw of the whole weight tensor per Monte-Carlo sample of the trace: mu + sigma * eps. */
 export function drawWeights(w: WeightDistribution): Tensor[] {
-  const noise = noiseFor(w.name);
-  const { shape } = w.mu;
-  const eps = gaussianNoise({ ...noise, rows: constant(Int32Array.of(0)) }, shape); // weight noise is row 0's
   const sigma = sqrt(w.sigma2);
-  return Array.from({ length: noise.samples }, (_, s) => {
-    const one = noise.samples === 1 ? eps : slice(eps, [s, ...shape.map(() => 0)], [1, ...shape]);
-    return add(w.mu, mul(sigma, reshape(one, shape)));
-  });
+  return weightNoise(w).map((eps) => add(w.mu, mul(sigma, eps)));
 }
 
 /** Applies `f` to each Monte-Carlo sample's part of the batch (or to the whole batch, where samples still share it). */

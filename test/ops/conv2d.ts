@@ -1,0 +1,100 @@
+import { type ConvOptions, convAttrs } from "../../lib/ops/conv.ts";
+import { conv2d } from "../../lib/ops/conv2d.ts";
+import { type OpCase, uniform, type Value } from "./harness.ts";
+
+/** out[o] += a[i] * b[j] for every tap of a convolution; f(index in x, in w, in y). */
+function forTaps(
+  x: readonly number[],
+  w: readonly number[],
+  y: readonly number[],
+  options: ConvOptions,
+  f: (x: number, w: number, y: number) => void,
+) {
+  const { stride, padding, dilation, groups } = convAttrs(x, w, options, 0);
+  const [, height, width, c] = x;
+  const [kh, kw, perGroup, filters] = w;
+  for (let n = 0; n < y[0]; n++)
+    for (let oh = 0; oh < y[1]; oh++)
+      for (let ow = 0; ow < y[2]; ow++)
+        for (let i = 0; i < kh; i++)
+          for (let j = 0; j < kw; j++) {
+            const [h, v] = [
+              oh * stride[0] - padding[0] + i * dilation[0],
+              ow * stride[1] - padding[1] + j * dilation[1],
+            ];
+            if (h < 0 || h >= height || v < 0 || v >= width) continue;
+            for (let k = 0; k < filters; k++)
+              for (let q = 0; q < perGroup; q++) {
+                const channel = Math.floor(k / (filters / groups)) * perGroup + q;
+                f(
+                  ((n * height + h) * width + v) * c + channel,
+                  ((i * kw + j) * perGroup + q) * filters + k,
+                  ((n * y[1] + oh) * y[2] + ow) * filters + k,
+                );
+              }
+          }
+}
+
+/** Naive convolution in float64. */
+export function conv(x: Value, w: Value, options: ConvOptions): Value {
+  const { stride, padding, dilation } = convAttrs(x.shape, w.shape, options, 0);
+  const length = (i: number) =>
+    Math.floor((x.shape[i + 1] + padding[i] + padding[i + 2] - dilation[i] * (w.shape[i] - 1) - 1) / stride[i]) + 1;
+  const shape = [x.shape[0], length(0), length(1), w.shape[3]];
+  const data = new Float64Array(shape.reduce((a, b) => a * b));
+  forTaps(x.shape, w.shape, shape, options, (i, j, o) => {
+    data[o] += x.data[i] * w.data[j];
+  });
+  return { shape, data };
+}
+
+/** Naive transposed convolution: each x is spread over the output by the taps of the convolution that it reverses. */
+export function convT(x: Value, w: Value, options: ConvOptions & { outputPadding?: readonly number[] }): Value {
+  const { stride, padding, dilation, groups } = convAttrs(x.shape, w.shape, options, 0);
+  const length = (i: number) =>
+    (x.shape[i + 1] - 1) * stride[i] -
+    padding[i] -
+    padding[i + 2] +
+    dilation[i] * (w.shape[i] - 1) +
+    (options.outputPadding?.[i] ?? 0) +
+    1;
+  const shape = [x.shape[0], length(0), length(1), w.shape[2] * groups];
+  const data = new Float64Array(shape.reduce((a, b) => a * b));
+  forTaps(shape, w.shape, x.shape, options, (o, j, i) => {
+    data[o] += x.data[i] * w.data[j];
+  });
+  return { shape, data };
+}
+
+export const addBias = (y: Value, b: Value | undefined): Value =>
+  b ? { shape: y.shape, data: y.data.map((v, i) => v + b.data[i % b.data.length]) } : y;
+
+/** [name, x, w, options, bias] */
+export const geometries: readonly (readonly [string, readonly number[], readonly number[], ConvOptions, boolean?])[] = [
+  ["LeNet's first layer", [2, 12, 12, 1], [5, 5, 1, 6], {}, true],
+  ["LeNet's second layer", [2, 7, 8, 6], [5, 5, 6, 16], {}, true],
+  ["3x3 same, a block and a bit of channels", [2, 5, 6, 19], [3, 3, 19, 37], { padding: "same" }, true],
+  ["one pixel, one channel", [1, 1, 1, 1], [1, 1, 1, 1], {}],
+  ["oblong kernel, uneven padding", [1, 6, 5, 3], [2, 4, 3, 5], { padding: [2, 0, 1, 3] }, true],
+  ["stride", [2, 9, 8, 4], [3, 3, 4, 10], { stride: [2, 3], padding: 1 }],
+  ["stride larger than the kernel", [2, 9, 10, 3], [2, 1, 3, 4], { stride: [4, 3] }, true],
+  ["same with stride", [1, 7, 6, 2], [3, 4, 2, 3], { stride: [3, 2], padding: "same" }],
+  ["dilation", [1, 9, 8, 3], [3, 2, 3, 4], { dilation: [2, 3], padding: [1, 2] }, true],
+  ["groups", [2, 5, 5, 6], [3, 3, 2, 9], { groups: 3, padding: 1 }, true],
+  ["depthwise", [2, 6, 5, 7], [3, 3, 1, 7], { groups: 7, padding: 1, stride: 2 }, true],
+  ["depthwise with multiplier and dilation", [1, 6, 6, 3], [2, 2, 1, 6], { groups: 3, dilation: 2 }],
+  ["1x1", [3, 4, 3, 33], [1, 1, 33, 17], {}, true],
+  ["kernel as large as the padded image", [2, 2, 3, 5], [4, 5, 5, 8], { padding: 1 }],
+  ["many taps in several chunks", [1, 3, 3, 130], [3, 3, 130, 3], { padding: 1 }, true],
+];
+
+export const cases: OpCase[] = geometries.map(([name, x, w, options, bias], i) => ({
+  name,
+  inputs: {
+    x: uniform(x, 10 * i),
+    w: uniform(w, 10 * i + 1),
+    ...(bias && { b: uniform([w[3]], 10 * i + 2) }),
+  },
+  build: (t) => conv2d(t.x, t.w, t.b, options),
+  reference: (v) => addBias(conv(v.x, v.w, options), v.b),
+}));
