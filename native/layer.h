@@ -53,7 +53,7 @@ struct SquareEpilogue {
 // The local reparameterization: v = variance + bSigma2, y = mean + bMu + sqrt(v) eps, r = dy/dv = eps / (2 sqrt v), for
 // every Monte-Carlo copy of the batch. Where v <= 1e-16, y is the mean and r is 0; a NaN stays a NaN.
 struct LrtEpilogue {
-  float *y, *r;                // r: null when nobody reads it
+  float *y, *r;  // null when nobody reads it
   const float *bMu, *bSigma2;  // or null
   NoiseSource noise;
   long k, area, images, copies;  // pixels of an image, images of the batch, samples drawn from one set of moments
@@ -83,7 +83,7 @@ struct LrtEpilogue {
       if (bSigma2) v = v + loadn(bSigma2 + c, left);
       const vi dead = v <= 1e-16f;
       const vf sd = sqrtv(v);
-      storeRun(y + o + c, m + select(dead, vf{}, sd * e), left, y + end);
+      if (y) storeRun(y + o + c, m + select(dead, vf{}, sd * e), left, y + end);
       if (r) storeRun(r + o + c, select(dead, vf{}, (e * 0.5f) / sd), left, r + end);
     }
   }
@@ -189,7 +189,7 @@ static inline size_t plainBackward(const Step& s, void* scratch) {
 // ---- bayesConv2d and bayesLinear: x, mu, sigma2, [bMu], [bSigma2], rng, rows -> y, r
 INL LrtEpilogue lrtEpilogue(const Step& s, long k, long area, long images) {
   const int bias = static_cast<int>(s.attr("bias"));
-  return {s.out[0].f32(),
+  return {orNull(s.out[0]),
           orNull(s.out[1]),
           bias > 0 ? s.in[3].f32() : nullptr,
           bias > 1 ? s.in[4].f32() : nullptr,

@@ -5,7 +5,8 @@ import { type Attrs, type Node, type Op, type Tensor, topo } from "./node.ts";
 
 const space = { arena: 0, store: 1, feed: 2, result: 3, none: 4 } as const;
 const dtype = { f32: 0, i32: 1, u8: 2 } as const;
-const none: NativeRef = { dtype: 0, space: space.none, index: 0, offset: 0, shape: [] };
+/** An output nobody reads: a kernel may still ask for its shape. */
+const none = (t: Tensor): NativeRef => ({ dtype: dtype[t.dtype], space: space.none, index: 0, offset: 0, shape: t.shape });
 
 /** Copies any tensor into a result that cannot be computed in place. */
 const copyOp: Op = { name: "copy", infer: ([x]) => [x] };
@@ -111,7 +112,7 @@ export function planProgram({ inputs, outputs, effects, storeIndex, allocConstan
     if (leaf?.kind === "store") return { ...of, space: space.store, index: storeIndex(leaf.name), offset: 0 };
     if (leaf) return { ...of, space: space.store, index: constantsIndex, offset: constants.get(root.node)! };
     const b = bufferOf.get(root);
-    if (!b) return none;
+    if (!b) return none(t);
     return b.result !== undefined
       ? { ...of, space: space.result, index: b.result, offset: 0 }
       : { ...of, space: space.arena, index: 0, offset: b.offset };

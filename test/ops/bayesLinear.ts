@@ -17,6 +17,7 @@ const row = ([name, x, w]: (typeof sizes)[number], i: number, bias: number, samp
       i,
       samples,
     ),
+  ...(x[1] > 1000 && { wrt: ["sigma2"], tolerance: 5e-5 }),
 });
 
 export const cases: OpCase[] = [

@@ -1,0 +1,45 @@
+import { apply, f32, type Op, type Tensor } from "../graph/node.ts";
+import {
+  type ConvAttrs,
+  type ConvOptions,
+  checkBias,
+  convAttrs,
+  convOnnx,
+  convolved,
+  ONNX_WEIGHT,
+  taps,
+} from "./conv.ts";
+
+const gradOp: Op<ConvAttrs> = {
+  name: "conv2dGrad", // dy, x, w -> dx, dw, [db]
+  infer: ([dy, x, w], { bias }) => [x, w, ...(bias ? [f32([dy.shape[3]])] : [])],
+  flops: ({ inputs: [dy, , w] }) => 4 * taps(dy.shape, w.shape),
+};
+
+const op: Op<ConvAttrs> = {
+  name: "conv2d",
+  infer([x, w, b], attrs) {
+    const y = convolved("conv2d", x, w, attrs);
+    checkBias("conv2d", "bias", b, y.shape[3]);
+    return [y];
+  },
+  grad: ([dy], { inputs: [x, w], attrs }) => apply(gradOp, [dy!, x, w], attrs),
+  onnx: (ctx, { inputs: [, w], attrs }, names) =>
+    ctx.emit(
+      "Conv",
+      [names[0], ctx.weight(w, ONNX_WEIGHT), ...(attrs.bias ? [names[2]] : [])],
+      convOnnx(attrs, w.shape),
+    ),
+  flops: ({ inputs: [, w], outputs: [y] }) => 2 * taps(y.shape, w.shape),
+};
+
+/**
+ * Convolution (cross-correlation, as everywhere in the field) of channels-last images, plus a bias per filter.
+ * @param x [N, H, W, C]
+ * @param w [kh, kw, C / groups, K]
+ * @param b [K]
+ * @returns [N, H', W', K], H' = floor((H + top + bottom - dilation (kh - 1) - 1) / stride) + 1
+ * @throws BayesError when shapes, channels and groups do not fit, or no pixel would be left
+ */
+export const conv2d = (x: Tensor, w: Tensor, b?: Tensor, options: ConvOptions = {}): Tensor =>
+  apply(op, b ? [x, w, b] : [x, w], convAttrs(x.shape, w.shape, options, b ? 1 : 0))[0];

@@ -1,0 +1,27 @@
+import { checkInt } from "../errors.ts";
+import { apply, f32, type Op, type Shape, type Tensor } from "../graph/node.ts";
+import type { Noise } from "../graph/trace.ts";
+import { checkNoise, type NoiseAttrs } from "./conv.ts";
+
+type Attrs = NoiseAttrs & { readonly shape: readonly number[] };
+
+const op: Op<Attrs> = {
+  name: "gaussianNoise",
+  infer([rng, rows], attrs) {
+    for (const d of attrs.shape) checkInt("gaussianNoise", "every dimension", d, 1);
+    checkInt("gaussianNoise", "the rank of the shape", attrs.shape.length, 1, 5);
+    return [f32([checkNoise("gaussianNoise", rows?.shape[0], rng, rows, attrs), ...attrs.shape])];
+  },
+  onnx: (ctx, { layer, attrs, outputs: [y] }) =>
+    ctx.noise(layer ?? `noise${attrs.stream}`, "", ctx.layout.dims(y.shape)),
+  stopsGradient: true,
+};
+
+/**
+ * Independent standard normals, a pure function of (seed, step, row, stream, sample, place): exactly those that a
+ * Bayesian layer with the same noise adds to an output of this shape. The last dimension of `shape` is the channels.
+ * @param noise rows [B]; weights that are drawn once for a whole batch use the constant row 0
+ * @returns [samples * B, ...shape], sample by sample
+ */
+export const gaussianNoise = ({ rng, rows, stream, samples }: Noise, shape: Shape): Tensor =>
+  apply(op, [rng, rows], { shape: [...shape], stream, samples })[0];

@@ -1,0 +1,33 @@
+import { apply, f32, type Op, type Tensor } from "../graph/node.ts";
+import { checkBias, multiplied, taps } from "./conv.ts";
+
+type Attrs = { readonly bias: number };
+
+const gradOp: Op<Attrs> = {
+  name: "linearGrad", // dy, x, w -> dx, dw, [db]
+  infer: ([, x, w], { bias }) => [x, w, ...(bias ? [f32([w.shape[1]])] : [])],
+  flops: ({ inputs: [dy, , w] }) => 4 * taps(dy.shape, w.shape),
+};
+
+const op: Op<Attrs> = {
+  name: "linear",
+  infer([x, w, b]) {
+    const y = multiplied("linear", x, w);
+    checkBias("linear", "bias", b, y.shape[1]);
+    return [y];
+  },
+  grad: ([dy], { inputs: [x, w], attrs }) => apply(gradOp, [dy!, x, w], attrs),
+  onnx: (ctx, { inputs: [, w], attrs }, names) =>
+    ctx.emit("Gemm", [names[0], ctx.weight(w), ...(attrs.bias ? [names[2]] : [])]),
+  flops: ({ inputs: [, w], outputs: [y] }) => 2 * taps(y.shape, w.shape),
+};
+
+/**
+ * y = x w + b.
+ * @param x [N, in]
+ * @param w [in, out]
+ * @param b [out]
+ * @returns [N, out]
+ */
+export const linear = (x: Tensor, w: Tensor, b?: Tensor): Tensor =>
+  apply(op, b ? [x, w, b] : [x, w], { bias: b ? 1 : 0 })[0];
