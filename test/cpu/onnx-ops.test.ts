@@ -18,9 +18,13 @@ const device = cpu();
 const folder = join(import.meta.dirname, "../ops");
 const files = readdirSync(folder).filter((f) => f.endsWith(".ts") && f !== "harness.ts");
 const only = process.env.OPS?.split(",");
-const skipped: string[] = [];
+const skipped = new Map<string, number>();
 afterAll(() => {
-  if (skipped.length) console.log(`rows without an ONNX form:\n  ${skipped.join("\n  ")}`);
+  const rows = [...skipped].map(([op, count]) => `${op} (${count})`);
+  if (rows.length)
+    console.log(
+      `skipped: rows that say they have no ONNX form (training, or values it does not define): ${rows.join(", ")}`,
+    );
 });
 
 const list = <T>(x: T | readonly T[]): readonly T[] => (Array.isArray(x) ? (x as readonly T[]) : [x as T]);
@@ -126,14 +130,11 @@ for (const file of files) {
   const op = file.slice(0, -3);
   if (only && !only.includes(op)) continue;
   const { cases } = (await import(join(folder, file))) as { cases: OpCase[] };
-  if (cases.every((c) => c.onnx === false)) {
-    skipped.push(`${op} (training only)`);
-    continue;
-  }
   describe(`${op} in ONNX Runtime`, () => {
     for (const c of cases) {
       if (c.onnx === false) {
-        skipped.push(`${op}: ${c.name} (training only)`);
+        skipped.set(op, (skipped.get(op) ?? 0) + 1);
+        it.skip(c.name, () => {});
         continue;
       }
       const floats = Object.keys(c.inputs).filter((k) => isFloat(c.inputs[k]));
