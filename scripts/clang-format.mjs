@@ -1,7 +1,7 @@
 // Formats (or with --check, checks) every C++ and CUDA file with the pinned clang-format.
 import { spawnSync } from "node:child_process";
-import { createRequire } from "node:module";
 import { readdirSync } from "node:fs";
+import { createRequire } from "node:module";
 import { join } from "node:path";
 
 const files = ["native", "cuda"].flatMap((root) =>

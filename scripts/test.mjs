@@ -19,10 +19,14 @@ function run(title, args, env = {}) {
   console.log(`\n== ${title}`);
   const out = join(tmp, "result.json");
   rmSync(out, { force: true });
-  const { status } = spawnSync(process.execPath, [vitest, "run", ...args, "--reporter=default", "--reporter=json", `--outputFile=${out}`], {
-    stdio: "inherit",
-    env: { ...process.env, ...env },
-  });
+  const { status } = spawnSync(
+    process.execPath,
+    [vitest, "run", ...args, "--reporter=default", "--reporter=json", `--outputFile=${out}`],
+    {
+      stdio: "inherit",
+      env: { ...process.env, ...env },
+    },
+  );
   let counts = { numPassedTests: 0, numFailedTests: 1, numPendingTests: 0 };
   try {
     counts = JSON.parse(readFileSync(out, "utf8"));
@@ -36,7 +40,8 @@ function run(title, args, env = {}) {
 
 try {
   run(`pure TypeScript and CPU (${isa})`, ["test/pure", "test/cpu", "--coverage"]);
-  for (const level of lower) run(`CPU ops on ${level}`, ["test/cpu/ops.test.ts", "test/cpu/noise.test.ts"], { BAYESCNN_SIMD: level });
+  for (const level of lower)
+    run(`CPU ops on ${level}`, ["test/cpu/ops.test.ts", "test/cpu/noise.test.ts"], { BAYESCNN_SIMD: level });
   if (tier === "all") {
     run("real data", ["test/data"]);
     run("slow: kill and resume, package, sanitizers", ["test/slow"], {});
@@ -44,6 +49,7 @@ try {
 } finally {
   rmSync(tmp, { recursive: true, force: true });
 }
-if (lower.length < 2 && process.arch === "x64") console.log(`skipped: this CPU has no AVX-512, so that build is compiled but not run`);
+if (lower.length < 2 && process.arch === "x64")
+  console.log(`skipped: this CPU has no AVX-512, so that build is compiled but not run`);
 console.log(`\n${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
 process.exit(total.failed ? 1 : 0);

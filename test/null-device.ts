@@ -13,7 +13,9 @@ export function nullDevice(): Device {
       this.buffers[index] = undefined;
     }
     read(index: number, offset: number, into: Data): void {
-      new Uint8Array(into.buffer, into.byteOffset, into.byteLength).set(this.buffers[index]!.subarray(offset, offset + into.byteLength));
+      new Uint8Array(into.buffer, into.byteOffset, into.byteLength).set(
+        this.buffers[index]!.subarray(offset, offset + into.byteLength),
+      );
     }
     write(index: number, offset: number, from: Data): void {
       this.buffers[index]!.set(new Uint8Array(from.buffer, from.byteOffset, from.byteLength), offset);
@@ -26,5 +28,9 @@ export function nullDevice(): Device {
     async runAsync(): Promise<void> {}
     close(): void {}
   }
-  return { kind: "null", name: "null", addon: { Store, Plan, isa: "null", setThreads() {}, threads: () => 1, hasOp: () => true } };
+  return {
+    kind: "null",
+    name: "null",
+    addon: { Store, Plan, isa: "null", setThreads() {}, threads: () => 1, hasOp: () => true },
+  };
 }

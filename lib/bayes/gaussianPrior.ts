@@ -28,14 +28,19 @@ export function gaussianPrior({ mean = 0, sigma = 0.1 }: GaussianPriorOptions = 
       throw new BayesError(`[gaussianPrior] expected ${count} values for ${weight}, received ${v?.length ?? "none"}`);
     return v;
   };
-  const meanOf = (mu: Tensor, weight: string) => (typeof mean === "object" ? constant(per(mean, weight, mu.size), mu.shape) : mean);
-  const sigmaOf = (mu: Tensor, weight: string) => (typeof sigma === "object" ? constant(per(sigma, weight, mu.size), mu.shape) : sigma);
+  const meanOf = (mu: Tensor, weight: string) =>
+    typeof mean === "object" ? constant(per(mean, weight, mu.size), mu.shape) : mean;
+  const sigmaOf = (mu: Tensor, weight: string) =>
+    typeof sigma === "object" ? constant(per(sigma, weight, mu.size), mu.shape) : sigma;
   const show = (x: unknown) => (typeof x === "object" ? "given" : String(x));
   return {
     name: `gaussian(${show(mean)}, ${show(sigma)})`,
     klRho: (mu, rho, weight) => klGaussian(mu, rho, { priorMean: meanOf(mu, weight), priorSigma: sigmaOf(mu, weight) }),
     ...(typeof mean === "number" && typeof sigma === "number"
-      ? { klAlpha: (mu: Tensor, logAlpha: Tensor) => klGaussianAlpha(mu, logAlpha, { priorMean: mean, priorSigma: sigma }) }
+      ? {
+          klAlpha: (mu: Tensor, logAlpha: Tensor) =>
+            klGaussianAlpha(mu, logAlpha, { priorMean: mean, priorSigma: sigma }),
+        }
       : {}),
     logDensity: (w, mu, weight) => {
       const m = meanOf(mu, weight);

@@ -73,7 +73,11 @@ export interface AlphaPosteriorOptions {
 }
 
 /** N(mu, alpha mu^2) with log alpha learned (Shridhar et al. 2019, eq. 4.1; variational dropout, Kingma et al. 2015). */
-export function alphaPosterior({ per = "weight", logAlphaInit = -5, muInit = "he" }: AlphaPosteriorOptions = {}): Posterior {
+export function alphaPosterior({
+  per = "weight",
+  logAlphaInit = -5,
+  muInit = "he",
+}: AlphaPosteriorOptions = {}): Posterior {
   checkNumber("alphaPosterior", "logAlphaInit", logAlphaInit, -50, 50);
   return {
     name: `alpha(${per}, ${logAlphaInit})`,
@@ -86,7 +90,12 @@ export function alphaPosterior({ per = "weight", logAlphaInit = -5, muInit = "he
       const logAlpha = parameter(`${name}/logAlpha`, alphaShape, () =>
         new Float32Array(per === "layer" ? 1 : n).fill(logAlphaInit),
       );
-      return { name, mu, sigma2: sigma2FromLogAlpha(mu, logAlpha), closedKl: (prior) => prior.klAlpha?.(mu, logAlpha, name) };
+      return {
+        name,
+        mu,
+        sigma2: sigma2FromLogAlpha(mu, logAlpha),
+        closedKl: (prior) => prior.klAlpha?.(mu, logAlpha, name),
+      };
     },
   };
 }

@@ -30,7 +30,9 @@ export function settings(options: BayesOptions = {}): BayesSettings {
   };
   const oneOf = (what: string, value: string, allowed: readonly string[]) => {
     if (!allowed.includes(value))
-      throw new BayesError(`[bayes] expected ${what} to be ${allowed.map((a) => `"${a}"`).join(" or ")}, received ${JSON.stringify(value)}`);
+      throw new BayesError(
+        `[bayes] expected ${what} to be ${allowed.map((a) => `"${a}"`).join(" or ")}, received ${JSON.stringify(value)}`,
+      );
   };
   oneOf("estimator", full.estimator, ["local", "weight"]);
   oneOf("kl", full.kl, ["closed", "sampled"]);

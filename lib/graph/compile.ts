@@ -17,7 +17,12 @@ export interface PlanReport {
   readonly flops: number;
   /** Bytes read and written by the kernels in one step. */
   readonly traffic: number;
-  readonly steps: readonly { readonly op: string; readonly layer: string | undefined; readonly flops: number; readonly bytes: number }[];
+  readonly steps: readonly {
+    readonly op: string;
+    readonly layer: string | undefined;
+    readonly flops: number;
+    readonly bytes: number;
+  }[];
 }
 
 const arrays = { f32: Float32Array, i32: Int32Array, u8: Uint8Array } as const;
@@ -32,7 +37,12 @@ export class Program<I extends string, O extends string> {
   readonly #constants: number;
   #closed = false;
 
-  constructor(store: Store, inputs: ReadonlyMap<string, Tensor>, outputs: ReadonlyMap<string, Tensor>, effects: readonly Node[]) {
+  constructor(
+    store: Store,
+    inputs: ReadonlyMap<string, Tensor>,
+    outputs: ReadonlyMap<string, Tensor>,
+    effects: readonly Node[],
+  ) {
     let constants = -1;
     this.store = store;
     this.inputs = inputs;
@@ -87,10 +97,17 @@ export class Program<I extends string, O extends string> {
       if (!(data instanceof arrays[t.dtype])) fail(`run: input ${name}`, `${arrays[t.dtype].name} for ${t}`, given);
       if (data.length === t.size) return { data, stride: 0 };
       if (data.length === t.size * steps) return { data, stride: t.bytes };
-      return fail(`run: input ${name}`, `${t.size} values${steps > 1 ? ` or ${t.size * steps} for ${steps} steps` : ""} for ${t}`, data);
+      return fail(
+        `run: input ${name}`,
+        `${t.size} values${steps > 1 ? ` or ${t.size * steps} for ${steps} steps` : ""} for ${t}`,
+        data,
+      );
     });
     const results = [...this.outputs.values()].map((t) => new arrays[t.dtype](t.size * steps));
-    const named = Object.fromEntries([...this.outputs.keys()].map((name, i) => [name, results[i]])) as Record<O, Float32Array>;
+    const named = Object.fromEntries([...this.outputs.keys()].map((name, i) => [name, results[i]])) as Record<
+      O,
+      Float32Array
+    >;
     return { feeds, results, named };
   }
 

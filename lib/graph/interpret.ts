@@ -1,5 +1,5 @@
-import type { Data } from "../native/addon.ts";
 import { BayesError } from "../errors.ts";
+import type { Data } from "../native/addon.ts";
 import { type InputSpec, type Inputs, Program } from "./compile.ts";
 import { leaf, Node, type Tensor, topo } from "./node.ts";
 import { input, type TraceOptions, withTrace } from "./trace.ts";
@@ -30,7 +30,9 @@ export function interpret<I extends string, O extends string>(
   const { value, trace } = withTrace(options, () => build(Object.fromEntries(inputs) as Record<I, Tensor>));
   const outputs = Object.entries<Tensor>(value);
   const effects = new Set(trace.effects);
-  const forward = topo([...outputs.map(([, t]) => t), ...trace.effects.flatMap((n) => n.inputs)]).filter((n) => !n.leaf && !effects.has(n));
+  const forward = topo([...outputs.map(([, t]) => t), ...trace.effects.flatMap((n) => n.inputs)]).filter(
+    (n) => !n.leaf && !effects.has(n),
+  );
   for (const n of [...forward, ...trace.effects]) {
     const results = runNode(options, n, feeds);
     n.outputs.forEach((o, i) => {
@@ -54,7 +56,8 @@ function runNode(options: TraceOptions, n: Node, feeds: Map<Tensor, Data | numbe
   const own = n.inputs.map((t, i) => {
     const known = feeds.get(t);
     if (known === undefined) {
-      if (!t.node.leaf || t.node.leaf.kind === "input") throw new BayesError(`[interpret] expected a value for ${t.node.describe()}, received none`);
+      if (!t.node.leaf || t.node.leaf.kind === "input")
+        throw new BayesError(`[interpret] expected a value for ${t.node.describe()}, received none`);
       return t;
     }
     const name = `in${i}`;

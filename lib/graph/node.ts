@@ -123,7 +123,8 @@ export function applyEffect<A extends Attrs>(op: Op<A>, inputs: readonly Tensor[
 /** Applies an op: infers (and so validates) the outputs and records the node. */
 export function apply<A extends Attrs>(op: Op<A>, inputs: readonly Tensor[], attrs: A): readonly Tensor[] {
   for (const [i, x] of inputs.entries())
-    if (!(x instanceof Tensor)) throw new BayesError(`[${op.name}] expected input ${i} to be a traced tensor, received ${typeof x}`);
+    if (!(x instanceof Tensor))
+      throw new BayesError(`[${op.name}] expected input ${i} to be a traced tensor, received ${typeof x}`);
   let types: readonly TensorType[];
   try {
     types = op.infer(inputs, attrs);
@@ -143,7 +144,8 @@ export const leaf = (type: TensorType, source: Leaf): Tensor => new Node(leafOp,
 export function constant(value: number | Float32Array | Int32Array, shape?: Shape): Tensor {
   const data = typeof value === "number" ? new Float32Array(sizeOf(shape ?? [])).fill(value) : value;
   const dims = shape ?? (typeof value === "number" ? [] : [data.length]);
-  if (sizeOf(dims) !== data.length) throw new BayesError(`[constant] expected ${sizeOf(dims)} values for shape [${dims}], received ${data.length}`);
+  if (sizeOf(dims) !== data.length)
+    throw new BayesError(`[constant] expected ${sizeOf(dims)} values for shape [${dims}], received ${data.length}`);
   return leaf({ shape: dims, dtype: data instanceof Int32Array ? "i32" : "f32" }, { kind: "constant", data });
 }
 

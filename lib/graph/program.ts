@@ -6,7 +6,13 @@ import { type Attrs, type Node, type Op, type Tensor, topo } from "./node.ts";
 const space = { arena: 0, store: 1, feed: 2, result: 3, none: 4 } as const;
 const dtype = { f32: 0, i32: 1, u8: 2 } as const;
 /** An output nobody reads: a kernel may still ask for its shape. */
-const none = (t: Tensor): NativeRef => ({ dtype: dtype[t.dtype], space: space.none, index: 0, offset: 0, shape: t.shape });
+const none = (t: Tensor): NativeRef => ({
+  dtype: dtype[t.dtype],
+  space: space.none,
+  index: 0,
+  offset: 0,
+  shape: t.shape,
+});
 
 /** Copies any tensor into a result that cannot be computed in place. */
 const copyOp: Op = { name: "copy", infer: ([x]) => [x] };
@@ -83,7 +89,13 @@ export function planProgram({ inputs, outputs, effects, storeIndex, allocConstan
     for (const i of n.op.inplace ?? []) {
       const x = n.inputs[i];
       const buffer = x && bufferOf.get(base(x));
-      if (buffer && buffer.result === undefined && buffer.to === step && x.bytes === o.bytes && !resultBases.has(base(x)))
+      if (
+        buffer &&
+        buffer.result === undefined &&
+        buffer.to === step &&
+        x.bytes === o.bytes &&
+        !resultBases.has(base(x))
+      )
         return buffer;
     }
     return undefined;
@@ -108,7 +120,8 @@ export function planProgram({ inputs, outputs, effects, storeIndex, allocConstan
     const of = { dtype: dtype[t.dtype], shape: t.shape };
     const root = base(t);
     const { leaf } = root.node;
-    if (leaf?.kind === "input") return { ...of, space: space.feed, index: need(feedIndex.get(root.node), leaf.name), offset: 0 };
+    if (leaf?.kind === "input")
+      return { ...of, space: space.feed, index: need(feedIndex.get(root.node), leaf.name), offset: 0 };
     if (leaf?.kind === "store") return { ...of, space: space.store, index: storeIndex(leaf.name), offset: 0 };
     if (leaf) return { ...of, space: space.store, index: constantsIndex, offset: constants.get(root.node)! };
     const b = bufferOf.get(root);
@@ -158,7 +171,8 @@ export function planProgram({ inputs, outputs, effects, storeIndex, allocConstan
 }
 
 function need(index: number | undefined, name: string): number {
-  if (index === undefined) throw new BayesError(`[compile] expected only inputs of this program, received '${name}' of another`);
+  if (index === undefined)
+    throw new BayesError(`[compile] expected only inputs of this program, received '${name}' of another`);
   return index;
 }
 
@@ -168,7 +182,9 @@ function checkOrder(order: readonly Node[]): void {
   for (const n of order)
     for (const i of n.inputs)
       if (!i.node.leaf && position.get(i.node)! > position.get(n)!)
-        throw new BayesError(`[compile] ${n.describe()} reads the result of ${i.node.describe()}, which runs at the end of the step`);
+        throw new BayesError(
+          `[compile] ${n.describe()} reads the result of ${i.node.describe()}, which runs at the end of the step`,
+        );
 }
 
 function numeric(attrs: Attrs): Record<string, number[]> {
@@ -179,7 +195,9 @@ function numeric(attrs: Attrs): Record<string, number[]> {
 export function printProgram(p: Planned): string {
   const spaces = ["arena", "store", "feed", "result", "-"];
   const show = (r: NativeRef): string =>
-    r.space === space.none ? "-" : `${spaces[r.space]}${r.space === space.arena ? `+${r.offset}` : `${r.index}`}[${r.shape.join(",")}]`;
+    r.space === space.none
+      ? "-"
+      : `${spaces[r.space]}${r.space === space.arena ? `+${r.offset}` : `${r.index}`}[${r.shape.join(",")}]`;
   const lines = p.native.steps.map((s, i) => {
     const attrs = Object.entries(s.attrs).map(([k, v]) => ` ${k}=${v.join(",")}`);
     const layer = p.steps[i].node?.layer;

@@ -42,7 +42,13 @@ export class Store {
       if (sameShape(old.shape, shape) && old.dtype === dtype) return old;
       return fail(`store ${name}`, `${old.dtype}[${old.shape}] as it was first defined`, `${dtype}[${shape}]`);
     }
-    const slot: Slot = { name, shape, dtype, trainable, index: this.native.alloc(sizeOf(shape) * (dtype === "u8" ? 1 : 4)) };
+    const slot: Slot = {
+      name,
+      shape,
+      dtype,
+      trainable,
+      index: this.native.alloc(sizeOf(shape) * (dtype === "u8" ? 1 : 4)),
+    };
     this.slots.set(name, slot);
     if (init) this.set(name, init());
     return slot;

@@ -1,9 +1,19 @@
-import { BayesError } from "../errors.ts";
-import { type Attrs, applyEffect, inLayer, leaf, type Node, type Op, type Shape, type Tensor, type TensorType } from "./node.ts";
-import type { Store } from "./store.ts";
-import type { Data } from "../native/addon.ts";
 import type { Prior } from "../bayes/prior.ts";
 import { type BayesSettings, settings } from "../bayes/settings.ts";
+import { BayesError } from "../errors.ts";
+import type { Data } from "../native/addon.ts";
+import {
+  type Attrs,
+  applyEffect,
+  inLayer,
+  leaf,
+  type Node,
+  type Op,
+  type Shape,
+  type Tensor,
+  type TensorType,
+} from "./node.ts";
+import type { Store } from "./store.ts";
 
 /**
  * How stochastic layers behave in a trace: `mean` uses the posterior means and draws nothing; `sample` draws one value
@@ -62,7 +72,8 @@ let current: Trace | undefined;
 
 /** The trace under way. Throws outside of a model function. */
 export function trace(): Trace {
-  if (!current) throw new BayesError("[trace] expected to be called inside a model function or compile(), received a call outside");
+  if (!current)
+    throw new BayesError("[trace] expected to be called inside a model function or compile(), received a call outside");
   return current;
 }
 
@@ -122,11 +133,15 @@ export function effect<A extends Attrs>(op: Op<A>, inputs: readonly Tensor[], at
 /** The noise of the stochastic node `name`; its stream is the ordinal at which this store first saw the name. */
 export function noiseFor(name: string): Noise {
   const t = trace();
-  if (!t.noise) throw new BayesError(`[${name}] expected a trace with noise inputs for a stochastic layer, received mode "${t.mode}" without`);
+  if (!t.noise)
+    throw new BayesError(
+      `[${name}] expected a trace with noise inputs for a stochastic layer, received mode "${t.mode}" without`,
+    );
   let stream = t.store.streams.get(name);
   if (stream === undefined) {
     stream = t.store.streams.size;
-    if (stream >= FIRST_RESERVED_STREAM) throw new BayesError(`[${name}] expected fewer than ${FIRST_RESERVED_STREAM} stochastic nodes`);
+    if (stream >= FIRST_RESERVED_STREAM)
+      throw new BayesError(`[${name}] expected fewer than ${FIRST_RESERVED_STREAM} stochastic nodes`);
     t.store.streams.set(name, stream);
   }
   return { ...t.noise, stream, samples: t.samples };

@@ -18,7 +18,13 @@ export interface PointOptions {
 
 const pair = (k: number | readonly [number, number]): readonly [number, number] => (typeof k === "number" ? [k, k] : k);
 
-function kernelShape(where: string, x: Tensor, filters: number, kernel: number | readonly [number, number], groups = 1) {
+function kernelShape(
+  where: string,
+  x: Tensor,
+  filters: number,
+  kernel: number | readonly [number, number],
+  groups = 1,
+) {
   if (x.shape.length !== 4) fail(where, "an input of shape [batch, height, width, channels]", x.shape);
   checkInt(where, "the number of filters", filters, 1);
   const [kh, kw] = pair(kernel).map((k) => checkInt(where, "the kernel size", k, 1));
@@ -68,7 +74,12 @@ export function bayesConv2d(
     const point = s.bias === "point" ? pointWeight(`${name}/bias`, [filters], fanIn) : undefined;
     if (t.mode === "mean") return conv2dOp(x, w.mu, b?.mu ?? point, options);
     if (s.estimator === "local")
-      return bayesConv2dOp(x, { mu: w.mu, sigma2: w.sigma2, biasMu: b?.mu ?? point, biasSigma2: b?.sigma2 }, noiseFor(name), options);
+      return bayesConv2dOp(
+        x,
+        { mu: w.mu, sigma2: w.sigma2, biasMu: b?.mu ?? point, biasSigma2: b?.sigma2 },
+        noiseFor(name),
+        options,
+      );
     const weights = drawWeights(w);
     const biases = b && drawWeights(b);
     return perSample(x, (part, i) => conv2dOp(part, weights[i], biases?.[i] ?? point, options));
@@ -78,5 +89,7 @@ export function bayesConv2d(
 /** The Bayesian part of a layer's options (undefined entries left out, so that they do not hide the model's). */
 export function pick(o: BayesOptions): BayesOptions {
   const { posterior, prior, estimator, kl, bias } = o;
-  return Object.fromEntries(Object.entries({ posterior, prior, estimator, kl, bias }).filter(([, v]) => v !== undefined));
+  return Object.fromEntries(
+    Object.entries({ posterior, prior, estimator, kl, bias }).filter(([, v]) => v !== undefined),
+  );
 }

@@ -42,7 +42,11 @@ export function bayesLinear(x: Tensor, out: number, options: { readonly name?: s
     const point = s.bias === "point" ? pointWeight(`${name}/bias`, [out], fanIn) : undefined;
     if (t.mode === "mean") return linearOp(x, w.mu, b?.mu ?? point);
     if (s.estimator === "local")
-      return bayesLinearOp(x, { mu: w.mu, sigma2: w.sigma2, biasMu: b?.mu ?? point, biasSigma2: b?.sigma2 }, noiseFor(name));
+      return bayesLinearOp(
+        x,
+        { mu: w.mu, sigma2: w.sigma2, biasMu: b?.mu ?? point, biasSigma2: b?.sigma2 },
+        noiseFor(name),
+      );
     const weights = drawWeights(w);
     const biases = b && drawWeights(b);
     return perSample(x, (part, i) => linearOp(part, weights[i], biases?.[i] ?? point));

@@ -1,7 +1,7 @@
 import { checkNumber } from "../errors.ts";
 import type { Tensor } from "../graph/node.ts";
 import { parameter, scope, trace } from "../graph/trace.ts";
-import { batchNorm2d as batchNormOp, batchNorm2dInference, batchNorm2dUpdate } from "../ops/batchNorm2d.ts";
+import { batchNorm2dInference, batchNorm2dUpdate, batchNorm2d as batchNormOp } from "../ops/batchNorm2d.ts";
 
 export interface BatchNormLayerOptions {
   readonly name?: string;

@@ -1,6 +1,6 @@
+import { initNormals, type WeightDistribution } from "../bayes/posterior.ts";
 import type { BayesOptions } from "../bayes/settings.ts";
 import { settings } from "../bayes/settings.ts";
-import { initNormals, type WeightDistribution } from "../bayes/posterior.ts";
 import { BayesError } from "../errors.ts";
 import { constant, type Shape, type Tensor } from "../graph/node.ts";
 import { noiseFor, parameter, trace } from "../graph/trace.ts";
@@ -26,7 +26,10 @@ function masked(weight: string, t: Tensor): Tensor {
 export function pointWeight(name: string, shape: Shape, fanIn: number): Tensor {
   const n = shape.reduce((a, b) => a * b, 1);
   const bias = name.endsWith("/bias");
-  return masked(name, parameter(name, shape, () => (bias ? new Float32Array(n) : initNormals(name, n, Math.sqrt(2 / fanIn)))));
+  return masked(
+    name,
+    parameter(name, shape, () => (bias ? new Float32Array(n) : initNormals(name, n, Math.sqrt(2 / fanIn)))),
+  );
 }
 
 /** A weight or bias with a posterior; its KL term is recorded once per trace, however often it is used. */
@@ -44,7 +47,8 @@ export function bayesWeight(name: string, shape: Shape, fanIn: number, options: 
 
 /** log q(w) - log p(w) of one draw of the weights (Blundell et al. 2015, eq. 2; the paper's own KL). */
 function sampledKl(w: WeightDistribution, prior: ReturnType<typeof settings>["prior"]): Tensor {
-  if (!prior.logDensity) throw new BayesError(`[${w.name}] expected a prior with a closed-form KL or a log density, received ${prior.name}`);
+  if (!prior.logDensity)
+    throw new BayesError(`[${w.name}] expected a prior with a closed-form KL or a log density, received ${prior.name}`);
   const eps = weightNoise(w)[0];
   const draw = add(w.mu, mul(sqrt(w.sigma2), eps));
   return sub(logPosteriorSum(w.sigma2, eps), prior.logDensity(draw, w.mu, w.name));

@@ -20,12 +20,31 @@ const architectures: Record<string, (x: Tensor, kit: Kit, classes: number) => Te
 export const modelNames: readonly string[] = Object.keys(architectures);
 
 const posterior = z.discriminatedUnion("kind", [
-  z.strictObject({ kind: z.literal("rho"), rhoInit: z.number().optional(), muInit: z.union([z.literal("he"), z.number()]).optional(), rhoSpread: z.number().optional() }),
-  z.strictObject({ kind: z.literal("alpha"), per: z.enum(["weight", "layer"]).optional(), logAlphaInit: z.number().optional(), muInit: z.union([z.literal("he"), z.number()]).optional() }),
+  z.strictObject({
+    kind: z.literal("rho"),
+    rhoInit: z.number().optional(),
+    muInit: z.union([z.literal("he"), z.number()]).optional(),
+    rhoSpread: z.number().optional(),
+  }),
+  z.strictObject({
+    kind: z.literal("alpha"),
+    per: z.enum(["weight", "layer"]).optional(),
+    logAlphaInit: z.number().optional(),
+    muInit: z.union([z.literal("he"), z.number()]).optional(),
+  }),
 ]);
 const prior = z.discriminatedUnion("kind", [
-  z.strictObject({ kind: z.literal("gaussian"), mean: z.union([z.number(), z.literal("tied")]).optional(), sigma: z.number().positive().optional() }),
-  z.strictObject({ kind: z.literal("mixture"), pi: z.number().min(0).max(1).optional(), sigma1: z.number().positive().optional(), sigma2: z.number().positive().optional() }),
+  z.strictObject({
+    kind: z.literal("gaussian"),
+    mean: z.union([z.number(), z.literal("tied")]).optional(),
+    sigma: z.number().positive().optional(),
+  }),
+  z.strictObject({
+    kind: z.literal("mixture"),
+    pi: z.number().min(0).max(1).optional(),
+    sigma1: z.number().positive().optional(),
+    sigma2: z.number().positive().optional(),
+  }),
 ]);
 
 const schema = z.strictObject({

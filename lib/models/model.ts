@@ -1,4 +1,4 @@
-import { type BayesSettings, type BayesOptions, settings } from "../bayes/settings.ts";
+import { type BayesOptions, type BayesSettings, settings } from "../bayes/settings.ts";
 import { cpu, type Device } from "../device.ts";
 import { BayesError, checkInt, fail } from "../errors.ts";
 import { f32, i32, type Tensor } from "../graph/node.ts";
@@ -56,7 +56,8 @@ export class Model {
 
   constructor(options: ModelOptions) {
     const { name, input: shape, classes, build, seed = 0 } = options;
-    if (!Array.isArray(shape) || shape.length !== 3) fail(`model ${name}`, "an input shape [height, width, channels]", shape);
+    if (!Array.isArray(shape) || shape.length !== 3)
+      fail(`model ${name}`, "an input shape [height, width, channels]", shape);
     shape.forEach((d, i) => {
       checkInt(`model ${name}`, `the input's ${["height", "width", "number of channels"][i]}`, d, 1);
     });
@@ -87,13 +88,16 @@ export class Model {
     );
     if (value.shape.length !== 2 || value.shape[1] !== this.classes)
       fail(`model ${this.name}`, `an output of shape [batch, ${this.classes}]`, value.shape);
-    if (trace.parameters.size === 0) throw new BayesError(`[model ${this.name}] expected a model with parameters, received one without`);
+    if (trace.parameters.size === 0)
+      throw new BayesError(`[model ${this.name}] expected a model with parameters, received one without`);
     return trace.kl.length > 0;
   }
 
   /** Traces the model on `x`; call it inside compile(). */
   apply(x: Tensor, options: ApplyOptions): Applied {
-    const { value, trace } = withTrace({ store: this.store, seed: this.seed, bayes: this.bayes, ...options }, () => this.#build(x));
+    const { value, trace } = withTrace({ store: this.store, seed: this.seed, bayes: this.bayes, ...options }, () =>
+      this.#build(x),
+    );
     return {
       output: value,
       kl: trace.kl.length ? trace.kl.map((k) => k.value).reduce((a, b) => add(a, b)) : undefined,

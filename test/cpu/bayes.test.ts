@@ -31,8 +31,22 @@ const correlation = (a: ArrayLike<number>, b: ArrayLike<number>) => {
   return mean(Array.from(a, (v, i) => (v - ma) * (b[i] - mb))) / Math.sqrt(variance(a) * variance(b));
 };
 
-function noise({ rows, shape, seed = 7, step = 3, stream = 5, samples = 1, base = 0 }: {
-  rows: number[]; shape: number[]; seed?: number; step?: number; stream?: number; samples?: number; base?: number;
+function noise({
+  rows,
+  shape,
+  seed = 7,
+  step = 3,
+  stream = 5,
+  samples = 1,
+  base = 0,
+}: {
+  rows: number[];
+  shape: number[];
+  seed?: number;
+  step?: number;
+  stream?: number;
+  samples?: number;
+  base?: number;
 }): Float32Array {
   using store = new Store(device);
   using p = compile(
@@ -84,19 +98,35 @@ describe("noise", () => {
     ];
     for (const [what, other] of others) {
       expect(Math.abs(correlation(z, other)), what).toBeLessThan(5 / Math.sqrt(n));
-      expect(Math.abs(correlation(z.map((x) => x * x), other.map((x) => x * x))), `${what}, squares`).toBeLessThan(5 / Math.sqrt(n));
+      expect(
+        Math.abs(
+          correlation(
+            z.map((x) => x * x),
+            other.map((x) => x * x),
+          ),
+        ),
+        `${what}, squares`,
+      ).toBeLessThan(5 / Math.sqrt(n));
     }
   });
 });
 
 /** Draws `samples` outputs of one layer for a fixed input. */
-function draws(layer: (x: Tensor) => Tensor, input: number[], data: Float32Array, bayes: BayesOptions, samples: number): Float32Array {
+function draws(
+  layer: (x: Tensor) => Tensor,
+  input: number[],
+  data: Float32Array,
+  bayes: BayesOptions,
+  samples: number,
+): Float32Array {
   using store = new Store(device);
   using p = compile(
     { store },
     { x: input, rng: { shape: [4], dtype: "i32" }, rows: { shape: [input[0]], dtype: "i32" } },
     ({ x, rng, rows }) => ({
-      y: withTrace({ store, mode: "sample", samples, noise: { rng, rows }, bayes: settings(bayes), seed: 11 }, () => layer(x)).value,
+      y: withTrace({ store, mode: "sample", samples, noise: { rng, rows }, bayes: settings(bayes), seed: 11 }, () =>
+        layer(x),
+      ).value,
     }),
   );
   return p.run({ x: data, rng: Int32Array.of(1, 2, 3, 0), rows: Int32Array.from({ length: input[0] }, (_, i) => i) }).y;
@@ -109,14 +139,19 @@ describe("estimators", () => {
     ["conv", (x) => bayesConv2d(x, 4, 3, { padding: 1, name: "layer" }), [1, 6, 6, 3]],
     ["linear", (x) => bayesLinear(flatten(x), 5, { name: "layer" }), [1, 6, 6, 3]],
   ];
-  const posteriors = { rho: rhoPosterior({ rhoInit: -1, muInit: 0.3 }), alpha: alphaPosterior({ logAlphaInit: -0.5, muInit: 0.3 }) };
+  const posteriors = {
+    rho: rhoPosterior({ rhoInit: -1, muInit: 0.3 }),
+    alpha: alphaPosterior({ logAlphaInit: -0.5, muInit: 0.3 }),
+  };
   for (const [what, layer, shape] of layers)
     for (const [kind, posterior] of Object.entries(posteriors))
       it(`${what}, ${kind}: local and weight reparameterization have the same mean and variance per output`, () => {
         const samples = 4000;
         const runs = (["local", "weight"] as const).map((estimator) =>
           // weight noise unrolls one convolution per sample: draw in portions
-          estimator === "local" ? [draws(layer, shape, data, { posterior, estimator }, samples)] : weightDraws(layer, shape, data, posterior, samples),
+          estimator === "local"
+            ? [draws(layer, shape, data, { posterior, estimator }, samples)]
+            : weightDraws(layer, shape, data, posterior, samples),
         );
         const [local, weight] = runs.map((parts) => moments(parts));
         local.mean.forEach((m, i) => {
@@ -128,14 +163,30 @@ describe("estimators", () => {
       });
 });
 
-function weightDraws(layer: (x: Tensor) => Tensor, shape: number[], data: Float32Array, posterior: BayesOptions["posterior"], samples: number): Float32Array[] {
+function weightDraws(
+  layer: (x: Tensor) => Tensor,
+  shape: number[],
+  data: Float32Array,
+  posterior: BayesOptions["posterior"],
+  samples: number,
+): Float32Array[] {
   using store = new Store(device);
   const each = 20;
   using p = compile(
     { store },
     { x: shape, rng: { shape: [4], dtype: "i32" }, rows: { shape: [1], dtype: "i32" } },
     ({ x, rng, rows }) => ({
-      y: withTrace({ store, mode: "sample", samples: each, noise: { rng, rows }, bayes: settings({ posterior, estimator: "weight" }), seed: 11 }, () => layer(x)).value,
+      y: withTrace(
+        {
+          store,
+          mode: "sample",
+          samples: each,
+          noise: { rng, rows },
+          bayes: settings({ posterior, estimator: "weight" }),
+          seed: 11,
+        },
+        () => layer(x),
+      ).value,
     }),
   );
   const steps = samples / each;
@@ -159,8 +210,9 @@ describe("KL", () => {
       { store },
       { rng: { shape: [4], dtype: "i32" }, rows: { shape: [1], dtype: "i32" }, x: [1, 4] },
       ({ rng, rows, x }) => ({
-        kl: withTrace({ store, mode: "sample", noise: { rng, rows }, bayes: settings({ bias: "none", ...bayes }), seed: 3 }, () =>
-          bayesLinear(x, 500, { name: "layer" }),
+        kl: withTrace(
+          { store, mode: "sample", noise: { rng, rows }, bayes: settings({ bias: "none", ...bayes }), seed: 3 },
+          () => bayesLinear(x, 500, { name: "layer" }),
         ).trace.kl[0].value,
       }),
     );
@@ -173,8 +225,17 @@ describe("KL", () => {
     ["N(0, 0.1) prior", { posterior: rho, prior: gaussianPrior() }],
     ["N(0.3, 0.5) prior", { posterior: rho, prior: gaussianPrior({ mean: 0.3, sigma: 0.5 }) }],
     ["tied mean", { posterior: rho, prior: gaussianPrior({ mean: "tied", sigma: 0.2 }) }],
-    ["alpha posterior", { posterior: alphaPosterior({ logAlphaInit: -1, muInit: 0.2 }), prior: gaussianPrior({ sigma: 0.3 }) }],
-    ["alpha per layer", { posterior: alphaPosterior({ per: "layer", logAlphaInit: -1, muInit: 0.2 }), prior: gaussianPrior({ sigma: 0.3 }) }],
+    [
+      "alpha posterior",
+      { posterior: alphaPosterior({ logAlphaInit: -1, muInit: 0.2 }), prior: gaussianPrior({ sigma: 0.3 }) },
+    ],
+    [
+      "alpha per layer",
+      {
+        posterior: alphaPosterior({ per: "layer", logAlphaInit: -1, muInit: 0.2 }),
+        prior: gaussianPrior({ sigma: 0.3 }),
+      },
+    ],
   ];
   for (const [what, bayes] of cases)
     it(`closed form agrees with Monte-Carlo: ${what}`, () => {
@@ -189,8 +250,14 @@ describe("KL", () => {
 
   it("has the right direction: a posterior much narrower than the prior costs its log ratio, not its square", () => {
     // sigma = 0.0067, prior 0.1: KL(q||p) = 2.70 per weight with mu = 0; the reversed one would be 218
-    const value = once({ posterior: rhoPosterior({ rhoInit: -5, muInit: 0, rhoSpread: 0 }), prior: gaussianPrior() })[0];
-    expect(value / 2000).toBeCloseTo(Math.log(0.1 / Math.log1p(Math.exp(-5))) + (Math.log1p(Math.exp(-5)) / 0.1) ** 2 / 2 - 0.5, 4);
+    const value = once({
+      posterior: rhoPosterior({ rhoInit: -5, muInit: 0, rhoSpread: 0 }),
+      prior: gaussianPrior(),
+    })[0];
+    expect(value / 2000).toBeCloseTo(
+      Math.log(0.1 / Math.log1p(Math.exp(-5))) + (Math.log1p(Math.exp(-5)) / 0.1) ** 2 / 2 - 0.5,
+      4,
+    );
   });
 
   it("is sampled where the prior has no closed form", () => {
@@ -200,7 +267,11 @@ describe("KL", () => {
 });
 
 describe("uncertainty of a model", () => {
-  const image = (n: number) => ({ images: Float32Array.from({ length: n * 64 }, random(3)), count: n, shape: [8, 8, 1] as [number, number, number] });
+  const image = (n: number) => ({
+    images: Float32Array.from({ length: n * 64 }, random(3)),
+    count: n,
+    shape: [8, 8, 1] as [number, number, number],
+  });
   const tiny = (bayes: BayesOptions) =>
     new Model({
       name: "tiny",
@@ -227,7 +298,11 @@ describe("uncertainty of a model", () => {
     using model = tiny({});
     const { images, ...rest } = image(700);
     const whole = await predict(model, { images, ...rest }, { samples: 3, seed: 5 });
-    const first = await predict(model, { images: images.subarray(0, 64 * 5), count: 5, shape: rest.shape }, { samples: 3, seed: 5 });
+    const first = await predict(
+      model,
+      { images: images.subarray(0, 64 * 5), count: 5, shape: rest.shape },
+      { samples: 3, seed: 5 },
+    );
     for (let s = 0; s < 3; s++)
       for (let i = 0; i < 5 * 4; i++) expect(first.logits[s * 20 + i]).toBe(whole.logits[s * 2800 + i]);
   });

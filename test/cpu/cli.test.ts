@@ -122,6 +122,7 @@ describe("train", () => {
     expect(stopped.events.at(-1)).toMatchObject({ event: "stopped", resume: `bayescnn train --resume ${out}` });
     expect(existsSync(join(out, "report.html"))).toBe(false);
     const resumed = await cli("train", "--resume", out, "--json");
+    expect(resumed.stderr).toBe("");
     expect(resumed.code).toBe(0);
     expect(
       readFileSync(join(out, "checkpoint.safetensors")).equals(readFileSync(join(run, "checkpoint.safetensors"))),

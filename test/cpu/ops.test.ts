@@ -4,7 +4,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import { cpu, setThreads, threads } from "../../lib/device.ts";
 import { compile, type Program } from "../../lib/graph/compile.ts";
 import { grad } from "../../lib/graph/grad.ts";
-import { constant, sizeOf, Tensor } from "../../lib/graph/node.ts";
+import { constant, sizeOf, type Tensor } from "../../lib/graph/node.ts";
 import { Store } from "../../lib/graph/store.ts";
 import { add } from "../../lib/ops/add.ts";
 import { mul } from "../../lib/ops/mul.ts";
@@ -20,7 +20,8 @@ afterAll(() => setThreads(before));
 
 const list = <T>(x: T | readonly T[]): readonly T[] => (Array.isArray(x) ? (x as readonly T[]) : [x as T]);
 const spec = (v: Value) => ({ shape: v.shape, dtype: v.dtype ?? ("f32" as const) });
-const feed = (v: Value) => (v.dtype === "i32" ? Int32Array.from(v.data) : v.dtype === "u8" ? Uint8Array.from(v.data) : Float32Array.from(v.data));
+const feed = (v: Value) =>
+  v.dtype === "i32" ? Int32Array.from(v.data) : v.dtype === "u8" ? Uint8Array.from(v.data) : Float32Array.from(v.data);
 const feeds = (c: OpCase) => Object.fromEntries(Object.entries(c.inputs).map(([k, v]) => [k, feed(v)]));
 const specs = (c: OpCase) => Object.fromEntries(Object.entries(c.inputs).map(([k, v]) => [k, spec(v)]));
 
@@ -38,14 +39,20 @@ function expectClose(what: string, got: ArrayLike<number>, want: ArrayLike<numbe
 }
 
 /** Bits on 1, 2 and 3 threads are the same; returns them. */
-function runOnThreads<I extends string, O extends string>(p: Program<I, O>, inputs: Record<I, ReturnType<typeof feed>>) {
+function runOnThreads<I extends string, O extends string>(
+  p: Program<I, O>,
+  inputs: Record<I, ReturnType<typeof feed>>,
+) {
   const runs = [1, 2, 3].map((n) => {
     setThreads(n);
     return p.run(inputs);
   });
   for (const other of runs.slice(1))
     for (const key of Object.keys(runs[0]) as O[])
-      expect(Buffer.from(other[key].buffer).equals(Buffer.from(runs[0][key].buffer)), `${key}: same bits on any number of threads`).toBe(true);
+      expect(
+        Buffer.from(other[key].buffer).equals(Buffer.from(runs[0][key].buffer)),
+        `${key}: same bits on any number of threads`,
+      ).toBe(true);
   return runs[0];
 }
 
@@ -60,7 +67,8 @@ for (const file of files) {
         using store = new Store(device);
         using p = compile({ store }, specs(c), (t) => {
           const outputs = list(c.build(t));
-          for (const [i, o] of outputs.entries()) if (want[i]) expect(o.shape, `shape of output ${i}`).toEqual(want[i].shape);
+          for (const [i, o] of outputs.entries())
+            if (want[i]) expect(o.shape, `shape of output ${i}`).toEqual(want[i].shape);
           return Object.fromEntries(outputs.map((o, i) => [`y${i}`, o]));
         });
         const got = runOnThreads(p, feeds(c));
@@ -74,22 +82,33 @@ for (const file of files) {
       it(`gradient: ${c.name}`, () => {
         const used = c.gradOutputs ?? [0];
         const next = random(99);
-        const cotangents = list(c.reference(c.inputs)).map((o) => Float64Array.from(o.data, () => Math.fround(next() * 2 - 1)));
+        const cotangents = list(c.reference(c.inputs)).map((o) =>
+          Float64Array.from(o.data, () => Math.fround(next() * 2 - 1)),
+        );
         using store = new Store(device);
         using p = compile({ store }, specs(c), (t) => {
           const outputs = list(c.build(t));
-          const parts = used.map((k) => sum(mul(outputs[k], constant(Float32Array.from(cotangents[k]), outputs[k].shape))));
+          const parts = used.map((k) =>
+            sum(mul(outputs[k], constant(Float32Array.from(cotangents[k]), outputs[k].shape))),
+          );
           const loss = parts.reduce((a: Tensor, b: Tensor) => add(a, b));
-          const gs = grad(loss, wrt.map((k) => t[k]));
+          const gs = grad(
+            loss,
+            wrt.map((k) => t[k]),
+          );
           return Object.fromEntries(gs.map((g, i) => [wrt[i], g]));
         });
         const got = runOnThreads(p, feeds(c));
         const scalar = (inputs: Record<string, Value>): number =>
-          list(c.reference(inputs)).reduce((s, o, k) => (used.includes(k) ? s + o.data.reduce((a, v, i) => a + v * cotangents[k][i], 0) : s), 0);
+          list(c.reference(inputs)).reduce(
+            (s, o, k) => (used.includes(k) ? s + o.data.reduce((a, v, i) => a + v * cotangents[k][i], 0) : s),
+            0,
+          );
         for (const name of wrt) {
           const x = c.inputs[name];
           const n = sizeOf(x.shape);
-          const picks = n <= 48 ? Array.from({ length: n }, (_, i) => i) : Array.from({ length: 48 }, () => Math.floor(next() * n));
+          const picks =
+            n <= 48 ? Array.from({ length: n }, (_, i) => i) : Array.from({ length: 48 }, () => Math.floor(next() * n));
           const h = c.epsilon ?? 1e-4;
           const numeric = picks.map((i) => {
             const at = (d: number) => {
@@ -99,7 +118,12 @@ for (const file of files) {
             };
             return (at(h) - at(-h)) / (2 * h);
           });
-          expectClose(`d/d${name}`, picks.map((i) => got[name][i]), numeric, c.gradTolerance ?? 2e-3);
+          expectClose(
+            `d/d${name}`,
+            picks.map((i) => got[name][i]),
+            numeric,
+            c.gradTolerance ?? 2e-3,
+          );
         }
       });
     }

@@ -1,14 +1,14 @@
 import { afterAll, describe, expect, it } from "vitest";
-import { cpu } from "../../lib/device.ts";
+import { cpu, setThreads, threads } from "../../lib/device.ts";
 import { compile } from "../../lib/graph/compile.ts";
 import { grad } from "../../lib/graph/grad.ts";
 import type { Tensor } from "../../lib/graph/node.ts";
 import { Store } from "../../lib/graph/store.ts";
 import { trace } from "../../lib/graph/trace.ts";
 import { linear } from "../../lib/layers/linear.ts";
+import { add } from "../../lib/ops/add.ts";
 import { mean } from "../../lib/ops/mean.ts";
 import { neg } from "../../lib/ops/neg.ts";
-import { add } from "../../lib/ops/add.ts";
 import { softplus } from "../../lib/ops/softplus.ts";
 import { tanh } from "../../lib/ops/tanh.ts";
 import { adam, sgd } from "../../lib/train/optimizers.ts";
@@ -25,9 +25,15 @@ import { gaussians } from "../../lib/util/philox.ts";
  */
 const BATCH = 64;
 const store = new Store(cpu());
-afterAll(() => store.close());
+const before = threads();
+setThreads(1); // enough for nets this small
+afterAll(() => {
+  setThreads(before);
+  store.close();
+});
 
-const generator = (z: Tensor): Tensor => linear(tanh(linear(z, 8, { name: "generator/hidden" })), 1, { name: "generator/out" });
+const generator = (z: Tensor): Tensor =>
+  linear(tanh(linear(z, 8, { name: "generator/hidden" })), 1, { name: "generator/out" });
 const critic = (x: Tensor): Tensor => linear(tanh(linear(x, 8, { name: "critic/hidden" })), 1, { name: "critic/out" });
 
 /** The parameters of one net, out of those that this trace has touched. */
@@ -50,8 +56,10 @@ const generatorStep = compile({ store }, { z: [BATCH, 2], ...scalars }, (t) => {
 });
 const sample = compile({ store }, { z: [BATCH, 2] }, ({ z }) => ({ x: generator(z) }));
 
-const noise = (step: number, width: number, stream: number) => Float32Array.from(gaussians(BATCH * width, 1, stream, { step }));
-const values = (net: string) => [...store.slots.keys()].filter((name) => name.startsWith(net)).map((name) => [name, [...store.get(name)]]);
+const noise = (step: number, width: number, stream: number) =>
+  Float32Array.from(gaussians(BATCH * width, 1, stream, { step }));
+const values = (net: string) =>
+  [...store.slots.keys()].filter((name) => name.startsWith(net)).map((name) => [name, [...store.get(name)]]);
 
 describe("two optimizers over disjoint parameters of one store", () => {
   it("each moves its own parameters only", () => {
@@ -65,8 +73,12 @@ describe("two optimizers over disjoint parameters of one store", () => {
     expect(values("critic")).toEqual(moved);
     expect(values("generator")).not.toEqual(g);
     const moments = [...store.slots.keys()].filter((name) => name.startsWith("optimizer/"));
-    expect(moments.filter((name) => name.startsWith("optimizer/adam/")).every((name) => name.includes("/critic/"))).toBe(true);
-    expect(moments.filter((name) => name.startsWith("optimizer/sgd/")).every((name) => name.includes("/generator/"))).toBe(true);
+    expect(
+      moments.filter((name) => name.startsWith("optimizer/adam/")).every((name) => name.includes("/critic/")),
+    ).toBe(true);
+    expect(
+      moments.filter((name) => name.startsWith("optimizer/sgd/")).every((name) => name.includes("/generator/")),
+    ).toBe(true);
     expect(moments).toHaveLength(4 * 2 + 4);
   });
 

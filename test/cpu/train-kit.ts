@@ -1,12 +1,13 @@
 // A small problem for the tests of training: 12x12 images in four classes, told by where a bright square lies, and nets of
 // a few hundred weights that learn them in a second.
-import { type Dataset, makeDataset, subset } from "../../lib/data/dataset.ts";
+
 import type { BayesOptions } from "../../lib/bayes/settings.ts";
+import { type Dataset, makeDataset, subset } from "../../lib/data/dataset.ts";
 import { compile } from "../../lib/graph/compile.ts";
 import { constant, type Tensor } from "../../lib/graph/node.ts";
-import { batchNorm2d } from "../../lib/layers/norm.ts";
 import { bayesConv2d, conv2d } from "../../lib/layers/conv.ts";
 import { bayesLinear, linear } from "../../lib/layers/linear.ts";
+import { batchNorm2d } from "../../lib/layers/norm.ts";
 import { Model } from "../../lib/models/model.ts";
 import { correct } from "../../lib/ops/correct.ts";
 import { flatten } from "../../lib/ops/flatten.ts";
@@ -34,7 +35,11 @@ export function squares(count: number, seed = 1): Dataset {
   return makeDataset({ name: "squares", images, labels, shape: [12, 12, 1], classes: CLASSES });
 }
 
-export const head = (data: Dataset, count: number): Dataset => subset(data, Array.from({ length: count }, (_, i) => i));
+export const head = (data: Dataset, count: number): Dataset =>
+  subset(
+    data,
+    Array.from({ length: count }, (_, i) => i),
+  );
 
 export const unit = { scale: [1 / 255], shift: [0] };
 
@@ -79,7 +84,10 @@ export function tinyPlain({ seed = 3 }: TinyOptions = {}, after: (h: Tensor) => 
 
 /** Accuracy and NLL with the mean weights, over the whole set at once. */
 export async function evaluate(model: Model, data: Dataset): Promise<{ accuracy: number; nll: number }> {
-  const specs = { images: { shape: [data.count, ...data.shape], dtype: "u8" as const }, index: { shape: [data.count], dtype: "i32" as const } };
+  const specs = {
+    images: { shape: [data.count, ...data.shape], dtype: "u8" as const },
+    index: { shape: [data.count], dtype: "i32" as const },
+  };
   using program = compile({ store: model.store }, specs, ({ images, index }) => {
     const labels = constant(data.labels);
     const { output } = model.apply(gatherBatch(images, index, unit), { mode: "mean" });

@@ -2,7 +2,8 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { blundellBeta, constantBeta, cosineBeta, meanBeta, parseBeta, warmUpBeta } from "../../lib/bayes/beta.ts";
 
-const at = (s: ReturnType<typeof blundellBeta>, step: number, stepsPerEpoch = 10, totalSteps = 100) => s.at({ step, stepsPerEpoch, totalSteps });
+const at = (s: ReturnType<typeof blundellBeta>, step: number, stepsPerEpoch = 10, totalSteps = 100) =>
+  s.at({ step, stepsPerEpoch, totalSteps });
 
 describe("beta schedules", () => {
   it("Blundell's has mean 1 over an epoch, halves each step, starts again with the epoch and never overflows", () => {
@@ -14,18 +15,24 @@ describe("beta schedules", () => {
       expect(Number.isFinite(at(s, m - 1, m))).toBe(true);
     }
     // eq. 9 with M = 3: 4/7, 2/7, 1/7, times M
-    expect([0, 1, 2].map((i) => at(blundellBeta(), i, 3))).toEqual([4, 2, 1].map((x) => expect.closeTo((3 * x) / 7, 12)));
+    expect([0, 1, 2].map((i) => at(blundellBeta(), i, 3))).toEqual(
+      [4, 2, 1].map((x) => expect.closeTo((3 * x) / 7, 12)),
+    );
   });
 
   it("ramps start at 0, grow, and end at beta after their share of training", () => {
     fc.assert(
-      fc.property(fc.double({ min: 0.05, max: 1, noNaN: true }), fc.double({ min: 0, max: 2, noNaN: true }), (share, beta) => {
-        for (const s of [warmUpBeta(share, beta), cosineBeta(share, beta)]) {
-          expect(at(s, 0)).toBe(0);
-          expect(at(s, 100)).toBe(beta);
-          for (let i = 1; i < 100; i++) expect(at(s, i)).toBeGreaterThanOrEqual(at(s, i - 1));
-        }
-      }),
+      fc.property(
+        fc.double({ min: 0.05, max: 1, noNaN: true }),
+        fc.double({ min: 0, max: 2, noNaN: true }),
+        (share, beta) => {
+          for (const s of [warmUpBeta(share, beta), cosineBeta(share, beta)]) {
+            expect(at(s, 0)).toBe(0);
+            expect(at(s, 100)).toBe(beta);
+            for (let i = 1; i < 100; i++) expect(at(s, i)).toBeGreaterThanOrEqual(at(s, i - 1));
+          }
+        },
+      ),
     );
     expect(at(warmUpBeta(0.5), 25)).toBeCloseTo(0.5, 12);
     expect(at(cosineBeta(0.5), 25)).toBeCloseTo(0.5, 12);

@@ -63,9 +63,9 @@ describe("tracing", () => {
 describe("gradient", () => {
   it("needs a scalar that depends on the parameter", () => {
     expect(() => compile(fresh(), { x: [3] }, ({ x }) => ({ y: grad(x, [x])[0] }))).toThrow(/scalar loss/);
-    expect(() =>
-      compile(fresh(), { x: [3], z: [3] }, ({ x, z }) => ({ y: grad(sum(x), [z])[0] })),
-    ).toThrow(/expected a loss that depends on z/);
+    expect(() => compile(fresh(), { x: [3], z: [3] }, ({ x, z }) => ({ y: grad(sum(x), [z])[0] }))).toThrow(
+      /expected a loss that depends on z/,
+    );
   });
 
   it("adds up over several uses, and only walks what the parameter reaches", () => {
@@ -124,7 +124,9 @@ describe("plan", () => {
 describe("run", () => {
   const p = compile(fresh(), { x: [2, 3], k: [] }, ({ x, k }) => ({ y: mul(x, k) }));
   it("says what is wrong with an input", () => {
-    expect(() => p.run({ x: new Float32Array(5), k: 1 })).toThrow(/\[run: input x\] expected 6 values for f32\[2,3\], received Float32Array\(5\)/);
+    expect(() => p.run({ x: new Float32Array(5), k: 1 })).toThrow(
+      /\[run: input x\] expected 6 values for f32\[2,3\], received Float32Array\(5\)/,
+    );
     expect(() => p.run({ x: new Int32Array(6), k: 1 })).toThrow(/expected Float32Array/);
     expect(() => p.run({ x: new Float32Array(6) } as never)).toThrow(/\[run: input k\]/);
     expect(() => p.run({ x: new Float32Array(7), k: 1 }, 2)).toThrow(/6 values or 12 for 2 steps/);

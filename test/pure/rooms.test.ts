@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 
 const root = join(import.meta.dirname, "../..");
-const stems = (dir: string, ending: string) => readdirSync(join(root, dir)).flatMap((f) => (f.endsWith(ending) ? [f.slice(0, -ending.length)] : []));
+const stems = (dir: string, ending: string) =>
+  readdirSync(join(root, dir)).flatMap((f) => (f.endsWith(ending) ? [f.slice(0, -ending.length)] : []));
 
 // a file of lib/ops is an op when it exports a function named after it; others are shared helpers
 const ops = stems("lib/ops", ".ts")
@@ -24,6 +25,8 @@ it("every op with a record has a kernel file of its stem, and every kernel file 
 });
 
 it("every op with outputs has rows of cases of its stem", () => {
-  const missing = own.filter(({ stem, text }) => !/\b(applyEffect|effect)\(/.test(text) && !existsSync(join(root, `test/ops/${stem}.ts`)));
+  const missing = own.filter(
+    ({ stem, text }) => !/\b(applyEffect|effect)\(/.test(text) && !existsSync(join(root, `test/ops/${stem}.ts`)),
+  );
   expect(missing.map((o) => o.stem)).toEqual([]);
 });

@@ -1,0 +1,170 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
+import { afterAll, describe, expect, it } from "vitest";
+import type { Model } from "../../lib/models/model.ts";
+import { type Checkpoint, loadCheckpoint, restore, saveCheckpoint } from "../../lib/train/checkpoint.ts";
+import { readSafetensors, type SafeTensor, writeSafetensors } from "../../lib/train/safetensors.ts";
+import { freshState } from "../../lib/train/state.ts";
+import { bits, tinyBayes, tinyPlain } from "./train-kit.ts";
+
+const root = mkdtempSync(join(tmpdir(), "bayescnn-checkpoint-"));
+afterAll(() => rmSync(root, { recursive: true }));
+const path = join(root, "model.safetensors");
+
+const saved = (make: () => Model = tinyBayes): string => {
+  using model = make();
+  saveCheckpoint(path, model);
+  return path;
+};
+type About = {
+  schema?: unknown;
+  device?: unknown;
+  training?: unknown;
+  streams: object;
+  model: { name?: string; config: object };
+};
+const put = (target: object, key: string, value: unknown) => void Object.assign(target, { [key]: value });
+const written = (bytes: string) => {
+  writeFileSync(path, bytes);
+  return path;
+};
+const other = (metadata: Record<string, string> = {}) => {
+  writeSafetensors(path, new Map(), metadata);
+  return path;
+};
+/** Writes the file again with something changed. */
+function rewrite(change: (tensors: Map<string, SafeTensor>, about: About) => void): string {
+  const { tensors, metadata } = readSafetensors(saved());
+  const about = JSON.parse(metadata.checkpoint);
+  change(tensors, about);
+  writeSafetensors(path, tensors, { ...metadata, checkpoint: JSON.stringify(about) });
+  return path;
+}
+
+describe("checkpoints", () => {
+  it("bring back every bit, the noise streams and the training state", () => {
+    using model = tinyBayes({ norm: true });
+    model.store.define("optimizer/adam/m/conv1/weight/mu", [3, 3, 1, 4], {
+      init: () => new Float32Array(36).fill(0.5),
+    });
+    model.store.define("data/train/labels", [3], { dtype: "i32" });
+    const state = { ...freshState({ seed: 1 }), step: 12, best: { value: 0.25, step: 8, waited: 1 } };
+    saveCheckpoint(path, model, state);
+    const checkpoint = loadCheckpoint(path);
+    expect(checkpoint.training).toEqual(state);
+    expect(checkpoint.device).toBe(model.store.device.name);
+    expect(checkpoint.tensors.has("data/train/labels")).toBe(false);
+    expect(checkpoint.streams).toEqual({ conv1: 0, fc1: 1 });
+
+    using other = tinyBayes({ norm: true, seed: 99 });
+    expect(bits(other)).not.toEqual(bits(model));
+    restore(other, checkpoint);
+    const parameters = Object.entries(bits(model)).filter(([name]) => !name.startsWith("optimizer/"));
+    expect(bits(other)).toEqual(Object.fromEntries(parameters));
+    other.store.define("optimizer/adam/m/conv1/weight/mu", [3, 3, 1, 4]);
+    restore(other, checkpoint, { moments: true });
+    expect(bits(other)).toEqual(bits(model));
+  });
+
+  it("are the same bytes for the same model, and leave no temporary file", () => {
+    const first = readFileSync(saved());
+    expect(readFileSync(saved()).equals(first)).toBe(true);
+    expect(readdirSync(root)).toEqual(["model.safetensors"]);
+  });
+
+  it("without a training state have no moments", () => {
+    using model = tinyPlain();
+    model.store.define("optimizer/sgd/velocity/fc1/bias", [4]);
+    saveCheckpoint(path, model);
+    expect([...loadCheckpoint(path).tensors.keys()]).toEqual(["conv1/bias", "conv1/weight", "fc1/bias", "fc1/weight"]);
+  });
+
+  it("bring pruning masks along", () => {
+    using model = tinyPlain();
+    model.store.define("mask/fc1/weight", [36, 4], { init: () => new Float32Array(144).fill(1) });
+    saveCheckpoint(path, model);
+    using other = tinyPlain({ seed: 8 });
+    restore(other, loadCheckpoint(path));
+    expect(bits(other)).toEqual(bits(model));
+  });
+
+  it("of a broken model are not written", () => {
+    const before = readFileSync(saved());
+    using model = tinyBayes();
+    model.store.set("fc1/bias/mu", Float32Array.of(0, Number.NaN, 0, 0));
+    expect(() => saveCheckpoint(path, model)).toThrow(/fc1\/bias\/mu.*finite/);
+    expect(readFileSync(path).equals(before)).toBe(true);
+  });
+
+  it("say in one sentence what is wrong with a file", () => {
+    const name = "fc1/bias/mu";
+    const cases: [() => string, RegExp][] = [
+      [
+        () => rewrite((t) => t.delete(name)),
+        /model\.safetensors: fc1\/bias\/mu\] expected F32\[4\], received a file without it/,
+      ],
+      [() => rewrite((t) => t.set("extra", t.get(name)!)), /: extra\] expected only tensors that the model has/],
+      [
+        () => rewrite((t) => t.set(name, { dtype: "F32", shape: [2, 2], data: new Float32Array(4) })),
+        /expected F32\[4\], received F32\[2, 2\]/,
+      ],
+      [
+        () => rewrite((t) => t.set(name, { dtype: "I32", shape: [4], data: new Int32Array(4) })),
+        /expected F32\[4\], received I32\[4\]/,
+      ],
+      [
+        () => rewrite((t) => t.set(name, { dtype: "F32", shape: [4], data: Float32Array.of(0, 0, Number.NaN, 0) })),
+        /fc1\/bias\/mu\] expected finite values, received NaN at 2/,
+      ],
+      [
+        () => rewrite((t) => t.set("mask/none", t.get(name)!)),
+        /: mask\/none\] expected only tensors that the model has/,
+      ],
+      [() => rewrite((_, a) => put(a, "schema", 2)), /schema 1, received 2/],
+      [() => rewrite((_, a) => put(a.model, "name", "other")), /checkpoint of model tiny-bayes, received "other"/],
+      [() => rewrite((_, a) => put(a.model.config, "norm", true)), /a model with norm false, received true/],
+      [() => rewrite((_, a) => put(a.streams, "conv1", -1)), /streams\.conv1/],
+      [() => rewrite((_, a) => put(a, "training", { step: "x" })), /training/],
+      [() => rewrite((_, a) => put(a, "device", undefined)), /device/],
+      [() => saved(tinyPlain), /tiny-bayes, received "tiny-plain"/],
+      [() => other(), /a checkpoint of this library/],
+      [() => other({ format: "bayescnn", checkpoint: "{" }), /to be JSON/],
+      [() => written("hello"), /safetensors/],
+      [() => join(root, "missing"), /cannot read .*no such file/],
+    ];
+    for (const [make, message] of cases) {
+      using model = tinyBayes();
+      const start = bits(model);
+      const attempt = () => restore(model, loadCheckpoint(make()));
+      expect(attempt, String(message)).toThrow(message);
+      expect(attempt).toThrow(expect.objectContaining({ name: "BayesError" }));
+      expect(bits(model)).toEqual(start);
+    }
+  });
+
+  it("damaged anywhere are refused or still whole, never a crash", () => {
+    const bytes = readFileSync(saved());
+    const file = join(root, "damaged");
+    fc.assert(
+      fc.property(fc.nat(bytes.length - 1), fc.integer({ min: 1, max: 255 }), fc.boolean(), (at, flip, cut) => {
+        const damaged = Buffer.from(bytes);
+        damaged[at] ^= flip;
+        writeFileSync(file, cut ? damaged.subarray(0, at) : damaged);
+        let checkpoint: Checkpoint;
+        try {
+          checkpoint = loadCheckpoint(file);
+        } catch (error) {
+          expect((error as Error).name).toBe("BayesError");
+          return;
+        }
+        expect(cut).toBe(false);
+        for (const { data } of checkpoint.tensors.values())
+          expect(Array.from(data as Float32Array).every(Number.isFinite)).toBe(true);
+      }),
+      { numRuns: 200 },
+    );
+    rmSync(file, { force: true });
+  });
+});

@@ -1,0 +1,395 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeEach, describe, expect, it } from "vitest";
+import { warmUpBeta } from "../../lib/bayes/beta.ts";
+import { makeDataset } from "../../lib/data/dataset.ts";
+import { setThreads, threads } from "../../lib/device.ts";
+import { compile } from "../../lib/graph/compile.ts";
+import type { Model } from "../../lib/models/model.ts";
+import { add } from "../../lib/ops/add.ts";
+import { scale } from "../../lib/ops/scale.ts";
+import { square } from "../../lib/ops/square.ts";
+import { sum } from "../../lib/ops/sum.ts";
+import { loadCheckpoint, restore } from "../../lib/train/checkpoint.ts";
+import { type FitOptions, type FitResult, fit as fitModel, type StepRecord } from "../../lib/train/fit.ts";
+import { adam, adamw, sgd } from "../../lib/train/optimizers.ts";
+import { readSafetensors, writeSafetensors } from "../../lib/train/safetensors.ts";
+import { cosineRate, plateauRate } from "../../lib/train/schedules.ts";
+import { random } from "../ops/harness.ts";
+import { bits, evaluate, head, squares, tinyBayes, tinyPlain, unit, withoutWall } from "./train-kit.ts";
+
+const data = { train: squares(200), valid: squares(80, 2) };
+const common: FitOptions = {
+  epochs: 3,
+  batchSize: 32, // 6 whole batches and one of 8
+  learningRate: cosineRate(0.01),
+  beta: warmUpBeta(0.5),
+  seed: 7,
+  normalise: unit,
+  augment: { shift: 1, flip: false },
+  evaluate,
+};
+const root = mkdtempSync(join(tmpdir(), "bayescnn-fit-"));
+const before = threads();
+let runDir = "";
+let runs = 0;
+beforeEach(() => {
+  setThreads(1); // enough for such small nets, and quick beside other tests
+  runDir = join(root, String(runs++));
+});
+afterAll(() => {
+  setThreads(before);
+  rmSync(root, { recursive: true });
+});
+
+async function train(options: Partial<FitOptions> = {}, make: () => Model = tinyBayes) {
+  using model = make();
+  const steps: StepRecord[] = [];
+  const result = await fitModel(model, data, { ...common, callbacks: { onStep: (r) => steps.push(r) }, ...options });
+  return { result, steps, bits: bits(model) };
+}
+const metrics = (folder: string) => withoutWall(readFileSync(join(folder, "metrics.jsonl"), "utf8"));
+const reproducible = ({ wall: _, ...rest }: FitResult) => rest;
+
+describe("fit", () => {
+  it("learns", async () => {
+    const { result } = await train({ epochs: 12, learningRate: 0.02, beta: 0.01 });
+    expect(result.end).toBe("finished");
+    expect(result.history).toHaveLength(12);
+    expect(result.steps).toBe(84);
+    expect(result.history[0].loss).toBeGreaterThan(result.history[11].loss);
+    expect(result.history[11].valid?.accuracy).toBeGreaterThan(0.9);
+  });
+
+  it("trains the twin with plain weights, without a KL term", async () => {
+    const { result, steps } = await train({ epochs: 12, learningRate: 0.02 }, tinyPlain);
+    expect(result.history[11].valid?.accuracy).toBeGreaterThan(0.9);
+    for (const r of [...steps, ...result.history]) {
+      expect(r).not.toHaveProperty("kl");
+      expect(r).not.toHaveProperty("beta");
+    }
+    expect(steps[5].loss).toBe(steps[5].nll);
+  });
+
+  it("adds (beta / N) KL to the mean NLL, N = the training examples", async () => {
+    const { steps } = await train({ beta: 0.5 });
+    for (const { loss, nll, kl } of steps) expect(loss).toBeCloseTo(nll + (0.5 / 200) * kl!, 4);
+  });
+
+  it("adds a penalty of the parameters", async () => {
+    const penalty: FitOptions["penalty"] = (parameters) =>
+      [...parameters.values()].map((p) => scale(sum(square(p)), 0.01, 0)).reduce((a, b) => add(a, b));
+    const { steps } = await train({ penalty, epochs: 1 }, tinyPlain);
+    const plain = await train({ epochs: 1 }, tinyPlain);
+    expect(steps[0].nll).toBe(plain.steps[0].nll);
+    expect(steps[0].loss).toBeGreaterThan(steps[0].nll);
+  });
+
+  it("sees every example once an epoch, and reports accuracy over all samples", async () => {
+    const { steps, result } = await train({ samples: 3, epochs: 1 });
+    expect(steps).toHaveLength(7);
+    for (const { accuracy } of steps.slice(0, 6)) expect(accuracy * 32 * 3).toBeCloseTo(Math.round(accuracy * 96), 9);
+    expect(steps[6].accuracy * 24).toBeCloseTo(Math.round(steps[6].accuracy * 24), 9);
+    const mean = steps.reduce((s, r, i) => s + r.nll * (i < 6 ? 32 : 8), 0) / 200;
+    expect(result.history[0].nll).toBeCloseTo(mean, 12);
+  });
+
+  it("clips by the global norm", async () => {
+    const one = { epochs: 1, learningRate: 1, optimizer: sgd() };
+    const at = async (clipNorm?: number) => {
+      using model = tinyPlain();
+      const start = model.parameters.map((p) => Float64Array.from(model.store.get(p.name)));
+      await fitModel(model, { train: head(data.train, 32) }, { ...common, ...one, clipNorm, evaluate: undefined });
+      const moved = model.parameters.map((p, k) => model.store.get(p.name).map((x, i) => x - start[k][i]));
+      return Math.sqrt(moved.flatMap((m) => [...m]).reduce((s, d) => s + d * d, 0));
+    };
+    const free = await at();
+    expect(free).toBeGreaterThan(0.1);
+    expect(await at(0.01)).toBeCloseTo(0.01, 5);
+    expect(await at(1000)).toBeCloseTo(free, 6);
+  });
+});
+
+describe("the same bits", () => {
+  const opts: Record<string, Partial<FitOptions>> = {
+    adam: { optimizer: adam() },
+    "three samples, clipped, AdamW": { samples: 3, clipNorm: 1, optimizer: adamw({ weightDecay: 0.01 }) },
+    "Nesterov momentum": { optimizer: sgd({ momentum: 0.9, nesterov: true }) },
+  };
+  for (const [name, options] of Object.entries(opts)) {
+    it(`on 1, 2 and 3 threads: ${name}`, async () => {
+      const all: { result: FitResult; steps: StepRecord[]; bits: Record<string, string> }[] = [];
+      for (const n of [1, 2, 3]) {
+        setThreads(n);
+        all.push(await train(options, () => tinyBayes({ norm: true })));
+      }
+      for (const other of all.slice(1)) {
+        expect(other.bits).toEqual(all[0].bits);
+        expect(other.steps).toEqual(all[0].steps);
+        expect(reproducible(other.result)).toEqual(reproducible(all[0].result));
+      }
+    });
+  }
+
+  it("whatever the length of a chunk and wherever checkpoints fall", async () => {
+    const one = await train({ chunk: 1, runDir });
+    for (const options of [
+      { chunk: 7 },
+      {},
+      { chunk: 1000, checkpoint: { steps: 4 } },
+      { checkpoint: { seconds: 0 } },
+    ]) {
+      const folder = join(root, String(runs++));
+      const other = await train({ ...options, runDir: folder });
+      expect(other.bits).toEqual(one.bits);
+      expect(other.steps).toEqual(one.steps);
+      expect(metrics(folder)).toEqual(metrics(runDir));
+    }
+  });
+
+  it("stopped at any step and resumed by a fresh model", async () => {
+    const whole = await train({ runDir });
+    const next = random(5);
+    for (let trial = 0; trial < 3; trial++) {
+      const folder = join(root, String(runs++));
+      const resumeOptions = { ...common, runDir: folder, resume: true };
+      let result: FitResult | undefined;
+      let calls = 0;
+      using model = tinyBayes();
+      for (; !result || result.stopped; calls++) {
+        const stop = new AbortController();
+        const until = (result?.steps ?? 0) + 1 + Math.floor(next() * 8);
+        const onStep = ({ step }: StepRecord) => step + 1 >= until && stop.abort();
+        using fresh = tinyBayes();
+        result = await fitModel(fresh, data, { ...resumeOptions, signal: stop.signal, callbacks: { onStep } });
+        if (!result.stopped) restore(model, loadCheckpoint(join(folder, "checkpoint.safetensors")));
+        if (!result.stopped) expect(bits(fresh)).toEqual(whole.bits);
+      }
+      expect(calls).toBeGreaterThan(2);
+      expect(reproducible(result)).toEqual(reproducible(whole.result));
+      expect(metrics(folder)).toEqual(metrics(runDir));
+      const parameters = Object.entries(whole.bits).filter(([name]) => !name.startsWith("optimizer/"));
+      expect(bits(model)).toEqual(Object.fromEntries(parameters));
+    }
+  });
+
+  it("but another seed gives others", async () => {
+    const [a, b] = [await train(), await train({ seed: 8 })];
+    expect(a.bits).not.toEqual(b.bits);
+  });
+});
+
+describe("validation", () => {
+  it("stops early after `patience` validations without progress, also across a resume", async () => {
+    const scripted = (values: number[]) => {
+      let call = 0;
+      return {
+        evaluate: async () => ({ nll: values[call++], accuracy: 0.5 }),
+        earlyStopping: { patience: 2 },
+        epochs: 9,
+      };
+    };
+    const { result } = await train(scripted([3, 1, 2, 1, 0]));
+    expect(result).toMatchObject({ end: "early", stopped: false, steps: 28, best: { value: 1, step: 14 } });
+
+    const stop = new AbortController();
+    const onEpoch = ({ epoch }: { epoch: number }) => epoch === 2 && stop.abort();
+    await train({
+      ...scripted([3, 1, 2]),
+      runDir,
+      signal: stop.signal,
+      callbacks: { onEpoch: (r) => void onEpoch(r) },
+    });
+    const resumed = await train({ ...scripted([1, 0]), runDir, resume: true });
+    expect(reproducible(resumed.result)).toEqual(reproducible(result));
+    const again = await train({ ...scripted([]), runDir, resume: true });
+    expect(reproducible(again.result)).toEqual(reproducible(result));
+  });
+
+  it("goes by the monitored figure, higher accuracy being better, and keeps the best model", async () => {
+    const accuracies = [0.5, 0.9, 0.7];
+    const seen: Record<string, string>[] = [];
+    using model = tinyBayes();
+    const result = await fitModel(model, data, {
+      ...common,
+      runDir,
+      monitor: "accuracy",
+      evaluate: async (m) => {
+        seen.push(bits(m));
+        return { accuracy: accuracies[seen.length - 1] };
+      },
+    });
+    expect(result.best).toEqual({ value: 0.9, step: 14 });
+    restore(model, loadCheckpoint(join(runDir, "best.safetensors")));
+    for (const { name } of model.parameters) expect(bits(model)[name]).toBe(seen[1][name]);
+    expect(seen[1]).not.toEqual(seen[2]);
+  });
+
+  it("lowers a plateau schedule's rate", async () => {
+    const values = [3, 3, 3, 1, 1, 1];
+    let call = 0;
+    const { result } = await train({
+      epochs: 6,
+      learningRate: plateauRate(0.01, { factor: 0.5, patience: 2 }),
+      evaluate: async () => ({ nll: values[call++] }),
+    });
+    expect(result.history.map((r) => r.lr)).toEqual([0.01, 0.01, 0.01, 0.005, 0.005, 0.005]);
+  });
+
+  it("happens every so many epochs and after the last, before the epoch's callback", async () => {
+    const order: string[] = [];
+    await train({
+      epochs: 5,
+      validateEvery: 2,
+      callbacks: {
+        onValidate: (m, { step }) => void order.push(`valid ${step} ${Object.keys(m)}`),
+        onEpoch: async ({ epoch }) => void order.push(`epoch ${epoch}`),
+      },
+    });
+    expect(order).toEqual([
+      "epoch 0",
+      "valid 14 accuracy,nll",
+      "epoch 1",
+      "epoch 2",
+      "valid 28 accuracy,nll",
+      "epoch 3",
+      "valid 35 accuracy,nll",
+      "epoch 4",
+    ]);
+  });
+});
+
+describe("a run that goes wrong", () => {
+  it("names the op, the layer and the step of a NaN, and leaves the parameters of the step before", async () => {
+    const run = async (epochs: number) => {
+      using model = tinyPlain();
+      const steps: StepRecord[] = [];
+      const options = {
+        ...common,
+        epochs,
+        chunk: 3,
+        optimizer: sgd(),
+        learningRate: 1e30,
+        callbacks: { onStep: (r: StepRecord) => steps.push(r) },
+      };
+      const error = await fitModel(model, data, options).then(
+        () => undefined,
+        (e: Error) => e,
+      );
+      return { error, finite: model.parameters.every((p) => model.store.get(p.name).every(Number.isFinite)) };
+    };
+    const { error, finite } = await run(2);
+    expect(error?.name).toBe("BayesError");
+    expect(error?.message).toMatch(/^\[fit\] step [1-5]: .*(NaN|infin).*, made by \w+ \(layer (conv1|fc1)/);
+    expect(finite).toBe(true);
+  });
+
+  it("finds a NaN made by a layer's own op", async () => {
+    using model = tinyPlain({}, (h) => square(scale(h, 1e30)));
+    const start = bits(model);
+    await expect(fitModel(model, data, common)).rejects.toThrow(/^\[fit\] step 0: .*, made by square/);
+    for (const { name } of model.parameters) expect(bits(model)[name]).toBe(start[name]);
+  });
+
+  it("refuses a second fit on the same model and goes on with the first", async () => {
+    using model = tinyBayes();
+    const first = fitModel(model, data, common);
+    await expect(fitModel(model, data, common)).rejects.toThrow(/model tiny-bayes to be idle/);
+    await first;
+    const alone = await train();
+    expect(bits(model)).toEqual(alone.bits);
+    await fitModel(model, data, { ...common, epochs: 1 });
+  });
+
+  it("refuses data and options that do not fit, before anything has changed", async () => {
+    using model = tinyBayes();
+    const start = bits(model);
+    const small = makeDataset({ images: new Uint8Array(64), labels: [0], shape: [8, 8, 1], classes: 4 });
+    const ten = makeDataset({ images: data.train.images, labels: data.train.labels, shape: [12, 12, 1], classes: 10 });
+    const cases: [Partial<FitOptions>, object, RegExp][] = [
+      [{}, { train: small }, /images of 12x12x1 for model tiny-bayes, received 8x8x1/],
+      [{}, { train: ten }, /4 classes for model tiny-bayes, received 10/],
+      [{}, { train: data.train, valid: small }, /images of 12x12x1/],
+      [{ batchSize: 201 }, data, /at least one batch of 201 examples, received 200/],
+      [{ epochs: 0 }, data, /epochs/],
+      [{ batchSize: 0.5 }, data, /batchSize/],
+      [{ samples: 0 }, data, /samples/],
+      [{ seed: -1 }, data, /seed/],
+      [{ learningRate: Number.NaN }, data, /learning rate/],
+      [{ beta: -1 }, data, /beta/],
+      [{ clipNorm: 0 }, data, /clipNorm/],
+      [{ normalise: { scale: [1, 1], shift: [0, 0] } }, data, /normalise.scale with 1 values/],
+      [{ evaluate: undefined }, data, /evaluate together with validation data/],
+      [{ earlyStopping: { patience: 1 } }, { train: data.train }, /validation data for early stopping/],
+      [{ resume: true }, data, /runDir together with resume/],
+      [{ runDir: "/dev/null/run" }, data, /cannot make directory/],
+    ];
+    for (const [options, given, message] of cases)
+      await expect(fitModel(model, given as typeof data, { ...common, ...options }), String(message)).rejects.toThrow(
+        message,
+      );
+    expect(bits(model)).toEqual(start);
+  });
+
+  it("refuses a folder with another run in it", async () => {
+    await train({ epochs: 1, runDir });
+    await expect(train({ epochs: 1, runDir })).rejects.toThrow(/without a checkpoint, or resume: true/);
+    const resume = { runDir, resume: true };
+    await expect(train({ ...resume, seed: 8 })).rejects.toThrow(/a run with seed 8, received 7/);
+    await expect(train({ ...resume, optimizer: sgd() })).rejects.toThrow(
+      /a run with optimizer "sgd\(.*\)", received "adam/,
+    );
+    await expect(train({ ...resume, batchSize: 16 })).rejects.toThrow(/a run with batchSize 16, received 32/);
+    await expect(train(resume, () => tinyBayes({ norm: true }))).rejects.toThrow(/norm/);
+    await expect(train(resume, tinyPlain)).rejects.toThrow(/tiny-plain/);
+  });
+
+  it("goes on with more epochs, and starts from the beginning where there is no checkpoint yet", async () => {
+    const flat = { learningRate: 0.01, beta: 0.1 };
+    const { bits: whole } = await train({ ...flat, epochs: 2 });
+    const first = await train({ ...flat, epochs: 1, runDir, resume: true });
+    expect(first.result.steps).toBe(7);
+    const { result, steps, bits: parts } = await train({ ...flat, epochs: 2, runDir, resume: true });
+    expect([result.steps, steps.length]).toEqual([14, 7]);
+    expect(parts).toEqual(whole);
+  });
+
+  it("warns when resumed on another instruction set", async () => {
+    await train({ epochs: 1, runDir });
+    const path = join(runDir, "checkpoint.safetensors");
+    const { tensors, metadata } = readSafetensors(path);
+    const checkpoint = metadata.checkpoint.replace(/"device":"[^"]*"/, '"device":"cpu-other"');
+    writeSafetensors(path, new Map(tensors), { ...metadata, checkpoint });
+    const warned = new Promise<Error>((resolve) => process.once("warning", resolve));
+    await train({ epochs: 1, runDir, resume: true });
+    expect((await warned).message).toMatch(/^resuming on cpu-\w+ a run of cpu-other/);
+  });
+
+  it("fails in words when somebody else runs a program on the model meanwhile", async () => {
+    using model = tinyBayes();
+    using other = compile({ store: model.store }, { x: [1] }, ({ x }) => ({ y: square(x) }));
+    let meanwhile: Promise<unknown> | undefined;
+    const onStep = () => (meanwhile ??= other.runAsync({ x: 2 }, 200_000));
+    await expect(fitModel(model, data, { ...common, chunk: 1, callbacks: { onStep } })).rejects.toThrow(
+      /^\[fit\] .*busy/,
+    );
+    await meanwhile;
+  });
+
+  it("rejects what evaluate must not return", async () => {
+    await expect(train({ evaluate: async () => ({ nll: Number.NaN }) })).rejects.toThrow(
+      /finite numbers, received nll NaN/,
+    );
+    await expect(train({ evaluate: async () => ({ accuracy: 1 }) })).rejects.toThrow(
+      /monitored figure "nll", received accuracy/,
+    );
+  });
+
+  it("writes nothing without a run folder, and leaves no data in the store", async () => {
+    using model = tinyBayes();
+    await fitModel(model, data, { ...common, epochs: 1 });
+    expect([...model.store.slots.keys()].filter((name) => name.startsWith("data/"))).toEqual([]);
+    expect(existsSync(runDir)).toBe(false);
+  });
+});
