@@ -12,11 +12,7 @@ export interface Output {
 }
 
 export function output(json: boolean): Output {
-  const write = (text: string) => {
-    // a progress bar may be drawn on this line of the terminal: wipe it first, it is drawn again below
-    if (process.stdout.isTTY && process.stderr.isTTY) process.stderr.write("\r\x1b[2K");
-    process.stdout.write(`${text}\n`);
-  };
+  const write = (text: string) => process.stdout.write(`${text}\n`);
   const record = (fields: Readonly<Record<string, unknown>>) => {
     if (json) write(JSON.stringify(fields));
   };

@@ -6,7 +6,6 @@ import { DATASETS, loadData } from "../data/locate.ts";
 import { threads } from "../device.ts";
 import { BayesError, fail } from "../errors.ts";
 import { createModel, type ModelConfig, modelNames } from "../models/create.ts";
-import { loadCheckpoint, restore } from "../train/checkpoint.ts";
 import { defaults } from "../train/defaults.ts";
 import { type Context, decimal, inContext, integer, shared, spec, UsageError } from "./options.ts";
 import { parseAugment, parsePosterior, parsePrior, rateText, recipe, type TrainOptions } from "./recipe.ts";
@@ -140,10 +139,10 @@ async function resumed(options: TrainOptions, context: Context, command: Command
   const data = await runData(config, options.dataDir);
   using model = createModel(config.model as ModelConfig);
   const checkpoint = join(runDir, FILES.checkpoint);
-  // before fit() compiles anything: a pruned model's masks are part of its program
-  if (existsSync(checkpoint)) restore(model, loadCheckpoint(checkpoint));
-  else if (config.pruning)
-    throw new BayesError(`[train] expected a pruned run with a checkpoint, received ${runDir} without; prune again`);
+  if (config.pruning && !existsSync(checkpoint))
+    throw new BayesError(
+      `[train] expected a pruned run with a checkpoint, received ${runDir} without one; prune again`,
+    );
   if (epochs !== before.training.epochs) writeConfig(runDir, config);
   await whole(model, data, config, runDir, true, context);
 }

@@ -104,6 +104,8 @@ export function fitOptions(
     progress: context.progress,
     callbacks: {
       onEpoch(record) {
+        // the bar is drawn again below the line
+        if (context.progress) process.stderr.write("\r\x1b[2K");
         context.out.event("epoch", { ...record, epochs: t.epochs });
         epochLine(record);
       },
