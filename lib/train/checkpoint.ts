@@ -121,8 +121,10 @@ export function restore(model: Checkpointed, checkpoint: Checkpoint, { moments =
   const masks: string[] = [];
   for (const [name, tensor] of tensors) {
     if (skipped(name) || store.slots.has(name)) continue;
-    const weight = name.startsWith(MASK) ? store.slots.get(name.slice(MASK.length)) : undefined;
-    if (!weight) throw new BayesError(`[${path}: ${name}] expected only tensors that the model has, received another`);
+    const of = name.startsWith(MASK) ? name.slice(MASK.length) : "";
+    const weight = store.slots.get(of) ?? store.slots.get(`${of}/mu`);
+    if (!of || !weight)
+      throw new BayesError(`[${path}: ${name}] expected only tensors that the model has, received another`);
     checkTensor(path, { ...weight, name }, tensor);
     masks.push(name);
   }
@@ -136,12 +138,15 @@ export function restore(model: Checkpointed, checkpoint: Checkpoint, { moments =
 function checkFinite(where: string, data: SafeTensor["data"]): void {
   if (!(data instanceof Float32Array)) return;
   for (let i = 0; i < data.length; i++)
-    if (!Number.isFinite(data[i])) throw new BayesError(`[${where}] expected finite values, received ${data[i]} at ${i}`);
+    if (!Number.isFinite(data[i]))
+      throw new BayesError(`[${where}] expected finite values, received ${data[i]} at ${i}`);
 }
 
 function checkTensor(path: string, slot: Pick<Slot, "name" | "shape" | "dtype">, tensor: SafeTensor | undefined): void {
   const expected = `${codes[slot.dtype]}[${slot.shape.join(", ")}]`;
   if (!tensor) throw new BayesError(`[${path}: ${slot.name}] expected ${expected}, received a file without it`);
   if (tensor.dtype !== codes[slot.dtype] || !sameShape(tensor.shape, slot.shape))
-    throw new BayesError(`[${path}: ${slot.name}] expected ${expected}, received ${tensor.dtype}[${tensor.shape.join(", ")}]`);
+    throw new BayesError(
+      `[${path}: ${slot.name}] expected ${expected}, received ${tensor.dtype}[${tensor.shape.join(", ")}]`,
+    );
 }

@@ -1,3 +1,4 @@
+import { setTimeout } from "node:timers/promises";
 import { crc32 } from "node:zlib";
 import type { Dataset } from "../data/dataset.ts";
 import { BayesError } from "../errors.ts";
@@ -50,7 +51,9 @@ export async function fit(model: Model, data: FitData, options: FitOptions): Pro
   const settings = settle(model, data, options);
   const { store } = model;
   if (busy.has(store) || store.native.busy)
-    throw new BayesError(`[fit] expected model ${model.name} to be idle, received one that another fit or run is using`);
+    throw new BayesError(
+      `[fit] expected model ${model.name} to be idle, received one that another fit or run is using`,
+    );
   busy.add(store);
   try {
     return await train(model, data, settings);
@@ -68,6 +71,7 @@ async function train(model: Model, data: FitData, s: Settings): Promise<FitResul
   try {
     for (const name of [...store.slots.keys()]) if (name.startsWith(OPTIMIZER)) store.delete(name);
     residentData(model, data.train);
+    if (folder?.checkpoint) restore(model, folder.checkpoint); // masks must be there when the step is traced
     for (const size of [s.batchSize, data.train.count % s.batchSize])
       if (size > 0) programs.set(size, compileStep(model, size, s));
 
@@ -89,6 +93,7 @@ async function train(model: Model, data: FitData, s: Settings): Promise<FitResul
   } finally {
     bar?.stop();
     folder?.close();
+    while (store.native.busy) await setTimeout(5); // somebody else's run, on which this one failed
     for (const p of programs.values()) p.close();
     dropData(model);
   }
@@ -128,6 +133,7 @@ function identify(model: Model, { train, valid }: FitData, s: Settings): Trainin
     clipNorm: s.clipNorm,
     normalise: s.normalise,
     augment: s.augment,
+    penalty: s.penalty !== undefined,
     train: fingerprint(train),
     valid: valid && fingerprint(valid),
     validateEvery: s.validateEvery,

@@ -28,7 +28,9 @@ export class RunFolder {
     const file = join(path, "checkpoint.safetensors");
     if (!existsSync(file)) return;
     if (!resume)
-      throw new BayesError(`[fit] expected a run folder without a checkpoint, or resume: true, received ${path} with one`);
+      throw new BayesError(
+        `[fit] expected a run folder without a checkpoint, or resume: true, received ${path} with one`,
+      );
     this.checkpoint = loadCheckpoint(file);
     const theirs = this.checkpoint.training?.settings;
     if (!theirs) throw new BayesError(`[${file}] expected a checkpoint of a training run, received a model's alone`);
@@ -41,7 +43,8 @@ export class RunFolder {
 
   /** Opens the metrics, without those of steps that the checkpoint does not know; clears away what a kill left behind. */
   open(step: number): void {
-    for (const name of readdirSync(this.path)) if (HALF_WRITTEN.test(name)) rmSync(join(this.path, name), { force: true });
+    for (const name of readdirSync(this.path))
+      if (HALF_WRITTEN.test(name)) rmSync(join(this.path, name), { force: true });
     this.#log = new MetricsLog(join(this.path, "metrics.jsonl"), step);
   }
 

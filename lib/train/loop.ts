@@ -175,7 +175,9 @@ export class Loop {
     const { step } = this.state;
     for (const [name, value] of Object.entries(metrics))
       if (!Number.isFinite(value))
-        throw new BayesError(`[fit] expected evaluate to give finite numbers, received ${name} ${value} after step ${step}`);
+        throw new BayesError(
+          `[fit] expected evaluate to give finite numbers, received ${name} ${value} after step ${step}`,
+        );
     if (metrics[monitor] === undefined)
       throw new BayesError(
         `[fit] expected evaluate to give the monitored figure "${monitor}", received ${Object.keys(metrics).join(", ")}`,
@@ -212,6 +214,7 @@ export class Loop {
 function explain(error: unknown, firstStep: number): unknown {
   if (!(error instanceof RunError)) return error;
   const what = error.message.replace(/^\[run\] /, "");
+  if (error.runStep < 0) return new BayesError(`[fit] ${what}`, { cause: error }); // it never began
   return new BayesError(`[fit] step ${firstStep + error.runStep}: ${what}; the parameters are those before this step`, {
     cause: error,
   });

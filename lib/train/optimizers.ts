@@ -49,7 +49,11 @@ function moment(kind: string, { name, param }: Slot): Tensor {
 const decays = ({ name }: Slot): boolean => !/(^|\/)(rho|logAlpha)$/.test(name);
 
 /** Calls `update` with the parameters that decay and with those that do not. */
-function byDecay(all: readonly Slot[], weightDecay: number, update: (some: readonly Slot[], decay: number) => void): void {
+function byDecay(
+  all: readonly Slot[],
+  weightDecay: number,
+  update: (some: readonly Slot[], decay: number) => void,
+): void {
   const split = weightDecay > 0 ? [all.filter(decays), all.filter((slot) => !decays(slot))] : [[], all];
   split.forEach((some, i) => {
     if (some.length > 0) update(some, i === 0 ? weightDecay : 0);
@@ -96,10 +100,16 @@ export interface AdamOptions {
 export const adam = (options: AdamOptions = {}): Optimizer => adamLike("adam", options, 0);
 
 /** AdamW (Loshchilov and Hutter 2019): Adam, and apart from it p -= lr weightDecay p. Default decay 0.01. */
-export const adamw = ({ weightDecay = 0.01, ...options }: AdamOptions & { readonly weightDecay?: number } = {}): Optimizer =>
-  adamLike("adamw", options, weightDecay);
+export const adamw = ({
+  weightDecay = 0.01,
+  ...options
+}: AdamOptions & { readonly weightDecay?: number } = {}): Optimizer => adamLike("adamw", options, weightDecay);
 
-function adamLike(kind: string, { beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8 }: AdamOptions, weightDecay: number): Optimizer {
+function adamLike(
+  kind: string,
+  { beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8 }: AdamOptions,
+  weightDecay: number,
+): Optimizer {
   checkNumber(kind, "beta1", beta1, 0, 1 - 1e-7);
   checkNumber(kind, "beta2", beta2, 0, 1 - 1e-7);
   checkNumber(kind, "epsilon", epsilon, 1e-30);

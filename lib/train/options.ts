@@ -5,9 +5,9 @@ import type { Augmentation, Normalisation } from "../data/prepare.ts";
 import { BayesError, checkInt, checkNumber, fail } from "../errors.ts";
 import type { Tensor } from "../graph/node.ts";
 import type { Model } from "../models/model.ts";
-import type { EpochRecord } from "./state.ts";
 import { adam, type Optimizer } from "./optimizers.ts";
 import { constantRate, type LearningRate } from "./schedules.ts";
+import type { EpochRecord } from "./state.ts";
 
 export interface FitData {
   readonly train: Dataset;
@@ -36,7 +36,10 @@ export interface Callbacks {
    */
   readonly onStep?: (record: StepRecord) => void;
   /** After each validation, before {@link onEpoch}; the parameters are those after `step` steps. */
-  readonly onValidate?: (metrics: Readonly<Record<string, number>>, at: { readonly step: number; readonly epoch: number }) => void | Promise<void>;
+  readonly onValidate?: (
+    metrics: Readonly<Record<string, number>>,
+    at: { readonly step: number; readonly epoch: number },
+  ) => void | Promise<void>;
   /** After each epoch and its validation; the parameters are those of that moment. */
   readonly onEpoch?: (record: EpochRecord) => void | Promise<void>;
 }
@@ -122,35 +125,48 @@ export function settle(model: Model, { train, valid }: FitData, o: FitOptions): 
     checkpoint: o.checkpoint ?? { epochs: 1 },
   };
   checkInt(where, "epochs", o.epochs, 1);
-  if (o.clipNorm !== undefined && !(checkNumber(where, "clipNorm", o.clipNorm, 0) > 0)) fail(where, "clipNorm above 0", 0);
+  if (!model.bayesian && settings.samples > 1) fail(where, "samples 1 for a model without Bayesian layers", o.samples);
+  if (o.clipNorm !== undefined && !(checkNumber(where, "clipNorm", o.clipNorm, 0) > 0))
+    fail(where, "clipNorm above 0", 0);
   if (o.chunk !== undefined) checkInt(where, "chunk", o.chunk, 1);
   if (o.earlyStopping) checkInt(where, "earlyStopping.patience", o.earlyStopping.patience, 1);
   if (o.earlyStopping?.margin !== undefined) checkNumber(where, "earlyStopping.margin", o.earlyStopping.margin, 0);
   for (const key of ["epochs", "steps"] as const)
     if (settings.checkpoint[key] !== undefined) checkInt(where, `checkpoint.${key}`, settings.checkpoint[key], 1);
-  if (settings.checkpoint.seconds !== undefined) checkNumber(where, "checkpoint.seconds", settings.checkpoint.seconds, 0);
+  if (settings.checkpoint.seconds !== undefined)
+    checkNumber(where, "checkpoint.seconds", settings.checkpoint.seconds, 0);
   if (o.resume && o.runDir === undefined) fail(where, "runDir together with resume", undefined);
 
   for (const data of valid ? [train, valid] : [train]) checkData(model, data);
   if (settings.batchSize > train.count)
-    throw new BayesError(`[fit] expected at least one batch of ${settings.batchSize} examples, received ${train.count} in data set ${train.name}`);
+    throw new BayesError(
+      `[fit] expected at least one batch of ${settings.batchSize} examples, received ${train.count} in data set ${train.name}`,
+    );
   if (o.normalise)
     for (const key of ["scale", "shift"] as const) {
-      if (o.normalise[key].length !== train.shape[2]) fail(where, `normalise.${key} with ${train.shape[2]} values, one a channel`, o.normalise[key]);
+      if (o.normalise[key].length !== train.shape[2])
+        fail(where, `normalise.${key} with ${train.shape[2]} values, one a channel`, o.normalise[key]);
       for (const x of o.normalise[key]) checkNumber(where, `normalise.${key}`, x);
     }
   if (valid && !o.evaluate) fail(where, "evaluate together with validation data", undefined);
   if (!valid && (o.earlyStopping || o.bestCheckpoint || settings.learningRate.learn))
-    throw new BayesError("[fit] expected validation data for early stopping, a best checkpoint or a plateau schedule, received none");
-  if (o.epochs * Math.ceil(train.count / settings.batchSize) > 0x7fffffff) fail(where, "fewer than 2^31 steps", o.epochs);
+    throw new BayesError(
+      "[fit] expected validation data for early stopping, a best checkpoint or a plateau schedule, received none",
+    );
+  if (o.epochs * Math.ceil(train.count / settings.batchSize) > 0x7fffffff)
+    fail(where, "fewer than 2^31 steps", o.epochs);
   return settings;
 }
 
 function checkData(model: Model, data: Dataset): void {
   if (data.shape.some((d, i) => d !== model.inputShape[i]))
-    throw new BayesError(`[fit] expected images of ${model.inputShape.join("x")} for model ${model.name}, received ${data.shape.join("x")} in data set ${data.name}`);
+    throw new BayesError(
+      `[fit] expected images of ${model.inputShape.join("x")} for model ${model.name}, received ${data.shape.join("x")} in data set ${data.name}`,
+    );
   if (data.classes.length !== model.classes)
-    throw new BayesError(`[fit] expected ${model.classes} classes for model ${model.name}, received ${data.classes.length} in data set ${data.name}`);
+    throw new BayesError(
+      `[fit] expected ${model.classes} classes for model ${model.name}, received ${data.classes.length} in data set ${data.name}`,
+    );
   if (data.images.length !== data.count * imageSize(data.shape) || data.labels.length !== data.count)
     fail("fit", `${data.count} images and labels in data set ${data.name}`, data.images);
 }

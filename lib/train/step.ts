@@ -44,7 +44,10 @@ export interface StepOptions {
   readonly penalty?: (parameters: ReadonlyMap<string, Tensor>) => Tensor;
 }
 
-export type StepProgram = Program<"index" | "epoch" | "rng" | "lr" | "klWeight" | "count", "loss" | "nll" | "kl" | "right">;
+export type StepProgram = Program<
+  "index" | "epoch" | "rng" | "lr" | "klWeight" | "count",
+  "loss" | "nll" | "kl" | "right"
+>;
 
 /**
  * One training step on a batch of the resident set: forward, loss = mean NLL + klWeight KL + penalty, backward, guard
