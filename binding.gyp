@@ -18,7 +18,7 @@
     },
     "conditions": [
       ["sanitize!=''", {
-        "cflags_cc": ["-fsanitize=<(sanitize)", "-fno-omit-frame-pointer", "-g", "-O1"],
+        "cflags_cc": ["-fsanitize=<(sanitize)", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-g1", "-O1"],
         "ldflags": ["-fsanitize=<(sanitize)"]
       }]
     ]

@@ -148,11 +148,14 @@ export class Program<I extends string, O extends string> {
 /** A fault inside a run: which of its steps, and which node. Steps before it have been committed, the faulty one has not. */
 export class RunError extends BayesError {
   readonly runStep: number;
-  readonly node: Node | undefined;
+  readonly #node: Node | undefined; // private, so that printing the error does not print the graph
   constructor(message: string, runStep: number, node: Node | undefined) {
     super(message);
     this.runStep = runStep;
-    this.node = node;
+    this.#node = node;
+  }
+  get node(): Node | undefined {
+    return this.#node;
   }
 }
 
