@@ -52,10 +52,12 @@ export async function pruneExperiment(
     if (!fineTune) continue;
     const seed = (fineTune.seed ?? 0) + round; // each round another noise and order
     await fit(model, data, { ...fineTune, seed, runDir: undefined, resume: false });
+    fineTune.signal?.throwIfAborted();
   }
   const report = prune(model, { ...selection, sparsity: targets[targets.length - 1] });
   const after = await measure();
   if (fineTune) await fit(model, data, { ...fineTune, seed: (fineTune.seed ?? 0) + targets.length - 1 });
+  fineTune?.signal?.throwIfAborted();
   const fineTuned = fineTune && (await measure());
   return {
     row: {
