@@ -4,8 +4,10 @@ import { join } from "node:path";
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
 import { warmUpBeta } from "../../lib/bayes/beta.ts";
 import { makeDataset } from "../../lib/data/dataset.ts";
+import { loadMnist } from "../../lib/data/mnist.ts";
 import { setThreads, threads } from "../../lib/device.ts";
 import { compile } from "../../lib/graph/compile.ts";
+import { createModel } from "../../lib/models/create.ts";
 import type { Model } from "../../lib/models/model.ts";
 import { add } from "../../lib/ops/add.ts";
 import { scale } from "../../lib/ops/scale.ts";
@@ -131,6 +133,19 @@ describe("the same bits", () => {
       }
     });
   }
+
+  it("on 1, 2 and 3 threads: LeNet-5 on digits", async () => {
+    const digits = loadMnist(join(import.meta.dirname, "../../data/mnist")).train;
+    const all: Record<string, string>[] = [];
+    for (const n of [1, 2, 3]) {
+      setThreads(n);
+      using model = createModel({ model: "lenet5", input: [28, 28, 1], classes: 10 });
+      await fitModel(model, { train: head(digits, 300) }, { epochs: 2, batchSize: 128, normalise: unit });
+      all.push(bits(model));
+    }
+    expect(all[1]).toEqual(all[0]);
+    expect(all[2]).toEqual(all[0]);
+  });
 
   it("whatever the length of a chunk and wherever checkpoints fall", async () => {
     const one = await train({ chunk: 1, runDir });
