@@ -50,10 +50,17 @@ export function uniform(shape: Shape, seed: number, low = -1, high = 1): Value {
 }
 
 /** Given values (rounded to float32). */
-export const given = (shape: Shape, values: readonly number[]): Value => ({ shape, data: Float64Array.from(values, Math.fround) });
+export const given = (shape: Shape, values: readonly number[]): Value => ({
+  shape,
+  data: Float64Array.from(values, Math.fround),
+});
 
 /** Integers (labels, rows, indices). */
-export const ints = (shape: Shape, values: readonly number[]): Value => ({ shape, data: Float64Array.from(values), dtype: "i32" });
+export const ints = (shape: Shape, values: readonly number[]): Value => ({
+  shape,
+  data: Float64Array.from(values),
+  dtype: "i32",
+});
 
 /** Values at least `gap` away from zero, for functions with a kink there. */
 export function awayFromZero(shape: Shape, seed: number, gap = 0.05): Value {
