@@ -33,7 +33,10 @@ export interface ExportOptions {
    * scale and shift of byte images, the model takes float32 pixels from 0 to 255. Default: none.
    */
   readonly normalise?: { readonly scale: readonly number[]; readonly shift: readonly number[] };
-  /** Seed of the RandomNormalLike nodes, 32 bits; default 0. */
+  /**
+   * Seed of the RandomNormalLike nodes, 32 bits; default 0. ONNX Runtime goes on in the sequence from run to run and
+   * starts it again with each session.
+   */
   readonly seed?: number;
   /** Names of the classes, kept in the file. */
   readonly classNames?: readonly string[];

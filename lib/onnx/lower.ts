@@ -134,11 +134,7 @@ export class Lowering extends OnnxGraph {
 
   /** As the base; a weight that is not constant (one draw of a distribution, say) is transposed at run time. */
   override weight(t: Tensor, perm?: readonly number[], hint?: string): string {
-    const { leaf, layer, op } = t.node;
-    if (this.#isFixed(t.node)) {
-      const name = leaf?.kind === "store" ? leaf.name : leaf ? "constant" : [layer, op.name].filter(Boolean).join("/");
-      return super.weight(t, perm, hint ?? name);
-    }
+    if (this.#isFixed(t.node)) return super.weight(t, perm, hint ?? nameOf(t));
     const rank = t.shape.length;
     const wanted = perm ?? t.shape.map((_, i) => i);
     const there = this.layout.toOnnx(rank) ?? t.shape.map((_, i) => i); // our axis of each ONNX axis
@@ -179,4 +175,14 @@ export class Lowering extends OnnxGraph {
     const batch = this.emit("Shape", [this.#batched], { start: 0, end: 1 });
     return this.emit("ConstantOfShape", [this.emit("Concat", [batch, tail], { axis: 0 })]);
   }
+}
+
+/** What a stored tensor is called: its parameter's name, or that of the distribution it was computed from ("…/sigma2"). */
+function nameOf(t: Tensor): string {
+  const { leaf, op, inputs } = t.node;
+  if (leaf) return leaf.kind === "constant" ? "constant" : leaf.name;
+  const mask = inputs[1]?.node.leaf;
+  if (op.name === "mul" && mask?.kind === "store" && mask.name.startsWith("mask/")) return nameOf(inputs[0]);
+  const what = op.name.replace(/From.*$/, "");
+  return inputs.length ? nameOf(inputs[0]).replace(/[^/]*$/, what) : what;
 }

@@ -62,7 +62,7 @@ export async function verifyOnnx(
   const seed = checkInt("verifyOnnx", "the seed", options.seed ?? 0);
 
   const { InferenceSession, Tensor } = await runtime();
-  const session = await InferenceSession.create(bytes, { logSeverityLevel: 3 });
+  const session = await InferenceSession.create(bytes, { logSeverityLevel: 3, intraOpNumThreads: 1 });
   try {
     const shape = [batch, height, width, channels];
     const fed = about.layout === "nhwc" ? { data: images, dims: shape } : permuted(images, shape, [0, 3, 1, 2]);

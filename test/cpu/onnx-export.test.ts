@@ -4,19 +4,23 @@ import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import fc from "fast-check";
+import { afterAll, describe, expect, it, vi } from "vitest";
 import { alphaPosterior, rhoPosterior } from "../../lib/bayes/posterior.ts";
 import type { BayesOptions } from "../../lib/bayes/settings.ts";
+import { BayesError } from "../../lib/errors.ts";
 import { apply, constant, type Op, type Tensor } from "../../lib/graph/node.ts";
 import { scope } from "../../lib/graph/trace.ts";
 import { bayesConv2d, conv2d } from "../../lib/layers/conv.ts";
 import { dropout } from "../../lib/layers/dropout.ts";
 import { bayesLinear, linear } from "../../lib/layers/linear.ts";
 import { batchNorm2d } from "../../lib/layers/norm.ts";
+import { maskName } from "../../lib/layers/weights.ts";
 import { createModel } from "../../lib/models/create.ts";
 import { Model } from "../../lib/models/model.ts";
 import { type ExportOptions, exportOnnx } from "../../lib/onnx/export.ts";
 import { readMetadata } from "../../lib/onnx/metadata.ts";
+import { OnnxGraph } from "../../lib/onnx/model.ts";
 import { verifyOnnx } from "../../lib/onnx/verify.ts";
 import { add } from "../../lib/ops/add.ts";
 import { avgPool2d } from "../../lib/ops/avgPool2d.ts";
@@ -253,6 +257,43 @@ describe("what the file says", () => {
     expect(new Set(seeds).size).toBe(5);
   });
 
+  it("keeps what was pruned at zero", async () => {
+    using m = make("stride, uneven kernel and padding, flatten of a map");
+    for (const layer of ["bayesConv2d_0", "bayesLinear_0"]) {
+      const { shape } = m.store.slot(`${layer}/weight/mu`);
+      const next = random(8);
+      m.store.define(maskName(`${layer}/weight`), shape, { init: () => floats(shape, () => Number(next() < 0.3)) });
+    }
+    for (const mode of ["mean", "noise"] as const) await expectAgreement(m, { mode }, 5);
+    const weights = readModel(exportOnnx(m, { mode: "noise" })).graph.initializers.filter((i) =>
+      i.name.includes("/weight/"),
+    );
+    expect(weights.map((w) => w.name)).toEqual([
+      "bayesConv2d_0/weight/mu",
+      "bayesConv2d_0/weight/sigma2",
+      "bayesLinear_0/weight/mu",
+      "bayesLinear_0/weight/sigma2",
+    ]);
+    for (const { raw } of weights) {
+      const values = new Float32Array(raw.slice().buffer);
+      expect(values.filter((v) => v === 0).length / values.length).toBeGreaterThan(0.55);
+    }
+  });
+
+  it("stays finite where sigma is nothing or enormous", async () => {
+    using m = make("no biases");
+    const noisy = images(m, 3).fill(0, 0, 25); // one image is black: no variance in its first layer
+    for (const rho of [-100, 100]) {
+      for (const slot of m.parameters)
+        if (slot.name.endsWith("/rho"))
+          m.store.set(
+            slot.name,
+            floats(slot.shape, () => rho),
+          );
+      await expectAgreement(m, { mode: "noise" }, 3, { pixels: noisy });
+    }
+  });
+
   it("takes NHWC pixels as stored, when asked", async () => {
     using m = make(name);
     const normalise = { scale: [1 / 64, 1 / 100], shift: [-0.4, 0.3] };
@@ -301,6 +342,43 @@ describe("verifyOnnx sees a difference", () => {
     await expect(verifyOnnx(m, bytes.subarray(0, 100), images(m, 1))).rejects.toThrow(/expected an ONNX model/);
     await expect(verifyOnnx(m, new Uint8Array(0), images(m, 1))).rejects.toThrow(/expected an ONNX model/);
     await expect(verifyOnnx(m, join(folder, "none.onnx"), images(m, 1))).rejects.toThrow(/cannot read .*none\.onnx/);
+    const other = new OnnxGraph();
+    other.output("y", other.input("image", ["batch", 3, 9, 8]), ["batch", 3, 9, 8]);
+    await expect(verifyOnnx(m, other.encode(), images(m, 1))).rejects.toThrow(/received another ONNX model/);
+  });
+
+  it("and says how to get ONNX Runtime where there is none", async () => {
+    using m = make(name);
+    vi.doMock("onnxruntime-node", () => {
+      throw new Error("Cannot find package");
+    });
+    try {
+      await expect(verifyOnnx(m, exportOnnx(m), images(m, 1))).rejects.toThrow(
+        /expected the package onnxruntime-node, received none: `npm install onnxruntime-node`/,
+      );
+    } finally {
+      vi.doUnmock("onnxruntime-node");
+    }
+  });
+
+  it("reading metadata of any bytes is an answer or one clear error", () => {
+    using m = make("no biases");
+    const bytes = exportOnnx(m, { mode: "noise" });
+    const read = (b: Uint8Array) => {
+      try {
+        readMetadata(b);
+      } catch (error) {
+        if (!(error instanceof BayesError)) throw error;
+      }
+    };
+    fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), read));
+    fc.assert(
+      fc.property(fc.nat(bytes.length - 1), fc.nat(255), fc.boolean(), (at, value, cut) => {
+        const damaged = cut ? bytes.slice(0, at) : bytes.slice();
+        if (!cut) damaged[at] = value;
+        read(damaged);
+      }),
+    );
   });
 });
 
