@@ -30,7 +30,9 @@ export function benchCommand(root: Command): void {
 
   shared(common(bench.command("step").description("one training step: forward, loss with KL, backward, Adam"), 128), {
     example: "bayescnn bench step --model alexnet --batch 64 --json",
-  }).action((options: BenchOptions) => inContext(options, (context) => measure("step", options, context)));
+  }).action((options: BenchOptions) =>
+    inContext(options, (context) => measure("step", options, context), { linesTo: options.out }),
+  );
 
   shared(
     common(bench.command("predict").description("one Monte-Carlo prediction of a batch"), 128).option(
@@ -40,7 +42,9 @@ export function benchCommand(root: Command): void {
       32,
     ),
     { example: "bayescnn bench predict --model lenet5 --batch 64 --samples 32 --json" },
-  ).action((options: BenchOptions) => inContext(options, (context) => measure("predict", options, context)));
+  ).action((options: BenchOptions) =>
+    inContext(options, (context) => measure("predict", options, context), { linesTo: options.out }),
+  );
 }
 
 async function measure(what: "step" | "predict", options: BenchOptions, { out, signal }: Context): Promise<void> {

@@ -32,7 +32,9 @@ export function dataCommand(root: Command): void {
     {
       example: "bayescnn data list --data-dir ~/data",
     },
-  ).action((options: DataOptions) => inContext(options, (context) => list(options, context.out), { device: false }));
+  ).action((options: DataOptions) =>
+    inContext(options, (context) => list(options, context.out), { device: false, linesTo: options.out }),
+  );
 }
 
 type Out = Parameters<Parameters<typeof inContext>[1]>[0]["out"];

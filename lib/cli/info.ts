@@ -39,7 +39,7 @@ export function infoCommand(root: Command): void {
         else if (options.model !== undefined) modelInfo(options, out);
         else machineInfo(options, out);
       },
-      { device: dir !== undefined || options.model !== undefined },
+      { device: dir !== undefined || options.model !== undefined, linesTo: options.out },
     ),
   );
 }

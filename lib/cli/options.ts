@@ -3,6 +3,7 @@ import { availableParallelism } from "node:os";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { setThreads } from "../device.ts";
 import { BayesError, checkInt, checkNumber, fail } from "../errors.ts";
+import { writeFileAtomic } from "../util/atomic.ts";
 import { type Output, output } from "./output.ts";
 
 /** Thrown when Ctrl-C ended a command after it has said all there is to say: exit code 130. */
@@ -24,7 +25,7 @@ export interface SharedOptions {
 /** What an action gets besides its own arguments. */
 export interface Context {
   readonly out: Output;
-  /** Aborted by the first Ctrl-C (or SIGTERM); a second one exits at once. */
+  /** Aborted by the first Ctrl-C (or SIGTERM), a second one exits at once. Ask for it only where it is listened to. */
   readonly signal: AbortSignal;
   /** Whether to draw progress on standard error. */
   readonly progress: boolean;
@@ -100,26 +101,59 @@ export function shared(
   return command.addHelpText("after", `\nExample:\n  $ ${example}`);
 }
 
-/** Runs an action in the frame of the shared options. Only actions that use the addon ask for `device`. */
+/**
+ * Runs an action in the frame of the shared options.
+ * @param device false for an action that works without the addon
+ * @param linesTo file that gets the JSON lines, where --out means that
+ */
 export async function inContext(
   options: SharedOptions,
   action: (context: Context) => Promise<void> | void,
-  { device = true } = {},
+  { device = true, linesTo }: { device?: boolean; linesTo?: string } = {},
 ): Promise<void> {
   if (options.device === "cuda")
     throw new BayesError("[--device] expected auto or cpu: this build has no CUDA device, received cuda");
   if (device && options.threads !== undefined) setThreads(options.threads);
   const json = options.json === true;
-  const abort = new AbortController();
-  const onSignal = () => {
-    if (abort.signal.aborted) process.exit(130);
-    if (!json || process.stderr.isTTY) process.stderr.write("\nstopping; press Ctrl-C again to exit at once\n");
-    abort.abort(new Interrupted("interrupted"));
-  };
-  process.on("SIGINT", onSignal).on("SIGTERM", onSignal);
+  const lines: string[] = [];
+  const interrupt = new Interruption(json);
   try {
-    await action({ out: output(json), signal: abort.signal, progress: !json && process.stderr.isTTY === true });
+    await action({
+      out: output(json, lines),
+      progress: !json && process.stderr.isTTY === true,
+      get signal() {
+        return interrupt.signal;
+      },
+    });
+    if (linesTo !== undefined) writeFileAtomic(linesTo, lines.map((line) => `${line}\n`).join(""));
   } finally {
-    process.off("SIGINT", onSignal).off("SIGTERM", onSignal);
+    interrupt.release();
   }
+}
+
+/** Ctrl-C (and SIGTERM) as an AbortSignal, from the moment somebody asks for it; until then it just ends the process. */
+class Interruption {
+  readonly #abort = new AbortController();
+  readonly #quiet: boolean;
+  #listening = false;
+
+  constructor(quiet: boolean) {
+    this.#quiet = quiet;
+  }
+
+  get signal(): AbortSignal {
+    if (!this.#listening) process.on("SIGINT", this.#onSignal).on("SIGTERM", this.#onSignal);
+    this.#listening = true;
+    return this.#abort.signal;
+  }
+
+  release(): void {
+    process.off("SIGINT", this.#onSignal).off("SIGTERM", this.#onSignal);
+  }
+
+  readonly #onSignal = (): void => {
+    if (this.#abort.signal.aborted) process.exit(130);
+    if (!this.#quiet) process.stderr.write("\nstopping; press Ctrl-C again to exit at once\n");
+    this.#abort.abort(new Interrupted("interrupted"));
+  };
 }

@@ -11,17 +11,19 @@ export interface Output {
   line(text?: string): void;
 }
 
-export function output(json: boolean): Output {
-  const write = (text: string) => process.stdout.write(`${text}\n`);
+/** @param lines also gets every JSON line, whether or not they are printed */
+export function output(json: boolean, lines: string[] = []): Output {
   const record = (fields: Readonly<Record<string, unknown>>) => {
-    if (json) write(JSON.stringify(fields));
+    const line = JSON.stringify(fields);
+    lines.push(line);
+    if (json) process.stdout.write(`${line}\n`);
   };
   return {
     json,
     record,
     event: (event, fields = {}) => record({ event, ...fields }),
     line: (text = "") => {
-      if (!json) write(text);
+      if (!json) process.stdout.write(`${text}\n`);
     },
   };
 }

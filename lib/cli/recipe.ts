@@ -1,7 +1,8 @@
 /** The options of `train`, and the recipe they make: everything that config.json holds. */
+import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import type { TrainTest } from "../data/dataset.ts";
-import { isDatasetName } from "../data/locate.ts";
+import { dataRoot, findData, isDatasetName } from "../data/locate.ts";
 import { normalisationOf } from "../data/prepare.ts";
 import { BayesError, fail } from "../errors.ts";
 import type { ModelConfig } from "../models/create.ts";
@@ -59,7 +60,6 @@ export function recipe(options: TrainOptions, { train, test }: TrainTest): RunCo
       "[train] expected --validation above 0 for --early-stopping, --best or --schedule plateau, received 0",
     );
   const bayesian = !options.frequentist;
-  const known = isDatasetName(options.data);
   const model: ModelConfig = {
     model: options.model,
     input: [...train.shape],
@@ -82,8 +82,7 @@ export function recipe(options: TrainOptions, { train, test }: TrainTest): RunCo
     version,
     model: JSON.parse(JSON.stringify(model)),
     data: {
-      name: known ? options.data : resolve(options.data),
-      dir: options.dataDir === undefined ? undefined : resolve(options.dataDir),
+      ...place(options),
       imageSize: options.imageSize,
       seed,
       train: train.count - valid,
@@ -108,6 +107,12 @@ export function recipe(options: TrainOptions, { train, test }: TrainTest): RunCo
     },
     testSamples: bayesian ? options.testSamples : 1,
   };
+}
+
+/** Where the data was found, so that the run can be opened from any folder. */
+function place({ data, dataDir }: TrainOptions): { name: string; dir?: string } {
+  if (isDatasetName(data)) return { name: data, dir: findData(data, dataDir) };
+  return { name: [resolve(data), resolve(dataRoot(dataDir), data)].find((path) => existsSync(path)) ?? data };
 }
 
 /** --schedule, --lr and --warmup as parseRate wants them; a step schedule drops twice unless told otherwise. */
