@@ -44,7 +44,7 @@ INL vf expv(vf x) {
 INL vf logv(vf x) {
   vi tiny = x < 1.17549435e-38f;  // a denormal is scaled up first (so are zero and the negatives, replaced below)
   vf s = select(tiny, x * 8388608.f, x);
-  vi bits = asInt(s) - 0x3f3504f3;  // the bits of sqrt(1/2)
+  vi bits = (vi)((vu)asInt(s) - 0x3f3504f3u);  // less the bits of sqrt(1/2); unsigned, since a negative x wraps
   vi e = bits >> 23;
   vf m = asFloat((bits & 0x007fffff) + 0x3f3504f3) - 1.f;
   vf n = toFloat(e - (tiny & 23));

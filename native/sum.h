@@ -1,4 +1,4 @@
-// Sums that depend on shapes alone: lanes of float32 over blocks of 1,024 elements, blocks in float64 in order, chunks
+// Sums that depend on shapes alone: lanes of float32 over blocks of 256 elements, blocks in float64 in order, chunks
 // of 8,192 elements as tasks, chunk sums in order.
 #pragma once
 #include "math.h"
@@ -6,7 +6,7 @@
 namespace bayes {
 namespace ISA {
 
-constexpr long SUM_CHUNK = 8192, SUM_BLOCK = 1024;
+constexpr long SUM_CHUNK = 8192, SUM_BLOCK = 256;
 
 INL size_t sumScratch(long n) { return (size_t)ceilDiv(n, SUM_CHUNK) * sizeof(double); }
 

@@ -100,9 +100,14 @@ describe("optimizer kernels", () => {
       const before = threads();
       const [one, two, three] = [1, 2, 3].map((n) => updates(n, rule, start, grads));
       setThreads(before);
-      const bits = (run: Float32Array[][]) => Buffer.concat(run.flat().map((a) => Buffer.from(a.buffer, a.byteOffset, a.byteLength)));
+      const bits = (run: Float32Array[][]) =>
+        Buffer.concat(run.flat().map((a) => Buffer.from(a.buffer, a.byteOffset, a.byteLength)));
       expect(bits(two).equals(bits(one)) && bits(three).equals(bits(one))).toBe(true);
-      const worst = Math.max(...reference(rule, start, grads).map((want, k) => want.reduce((most, p, i) => Math.max(most, Math.abs(one[k][0][i] - p)), 0)));
+      const worst = Math.max(
+        ...reference(rule, start, grads).map((want, k) =>
+          want.reduce((most, p, i) => Math.max(most, Math.abs(one[k][0][i] - p)), 0),
+        ),
+      );
       expect(worst).toBeLessThan(2e-6);
     });
 });
