@@ -231,6 +231,26 @@ describe("prune", () => {
     }
   });
 
+  it("goes on pruned when a fine-tuning is resumed by a fresh model", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "prune-"));
+    try {
+      const train = bars(96, 5);
+      const recipe = { batchSize: 32, learningRate: 0.01, seed: 4 };
+      using whole = bayesian();
+      prune(whole, { sparsity: 0.8 });
+      await fit(whole, { train }, { ...recipe, epochs: 4 });
+      using first = bayesian();
+      prune(first, { sparsity: 0.8 });
+      await fit(first, { train }, { ...recipe, epochs: 2, runDir: folder });
+      using second = bayesian(); // knows of no masks
+      await fit(second, { train }, { ...recipe, epochs: 4, runDir: folder, resume: true });
+      expect(sparsity(second)).toEqual(sparsity(first));
+      for (const { name } of whole.parameters) expect(get(second, name)).toEqual(get(whole, name));
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
   it("refuses in one sentence and changes nothing", () => {
     using model = bayesian();
     const slots = [...model.store.slots.keys()];
