@@ -106,14 +106,37 @@ struct Pixel {
   }
 };
 
+// The commonest panel row: all taps of a pixel whose window lies inside the image, a run of V vectors (the last one
+// partial) per kernel row. V = 0: any number.
+template <int KIND, int V>
+INL void copyWindow(const Pair& p, long at, long step, long rows, long run, float* d, float* d2) {
+  for (long i = 0; i < rows; i++, at += step, d += run, d2 += run) {
+    if (V == 0) copyRun<KIND>(p, at, d, d2, run);
+#pragma GCC unroll 4
+    for (int v = 0; v < V; v++) copyRun<KIND>(p, at + v * W, d + v * W, d2 + v * W, v < V - 1 ? W : run - v * W);
+  }
+}
+
 // im2col: pixels [p0, p0 + count), taps [k0, k1) of a group -> X, X2 [count][stride].
 template <int KIND>
 static void gatherKind(const Geometry& g, const Pair& src, long group, long p0, long count, long k0, long k1, float* X,
                        float* X2, long stride) {
   Pixel at(g, p0);
+  const bool whole = k0 == 0 && k1 == g.depth && g.dw == 1 && g.groups == 1;
+  const long run = g.kw * g.cg, vectors = ceilDiv(run, W), step = g.dh * g.w * g.c;
+  const long lastH = g.h - g.dh * (g.kh - 1), lastW = g.w - g.kw + 1;  // a window that starts before lies inside
   for (long p = 0; p < count; p++, at.next(g)) {
-    const long image = at.n * g.imageSize();
-    float *d = X + p * stride - k0, *d2 = X2 + p * stride - k0;
+    const long image = at.n * g.imageSize(), h0 = at.oh * g.sh - g.top, w0 = at.ow * g.sw - g.left;
+    float *d = X + p * stride, *d2 = X2 + p * stride;
+    if (whole && h0 >= 0 && h0 < lastH && w0 >= 0 && w0 < lastW) {
+      const long from = image + (h0 * g.w + w0) * g.c;
+      if (vectors == 1) copyWindow<KIND, 1>(src, from, step, g.kh, run, d, d2);
+      else if (vectors == 2) copyWindow<KIND, 2>(src, from, step, g.kh, run, d, d2);
+      else if (vectors == 4) copyWindow<KIND, 4>(src, from, step, g.kh, run, d, d2);
+      else copyWindow<KIND, 0>(src, from, step, g.kh, run, d, d2);
+      continue;
+    }
+    d -= k0, d2 -= k0;
     forRuns(g, at.oh, at.ow, group, k0, k1, [&](long k, long offset, long n) {
       if (offset < 0) zeroRun<KIND>(d + k, d2 + k, n);
       else copyRun<KIND>(src, image + offset, d + k, d2 + k, n);
@@ -154,6 +177,28 @@ static inline void mapRows(const Geometry& g, const Pair& src, long group, long 
   }
 }
 
+// The same rows as packed column blocks [block][count][width] (gemm.h), the form the weight gradient multiplies with.
+template <int KIND>
+static void packMapKind(const Geometry& g, const Pair& src, long group, long p0, long count, float* d, float* d2) {
+  for (long b = 0; b < columnBlocks(g.kg); b++) {
+    const long width = blockWidth(g.kg, b), n = minl(width, g.kg - b * 2 * W);
+    const long at = p0 * g.k + group * g.kg + b * 2 * W;
+    for (long p = 0; p < count; p++, d += width, d2 += width) copyRun<KIND>(src, at + p * g.k, d, d2, n);
+  }
+}
+static inline void packMap(const Geometry& g, const Pair& src, long group, long p0, long count, float* d, float* d2) {
+  switch (src.kind) {
+    case ONE:
+      return packMapKind<ONE>(g, src, group, p0, count, d, d);
+    case SQUARE:
+      return packMapKind<SQUARE>(g, src, group, p0, count, d, d2);
+    case PRODUCT:
+      return packMapKind<PRODUCT>(g, src, group, p0, count, d, d2);
+    default:
+      return packMapKind<BOTH>(g, src, group, p0, count, d, d2);
+  }
+}
+
 // Row stride of a panel: whole cache lines, and never a multiple of 1 KiB (rows of a tile would share a cache set).
 INL long panelStride(long n) {
   const long s = ceilDiv(n, 16) * 16;
@@ -175,7 +220,7 @@ struct Forward {
     mb = 49152 / (stride * routes);                     // panels of 192 KiB
     mb = minl(mb, maxl(TALL2, 65536 / (g.k + 2 * W)));  // and the outputs, 256 KiB each
     mb = minl(maxl(mb, 2 * TALL2), 256);
-    mb = minl(mb, maxl(ceilDiv(g.pixels, 16), minl(g.pixels, 2 * TALL2)));  // but some tasks for every thread
+    mb = minl(mb, maxl(ceilDiv(g.pixels, 16), minl(g.pixels, 8 * TALL2)));  // but some tasks for every thread
     mb = maxl(mb, 1);
     blocks = ceilDiv(g.pixels, mb);
     splits = g.groups > 1 || blocks >= 8 ? 1 : minl(columnBlocks(g.k), ceilDiv(16, blocks));  // of the columns
@@ -221,44 +266,45 @@ struct Forward {
 struct Weights {
   const Geometry& g;
   int routes;
-  long mb, splits, chunks, chunk, stride, ldg, kp, panelSize, mapSize, partSize;
+  long mb, splits, chunks, chunk, stride, kp, panelSize, mapSize, partSize;
   float *part, *local;
   Weights(const Geometry& geo, int routeCount, Bump& b) : g(geo), routes(routeCount) {
-    kp = padded(g.kg), ldg = panelStride(g.kg);
-    partSize = g.groups * g.depth * kp;
+    kp = padded(g.kg), partSize = g.groups * g.depth * kp;
     const long wanted = maxl(1, (1L << 19) / (partSize * routes));  // partial sums of 2 MiB in all
     mb = minl(g.pixels, g.depth < 64 ? 256 : 128);
     splits = minl(minl(wanted, 16), ceilDiv(g.pixels, mb));
-    chunks = maxl(ceilDiv(16, splits * g.groups), ceilDiv(g.depth, 384));  // of the taps: tasks for every thread
-    chunks = maxl(minl(chunks, g.depth / 48), ceilDiv(g.depth, 384));
+    const long least = ceilDiv(g.depth, 384);                 // chunks of the taps: panels for the L2 cache,
+    chunks = ceilDiv(g.k < 256 ? 16 : 8, splits * g.groups);  // and tasks for every thread
+    chunks = maxl(minl(chunks, g.depth / 48), least);
     chunk = ceilDiv(g.depth, chunks), chunks = ceilDiv(g.depth, chunk);
-    stride = panelStride(chunk);
-    panelSize = mb * stride + W, mapSize = mb * ldg + W;
+    stride = panelStride(chunk), panelSize = mb * stride + W, mapSize = mb * kp;
     part = b.floats(routes * splits * partSize);
     local = b.floats(poolThreads() * localSize());
   }
-  INL long localSize() const { return roundUp(2 * panelSize + 2 * mapSize + mb * kp, 16); }
+  INL long localSize() const { return roundUp(2 * panelSize + 2 * mapSize, 16); }
 
   void run(const Pair& x, const Pair& map, float* dw1, float* dw2) const {
+    const bool direct = splits == 1 && kp == g.kg;  // nothing to add up, nothing to cut off
     parallel(splits * chunks * g.groups, [&](long task, int thread) {
       const long split = task % splits, k0 = task / splits % chunks * chunk, group = task / splits / chunks;
       const long k1 = minl(k0 + chunk, g.depth);
       const long total = ceilDiv(g.pixels, mb), first = total * split / splits, last = total * (split + 1) / splits;
       float *X = local + thread * localSize(), *X2 = X + panelSize, *G = X2 + panelSize, *G2 = G + mapSize;
-      float* packed = G2 + mapSize;
       for (long b = first; b < last; b++) {
         const long p0 = b * mb, count = minl(mb, g.pixels - p0);
         gather(g, x, group, p0, count, k0, k1, X, X2, stride);
-        mapRows(g, map, group, p0, count, G, G2, ldg);
+        packMap(g, map, group, p0, count, G, G2);
         for (int r = 0; r < routes; r++) {
-          for (long c = 0; c < columnBlocks(g.kg); c++)
-            packBlock(packed + c * 2 * W * count, r ? G2 : G, count, ldg, g.kg, c);
-          float* out = part + (r * splits + split) * partSize + (group * g.depth + k0) * kp;
-          multiply<true>(k1 - k0, r ? X2 : X, stride, packed, count, 0, count, g.kg, 0, columnBlocks(g.kg), out, kp,
-                         b > first);
+          float* dw = r ? dw2 : dw1;
+          if (!dw) continue;
+          float* out = direct ? dw + k0 * g.k + group * g.kg
+                              : part + (r * splits + split) * partSize + (group * g.depth + k0) * kp;
+          multiply<true>(k1 - k0, r ? X2 : X, stride, r ? G2 : G, count, 0, count, g.kg, 0, columnBlocks(g.kg), out,
+                         direct ? g.k : kp, b > first);
         }
       }
     });
+    if (direct) return;
     const long rows = g.groups * g.depth, grain = maxl(1, 4096 / kp);
     parallelRange(rows, grain, [&](long from, long to) {
       for (int r = 0; r < routes; r++) {
@@ -283,23 +329,32 @@ struct Weights {
 enum Join { JOIN_ONE, JOIN_SQUARE, JOIN_BOTH };
 template <int JOIN>
 INL void addRun(float* d, float* d2, const float* x, const float* A, const float* B, long n, bool roomy) {
-  vi lane;
-  for (int i = 0; i < W; i++) lane[i] = i;
-  for (long i = 0; i < n; i += W) {
-    const long left = n - i;
-    vf a = load(A + i), b = JOIN == JOIN_ONE ? vf{} : load(B + i);  // the buffers have slack
+  long i = 0;
+  for (; i + W <= n; i += W) {
+    vf a = load(A + i);
     if (JOIN == JOIN_SQUARE) {
-      const vf xi = loadn(x + i, left);
-      a = a + (xi + xi) * b;
+      const vf xi = load(x + i);
+      a = a + (xi + xi) * load(B + i);
     }
-    if (left >= W || roomy) {  // lanes beyond the run add zero
-      const vi keep = lane < set1i(static_cast<int32_t>(minl(left, W)));
-      store(d + i, load(d + i) + asFloat(asInt(a) & keep));
-      if (JOIN == JOIN_BOTH) store(d2 + i, load(d2 + i) + asFloat(asInt(b) & keep));
-    } else {
-      storen(d + i, loadn(d + i, left) + a, left);
-      if (JOIN == JOIN_BOTH) storen(d2 + i, loadn(d2 + i, left) + b, left);
-    }
+    store(d + i, load(d + i) + a);
+    if (JOIN == JOIN_BOTH) store(d2 + i, load(d2 + i) + load(B + i));
+  }
+  const long left = n - i;
+  if (left == 0) return;
+  vf a = load(A + i), b = JOIN == JOIN_ONE ? vf{} : load(B + i);  // the buffers have slack
+  if (JOIN == JOIN_SQUARE) {
+    const vf xi = loadn(x + i, left);
+    a = a + (xi + xi) * b;
+  }
+  if (roomy) {  // the vector lies in images of this task: lanes beyond the run add zero
+    vi lane;
+    for (int j = 0; j < W; j++) lane[j] = j;
+    const vi keep = lane < set1i(static_cast<int32_t>(left));
+    store(d + i, load(d + i) + asFloat(asInt(a) & keep));
+    if (JOIN == JOIN_BOTH) store(d2 + i, load(d2 + i) + asFloat(asInt(b) & keep));
+  } else {
+    storen(d + i, loadn(d + i, left) + a, left);
+    if (JOIN == JOIN_BOTH) storen(d2 + i, loadn(d2 + i, left) + b, left);
   }
 }
 struct Data {
@@ -325,6 +380,9 @@ struct Data {
   template <int JOIN, class Begin, class End>
   void run(const Pair& map, const float* w1, const float* w2, const float* x, Begin begin, End end) const {
     const long nb = columnBlocks(g.depth), size = g.imageSize(), hw = g.ho * g.wo;
+    const bool whole = chunk >= g.depth && g.dw == 1 && g.groups == 1;
+    const long run = g.kw * g.cg, runEnd = roundUp(run, W);
+    const long lastH = g.h - g.dh * (g.kh - 1), lastW = g.w - g.kw + 1;
     parallel(routes * g.groups * nb, [&](long t, int) {
       const long b = t % nb, group = t / nb % g.groups, r = t / nb / g.groups;
       float* d = packed + r * weightSize + group * g.kg * padded(g.depth) + b * 2 * W * g.kg;
@@ -350,7 +408,16 @@ struct Data {
             Pixel at(g, p0);
             for (long p = 0; p < count; p++, at.next(g)) {
               const long image = (at.n - n0) * size;
-              const float *a = A + p * ldc - k0, *b = B + p * ldc - k0;
+              const float *a = A + p * ldc, *b = B + p * ldc;
+              const long h0 = at.oh * g.sh - g.top, w0 = at.ow * g.sw - g.left;
+              if (whole && h0 >= 0 && h0 < lastH && w0 >= 0 && w0 < lastW) {
+                long o = image + (h0 * g.w + w0) * g.c;
+                for (long i = 0; i < g.kh; i++, o += g.dh * g.w * g.c, a += run, b += run)
+                  addRun<JOIN>(d + o, d2 + o, JOIN == JOIN_SQUARE ? x + n0 * size + o : nullptr, a, b, run,
+                               d + o + runEnd <= dEnd);
+                continue;
+              }
+              a -= k0, b -= k0;
               forRuns(g, at.oh, at.ow, group, k0, k1, [&](long k, long offset, long n) {
                 if (offset < 0) return;
                 const long o = image + offset;

@@ -16,6 +16,7 @@ struct VectorMath {
   static INL vi bits(vf a) { return asInt(a); }
   static INL vf real(vi a) { return asFloat(a); }
   static INL vf sqrt(vf a) { return sqrtv(a); }
+  static INL vf pick(vi i, vf a, vf b) { return i < 0 ? a : b; }
 };
 
 typedef uint64_t vq __attribute__((vector_size(VBYTES)));
@@ -50,38 +51,53 @@ struct NoiseRow {
   uint32_t key0, key1;
 };
 
-constexpr int NOISE_LANES = W / 2;                 // counters per vector
-constexpr int NOISE_UNROLL = 2;                    // blocks in lockstep: one alone is bound by latency
-constexpr int NOISE_SLACK = 2 * W * NOISE_UNROLL;  // fillNormals may write this much past the end
+constexpr int NOISE_LANES = W / 2;  // counters per vector
+constexpr int NOISE_SLACK = 2 * W;  // fillNormals may write this much past the end
+constexpr int NOISE_PIECE = 16;     // vectors of counters between the two loops of fillNormals
+
+// N vectors of counters in lockstep (one alone is bound by latency): words 0, 2 -> u and 1, 3 -> v, in 32-bit lanes.
+template <int N>
+INL void philoxVectors(vq counter, const NoiseRow& at, const vq (&key)[20], vq* u, vq* v) {
+  const vq m0 = setq(PHILOX_M0), m1 = setq(PHILOX_M1), low = setq(0xffffffffu);
+  vq c0[N], c1[N], c2[N], c3[N];
+#pragma GCC unroll 4
+  for (int j = 0; j < N; j++) {
+    c0[j] = (counter + setq(j * NOISE_LANES)) & low;
+    c1[j] = setq(at.row), c2[j] = setq(at.step), c3[j] = setq(at.stream);
+  }
+#pragma GCC unroll 10
+  for (int round = 0; round < 10; round++)
+#pragma GCC unroll 4
+    for (int j = 0; j < N; j++) {
+      const vq a = mulLow(c0[j], m0), b = mulLow(c2[j], m1);
+      c0[j] = (b >> 32) ^ c1[j] ^ key[2 * round], c1[j] = b;
+      c2[j] = (a >> 32) ^ c3[j] ^ key[2 * round + 1], c3[j] = a;
+    }
+#pragma GCC unroll 4
+  for (int j = 0; j < N; j++) u[j] = (c0[j] & low) | (c2[j] << 32), v[j] = (c1[j] & low) | (c3[j] << 32);
+}
 
 // out[0 .. 4 counters): the normals of counters first, first + 1, ... in order. Writes up to NOISE_SLACK floats beyond.
+// Two short loops over a piece, not one long one: their chains of dependent instructions overlap from turn to turn.
 static inline void fillNormals(float* out, uint32_t first, long counters, const NoiseRow& at) {
-  vq lane;
+  vq lane, key[20];
   for (int i = 0; i < NOISE_LANES; i++) lane[i] = i / 2 + (i % 2) * (W / 4);
-  const vq m0 = setq(PHILOX_M0), m1 = setq(PHILOX_M1), high = setq(0xffffffff00000000ull);
-  for (long i = 0; i < counters; i += NOISE_LANES * NOISE_UNROLL) {
-    vq c0[NOISE_UNROLL], c1[NOISE_UNROLL], c2[NOISE_UNROLL], c3[NOISE_UNROLL];
-#pragma GCC unroll 4
-    for (int j = 0; j < NOISE_UNROLL; j++) {
-      c0[j] = setq(static_cast<uint32_t>(first + i + j * NOISE_LANES)) + lane;
-      c1[j] = setq(at.row), c2[j] = setq(at.step), c3[j] = setq(at.stream);
-    }
-    uint32_t k0 = at.key0, k1 = at.key1;
-#pragma GCC unroll 10
-    for (int round = 0; round < 10; round++, k0 += PHILOX_W0, k1 += PHILOX_W1) {
-#pragma GCC unroll 4
-      for (int j = 0; j < NOISE_UNROLL; j++) {
-        const vq a = mulLow(c0[j], m0), b = mulLow(c2[j], m1);
-        c0[j] = (b >> 32) ^ c1[j] ^ setq(k0), c1[j] = b;
-        c2[j] = (a >> 32) ^ c3[j] ^ setq(k1), c3[j] = a;
-      }
-    }
-#pragma GCC unroll 4
-    for (int j = 0; j < NOISE_UNROLL; j++) {
-      const vq u = (c0[j] & ~high) | (c2[j] << 32), v = (c1[j] & ~high) | (c3[j] << 32);
+  uint32_t k0 = at.key0, k1 = at.key1;
+  for (int round = 0; round < 10; round++, k0 += PHILOX_W0, k1 += PHILOX_W1)
+    key[2 * round] = setq(k0), key[2 * round + 1] = setq(k1);
+  const long vectors = ceilDiv(counters, NOISE_LANES);
+  for (long i = 0; i < vectors; i += NOISE_PIECE) {
+    vq u[NOISE_PIECE], v[NOISE_PIECE];
+    const long n = minl(NOISE_PIECE, vectors - i);
+    long j = 0;
+    const vq start = setq(first + i * NOISE_LANES) + lane;
+    for (; j + 4 <= n; j += 4) philoxVectors<4>(start + setq(j * NOISE_LANES), at, key, u + j, v + j);
+    for (; j + 2 <= n; j += 2) philoxVectors<2>(start + setq(j * NOISE_LANES), at, key, u + j, v + j);
+    for (; j < n; j++) philoxVectors<1>(start + setq(j * NOISE_LANES), at, key, u + j, v + j);
+    float* o = out + 4 * NOISE_LANES * i;
+    for (j = 0; j < n; j++, o += 2 * W) {
       vf even, odd;
-      normalPair<VectorMath>((vi)u, (vi)v, even, odd);
-      float* o = out + 4 * (i + j * NOISE_LANES);
+      normalPair<VectorMath>((vi)u[j], (vi)v[j], even, odd);
       store(o, zipLow(even, odd));
       store(o + W, zipHigh(even, odd));
     }

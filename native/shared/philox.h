@@ -31,44 +31,35 @@ BAYES_FN void philox4x32(uint32_t c[4], uint32_t k0, uint32_t k1) {
 
 // Two words -> two independent standard normals: with U = (u + 1/2) / 2^32 and V = v / 2^32,
 // even = sqrt(-2 ln U) cos(2 pi V), odd = sqrt(-2 ln U) sin(2 pi V). M names the types (I: int32 lanes, U: uint32, F:
-// float) and has toFloat (IEEE conversion), bits, real (reinterpretation) and sqrt.
+// float) and has toFloat (IEEE conversion), bits, real (reinterpretation), sqrt and pick(i, a, b) = i < 0 ? a : b.
 template <class M>
 BAYES_FN void normalPair(typename M::I u, typename M::I v, typename M::F& even, typename M::F& odd) {
   typedef typename M::I I;
   typedef typename M::U U;
   typedef typename M::F F;
   // ln U. p = min(U, 1 - U) keeps its relative precision at both ends, so the smallest radii are right too.
-  const I upper = u >> 31;  // all ones where U >= 1/2
+  const I upper = u >> 31;  // negative where U >= 1/2
   const F p = (M::toFloat(u ^ upper) + 0.5f) * 2.3283064365386963e-10f;
-  const I q = (upper & M::bits(1.0f - p)) | (~upper & M::bits(p));  // U = m 2^e with m in [sqrt 1/2, sqrt 2)
+  const I q = M::bits(M::pick(upper, 1.0f - p, p));  // U = m 2^e with m in [sqrt 1/2, sqrt 2)
   const I above = q - 0x3f3504f3, e = above >> 23;
   const F m = M::real(q - (above & static_cast<int32_t>(0xff800000u)));
-  const I near1 = upper & ~e;  // U in [sqrt 1/2, 1): m - 1 would have lost the digits that -p has
-  const F t = M::real((near1 & M::bits(-p)) | (~near1 & M::bits(m - 1.0f)));
-  const F tt = t * t;
-  F l = t * -0.07634497433900833f + 0.127615824341774f;
-  l = l * t + -0.13160184025764465f;
-  l = l * t + 0.14201757311820984f;
-  l = l * t + -0.16623356938362122f;
-  l = l * t + 0.20001226663589478f;
-  l = l * t + -0.2500081956386566f;
-  l = l * t + 0.3333333134651184f;
-  l = (t - tt * 0.5f) + (tt * t) * l;
+  const F t = M::pick(upper & ~e, -p, m - 1.0f);  // U in [sqrt 1/2, 1): m - 1 would have lost the digits that -p has
+  const F t2 = t * t, t4 = t2 * t2;  // pairs, then pairs of pairs: a shorter chain than Horner's, and no more work
+  const F l0 = 0.3333333134651184f + t * -0.2500081956386566f, l1 = 0.20001226663589478f + t * -0.16623356938362122f;
+  const F l2 = 0.14201757311820984f + t * -0.13160184025764465f, l3 = 0.127615824341774f + t * -0.07634497433900833f;
+  const F l = (t - t2 * 0.5f) + (t2 * t) * ((l0 + t2 * l1) + t4 * (l2 + t2 * l3));
   const F radius = M::sqrt(M::toFloat(e) * -1.3862943611198906f + l * -2.0f);
   // cos and sin. The nearest quarter turn is the top two bits of v + 2^29; the rest, in [-pi/4, pi/4), is exact.
   const U turned = (U)v + 0x20000000u;
   const F f = M::toFloat((I)((U)v << 2)) * 3.6572951981e-10f;  // (pi / 2) 2^-32
   const F z = f * f;
-  F s = z * -0.00019517297914717346f + 0.008332177996635437f;
-  s = s * z + -0.16666655242443085f;
-  s = f + (f * z) * s;
-  F c = z * 2.4438451873720624e-05f + -0.001388736767694354f;
-  c = c * z + 0.04166664555668831f;
-  c = (1.0f - z * 0.5f) + (z * z) * c;
-  const I swap = (I)(turned << 1) >> 31;
-  const I sine = M::bits(s * radius), cosine = M::bits(c * radius);
-  even = M::real(((swap & sine) | (~swap & cosine)) ^ (I)((turned + 0x40000000u) & 0x80000000u));
-  odd = M::real(((swap & cosine) | (~swap & sine)) ^ (I)(turned & 0x80000000u));
+  const F s0 = z * -0.00019517297914717346f + 0.008332177996635437f;
+  const F s = radius * (f + (f * z) * (s0 * z + -0.16666655242443085f));
+  const F c0 = z * 2.4438451873720624e-05f + -0.001388736767694354f;
+  const F c = radius * ((1.0f - z * 0.5f) + (z * z) * (c0 * z + 0.04166664555668831f));
+  const I swap = (I)(turned << 1);  // negative in odd quarters
+  even = M::real(M::bits(M::pick(swap, s, c)) ^ (I)((turned + 0x40000000u) & 0x80000000u));
+  odd = M::real(M::bits(M::pick(swap, c, s)) ^ (I)(turned & 0x80000000u));
 }
 
 }  // namespace ISA
