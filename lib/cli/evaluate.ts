@@ -7,9 +7,9 @@ import { topLabel } from "../predict/calibration.ts";
 import { aupr, auroc, fpr95, riskCoverage } from "../predict/ood.ts";
 import { evaluate, predict, type Uncertainty, uncertainty } from "../predict/predict.ts";
 import { ensureDir } from "../util/atomic.ts";
-import { type Context, inContext, integer, type SharedOptions, shared } from "./options.ts";
+import { type Context, inContext, integer, type SharedOptions, several, shared } from "./options.ts";
 import { colours, fixed, percent, table } from "./output.ts";
-import { writeReport } from "./results.ts";
+import { comparisonRow, comparisonTable, writeReport } from "./results.ts";
 import { openRun, runData } from "./run-folder.ts";
 import { testFields, testTable } from "./training.ts";
 
@@ -20,6 +20,7 @@ interface EvaluateOptions extends SharedOptions {
   readonly mode: "sample" | "mean";
   readonly ood?: string;
   readonly oodDir?: string;
+  readonly compare?: readonly string[];
 }
 
 /** `bayescnn evaluate RUNDIR`. */
@@ -38,7 +39,8 @@ export function evaluateCommand(root: Command): void {
           .default("sample"),
       )
       .option("--ood <name>", `strange images that should look uncertain: ${DATASETS.join(", ")} or a folder`)
-      .option("--ood-dir <dir>", "where the strange data set is (default: --data-dir)"),
+      .option("--ood-dir <dir>", "where the strange data set is (default: --data-dir)")
+      .option("--compare <rundir>", "print another tested run beside this one, such as the frequentist twin", several),
     {
       out: "write report.html and report.json into this folder",
       seed: "seed of the noise (default: the run's)",
@@ -50,6 +52,7 @@ export function evaluateCommand(root: Command): void {
 }
 
 async function evaluateRun(dir: string, options: EvaluateOptions, { out, signal }: Context): Promise<void> {
+  const beside = (options.compare ?? []).map(comparisonRow);
   const run = openRun(dir);
   using model = run.model;
   const { config } = run;
@@ -72,7 +75,10 @@ async function evaluateRun(dir: string, options: EvaluateOptions, { out, signal 
     options.ood === undefined ? undefined : await oodOf(model, test, tested.uncertainty, options, predicting);
   if (options.out !== undefined) {
     ensureDir(options.out);
-    await writeReport(options.out, model, test, config, tested, { history: run.checkpoint.training?.history });
+    await writeReport(options.out, model, test, config, tested, {
+      history: run.checkpoint.training?.history,
+      comparison: beside,
+    });
   }
 
   out.event("evaluation", {
@@ -81,10 +87,12 @@ async function evaluateRun(dir: string, options: EvaluateOptions, { out, signal 
     ...testFields(evaluation, prediction.samples),
     aurc,
     ...(strange ? { ood: strange } : {}),
+    ...(beside.length > 0 ? { beside } : {}),
   });
   out.line(colours().bold(`${dir}: ${model.name} on ${test.name}`));
   for (const line of testTable(evaluation, prediction.samples)) out.line(line);
   out.line(`  AURC          ${fixed(aurc)}  error rate, averaged over how many images are answered`);
+  if (beside.length > 0) out.line(`\n${comparisonTable(evaluation, beside).join("\n")}`);
   if (!strange) return;
   out.line(`\nstrange images (${strange.data}) against ${test.name}, told apart by`);
   const rows = [

@@ -69,6 +69,9 @@ export const integers = argument((text) =>
   }),
 );
 
+/** Collects an option that may be given several times. */
+export const several = (value: string, before: readonly string[] = []): readonly string[] => [...before, value];
+
 /** Adds --json, --seed, --device, --threads and --out, and one example. */
 export function shared(
   command: Command,

@@ -39,6 +39,7 @@ export interface TrainOptions extends SharedOptions {
   readonly earlyStopping?: number;
   readonly best?: boolean;
   readonly resume?: string;
+  readonly compare?: readonly string[];
 }
 
 /** What `train` does when nothing is said. */

@@ -1,16 +1,20 @@
 /** Tests a trained run and writes what it came to: report.html, report.json, model.onnx. */
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { z } from "zod";
 import { parseBeta } from "../bayes/beta.ts";
 import type { Dataset } from "../data/dataset.ts";
+import { BayesError } from "../errors.ts";
 import type { Model } from "../models/model.ts";
 import { exportOnnx } from "../onnx/export.ts";
 import { type Evaluation, evaluate, type Prediction, type Uncertainty } from "../predict/predict.ts";
-import type { PruningRow, ReportData } from "../report/data.ts";
+import type { ComparisonRow, PruningRow, Quality, ReportData } from "../report/data.ts";
 import { buildReport } from "../report/html.ts";
 import { reportJson } from "../report/summary.ts";
 import type { EpochRecord } from "../train/fit.ts";
 import { writeFileAtomic } from "../util/atomic.ts";
-import { FILES, type RunConfig } from "./run-folder.ts";
+import { fixed, percent, table } from "./output.ts";
+import { FILES, type RunConfig, readConfig } from "./run-folder.ts";
 import { version } from "./version.ts";
 
 export interface Tested {
@@ -30,12 +34,40 @@ export function testModel(
   return evaluate(model, test, { samples, seed, normalise: config.normalise, signal });
 }
 
+const tested = z.object({
+  test: z.object({ accuracy: z.number(), nll: z.number(), ece: z.number(), brier: z.number().optional() }),
+});
+
+/** The tested figures of another run, to print beside one's own. @throws BayesError when it has no report yet */
+export function comparisonRow(dir: string): ComparisonRow {
+  const { model, pruning } = readConfig(dir);
+  const path = join(dir, FILES.reportJson);
+  try {
+    const { test } = tested.parse(JSON.parse(readFileSync(path, "utf8")));
+    return {
+      name: `${model.model}${model.bayesian === false ? ", frequentist" : ""}${pruning ? ", pruned" : ""} (${dir})`,
+      ...test,
+    };
+  } catch {
+    throw new BayesError(
+      `[--compare] expected a run that was tested, received ${dir} without a readable ${FILES.reportJson}`,
+    );
+  }
+}
+
+/** This run and the others, as lines of a table. */
+export function comparisonTable(own: Evaluation, others: readonly ComparisonRow[]): string[] {
+  const cells = (name: string, q: Quality) => [`  ${name}`, percent(q.accuracy), fixed(q.nll), fixed(q.ece)];
+  return table([["beside", "accuracy", "NLL", "ECE"], cells("this run", own), ...others.map((r) => cells(r.name, r))]);
+}
+
 /** What the report is made from besides the test. */
 export interface ReportParts {
   readonly title?: string;
   readonly history?: readonly EpochRecord[];
   readonly trainingSeconds?: number;
   readonly pruning?: readonly PruningRow[];
+  readonly comparison?: readonly ComparisonRow[];
 }
 
 export async function writeReport(
@@ -87,6 +119,7 @@ export async function writeReport(
       validationAccuracy: r.valid?.accuracy,
     })),
     ...(parts.pruning ? { pruning: parts.pruning } : {}),
+    ...(parts.comparison?.length ? { comparison: parts.comparison } : {}),
     config,
   };
   const page = await buildReport(data);

@@ -6,10 +6,11 @@ import { DATASETS, loadData } from "../data/locate.ts";
 import { threads } from "../device.ts";
 import { BayesError, fail } from "../errors.ts";
 import { createModel, type ModelConfig, modelNames } from "../models/create.ts";
+import type { ComparisonRow } from "../report/data.ts";
 import { defaults } from "../train/defaults.ts";
-import { type Context, decimal, inContext, integer, shared, spec, UsageError } from "./options.ts";
+import { type Context, decimal, inContext, integer, several, shared, spec, UsageError } from "./options.ts";
 import { parseAugment, parsePosterior, parsePrior, rateText, recipe, type TrainOptions } from "./recipe.ts";
-import { testModel, writeOnnx, writeReport } from "./results.ts";
+import { comparisonRow, comparisonTable, testModel, writeOnnx, writeReport } from "./results.ts";
 import {
   createRun,
   FILES,
@@ -95,6 +96,7 @@ export function trainCommand(root: Command): void {
       integer(1),
     )
     .option("--best", "test the weights of the best validation, not the final ones")
+    .option("--compare <rundir>", "print another tested run beside this one, such as the frequentist twin", several)
     .option("--resume <rundir>", "go on with a run; all of its settings are kept (--epochs may be raised)");
   shared(command, {
     out: "run folder, new or empty (default: runs/MODEL-DATA-TIME)",
@@ -108,6 +110,7 @@ export function trainCommand(root: Command): void {
 }
 
 async function fresh(options: TrainOptions, context: Context): Promise<void> {
+  const beside = (options.compare ?? []).map(comparisonRow);
   const all = await loadData(options.data, options.dataDir, { size: options.imageSize });
   const config = recipe(options, all);
   const runDir = options.out ?? newRunDir(options.model, all.train.name);
@@ -116,11 +119,11 @@ async function fresh(options: TrainOptions, context: Context): Promise<void> {
   if (options.batch > data.train.count)
     fail("train", `--batch of at most ${data.train.count}, the number of training images`, options.batch);
   createRun(runDir, config);
-  await whole(model, data, config, runDir, false, context);
+  await whole(model, data, config, runDir, { resume: false, beside }, context);
 }
 
 /** What may be said together with --resume: nothing that would make it another run. */
-const FREE_ON_RESUME = ["resume", "json", "device", "threads", "dataDir", "epochs"];
+const FREE_ON_RESUME = ["resume", "json", "device", "threads", "dataDir", "epochs", "compare"];
 
 async function resumed(options: TrainOptions, context: Context, command: Command): Promise<void> {
   const given = command.options.find(
@@ -131,6 +134,7 @@ async function resumed(options: TrainOptions, context: Context, command: Command
       `[train] expected --resume to take every setting from the run, received ${given.long} as well`,
     );
   const runDir = options.resume!;
+  const beside = (options.compare ?? []).map(comparisonRow);
   const before = readConfig(runDir);
   const epochs = command.getOptionValueSource("epochs") === "cli" ? options.epochs : before.training.epochs;
   if (epochs < before.training.epochs)
@@ -144,7 +148,7 @@ async function resumed(options: TrainOptions, context: Context, command: Command
       `[train] expected a pruned run with a checkpoint, received ${runDir} without one; prune again`,
     );
   if (epochs !== before.training.epochs) writeConfig(runDir, config);
-  await whole(model, data, config, runDir, true, context);
+  await whole(model, data, config, runDir, { resume: true, beside }, context);
 }
 
 type Made = ReturnType<typeof createModel>;
@@ -156,7 +160,7 @@ async function whole(
   data: Data,
   config: RunConfig,
   runDir: string,
-  resume: boolean,
+  { resume, beside }: { resume: boolean; beside: readonly ComparisonRow[] },
   context: Context,
 ): Promise<void> {
   const { out, signal } = context;
@@ -167,10 +171,12 @@ async function whole(
   await writeReport(runDir, model, data.test, config, tested, {
     history: result.history,
     trainingSeconds: result.wall.seconds,
+    comparison: beside,
   });
   writeOnnx(runDir, model, config, data.test.classes);
   out.line();
   for (const line of testTable(evaluation, prediction.samples)) out.line(line);
+  if (beside.length > 0) out.line(`\n${comparisonTable(evaluation, beside).join("\n")}`);
   out.line(`\nreport  ${join(runDir, FILES.reportHtml)}\nmodel   ${join(runDir, FILES.onnx)}`);
   const { beta } = config.training;
   out.event("done", {
@@ -181,6 +187,7 @@ async function whole(
     best: result.best,
     test: testFields(evaluation, prediction.samples),
     beta: beta === undefined ? null : Number.isFinite(Number(beta)) ? Number(beta) : beta,
+    ...(beside.length > 0 ? { beside } : {}),
     runDir,
   });
 }

@@ -109,6 +109,11 @@ describe("train", () => {
     expect(events[1].kl).toBeUndefined();
     expect(events.at(-1)).toMatchObject({ beta: null, test: { samples: 1, epistemic: 0 } });
     expect(existsSync(join(out, "best.safetensors"))).toBe(true);
+    const [beside] = (await cli("evaluate", run, "--compare", out, "--json")).events;
+    expect(beside.beside).toMatchObject([
+      { name: `lenet5, frequentist (${out})`, accuracy: events.at(-1)!.test.accuracy },
+    ]);
+    expect((await cli("evaluate", run, "--compare", tmp)).stderr).toMatch(/expected the folder of a run/);
   });
 
   it("stopped by Ctrl-C and resumed is the uninterrupted run, bit for bit", async () => {
@@ -139,6 +144,49 @@ describe("train", () => {
     expect(stdout).toMatch(/1\/3 +\d+\.\d{4}/);
     expect(stdout).toMatch(/test on 60 images, 4 Monte-Carlo samples/);
     expect(stdout).not.toContain("\x1b[");
+  });
+});
+
+describe("start", () => {
+  it("trains, explains, exports, and shows that ONNX Runtime agrees; in the place of an earlier tour", async () => {
+    const out = join(tmp, "start");
+    mkdirSync(out);
+    writeFileSync(join(out, "mine.txt"), "kept");
+    writeFileSync(join(out, "checkpoint.safetensors"), "of an earlier tour");
+    const { code, stdout, stderr } = await cli("start", "--epochs", "1", "--out", out);
+    expect(stderr).toBe("");
+    expect(code).toBe(0);
+    for (const word of ["accuracy", "NLL", "ECE", "epistemic", "aleatoric"])
+      expect(stdout).toMatch(new RegExp(`^ {2}${word} `, "m"));
+    expect(stdout).toMatch(/ONNX Runtime and the native run agree: largest difference \d/);
+    expect(stdout).toContain(join(out, "report.html"));
+    expect(stdout).not.toContain("\x1b[");
+    expect(readFileSync(join(out, "mine.txt"), "utf8")).toBe("kept");
+    expect(readFileSync(join(out, "report.html"), "utf8")).toMatch(/^<!doctype html>/);
+  });
+});
+
+describe("images in folders", () => {
+  it("are trained on and keep their classes' names", async () => {
+    const pictures = join(tmp, "pictures");
+    for (const [digit, name] of ["zero", "one"].entries()) {
+      mkdirSync(join(pictures, name), { recursive: true });
+      const rows = [...digits.train.labels.keys()].filter((i) => digits.train.labels[i] === digit).slice(0, 25);
+      for (const i of rows) {
+        const pixels = digits.train.images.subarray(i * 784, (i + 1) * 784) as Uint8Array;
+        writeFileSync(join(pictures, name, `${i}.png`), encodePng(pixels, 28, 28, 1));
+      }
+    }
+    const out = join(tmp, "pictures-run");
+    const args = ["--data", pictures, "--epochs", "2", "--batch", "8", "--augment", "--test-samples", "2"];
+    const trained = await cli("train", ...args, "--out", out, "--json");
+    expect(trained.stderr).toBe("");
+    expect(trained.events[0].config).toMatchObject({
+      classes: ["one", "zero"],
+      training: { augment: { shift: 4, flip: true } },
+    });
+    const predicted = await cli("predict", out, "--index", "0-2", "--json");
+    for (const e of predicted.events) expect(["one", "zero"]).toContain(e.class);
   });
 });
 
@@ -248,6 +296,15 @@ describe("info and bench", () => {
     expect(events.filter((e) => e.event === "layer").reduce((sum, l) => sum + l.parameters, 0)).toBe(model.parameters);
     expect(model.stepFlops).toBeGreaterThan(2 * model.forwardFlops);
     expect((await cli("info", "--model", "lenet5", "--frequentist", "--json")).events.at(-1)!.parameters).toBe(61_706);
+  });
+
+  it("writes its lines to a file too", async () => {
+    const out = join(tmp, "info.jsonl");
+    await cli("info", "--out", out);
+    expect(JSON.parse(readFileSync(out, "utf8"))).toMatchObject({ event: "info" });
+    expect((await cli("info", "--out", join(tmp, "no", "where"))).stderr).toMatch(
+      /cannot write .*no such file or directory/,
+    );
   });
 
   it("times a step, and prints one line", async () => {
