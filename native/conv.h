@@ -199,6 +199,48 @@ static inline void packMap(const Geometry& g, const Pair& src, long group, long 
   }
 }
 
+// Few channels: instead of im2col, a panel of image rows with their zeros. The taps of a kernel row are one run of kw *
+// c steps in it for every output pixel, so each pixel is copied (and squared) once, not once per tap.
+struct RowPanel {
+  bool use;
+  long run, width, rows;  // steps of a kernel row; floats of a panel row; output rows of a panel
+  explicit RowPanel(const Geometry& g) {
+    run = g.kw * g.cg, width = ((g.wo - 1) * g.sw + g.kw) * g.c;
+    use = g.dw == 1 && g.groups == 1 && run <= 128 && g.depth <= 768 && g.wo >= 4 && g.ho * g.wo >= 24;
+    rows = maxl(1, minl(minl(g.ho, 256 / g.wo), ceilDiv(g.n * g.ho, 16)));
+    rows = ceilDiv(g.ho, ceilDiv(g.ho, rows));
+  }
+  INL long perImage(const Geometry& g) const { return ceilDiv(g.ho, rows); }
+  INL long size(const Geometry& g) const { return ((rows - 1) * g.sh + g.dh * (g.kh - 1) + 1) * width + W; }
+  template <int KIND>
+  void fillKind(const Geometry& g, const Pair& src, long n, long oh, long count, float* d, float* d2) const {
+    const long lines = (count - 1) * g.sh + g.dh * (g.kh - 1) + 1, before = minl(g.left * g.c, width);
+    const long inside = minl(g.w * g.c, width - before), after = width - before - inside;
+    long h = oh * g.sh - g.top;
+    for (long i = 0; i < lines; i++, h++, d += width, d2 += width) {
+      if (h < 0 || h >= g.h) {
+        zeroRun<KIND>(d, d2, width);
+        continue;
+      }
+      zeroRun<KIND>(d, d2, before);
+      copyRun<KIND>(src, (n * g.h + h) * g.w * g.c, d + before, d2 + before, inside);
+      zeroRun<KIND>(d + before + inside, d2 + before + inside, after);
+    }
+  }
+  void fill(const Geometry& g, const Pair& src, long n, long oh, long count, float* d, float* d2) const {
+    switch (src.kind) {
+      case ONE:
+        return fillKind<ONE>(g, src, n, oh, count, d, d);
+      case SQUARE:
+        return fillKind<SQUARE>(g, src, n, oh, count, d, d2);
+      case PRODUCT:
+        return fillKind<PRODUCT>(g, src, n, oh, count, d, d2);
+      default:
+        return fillKind<BOTH>(g, src, n, oh, count, d, d2);
+    }
+  }
+};
+
 // Row stride of a panel: whole cache lines, and never a multiple of 1 KiB (rows of a tile would share a cache set).
 INL long panelStride(long n) {
   const long s = ceilDiv(n, 16) * 16;
@@ -211,22 +253,24 @@ INL long roundUp(long a, long b) { return ceilDiv(a, b) * b; }
 constexpr long EPILOGUE_SLACK = 8 * W;
 struct Forward {
   const Geometry& g;
+  const RowPanel panel;
   int routes;
   long chunk, stride, mb, blocks, splits, ld, weightSize, panelSize, outSize, spareSize;
   float *packed, *local;
-  Forward(const Geometry& geo, int routeCount, Bump& b) : g(geo), routes(routeCount) {
+  Forward(const Geometry& geo, int routeCount, Bump& b) : g(geo), panel(geo), routes(routeCount) {
     chunk = ceilDiv(g.depth, ceilDiv(g.depth, 768));
     stride = panelStride(chunk);
     mb = 49152 / (stride * routes);                     // panels of 192 KiB
     mb = minl(mb, maxl(TALL2, 65536 / (g.k + 2 * W)));  // and the outputs, 256 KiB each
     mb = minl(maxl(mb, 2 * TALL2), 256);
     mb = minl(mb, maxl(ceilDiv(g.pixels, 16), minl(g.pixels, 8 * TALL2)));  // but some tasks for every thread
-    mb = maxl(mb, 1);
-    blocks = ceilDiv(g.pixels, mb);
+    if (panel.use) mb = panel.rows * g.wo;
+    blocks = panel.use ? g.n * panel.perImage(g) : ceilDiv(g.pixels, mb);
     splits = g.groups > 1 || blocks >= 8 ? 1 : minl(columnBlocks(g.k), ceilDiv(16, blocks));  // of the columns
     ld = g.k + 2 * W;  // a group may write padding beyond its columns, which the next one overwrites
     weightSize = g.groups * g.depth * padded(g.kg);
-    panelSize = mb * stride + W, outSize = mb * ld, spareSize = mb * roundUp(g.k, 4) + EPILOGUE_SLACK;
+    panelSize = panel.use ? panel.size(g) : mb * stride + W, outSize = mb * ld,
+    spareSize = mb * roundUp(g.k, 4) + EPILOGUE_SLACK;
     packed = b.floats(routes * weightSize);
     local = b.floats(poolThreads() * localSize());
   }
@@ -245,10 +289,21 @@ struct Forward {
     pack(w1, w2);
     const long nb = columnBlocks(g.kg);
     parallel(blocks * splits, [&](long task, int thread) {
-      const long p0 = task / splits * mb, count = minl(mb, g.pixels - p0), split = task % splits;
+      const long split = task % splits, n = task / splits / panel.perImage(g);
+      const long oh = task / splits % panel.perImage(g) * panel.rows, lines = minl(panel.rows, g.ho - oh);
+      const long p0 = panel.use ? (n * g.ho + oh) * g.wo : task / splits * mb;
+      const long count = panel.use ? lines * g.wo : minl(mb, g.pixels - p0);
       const long b0 = nb * split / splits, b1 = nb * (split + 1) / splits;
       float *X = local + thread * localSize(), *X2 = X + panelSize, *out = X2 + panelSize, *out2 = out + outSize;
-      for (long group = 0; group < g.groups; group++)
+      if (panel.use) {
+        panel.fill(g, x, n, oh, lines, X, X2);
+        for (int r = 0; r < routes; r++)
+          for (long q = 0; q < lines; q++)
+            multiply<false>(g.wo, (r ? X2 : X) + q * g.sh * panel.width, g.sw * g.c, packed + r * weightSize, g.depth,
+                            0, panel.run, g.kg, b0, b1, (r ? out2 : out) + q * g.wo * ld, ld, false, g.kh,
+                            g.dh * panel.width);
+      }
+      for (long group = 0; group < g.groups && !panel.use; group++)
         for (long k0 = 0; k0 < g.depth; k0 += chunk) {
           const long k1 = minl(k0 + chunk, g.depth);
           gather(g, x, group, p0, count, k0, k1, X, X2, stride);
@@ -265,19 +320,22 @@ struct Forward {
 // ---- Weights: dw1 (and dw2) [depth][k], null where nobody reads it.
 struct Weights {
   const Geometry& g;
+  const RowPanel panel;
   int routes;
-  long mb, splits, chunks, chunk, stride, kp, panelSize, mapSize, partSize;
+  long mb, blocks, splits, chunks, chunk, stride, kp, panelSize, mapSize, partSize;
   float *part, *local;
-  Weights(const Geometry& geo, int routeCount, Bump& b) : g(geo), routes(routeCount) {
+  Weights(const Geometry& geo, int routeCount, Bump& b) : g(geo), panel(geo), routes(routeCount) {
     kp = padded(g.kg), partSize = g.groups * g.depth * kp;
     const long wanted = maxl(1, (1L << 19) / (partSize * routes));  // partial sums of 2 MiB in all
     mb = minl(g.pixels, g.depth < 64 ? 256 : 128);
-    splits = minl(minl(wanted, 16), ceilDiv(g.pixels, mb));
+    if (panel.use) mb = panel.rows * g.wo;
+    blocks = panel.use ? g.n * panel.perImage(g) : ceilDiv(g.pixels, mb);
+    splits = minl(minl(wanted, 16), blocks);
     const long least = ceilDiv(g.depth, 384);                 // chunks of the taps: panels for the L2 cache,
     chunks = ceilDiv(g.k < 256 ? 16 : 8, splits * g.groups);  // and tasks for every thread
-    chunks = maxl(minl(chunks, g.depth / 48), least);
+    chunks = panel.use ? 1 : maxl(minl(chunks, g.depth / 48), least);
     chunk = ceilDiv(g.depth, chunks), chunks = ceilDiv(g.depth, chunk);
-    stride = panelStride(chunk), panelSize = mb * stride + W, mapSize = mb * kp;
+    stride = panelStride(chunk), panelSize = panel.use ? panel.size(g) : mb * stride + W, mapSize = mb * kp;
     part = b.floats(routes * splits * partSize);
     local = b.floats(poolThreads() * localSize());
   }
@@ -288,19 +346,28 @@ struct Weights {
     parallel(splits * chunks * g.groups, [&](long task, int thread) {
       const long split = task % splits, k0 = task / splits % chunks * chunk, group = task / splits / chunks;
       const long k1 = minl(k0 + chunk, g.depth);
-      const long total = ceilDiv(g.pixels, mb), first = total * split / splits, last = total * (split + 1) / splits;
+      const long first = blocks * split / splits, last = blocks * (split + 1) / splits;
       float *X = local + thread * localSize(), *X2 = X + panelSize, *G = X2 + panelSize, *G2 = G + mapSize;
       for (long b = first; b < last; b++) {
-        const long p0 = b * mb, count = minl(mb, g.pixels - p0);
-        gather(g, x, group, p0, count, k0, k1, X, X2, stride);
+        const long n = b / panel.perImage(g), oh = b % panel.perImage(g) * panel.rows;
+        const long lines = minl(panel.rows, g.ho - oh);
+        const long p0 = panel.use ? (n * g.ho + oh) * g.wo : b * mb;
+        const long count = panel.use ? lines * g.wo : minl(mb, g.pixels - p0);
+        if (panel.use) panel.fill(g, x, n, oh, lines, X, X2);
+        else gather(g, x, group, p0, count, k0, k1, X, X2, stride);
         packMap(g, map, group, p0, count, G, G2);
         for (int r = 0; r < routes; r++) {
           float* dw = r ? dw2 : dw1;
           if (!dw) continue;
           float* out = direct ? dw + k0 * g.k + group * g.kg
                               : part + (r * splits + split) * partSize + (group * g.depth + k0) * kp;
-          multiply<true>(k1 - k0, r ? X2 : X, stride, r ? G2 : G, count, 0, count, g.kg, 0, columnBlocks(g.kg), out,
-                         direct ? g.k : kp, b > first);
+          const long ldo = direct ? g.k : kp, columns = columnBlocks(g.kg);
+          for (long i = 0; i < g.kh && panel.use; i++)
+            multiply<true>(panel.run, (r ? X2 : X) + i * g.dh * panel.width, g.sw * g.c, r ? G2 : G, count, 0, g.wo,
+                           g.kg, 0, columns, out + i * panel.run * ldo, ldo, b > first, lines, g.sh * panel.width);
+          if (!panel.use)
+            multiply<true>(k1 - k0, r ? X2 : X, stride, r ? G2 : G, count, 0, count, g.kg, 0, columns, out, ldo,
+                           b > first);
         }
       }
     });

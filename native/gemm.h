@@ -19,8 +19,8 @@ INL long blockWidth(long columns, long block) { return minl(2 * W, padded(column
 // ACROSS = false: x[i * stride + t], rows apart (forward, data gradient); true: x[i + t * stride], rows together
 // (weight gradient: the same panel read across).
 template <int P, int Z, bool ACROSS>
-static __attribute__((noinline)) void tile(const float* x, long stride, const float* w, long steps, float* out, long ld,
-                                           bool add) {
+static __attribute__((noinline)) void tile(const float* x, long stride, const float* w, long steps, long runs,
+                                           long jump, float* out, long ld, bool add) {
   vf a[P][Z];
 #pragma GCC unroll 16
   for (int i = 0; i < P; i++)
@@ -30,18 +30,23 @@ static __attribute__((noinline)) void tile(const float* x, long stride, const fl
   const float* row[GROUPS];
 #pragma GCC unroll 6
   for (int g = 0; g < GROUPS; g++) row[g] = x + 3 * g * stride;
-  for (long t = 0; t < steps; t++, w += Z * W) {
-    vf b[Z];
+  const long rest = jump - (ACROSS ? steps * stride : steps);
+  for (long r = 0; r < runs; r++) {
+    for (long t = 0; t < steps; t++, w += Z * W) {
+      vf b[Z];
 #pragma GCC unroll 2
-    for (int z = 0; z < Z; z++) b[z] = load(w + z * W);
+      for (int z = 0; z < Z; z++) b[z] = load(w + z * W);
 #pragma GCC unroll 16
-    for (int i = 0; i < P; i++) {
-      const vf v = set1(ACROSS ? row[0][i] : row[ACROSS ? 0 : i / 3][(i % 3) * stride]);
+      for (int i = 0; i < P; i++) {
+        const vf v = set1(ACROSS ? row[0][i] : row[ACROSS ? 0 : i / 3][(i % 3) * stride]);
 #pragma GCC unroll 2
-      for (int z = 0; z < Z; z++) a[i][z] = fma(v, b[z], a[i][z]);
+        for (int z = 0; z < Z; z++) a[i][z] = fma(v, b[z], a[i][z]);
+      }
+#pragma GCC unroll 6
+      for (int g = 0; g < GROUPS; g++) row[g] += ACROSS ? stride : 1;
     }
 #pragma GCC unroll 6
-    for (int g = 0; g < GROUPS; g++) row[g] += ACROSS ? stride : 1;
+    for (int g = 0; g < GROUPS; g++) row[g] += rest;
   }
 #pragma GCC unroll 16
   for (int i = 0; i < P; i++)
@@ -52,16 +57,17 @@ static __attribute__((noinline)) void tile(const float* x, long stride, const fl
 // `rows` rows of one column block, in tiles of about equal height (a tile of one or two rows would be bound by
 // latency).
 template <int Z, bool ACROSS>
-static void rowsOf(long rows, const float* x, long stride, const float* w, long steps, float* out, long ld, bool add) {
+static void rowsOf(long rows, const float* x, long stride, const float* w, long steps, long runs, long jump, float* out,
+                   long ld, bool add) {
   constexpr int TALL = Z == 1 ? TALL1 : TALL2;
   const long tiles = ceilDiv(rows, TALL);
   for (long t = 0, i = 0; t < tiles; t++) {
     const long next = rows * (t + 1) / tiles;
     const float* xi = x + (ACROSS ? i : i * stride);
     float* o = out + i * ld;
-#define TILE(P)                                                                    \
-  case P:                                                                          \
-    if constexpr (P <= TALL) tile<P, Z, ACROSS>(xi, stride, w, steps, o, ld, add); \
+#define TILE(P)                                                                                \
+  case P:                                                                                      \
+    if constexpr (P <= TALL) tile<P, Z, ACROSS>(xi, stride, w, steps, runs, jump, o, ld, add); \
     break;
     switch (next - i) {
       TILE(1)
@@ -78,12 +84,12 @@ static void rowsOf(long rows, const float* x, long stride, const float* w, long 
 // matrix, of which steps first .. first + steps are multiplied. `out` is at column 0 and needs room for padded columns.
 template <bool ACROSS>
 static void multiply(long rows, const float* x, long stride, const float* packed, long depth, long first, long steps,
-                     long columns, long b0, long b1, float* out, long ld, bool add) {
+                     long columns, long b0, long b1, float* out, long ld, bool add, long runs = 1, long jump = 0) {
   for (long b = b0; b < b1; b++) {
     const long width = blockWidth(columns, b);
     const float* w = packed + b * 2 * W * depth + first * width;
-    if (width == W) rowsOf<1, ACROSS>(rows, x, stride, w, steps, out + b * 2 * W, ld, add);
-    else rowsOf<2, ACROSS>(rows, x, stride, w, steps, out + b * 2 * W, ld, add);
+    if (width == W) rowsOf<1, ACROSS>(rows, x, stride, w, steps, runs, jump, out + b * 2 * W, ld, add);
+    else rowsOf<2, ACROSS>(rows, x, stride, w, steps, runs, jump, out + b * 2 * W, ld, add);
   }
 }
 
