@@ -2,6 +2,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
+import { version } from "../../lib/cli/version.ts";
 import { type Dataset, subset } from "../../lib/data/dataset.ts";
 import { embeddedMnist } from "../../lib/data/locate.ts";
 import { encodePng } from "../../lib/report/png.ts";
@@ -288,7 +289,7 @@ describe("a trained run", () => {
 describe("info and bench", () => {
   it("describes the machine and a model", async () => {
     const [machine] = (await cli("info", "--json")).events;
-    expect(machine).toMatchObject({ event: "info", version: "0.1.0", node: process.version });
+    expect(machine).toMatchObject({ event: "info", version, node: process.version });
     expect(["avx512", "avx2", "base", "neon"]).toContain(machine.instructionSet);
     const { events } = await cli("info", "--model", "lenet5", "--batch", "4", "--json");
     const model = events.at(-1)!;
@@ -333,7 +334,7 @@ describe("the built program", () => {
   const spawned = (...args: string[]) => spawnSync(process.execPath, [main, ...args], { encoding: "utf8" });
 
   it("has exit codes", () => {
-    expect(spawned("--version")).toMatchObject({ status: 0, stdout: "0.1.0\n" });
+    expect(spawned("--version")).toMatchObject({ status: 0, stdout: `${version}\n` });
     expect(spawned("train", "--nothing")).toMatchObject({ status: 2, stdout: "" });
     expect(spawned("evaluate", join(tmp, "gone"))).toMatchObject({ status: 1, stdout: "" });
   });

@@ -7,6 +7,7 @@ import { bytes, table } from "../../lib/cli/output.ts";
 import { program } from "../../lib/cli/program.ts";
 import { defaultOptions, parseAugment, parsePosterior, parsePrior, rateText, recipe } from "../../lib/cli/recipe.ts";
 import { createRun, newRunDir, readConfig, validationSize } from "../../lib/cli/run-folder.ts";
+import { version } from "../../lib/cli/version.ts";
 import { makeDataset } from "../../lib/data/dataset.ts";
 import { embeddedMnist } from "../../lib/data/locate.ts";
 import { BayesError } from "../../lib/errors.ts";
@@ -43,7 +44,7 @@ describe("help", () => {
   });
 
   it("prints the version", async () => {
-    expect(await cli("--version")).toMatchObject({ code: 0, stdout: "0.1.0\n" });
+    expect(await cli("--version")).toMatchObject({ code: 0, stdout: `${version}\n` });
   });
 });
 
