@@ -67,11 +67,38 @@ OP(maxPool2d) {  // x [N,H,W,C] -> y [N,OH,OW,C], index u8 of the same shape
   else pool<false>(g, s.in[0].f32(), y, nullptr);
 }
 
-OP(maxPool2dGrad) {  // dy, index [N,OH,OW,C] -> dx [N,H,W,C]
-  const Window g = Window::of(s, s.out[0], s.in[0]);
-  const float* dy = s.in[0].f32();
-  const uint8_t* index = s.in[1].u8();
-  float* dx = s.out[0].f32();
+// Columns that are tiled by the windows, each in at most one row of windows: every result writes its own pixels of dx.
+INL void gradTiled(const Window& g, const float* dy, const uint8_t* index, float* dx) {
+  parallelRows(g.n * g.oh, g.sh * g.w * g.c, [=](long from, long to) {
+    const long line = g.ow * g.c, covered = line * g.kw, rowStep = g.w * g.c, total = g.n * g.oh * line;
+    for (long r = from; r < to; r++) {
+      const long image = r / g.oh, o = r % g.oh, h0 = o * g.sh - g.top;
+      const long last = o + 1 == g.oh ? g.h : minl(g.h, h0 + g.sh);  // the rows of this task: [first, last)
+      for (long h = o ? maxl(0, h0) : 0; h < last; h++) {
+        float* row = dx + (image * g.h + h) * rowStep;
+        const long i = h - h0;
+        if (i < 0 || i >= g.kh) {
+          memset(row, 0, rowStep * sizeof(float));
+          continue;
+        }
+        long out = 0;
+        for (long p = 0; p < g.ow; p++)
+          for (long j = 0; j < g.kw; j++, out += g.c) {
+            const vi k = set1i(static_cast<int32_t>(i * g.kw + j));
+            for (long c = 0; c < g.c; c += W) {
+              const long at = r * line + p * g.c + c;
+              const vi hit = loadBytes(index + at, total - at) == k;
+              storen(row + out + c, select(hit, loadn(dy + at, total - at), vf{}), covered - out - c);
+            }
+          }
+        memset(row + covered, 0, (rowStep - covered) * sizeof(float));
+      }
+    }
+  });
+}
+
+// Any windows: each pixel of dx sums the windows that cover it.
+INL void gradAny(const Window& g, const float* dy, const uint8_t* index, float* dx) {
   parallelRows(g.n * g.h, g.w * g.c, [=](long from, long to) {
     const long end = to * g.w * g.c, total = g.n * g.oh * g.ow * g.c;
     for (long r = from; r < to; r++) {
@@ -95,6 +122,13 @@ OP(maxPool2dGrad) {  // dy, index [N,OH,OW,C] -> dx [N,H,W,C]
       }
     }
   });
+}
+
+OP(maxPool2dGrad) {  // dy, index [N,OH,OW,C] -> dx [N,H,W,C]
+  const Window g = Window::of(s, s.out[0], s.in[0]);
+  const bool tiled = g.sw == g.kw && g.left == 0 && g.ow * g.kw <= g.w && g.sh >= g.kh;
+  if (tiled) gradTiled(g, s.in[0].f32(), s.in[1].u8(), s.out[0].f32());
+  else gradAny(g, s.in[0].f32(), s.in[1].u8(), s.out[0].f32());
 }
 
 }  // namespace ISA
