@@ -1,5 +1,5 @@
 import { checkInt, fail } from "../errors.ts";
-import { apply, f32, type Op, type Tensor } from "../graph/node.ts";
+import { apply, f32, type Op, sizeOf, type Tensor } from "../graph/node.ts";
 
 type GatherAttrs = {
   readonly scale: readonly number[];
@@ -26,8 +26,8 @@ const op: Op<GatherAttrs> = {
     checkInt(is, "pad", pad, 0, 1 << 15);
     checkInt(is, "the largest move of an augmented image", augmentShift, 0, 1 << 15);
     if (augmentShift > 0 || augmentFlip) {
-      if (!rng || rng.dtype !== "i32" || rng.shape[0] !== 4) fail(is, "rng as i32[4]", rng ? show(rng) : "none");
-      if (!epoch || epoch.dtype !== "i32" || epoch.shape.length > 1)
+      if (rng?.dtype !== "i32" || rng.shape[0] !== 4) fail(is, "rng as i32[4]", rng ? show(rng) : "none");
+      if (epoch?.dtype !== "i32" || sizeOf(epoch.shape) !== 1)
         fail(is, "epoch as one i32", epoch ? show(epoch) : "none");
     }
     return [f32([index.shape[0], h + 2 * pad, w + 2 * pad, c])];
