@@ -1,4 +1,4 @@
-// exp, log, log1p, tanh, sigmoid and softplus on vectors: within 2 ulp over the whole range, denormals included; right
+// exp, log, log1p, tanh, sigmoid and softplus on vectors: within 3 ulp over the whole range, denormals included; right
 // at 0 and at +-inf; a NaN stays a NaN. The same polynomials at every vector width.
 #pragma once
 #include "simd.h"
@@ -40,14 +40,11 @@ INL vf expv(vf x) {
   return select(x == x, y, x);
 }
 
-// x = 2^e m with m in [sqrt(1/2), sqrt(2)); log m by a polynomial in m - 1.
-INL vf logv(vf x) {
-  vi tiny = x < 1.17549435e-38f;  // a denormal is scaled up first (so are zero and the negatives, replaced below)
-  vf s = select(tiny, x * 8388608.f, x);
-  vi bits = (vi)((vu)asInt(s) - 0x3f3504f3u);  // less the bits of sqrt(1/2); unsigned, since a negative x wraps
-  vi e = bits >> 23;
+// log of a positive normal number x = 2^e m with m in [sqrt(1/2), sqrt(2)), less `scaled` ln 2: a polynomial in m - 1.
+INL vf logNormalv(vf x, vi scaled) {
+  vi bits = (vi)((vu)asInt(x) - 0x3f3504f3u);  // less the bits of sqrt(1/2); unsigned, since a negative x wraps
   vf m = asFloat((bits & 0x007fffff) + 0x3f3504f3) - 1.f;
-  vf n = toFloat(e - (tiny & 23));
+  vf n = toFloat((bits >> 23) - scaled);
   vf z = m * m;
   vf p = set1(7.0376836292e-2f);
   p = fma(p, m, set1(-1.1514610310e-1f));
@@ -58,10 +55,13 @@ INL vf logv(vf x) {
   p = fma(p, m, set1(2.0000714765e-1f));
   p = fma(p, m, set1(-2.4999993993e-1f));
   p = fma(p, m, set1(3.3333331174e-1f));
-  vf y = p * m * z;
-  y = fma(n, set1(-2.12194440e-4f), y);
+  vf y = fma(n, set1(-2.12194440e-4f), p * m * z);
   y = fma(z, set1(-0.5f), y);
-  y = fma(n, set1(0.693359375f), m + y);
+  return fma(n, set1(0.693359375f), m + y);
+}
+INL vf logv(vf x) {
+  vi tiny = x < 1.17549435e-38f;  // a denormal is scaled up first (so are zero and the negatives, replaced below)
+  vf y = logNormalv(select(tiny, x * 8388608.f, x), tiny & 23);
   const float inf = __builtin_inff();
   y = select(x == 0.f, set1(-inf), y);
   y = select(x == inf, x, y);
@@ -73,6 +73,18 @@ INL vf log1pv(vf x) {
   vf u = 1.f + x;
   vf y = logv(u) + (x - (u - 1.f)) / u;
   return select(x == __builtin_inff(), x, y);
+}
+
+// log(1 + e) for e in [0, 1], where softplus needs it: 2 atanh(t / 2) with t = e / (1 + e / 2), six terms of the
+// series.
+INL vf log1p01v(vf e) {
+  vf t = e / (1.f + 0.5f * e), z = 0.25f * t * t;
+  vf p = fma(z, set1(1.f / 13), set1(1.f / 11));
+  p = fma(p, z, set1(1.f / 9));
+  p = fma(p, z, set1(1.f / 7));
+  p = fma(p, z, set1(1.f / 5));
+  p = fma(p, z, set1(1.f / 3));
+  return fma(p * z, t, t);
 }
 
 INL vf sigmoidv(vf x) {
@@ -92,7 +104,7 @@ INL vf tanhv(vf x) {
   return select(a < 0.625f, small, large);
 }
 
-INL vf softplusv(vf x) { return maxv(vf{}, x) + log1pv(expv(-absv(x))); }
+INL vf softplusv(vf x) { return maxv(vf{}, x) + log1p01v(expv(-absv(x))); }
 
 // What the Gaussian KL needs of sigma = softplus(rho). Below rho = -10, sigma = e (1 - e/2 + e^2/3) with e = exp(rho),
 // so log sigma = rho + log(1 - e/2 + ...) and the ratio keeps its digits where sigma itself is denormal or zero.
@@ -105,11 +117,12 @@ struct Sigma {
 INL Sigma sigmaOf(vf rho) {
   vf e = expv(-absv(rho)), one = set1(1.f);
   Sigma s;
-  s.sigma = maxv(vf{}, rho) + log1pv(e);
+  s.sigma = maxv(vf{}, rho) + log1p01v(e);
   s.slope = select(rho < 0.f, e, one) / (1.f + e);
   vi low = rho < -10.f;
   vf q = 1.f + e * (e * (1.f / 3.f) - 0.5f);
-  s.log = select(low, rho - e * (0.5f - e * (5.f / 24.f)), logv(s.sigma));
+  s.log =
+      select(low, rho - e * (0.5f - e * (5.f / 24.f)), logNormalv(s.sigma, vi{}) + (s.sigma - s.sigma));  // a NaN stays
   s.ratio = select(low, one, s.slope) / select(low, (1.f + e) * q, s.sigma);
   return s;
 }

@@ -4,7 +4,7 @@ namespace bayes {
 namespace ISA {
 
 OP(binaryCrossEntropyWithLogits) {
-  binary(s, [](vf x, vf t) { return (maxv(vf{}, x) - t * x) + log1pv(expv(-absv(x))); });
+  binary(s, [](vf x, vf t) { return (maxv(vf{}, x) - t * x) + log1p01v(expv(-absv(x))); });
 }
 
 OP(binaryCrossEntropyWithLogitsGrad) {  // (dloss, x, t): (sigmoid(x) - t) dloss

@@ -17,7 +17,7 @@ OP(logScaleMixtureSum) {
   const ScaleMixture p(s);
   const double total = parallelSum(s.in[0].size(), static_cast<double*>(s.scratch), [=](long i, long n) {
     const vf v = loadn(w + i, n), w2 = v * v, l1 = p.a1 - p.h1 * w2, l2 = p.a2 - p.h2 * w2;
-    return (maxv(l1, l2) - 0.91893853320467274f) + log1pv(expv(-absv(l1 - l2)));
+    return (maxv(l1, l2) - 0.91893853320467274f) + log1p01v(expv(-absv(l1 - l2)));
   });
   *s.out[0].f32() = (float)total;
 }
