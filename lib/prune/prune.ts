@@ -57,7 +57,10 @@ export interface PruneReport extends Sparsity {
  * weights alone: mu = prior mean, rho = softplus^-1(prior sigma). With a scale-mixture prior, which no Gaussian equals,
  * it takes the prior's moments. With N(mu, alpha mu^2) per weight: mu = prior mean, but at least sigma_p / 1024 so that
  * alpha = (sigma_p / mu)^2 is finite (KL < 5e-7 nats); with one alpha per layer: the mu of least KL under that alpha.
- * A plain weight becomes 0.
+ * A plain weight becomes 0. (The gradient of rho is zero up to rounding. A shared alpha still feels the KL of its pruned
+ * weights, -1 / (2 (1 + alpha)) each in ln alpha; the other posteriors feel nothing.)
+ *
+ * A weight is what a layer calls "<layer>/weight"; a parameter of that name made by hand must read its mask itself.
  *
  * @throws BayesError for an unknown or unusable score, a sparsity outside [0, 1) or below the one reached, and a layer
  *   left with nothing; the model is then as it was
