@@ -133,7 +133,7 @@ function runInfo(dir: string, out: Output): void {
     ],
     [
       "trained",
-      `${state ? `${count(state.step)} steps, ${state.history.length} of ${training.epochs} epochs` : "weights of the best validation"} on ${checkpoint.device}`,
+      `${state ? `${count(state.step)} steps, ${state.history.length} of ${training.epochs} epochs` : "weights alone, without a state of training"} on ${checkpoint.device}`,
     ],
     ...(last
       ? [

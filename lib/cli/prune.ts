@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { type Command, Option } from "commander";
 import { threads } from "../device.ts";
@@ -8,7 +9,7 @@ import { type Context, decimal, inContext, integer, type SharedOptions, shared }
 import { colours, count, fixed, percent, table } from "./output.ts";
 import { testModel, writeOnnx, writeReport } from "./results.ts";
 import { createRun, FILES, newRunDir, openRun, type RunConfig, runData } from "./run-folder.ts";
-import { announce, fitOptions, stoppedRun, testFields } from "./training.ts";
+import { announce, discardRun, fitOptions, stoppedRun, testFields } from "./training.ts";
 import { version } from "./version.ts";
 
 interface PruneOptions extends SharedOptions {
@@ -59,12 +60,13 @@ async function pruneRun(dir: string, options: PruneOptions, context: Context): P
   const run = openRun(dir);
   using model = run.model;
   const data = await runData(run.config, options.dataDir);
-  const seed = options.seed ?? run.config.training.seed;
   const { sparsity, scope, rounds, fineTune } = options;
+  const firstSeed = options.seed ?? run.config.training.seed;
+  const seed = firstSeed + rounds - 1; // each round has one of its own; the last is the run that the folder holds
   const config: RunConfig = {
     ...run.config,
     version,
-    training: { ...run.config.training, epochs: Math.max(1, fineTune), seed },
+    training: { ...run.config.training, epochs: Math.max(1, fineTune), seed, patience: undefined, weights: "final" },
     pruning: { from: dir, sparsity, score: options.score ?? null, scope, rounds, fineTune },
   };
   const runDir = options.out ?? newRunDir(`pruned-${model.name}`, run.config.data.name);
@@ -76,10 +78,14 @@ async function pruneRun(dir: string, options: PruneOptions, context: Context): P
     scope,
     rounds,
     ...(options.score ? { score: options.score } : {}),
-    ...(fineTune > 0 ? { fineTune: fitOptions(model, data, config, runDir, false, context) } : {}),
+    ...(fineTune > 0
+      ? { fineTune: { ...fitOptions(model, data, config, runDir, false, context), seed: firstSeed } }
+      : {}),
     predict: { samples: config.testSamples, seed, normalise: config.normalise, signal },
   }).catch((error: unknown) => {
-    throw signal.aborted ? stoppedRun(out, runDir, `bayescnn train --resume ${runDir}`) : error;
+    if (!existsSync(join(runDir, FILES.checkpoint))) discardRun(runDir);
+    else if (signal.aborted) throw stoppedRun(out, runDir);
+    throw error;
   });
   if (fineTune === 0) saveCheckpoint(join(runDir, FILES.checkpoint), model);
   const tested = await testModel(model, data.test, config, { signal });

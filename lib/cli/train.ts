@@ -21,7 +21,7 @@ import {
   splitData,
   writeConfig,
 } from "./run-folder.ts";
-import { announce, testFields, testTable, trainRun } from "./training.ts";
+import { announce, stoppedRun, testFields, testTable, trainRun } from "./training.ts";
 
 /** `bayescnn train`. */
 export function trainCommand(root: Command): void {
@@ -166,7 +166,9 @@ async function whole(
   const { out, signal } = context;
   announce(context, model, config, runDir, threads());
   const result = await trainRun(model, data, config, runDir, resume, context);
-  const tested = await testModel(model, data.test, config, { signal });
+  const tested = await testModel(model, data.test, config, { signal }).catch((error: unknown) => {
+    throw signal.aborted ? stoppedRun(out, runDir, result.steps) : error;
+  });
   const { evaluation, prediction } = tested;
   await writeReport(runDir, model, data.test, config, tested, {
     history: result.history,

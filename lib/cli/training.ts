@@ -1,5 +1,5 @@
 /** One training run from its recipe to its results; what `train`, `prune` (fine-tuning) and `start` have in common. */
-import { rmSync } from "node:fs";
+import { readdirSync, rmdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { parseBeta } from "../bayes/beta.ts";
 import type { Model } from "../models/model.ts";
@@ -62,13 +62,14 @@ export async function trainRun(
   const { out } = context;
   const result = await fit(model, data, fitOptions(model, data, config, runDir, resume, context));
   out.event("checkpoint", { path: join(runDir, FILES.checkpoint), steps: result.steps });
-  if (result.stopped) throw stoppedRun(out, runDir, `bayescnn train --resume ${runDir}`, result.steps);
+  if (result.stopped) throw stoppedRun(out, runDir, result.steps);
   if (config.training.weights === "best") restore(model, loadCheckpoint(weightsOf(runDir, config).path));
   return result;
 }
 
 /** Says how to go on with a run that Ctrl-C has stopped. */
-export function stoppedRun(out: Output, runDir: string, resume: string, steps?: number): Interrupted {
+export function stoppedRun(out: Output, runDir: string, steps?: number): Interrupted {
+  const resume = `bayescnn train --resume ${runDir}`;
   out.event("stopped", { runDir, steps, resume });
   out.line(`stopped${steps === undefined ? "" : ` after ${count(steps)} steps`}; saved. Go on with:\n  ${resume}`);
   return new Interrupted("stopped");
@@ -175,6 +176,12 @@ export function testTable(e: Evaluation, samples: number): string[] {
 export function testFields(e: Evaluation, samples: number): Record<string, number> {
   const { accuracy, nll, ece, brier, adaptiveEce, confidence, epistemic, aleatoric, count: images } = e;
   return { accuracy, nll, ece, epistemic, aleatoric, brier, adaptiveEce, confidence, count: images, samples };
+}
+
+/** Takes back a run folder in which nothing has come to be. */
+export function discardRun(dir: string): void {
+  clearRun(dir);
+  if (readdirSync(dir).length === 0) rmdirSync(dir);
 }
 
 /** Removes what an earlier run left in the folder, and nothing else. */

@@ -260,6 +260,19 @@ describe("a trained run", () => {
     expect((await cli("evaluate", run, "--json")).events[0].nll).toBe(done.before.nll);
   });
 
+  it("is not half pruned: stopped before there is anything to go on with, the folder is gone", async () => {
+    const out = join(tmp, "pruned-stopped");
+    const running = cli("prune", run, "--out", out, "--json");
+    while (!existsSync(out)) await new Promise((wake) => setTimeout(wake, 2));
+    process.emit("SIGINT");
+    expect((await running).code).toBe(130);
+    expect(existsSync(out)).toBe(false);
+    const without = await cli("prune", run, "--sparsity", "0.5", "--fine-tune", "0", "--out", out, "--json");
+    expect(without.events.at(-1)).toMatchObject({ event: "done", fineTuned: null });
+    expect((await cli("evaluate", out, "--json")).events[0]).toMatchObject(without.events.at(-1)!.test);
+    expect((await cli("train", "--resume", out)).stderr).toMatch(/expected a checkpoint of a training run/);
+  });
+
   it("with a damaged file is refused in one sentence", async () => {
     const damage = (name: string, file: string, change: (bytes: Buffer) => Uint8Array) => {
       const dir = join(tmp, name);
