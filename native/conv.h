@@ -177,46 +177,52 @@ static inline void mapRows(const Geometry& g, const Pair& src, long group, long 
   }
 }
 
-// The same rows as packed column blocks [block][count][width] (gemm.h), the form the weight gradient multiplies with.
+// The same rows as packed column blocks b0 .. b1 of [block][count][width] (gemm.h), the form the weight gradient
+// multiplies with.
 template <int KIND>
-static void packMapKind(const Geometry& g, const Pair& src, long group, long p0, long count, float* d, float* d2) {
-  for (long b = 0; b < columnBlocks(g.kg); b++) {
+static void packMapKind(const Geometry& g, const Pair& src, long group, long p0, long count, long b0, long b1, float* d,
+                        float* d2) {
+  d += b0 * 2 * W * count, d2 += b0 * 2 * W * count;
+  for (long b = b0; b < b1; b++) {
     const long width = blockWidth(g.kg, b), n = minl(width, g.kg - b * 2 * W);
     const long at = p0 * g.k + group * g.kg + b * 2 * W;
     for (long p = 0; p < count; p++, d += width, d2 += width) copyRun<KIND>(src, at + p * g.k, d, d2, n);
   }
 }
-static inline void packMap(const Geometry& g, const Pair& src, long group, long p0, long count, float* d, float* d2) {
+static inline void packMap(const Geometry& g, const Pair& src, long group, long p0, long count, long b0, long b1,
+                           float* d, float* d2) {
   switch (src.kind) {
     case ONE:
-      return packMapKind<ONE>(g, src, group, p0, count, d, d);
+      return packMapKind<ONE>(g, src, group, p0, count, b0, b1, d, d);
     case SQUARE:
-      return packMapKind<SQUARE>(g, src, group, p0, count, d, d2);
+      return packMapKind<SQUARE>(g, src, group, p0, count, b0, b1, d, d2);
     case PRODUCT:
-      return packMapKind<PRODUCT>(g, src, group, p0, count, d, d2);
+      return packMapKind<PRODUCT>(g, src, group, p0, count, b0, b1, d, d2);
     default:
-      return packMapKind<BOTH>(g, src, group, p0, count, d, d2);
+      return packMapKind<BOTH>(g, src, group, p0, count, b0, b1, d, d2);
   }
 }
 
-// Few channels: instead of im2col, a panel of image rows with their zeros. The taps of a kernel row are one run of kw *
-// c steps in it for every output pixel, so each pixel is copied (and squared) once, not once per tap.
+// Where it can, a product reads a panel of image rows with their zeros in place of im2col: the taps of a kernel row are
+// one run of kw * c steps in it for every output pixel, so each pixel is copied (and squared) once, not once per tap.
 struct RowPanel {
   bool use;
   long run, width, rows;  // steps of a kernel row; floats of a panel row; output rows of a panel
   explicit RowPanel(const Geometry& g) {
     run = g.kw * g.cg, width = ((g.wo - 1) * g.sw + g.kw) * g.c;
-    use = g.dw == 1 && g.groups == 1 && run <= 128 && g.depth <= 768 && g.wo >= 4 && g.ho * g.wo >= 24;
-    rows = maxl(1, minl(minl(g.ho, 256 / g.wo), ceilDiv(g.n * g.ho, 16)));
+    const long reach = g.dh * (g.kh - 1) + 1;
+    rows = minl(256 / g.wo, 32768 / ((g.k + 2 * W) * g.wo));          // outputs of 128 KiB a route
+    rows = minl(rows, (32768 / width - reach) / g.sh + 1);            // panels of 128 KiB a route
+    rows = maxl(1, minl(minl(g.ho, rows), ceilDiv(g.n * g.ho, 16)));  // and tasks for every thread
     rows = ceilDiv(g.ho, ceilDiv(g.ho, rows));
+    use = g.dw == 1 && g.groups == 1 && g.wo >= 4 && g.ho * g.wo >= 24 && size(g) <= (1 << 17) && g.depth <= 4096;
   }
   INL long perImage(const Geometry& g) const { return ceilDiv(g.ho, rows); }
   INL long size(const Geometry& g) const { return ((rows - 1) * g.sh + g.dh * (g.kh - 1) + 1) * width + W; }
   template <int KIND>
-  void fillKind(const Geometry& g, const Pair& src, long n, long oh, long count, float* d, float* d2) const {
-    const long lines = (count - 1) * g.sh + g.dh * (g.kh - 1) + 1, before = minl(g.left * g.c, width);
+  void fillKind(const Geometry& g, const Pair& src, long n, long h, long lines, float* d, float* d2) const {
+    const long before = minl(g.left * g.c, width);
     const long inside = minl(g.w * g.c, width - before), after = width - before - inside;
-    long h = oh * g.sh - g.top;
     for (long i = 0; i < lines; i++, h++, d += width, d2 += width) {
       if (h < 0 || h >= g.h) {
         zeroRun<KIND>(d, d2, width);
@@ -227,16 +233,19 @@ struct RowPanel {
       zeroRun<KIND>(d + before + inside, d2 + before + inside, after);
     }
   }
-  void fill(const Geometry& g, const Pair& src, long n, long oh, long count, float* d, float* d2) const {
+  // The image rows under the kernel rows [i0, i1) of output rows oh .. oh + count.
+  void fill(const Geometry& g, const Pair& src, long n, long oh, long count, long i0, long i1, float* d,
+            float* d2) const {
+    const long h = oh * g.sh - g.top + i0 * g.dh, lines = (count - 1) * g.sh + g.dh * (i1 - i0 - 1) + 1;
     switch (src.kind) {
       case ONE:
-        return fillKind<ONE>(g, src, n, oh, count, d, d);
+        return fillKind<ONE>(g, src, n, h, lines, d, d);
       case SQUARE:
-        return fillKind<SQUARE>(g, src, n, oh, count, d, d2);
+        return fillKind<SQUARE>(g, src, n, h, lines, d, d2);
       case PRODUCT:
-        return fillKind<PRODUCT>(g, src, n, oh, count, d, d2);
+        return fillKind<PRODUCT>(g, src, n, h, lines, d, d2);
       default:
-        return fillKind<BOTH>(g, src, n, oh, count, d, d2);
+        return fillKind<BOTH>(g, src, n, h, lines, d, d2);
     }
   }
 };
@@ -296,12 +305,13 @@ struct Forward {
       const long b0 = nb * split / splits, b1 = nb * (split + 1) / splits;
       float *X = local + thread * localSize(), *X2 = X + panelSize, *out = X2 + panelSize, *out2 = out + outSize;
       if (panel.use) {
-        panel.fill(g, x, n, oh, lines, X, X2);
+        panel.fill(g, x, n, oh, lines, 0, g.kh, X, X2);
         for (int r = 0; r < routes; r++)
-          for (long q = 0; q < lines; q++)
-            multiply<false>(g.wo, (r ? X2 : X) + q * g.sh * panel.width, g.sw * g.c, packed + r * weightSize, g.depth,
-                            0, panel.run, g.kg, b0, b1, (r ? out2 : out) + q * g.wo * ld, ld, false, g.kh,
-                            g.dh * panel.width);
+          for (long b = b0; b < b1; b++)  // a block of weights stays in the cache for all lines
+            for (long q = 0; q < lines; q++)
+              multiply<false>(g.wo, (r ? X2 : X) + q * g.sh * panel.width, g.sw * g.c, packed + r * weightSize, g.depth,
+                              0, panel.run, g.kg, b, b + 1, (r ? out2 : out) + q * g.wo * ld, ld, false, g.kh,
+                              g.dh * panel.width);
       }
       for (long group = 0; group < g.groups && !panel.use; group++)
         for (long k0 = 0; k0 < g.depth; k0 += chunk) {
@@ -321,21 +331,25 @@ struct Forward {
 struct Weights {
   const Geometry& g;
   const RowPanel panel;
+  bool rowwise;
   int routes;
-  long mb, blocks, splits, chunks, chunk, stride, kp, panelSize, mapSize, partSize;
+  long mb, blocks, splits, chunks, chunk, columnTasks, stride, kp, panelSize, mapSize, partSize;
   float *part, *local;
   Weights(const Geometry& geo, int routeCount, Bump& b) : g(geo), panel(geo), routes(routeCount) {
     kp = padded(g.kg), partSize = g.groups * g.depth * kp;
+    // a small map in front of large weights: blocks of several images, or the sums would travel to memory too often
+    rowwise = panel.use && (panel.rows * g.wo >= 128 || partSize <= 32768);
     const long wanted = maxl(1, (1L << 19) / (partSize * routes));  // partial sums of 2 MiB in all
     mb = minl(g.pixels, g.depth < 64 ? 256 : 128);
-    if (panel.use) mb = panel.rows * g.wo;
-    blocks = panel.use ? g.n * panel.perImage(g) : ceilDiv(g.pixels, mb);
+    if (rowwise) mb = panel.rows * g.wo;
+    blocks = rowwise ? g.n * panel.perImage(g) : ceilDiv(g.pixels, mb);
     splits = minl(minl(wanted, 16), blocks);
-    const long least = ceilDiv(g.depth, 384);                 // chunks of the taps: panels for the L2 cache,
-    chunks = ceilDiv(g.k < 256 ? 16 : 8, splits * g.groups);  // and tasks for every thread
-    chunks = panel.use ? 1 : maxl(minl(chunks, g.depth / 48), least);
-    chunk = ceilDiv(g.depth, chunks), chunks = ceilDiv(g.depth, chunk);
-    stride = panelStride(chunk), panelSize = panel.use ? panel.size(g) : mb * stride + W, mapSize = mb * kp;
+    // tasks for every thread: chunks of kernel rows, or of taps (whose panels have to fit the L2 cache), and of columns
+    const long wish = ceilDiv(g.k < 256 ? 16 : 8, splits * g.groups), least = ceilDiv(g.depth, 384);
+    chunk = rowwise ? ceilDiv(g.kh, minl(g.kh, wish)) : ceilDiv(g.depth, maxl(minl(wish, g.depth / 48), least));
+    chunks = ceilDiv(rowwise ? g.kh : g.depth, chunk);
+    columnTasks = rowwise ? minl(columnBlocks(g.kg), ceilDiv(wish, chunks)) : 1;
+    stride = panelStride(chunk), panelSize = rowwise ? panel.size(g) : mb * stride + W, mapSize = mb * kp;
     part = b.floats(routes * splits * partSize);
     local = b.floats(poolThreads() * localSize());
   }
@@ -343,31 +357,34 @@ struct Weights {
 
   void run(const Pair& x, const Pair& map, float* dw1, float* dw2) const {
     const bool direct = splits == 1 && kp == g.kg;  // nothing to add up, nothing to cut off
-    parallel(splits * chunks * g.groups, [&](long task, int thread) {
-      const long split = task % splits, k0 = task / splits % chunks * chunk, group = task / splits / chunks;
-      const long k1 = minl(k0 + chunk, g.depth);
+    parallel(splits * chunks * columnTasks * g.groups, [&](long task, int thread) {
+      const long split = task % splits, part0 = task / splits % chunks * chunk;
+      const long c = task / splits / chunks % columnTasks, group = task / splits / chunks / columnTasks;
+      const long b0 = columnBlocks(g.kg) * c / columnTasks, b1 = columnBlocks(g.kg) * (c + 1) / columnTasks;
       const long first = blocks * split / splits, last = blocks * (split + 1) / splits;
       float *X = local + thread * localSize(), *X2 = X + panelSize, *G = X2 + panelSize, *G2 = G + mapSize;
       for (long b = first; b < last; b++) {
         const long n = b / panel.perImage(g), oh = b % panel.perImage(g) * panel.rows;
         const long lines = minl(panel.rows, g.ho - oh);
-        const long p0 = panel.use ? (n * g.ho + oh) * g.wo : b * mb;
-        const long count = panel.use ? lines * g.wo : minl(mb, g.pixels - p0);
-        if (panel.use) panel.fill(g, x, n, oh, lines, X, X2);
-        else gather(g, x, group, p0, count, k0, k1, X, X2, stride);
-        packMap(g, map, group, p0, count, G, G2);
+        const long p0 = rowwise ? (n * g.ho + oh) * g.wo : b * mb;
+        const long count = rowwise ? lines * g.wo : minl(mb, g.pixels - p0);
+        const long part1 = minl(part0 + chunk, rowwise ? g.kh : g.depth);
+        if (rowwise) panel.fill(g, x, n, oh, lines, part0, part1, X, X2);
+        else gather(g, x, group, p0, count, part0, part1, X, X2, stride);
+        packMap(g, map, group, p0, count, b0, b1, G, G2);
         for (int r = 0; r < routes; r++) {
           float* dw = r ? dw2 : dw1;
           if (!dw) continue;
-          float* out = direct ? dw + k0 * g.k + group * g.kg
-                              : part + (r * splits + split) * partSize + (group * g.depth + k0) * kp;
-          const long ldo = direct ? g.k : kp, columns = columnBlocks(g.kg);
-          for (long i = 0; i < g.kh && panel.use; i++)
-            multiply<true>(panel.run, (r ? X2 : X) + i * g.dh * panel.width, g.sw * g.c, r ? G2 : G, count, 0, g.wo,
-                           g.kg, 0, columns, out + i * panel.run * ldo, ldo, b > first, lines, g.sh * panel.width);
-          if (!panel.use)
-            multiply<true>(k1 - k0, r ? X2 : X, stride, r ? G2 : G, count, 0, count, g.kg, 0, columns, out, ldo,
+          const long ldo = direct ? g.k : kp;
+          float* out = (direct ? dw + group * g.kg : part + (r * splits + split) * partSize + group * g.depth * kp) +
+                       part0 * (rowwise ? panel.run : 1) * ldo;
+          if (!rowwise)
+            multiply<true>(part1 - part0, r ? X2 : X, stride, r ? G2 : G, count, 0, count, g.kg, b0, b1, out, ldo,
                            b > first);
+          else
+            for (long i = 0; i < part1 - part0; i++)
+              multiply<true>(panel.run, (r ? X2 : X) + i * g.dh * panel.width, g.sw * g.c, r ? G2 : G, count, 0, g.wo,
+                             g.kg, b0, b1, out + i * panel.run * ldo, ldo, b > first, lines, g.sh * panel.width);
         }
       }
     });
