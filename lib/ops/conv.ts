@@ -84,7 +84,8 @@ function checkWindow(where: string, x: TensorType, w: TensorType, attrs: ConvAtt
 export function convolved(where: string, x: TensorType, w: TensorType, attrs: ConvAttrs): TensorType {
   const { n, size, c, stride, groups, reach, pads } = checkWindow(where, x, w, attrs);
   const [, , perGroup, filters] = w.shape;
-  if (c !== perGroup * groups) fail(where, `${perGroup * groups} input channels (${groups} groups of ${perGroup})`, c);
+  const channels = `${perGroup * groups} input channels${groups > 1 ? ` (${groups} groups of ${perGroup})` : ""}`;
+  if (c !== perGroup * groups) fail(where, channels, c);
   if (filters % groups) fail(where, `output channels divisible by ${groups} groups`, filters);
   const out = [0, 1].map((i) => {
     if (size[i] + pads[i] < reach[i])
