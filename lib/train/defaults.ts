@@ -8,7 +8,7 @@ export const defaults = {
   epochs: 20,
   batchSize: 128,
   optimizer: "adam",
-  learningRate: 1e-3,
+  learningRate: 2e-3,
   /** See {@link file://./schedules.ts}; the rate falls along a half cosine to zero. */
   schedule: "cosine",
   /** Weight of the KL term, as `parseBeta` reads it. 1 is the ELBO; below 1 the posterior is tempered. */
