@@ -62,7 +62,7 @@ async function evaluateRun(dir: string, options: EvaluateOptions, { out, signal 
       : (await loadData(options.data, options.dataDir, { size: config.data.imageSize })).test;
   const predicting = {
     samples: options.samples ?? config.testSamples,
-    seed: options.seed ?? config.training.seed,
+    seed: options.seed ?? config.testSeed,
     mode: options.mode,
     normalise: config.normalise,
     signal,

@@ -72,7 +72,7 @@ async function predictImages(
   const asked = files.length > 0 ? await fromFiles(files, model.inputShape, options) : await fromData(config, options);
   const prediction = await predict(model, asked.images, {
     samples: options.samples ?? config.testSamples,
-    seed: options.seed ?? config.training.seed,
+    seed: options.seed ?? config.testSeed,
     mode: options.mode,
     normalise: config.normalise,
     signal,

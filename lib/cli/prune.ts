@@ -16,7 +16,7 @@ interface PruneOptions extends SharedOptions {
   readonly sparsity: number;
   readonly score?: ScoreName;
   readonly scope: "global" | "layer";
-  readonly fineTune: number;
+  readonly fineTune?: number;
   readonly rounds: number;
   readonly dataDir?: string;
 }
@@ -41,11 +41,10 @@ export function pruneCommand(root: Command): void {
       )
       .option(
         "--fine-tune <epochs>",
-        "epochs of training afterwards, pruned weights held at zero (0: none)",
+        "epochs of training afterwards, pruned weights held at zero (default: half of the run's; 0: none)",
         integer(0),
-        5,
       )
-      .option("--rounds <n>", "prune in so many steps, fine-tuned after each", integer(1, 1000), 1)
+      .option("--rounds <n>", "prune in so many steps, fine-tuned after each", integer(1, 1000), 3)
       .option("--data-dir <dir>", "where the data sets are (default: where they were)"),
     {
       out: "run folder, new or empty (default: runs/pruned-MODEL-DATA-TIME)",
@@ -60,7 +59,8 @@ async function pruneRun(dir: string, options: PruneOptions, context: Context): P
   const run = openRun(dir);
   using model = run.model;
   const data = await runData(run.config, options.dataDir);
-  const { sparsity, scope, rounds, fineTune } = options;
+  const { sparsity, scope, rounds } = options;
+  const { fineTune = Math.ceil(run.config.training.epochs / 2) } = options;
   const firstSeed = options.seed ?? run.config.training.seed;
   const seed = firstSeed + rounds - 1; // each round has one of its own; the last is the run that the folder holds
   const config: RunConfig = {
@@ -81,7 +81,7 @@ async function pruneRun(dir: string, options: PruneOptions, context: Context): P
     ...(fineTune > 0
       ? { fineTune: { ...fitOptions(model, data, config, runDir, false, context), seed: firstSeed } }
       : {}),
-    predict: { samples: config.testSamples, seed, normalise: config.normalise, signal },
+    predict: { samples: config.testSamples, seed: config.testSeed, normalise: config.normalise, signal },
   }).catch((error: unknown) => {
     if (!existsSync(join(runDir, FILES.checkpoint))) discardRun(runDir);
     else if (signal.aborted) throw stoppedRun(out, runDir);

@@ -107,6 +107,7 @@ export function recipe(options: TrainOptions, { train, test }: TrainTest): RunCo
       weights: options.best || options.earlyStopping !== undefined ? "best" : "final",
     },
     testSamples: bayesian ? options.testSamples : 1,
+    testSeed: seed,
   };
 }
 

@@ -30,7 +30,7 @@ export function testModel(
   config: RunConfig,
   options: { samples?: number; seed?: number; signal?: AbortSignal } = {},
 ): Promise<Tested> {
-  const { samples = config.testSamples, seed = config.training.seed, signal } = options;
+  const { samples = config.testSamples, seed = config.testSeed, signal } = options;
   return evaluate(model, test, { samples, seed, normalise: config.normalise, signal });
 }
 

@@ -68,6 +68,8 @@ const schema = z.strictObject({
     weights: z.enum(["final", "best"]),
   }),
   testSamples: positive,
+  /** Seed of the noise in tests and predictions. */
+  testSeed: count,
   /** Present in a pruned run: where it came from, and how. */
   pruning: z.record(z.string(), z.json()).optional(),
 });
