@@ -53,7 +53,7 @@ struct SquareEpilogue {
 // The local reparameterization: v = variance + bSigma2, y = mean + bMu + sqrt(v) eps, r = dy/dv = eps / (2 sqrt v), for
 // every Monte-Carlo copy of the batch. Where v <= 1e-16, y is the mean and r is 0; a NaN stays a NaN.
 struct LrtEpilogue {
-  float *y, *r;  // null when nobody reads it
+  float *y, *r;                // null when nobody reads it
   const float *bMu, *bSigma2;  // or null
   NoiseSource noise;
   long k, area, images, copies;  // pixels of an image, images of the batch, samples drawn from one set of moments
@@ -96,22 +96,30 @@ struct ColumnSums {
   static constexpr long CHUNK = 512;
   ColumnSums(long n, long columns, Bump& b)
       : rows(n), k(columns), chunks(ceilDiv(n, CHUNK)), part(b.floats(2 * chunks * padded(columns))) {}
+  template <int V>
+  INL void columns(const Pair& p, long c, long from, long to, long t) const {
+    vf a[V]{}, b[V]{};
+    for (long i = from; i < to; i++)
+      for (int v = 0; v < V; v++) {
+        const long o = i * k + c + v * W, left = V > 1 ? W : k - c;
+        const vf g = loadn(p.a + o, left);
+        a[v] = a[v] + g;
+        if (p.kind == PRODUCT) b[v] = b[v] + g * loadn(p.b + o, left);
+        if (p.kind == BOTH) b[v] = b[v] + loadn(p.b + o, left);
+      }
+    for (int v = 0; v < V; v++) {
+      store(part + t * padded(k) + c + v * W, a[v]);
+      store(part + (chunks + t) * padded(k) + c + v * W, b[v]);
+    }
+  }
   void run(const Pair& p, float* first, float* second) const {
     if (!first && !second) return;
     const long kp = padded(k);
     parallel(chunks, [&](long t, int) {
       const long from = t * CHUNK, to = minl(from + CHUNK, rows);
-      for (long c = 0; c < k; c += W) {
-        vf a{}, b{};
-        for (long i = from; i < to; i++) {
-          const vf g = loadn(p.a + i * k + c, k - c);
-          a = a + g;
-          if (p.kind == PRODUCT) b = b + g * loadn(p.b + i * k + c, k - c);
-          if (p.kind == BOTH) b = b + loadn(p.b + i * k + c, k - c);
-        }
-        store(part + t * kp + c, a);
-        store(part + (chunks + t) * kp + c, b);
-      }
+      long c = 0;  // four vectors side by side read whole cache lines, and do not wait for each other
+      for (; c + 4 * W <= k; c += 4 * W) columns<4>(p, c, from, to, t);
+      for (; c < k; c += W) columns<1>(p, c, from, to, t);
     });
     for (long c = 0; c < k; c++) {
       double a = 0, b = 0;
