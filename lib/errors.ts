@@ -10,7 +10,8 @@ export function show(value: unknown): string {
   if (typeof value === "string") return JSON.stringify(value.length > 60 ? `${value.slice(0, 57)}...` : value);
   if (typeof value === "bigint") return `${value}n`;
   if (Array.isArray(value)) return `[${value.slice(0, 8).map(show).join(", ")}${value.length > 8 ? ", ..." : ""}]`;
-  if (ArrayBuffer.isView(value)) return `${value.constructor.name}(${(value as Uint8Array).length ?? value.byteLength})`;
+  if (ArrayBuffer.isView(value))
+    return `${value.constructor.name}(${(value as Uint8Array).length ?? value.byteLength})`;
   if (typeof value === "function") return `function ${value.name || "(anonymous)"}`;
   if (typeof value === "object" && value !== null) return value.constructor?.name ?? "object";
   return String(value);
@@ -36,5 +37,9 @@ export function checkInt(where: string, what: string, value: unknown, min = 0, m
 /** Throws unless `value` is a finite number in [min, max]. Returns it. */
 export function checkNumber(where: string, what: string, value: unknown, min = -Infinity, max = Infinity): number {
   if (typeof value === "number" && Number.isFinite(value) && value >= min && value <= max) return value;
-  return fail(where, `${what} to be a finite number${min > -Infinity ? ` >= ${min}` : ""}${max < Infinity ? ` and <= ${max}` : ""}`, value);
+  return fail(
+    where,
+    `${what} to be a finite number${min > -Infinity ? ` >= ${min}` : ""}${max < Infinity ? ` and <= ${max}` : ""}`,
+    value,
+  );
 }

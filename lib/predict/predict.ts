@@ -5,8 +5,15 @@ import { compile } from "../graph/compile.ts";
 import type { Model } from "../models/model.ts";
 import { gatherBatch } from "../ops/gatherBatch.ts";
 import { seedKey } from "../util/philox.ts";
-import { classificationMetrics, type ClassificationMetrics } from "./metrics.ts";
-import { type Decomposition, decompose, meanProbabilities, mutualInformation, predictiveEntropy, softmaxRows } from "./uncertainty.ts";
+import { type ClassificationMetrics, classificationMetrics } from "./metrics.ts";
+import {
+  type Decomposition,
+  decompose,
+  meanProbabilities,
+  mutualInformation,
+  predictiveEntropy,
+  softmaxRows,
+} from "./uncertainty.ts";
 
 export interface PredictOptions {
   /** Monte-Carlo samples (default 32); a model without Bayesian layers, or mode "mean", takes 1. */
@@ -64,13 +71,15 @@ export async function predict(model: Model, data: Images, options: PredictOption
   const mode = model.bayesian ? (options.mode ?? "sample") : "mean";
   const samples = mode === "mean" ? 1 : checkInt("predict", "the number of samples", options.samples ?? 32, 1, 65536);
   const { count, shape } = data;
-  if (shape.join() !== model.inputShape.join()) fail("predict", `images of shape [${model.inputShape}] for ${model.name}`, shape);
+  if (shape.join() !== model.inputShape.join())
+    fail("predict", `images of shape [${model.inputShape}] for ${model.name}`, shape);
   checkInt("predict", "the number of images", count, 1);
   if (data.images.length !== count * shape[0] * shape[1] * shape[2])
     fail("predict", `${count * shape[0] * shape[1] * shape[2]} pixel values for ${count} images`, data.images.length);
 
   const { classes, store } = model;
-  if (store.native.busy) throw new BayesError("[predict] expected an idle model, received one with a run under way; await it first");
+  if (store.native.busy)
+    throw new BayesError("[predict] expected an idle model, received one with a run under way; await it first");
   const batch = Math.min(count, Math.max(1, Math.floor(LAUNCH_ROWS / samples)));
   const slot = "data/predict/images";
   const dtype = data.images instanceof Uint8Array ? "u8" : "f32";
