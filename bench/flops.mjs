@@ -1,0 +1,38 @@
+// The floating-point operations that a program has to do: without the taps that fall on padding, and without the gradient of
+// an input that nobody asks for.
+
+const NOWHERE = 4; // an output's space in the flat program when nobody reads it
+
+/** @param {import("../dist/index.js").Program<string, string>} program */
+export function flopsOf({ planned: { native, steps } }) {
+  return steps.reduce((sum, { op, flops }, i) => {
+    const { inputs, outputs, attrs } = native.steps[i];
+    const kind = /^(?:bayesC|c)onv2d(Grad)?$|^(?:bayesL|l)inear(Grad)?$/.exec(op);
+    if (!kind) return sum + flops;
+    const backward = kind[1] ?? kind[2];
+    // backward: x and the weights follow dy (and r = dy/dv)
+    const at = backward ? (op.startsWith("bayes") ? 2 : 1) : 0;
+    const [x, w, y] = [inputs[at], inputs[at + 1], backward ? inputs[0] : outputs[0]];
+    const half = backward && outputs[0].space === NOWHERE ? 0.5 : 1;
+    return sum + flops * half * (/onv2d/.test(op) ? realTaps(x.shape, w.shape, y.shape, attrs) : 1);
+  }, 0);
+}
+
+/**
+ * The share of a convolution's taps that see a pixel.
+ * @param {readonly number[]} x
+ * @param {readonly number[]} w
+ * @param {readonly number[]} y
+ * @param {Readonly<Record<string, readonly number[]>>} attrs
+ */
+function realTaps(x, w, y, { stride, padding, dilation }) {
+  return [0, 1].reduce((share, axis) => {
+    let real = 0;
+    for (let o = 0; o < y[axis + 1]; o++)
+      for (let k = 0; k < w[axis]; k++) {
+        const at = o * stride[axis] + k * dilation[axis] - padding[axis];
+        if (at >= 0 && at < x[axis + 1]) real++;
+      }
+    return (share * real) / (y[axis + 1] * w[axis]);
+  }, 1);
+}

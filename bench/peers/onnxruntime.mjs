@@ -1,0 +1,51 @@
+// One inference workload in ONNX Runtime as a process: the deterministic twin of ours, exported by exportOnnx (mode "mean").
+//   node bench/peers/onnxruntime.mjs '{workload}'
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { f32 } from "../../dist/graph/node.js";
+import { input, withTrace } from "../../dist/graph/trace.js";
+import { conv2d, cpu, createModel, exportOnnx, Store } from "../../dist/index.js";
+import { Lowering } from "../../dist/onnx/lower.js";
+import { serve } from "../serve.mjs";
+import { layers } from "../workloads.mjs";
+
+/** @type {{ workload: import("../workloads.mjs").Workload }} */
+const { workload } = JSON.parse(process.argv[2]);
+const { kind, name, batch, threads } = workload;
+const { InferenceSession, Tensor } = await import("onnxruntime-node");
+const manifest = createRequire(import.meta.url).resolve("onnxruntime-node/package.json");
+const { version } = JSON.parse(readFileSync(manifest, "utf8"));
+
+const { bytes, dims } = kind === "layer" ? layerModel() : publishedModel();
+const session = await InferenceSession.create(bytes, { logSeverityLevel: 3, intraOpNumThreads: threads });
+const image = Float32Array.from({ length: dims.reduce((a, b) => a * b) }, () => Math.random() - 0.5);
+const feeds = { image: new Tensor("float32", image, dims) };
+await serve({ version: `onnxruntime-node ${version}` }, () => session.run(feeds));
+
+function publishedModel() {
+  const channels = name === "lenet5" ? 1 : 3;
+  const model = createModel({
+    model: name,
+    input: [32, 32, channels],
+    classes: 10,
+    bayesian: false,
+    activation: "softplus",
+  });
+  return { bytes: exportOnnx(model), dims: [batch, channels, 32, 32] };
+}
+
+/** A bare convolution in ONNX's own layout: no transposition goes into its time. */
+function layerModel() {
+  const g = layers[/** @type {keyof typeof layers} */ (name)];
+  const store = new Store(cpu());
+  const image = input("image", f32([batch, g.size, g.size, g.channels]));
+  const { value: y } = withTrace({ store }, () =>
+    conv2d(image, g.filters, g.kernel, { stride: g.stride, padding: g.padding }),
+  );
+  const dims = [batch, g.channels, g.size, g.size];
+  const onnx = new Lowering(store);
+  const pixels = onnx.input("image", dims, "float32");
+  const [n, height, width, filters] = y.shape;
+  onnx.output("y", onnx.lower([y], new Map([[image, pixels]]))[0], [n, filters, height, width], "float32");
+  return { bytes: onnx.encode(), dims };
+}

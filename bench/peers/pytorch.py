@@ -1,0 +1,182 @@
+"""One workload in PyTorch as a process: /usr/bin/python3 bench/peers/pytorch.py '{"workload": ..., "variant": ...}'
+
+Says what it is when it is ready, then answers each line on stdin with the times of one turn (see bench/serve.mjs).
+The Bayesian layers do local reparameterization the way PyTorch users write it: a convolution with the means, one of x**2
+with the variances, sqrt, normal noise; rho initialised at -5, softplus between the layers, the closed-form KL to N(0, 0.1^2).
+"""
+
+import json
+import math
+import sys
+import time
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+PRIOR_SIGMA = 0.1
+
+
+class Bayesian(nn.Module):
+    """What convolution and linear layer share: mean and rho of weights and biases, and how the output is drawn."""
+
+    def __init__(self, shape, filters):
+        super().__init__()
+        self.mu = nn.Parameter(torch.randn(shape) * math.sqrt(2 / math.prod(shape[1:])))
+        self.rho = nn.Parameter(torch.randn(shape) * 0.1 - 5)
+        self.bias_mu = nn.Parameter(torch.zeros(filters))
+        self.bias_rho = nn.Parameter(torch.randn(filters) * 0.1 - 5)
+
+    def forward(self, x):
+        self.sigma = torch.log1p(torch.exp(self.rho))
+        self.bias_sigma = torch.log1p(torch.exp(self.bias_rho))
+        mean = self.apply_to(x, self.mu, self.bias_mu)
+        variance = 1e-16 + self.apply_to(x**2, self.sigma**2, self.bias_sigma**2)
+        std = torch.sqrt(variance)
+        noise = torch.empty(mean.size()).normal_(0, 1)
+        return mean + std * noise
+
+    def kl(self):
+        def term(mu, sigma):
+            ratio = sigma / PRIOR_SIGMA
+            return 0.5 * (2 * torch.log(PRIOR_SIGMA / sigma) - 1 + ratio.pow(2) + (mu / PRIOR_SIGMA).pow(2)).sum()
+
+        return term(self.mu, self.sigma) + term(self.bias_mu, self.bias_sigma)
+
+
+class BayesianConv2d(Bayesian):
+    def __init__(self, channels, filters, kernel, stride=1, padding=0):
+        super().__init__((filters, channels, kernel, kernel), filters)
+        self.stride, self.padding = stride, padding
+
+    def apply_to(self, x, weight, bias):
+        return F.conv2d(x, weight, bias, self.stride, self.padding)
+
+
+class BayesianLinear(Bayesian):
+    def __init__(self, inputs, outputs):
+        super().__init__((outputs, inputs), outputs)
+
+    def apply_to(self, x, weight, bias):
+        return F.linear(x, weight, bias)
+
+
+def network(name, bayesian):
+    conv, linear = (BayesianConv2d, BayesianLinear) if bayesian else (nn.Conv2d, nn.Linear)
+    act, pool = nn.Softplus, nn.MaxPool2d
+    if name == "lenet5":
+        return nn.Sequential(
+            conv(1, 6, 5), act(), pool(2, 2),
+            conv(6, 16, 5), act(), pool(2, 2),
+            nn.Flatten(), linear(400, 120), act(), linear(120, 84), act(), linear(84, 10),
+        )  # fmt: skip
+    if name == "alexnet":
+        return nn.Sequential(
+            conv(3, 64, 11, stride=4, padding=5), act(), pool(2, 2),
+            conv(64, 192, 5, padding=2), act(), pool(2, 2),
+            conv(192, 384, 3, padding=1), act(), conv(384, 256, 3, padding=1), act(),
+            conv(256, 128, 3, padding=1), act(), pool(2, 2),
+            nn.Flatten(), linear(128, 10),
+        )  # fmt: skip
+    if name == "3conv3fc":
+        return nn.Sequential(
+            conv(3, 32, 5, padding=2), act(), pool(3, 2),
+            conv(32, 64, 5, padding=2), act(), pool(3, 2),
+            conv(64, 128, 5, padding=1), act(), pool(3, 2),
+            nn.Flatten(), linear(512, 1000), act(), linear(1000, 1000), act(), linear(1000, 10),
+        )  # fmt: skip
+    raise SystemExit(f"no PyTorch version of {name}")
+
+
+def train_step(net, x, bayesian, foreach):
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-4, foreach=foreach)
+    labels = torch.arange(len(x)) % 10
+    weighted = [m for m in net if isinstance(m, Bayesian)]
+
+    def once():
+        optimizer.zero_grad(set_to_none=True)
+        loss = F.cross_entropy(net(x), labels)
+        if bayesian:
+            loss = loss + sum(m.kl() for m in weighted) / 60_000
+        loss.backward()
+        optimizer.step()
+
+    return once
+
+
+def prediction(net, x, samples):
+    return no_grad(lambda: torch.stack([net(x) for _ in range(samples)]))
+
+
+def layer_pass(layer, x, backward, needs_dx):
+    if not backward:
+        return no_grad(lambda: layer(x))
+    x.requires_grad_(needs_dx)
+    dy = torch.randn_like(layer(x).detach())
+
+    def once():
+        x.grad = None
+        layer.zero_grad(set_to_none=True)
+        layer(x).backward(dy)
+
+    return once
+
+
+def no_grad(run):
+    def once():
+        with torch.no_grad():
+            return run()
+
+    return once
+
+
+def build(workload, variant, geometry):
+    bayesian, channels_last = variant == "Bayesian", "channels_last" in variant
+    if workload["kind"] == "layer":
+        g = geometry
+        conv = BayesianConv2d if bayesian else nn.Conv2d
+        net = conv(g["channels"], g["filters"], g["kernel"], stride=g["stride"], padding=g["padding"])
+        x = torch.rand(g["batch"], g["channels"], g["size"], g["size"]) - 0.5
+    else:
+        net = network(workload["name"], bayesian)
+        x = torch.rand(workload["batch"], 1 if workload["name"] == "lenet5" else 3, 32, 32) - 0.5
+    if channels_last:
+        net, x = net.to(memory_format=torch.channels_last), x.to(memory_format=torch.channels_last)
+    if workload["kind"] == "layer":
+        return layer_pass(net, x, workload["backward"], not geometry["first"])
+    if workload["kind"] == "step":
+        return train_step(net, x, bayesian, foreach=channels_last)
+    return prediction(net, x, workload["samples"])
+
+
+def blas():
+    """The BLAS that is really loaded: Debian's default is the slow reference one."""
+    try:
+        with open("/proc/self/maps") as maps:
+            paths = {line.split()[-1] for line in maps if "blas" in line.rsplit("/", 1)[-1]}
+        return next((p.split("/")[-2] for p in sorted(paths) if "libblas" in p or "openblas" in p), "unknown BLAS")
+    except OSError:
+        return "unknown BLAS"
+
+
+def main():
+    request = json.loads(sys.argv[1])
+    torch.manual_seed(1)
+    torch.set_num_threads(request["workload"]["threads"])
+    once = build(request["workload"], request["variant"], request.get("geometry"))
+    for _ in range(3):
+        once()
+    print(json.dumps({"version": f"PyTorch {torch.__version__}", "blas": blas()}), flush=True)
+    for line in sys.stdin:
+        ms = json.loads(line)["ms"]
+        once()  # the turn before was somebody else's: get the caches back
+        times = []
+        while sum(times) < ms:
+            start = time.perf_counter()
+            once()
+            times.append(1000 * (time.perf_counter() - start))
+        print(json.dumps({"times": times}), flush=True)
+
+
+if __name__ == "__main__":
+    main()

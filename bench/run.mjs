@@ -1,0 +1,188 @@
+// The benchmark: npm run bench -- [--only REGEX] [--out FILE.json] [--quick] [--list]
+// Ours and its peers each run in a process of their own; they take turns, so that whatever the machine does, it does to all.
+import { renameSync, writeFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { parseArgs } from "node:util";
+import { describeMachine, measurePeaks, processorTime } from "./machine.mjs";
+import { contenders } from "./peers.mjs";
+import { writeTable } from "./table.mjs";
+import { Worker } from "./worker.mjs";
+import { describe, workloads } from "./workloads.mjs";
+
+/**
+ * @typedef {{ worker: Worker, medians: number[], thrown: number, disturbed: number }} Trial
+ * @typedef {{ median: number, min: number, max: number, n: number }} Times of the turns' medians, in milliseconds
+ * @typedef {object} Row
+ * @property {string} workload a model or a layer
+ * @property {string} what
+ * @property {string} device
+ * @property {string} precision
+ * @property {number} threads
+ * @property {Times} ms ours
+ * @property {string | null} peer
+ * @property {Times | null} peerMs
+ * @property {number | null} ratio ours / peer
+ * @property {number} gflops ours; taps that fall on padding are not counted
+ * @property {number | null} peakShare of the machine's fused multiply-adds on as many threads
+ * @property {number | null} bandwidthShare of the machine's stream triad, each operand of a kernel counted once
+ * @property {number} disturbed turns of either in which other processes took more than a tenth of the machine
+ */
+
+const { values: options } = parseArgs({
+  options: {
+    only: { type: "string", default: "" },
+    out: { type: "string" },
+    quick: { type: "boolean", default: false },
+    list: { type: "boolean", default: false },
+  },
+});
+const TURNS = options.quick ? 5 : 11;
+const TURN_MS = options.quick ? 250 : 500;
+const MOST_THROWN = 3 * TURNS; // then it is a busy machine, and the row says so
+const OTHERS = 0.1;
+
+const chosen = workloads(availableParallelism()).filter(({ id }) => new RegExp(options.only).test(id));
+if (options.list || chosen.length === 0) {
+  for (const { id } of chosen) console.log(id);
+  if (chosen.length === 0) console.error(`no workload matches ${options.only}; --list shows them all`);
+  process.exit(chosen.length ? 0 : 1);
+}
+
+/** @type {Set<Worker>} */
+const running = new Set();
+const endAll = () => {
+  for (const worker of running) worker.end();
+};
+process.on("exit", endAll);
+for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM"])) process.on(signal, () => process.exit(1));
+
+const machine = describeMachine();
+const peaks = measurePeaks([...new Set(chosen.map((w) => w.threads))]);
+console.log(machine);
+for (const [threads, { fma, triad }] of peaks) console.log(`${threads} threads: ${fma} GFLOP/s, ${triad} GB/s`);
+/** @type {Row[]} */
+const rows = [];
+/** @type {Map<string, string>} */
+const missing = new Map();
+for (const workload of chosen) rows.push(...(await measure(workload)));
+
+if (options.out) writeWhole(options.out, `${JSON.stringify(rows, null, 1)}\n`);
+writeTable(rows, { machine, peaks });
+
+/** @param {import("./workloads.mjs").Workload} workload @returns {Promise<Row[]>} */
+async function measure(workload) {
+  const wanted = new Map(
+    workload.pairs.flatMap(([ours, peer, variant]) => [
+      [`ours ${ours}`, /** @type {const} */ (["ours", ours])],
+      [`${peer} ${variant}`, /** @type {const} */ ([peer, variant])],
+    ]),
+  );
+  /** @type {Map<string, Trial>} */
+  const trials = new Map();
+  for (const [key, [contender, variant]] of wanted) {
+    if (missing.has(contender)) continue;
+    try {
+      const worker = await Worker.start(contender, workload, variant);
+      running.add(worker);
+      trials.set(key, { worker, medians: [], thrown: 0, disturbed: 0 });
+    } catch (error) {
+      if (contender === "ours") throw error;
+      missing.set(contender, /** @type {Error} */ (error).message);
+      console.error(
+        `without ${contender} (${missing.get(contender)}); to install it: ${contenders[contender].install}`,
+      );
+    }
+  }
+  const unfinished = () => [...trials.values()].filter((trial) => trial.medians.length < TURNS);
+  for (let round = unfinished(); round.length > 0; round = unfinished()) for (const trial of round) await turn(trial);
+  for (const { worker } of trials.values()) {
+    worker.end();
+    running.delete(worker);
+  }
+  return rowsOf(workload, trials);
+}
+
+/** One turn, thrown away where others disturbed it. */
+async function turn(/** @type {Trial} */ trial) {
+  const { worker } = trial;
+  const before = processorTime(worker.pid);
+  const start = performance.now();
+  const times = await worker.turn(TURN_MS);
+  const after = processorTime(worker.pid);
+  const available = (availableParallelism() * (performance.now() - start)) / 1000;
+  const others = before && after ? after.all - before.all - (after.own - before.own) : 0;
+  const disturbed = others > OTHERS * available;
+  if (disturbed && trial.thrown < MOST_THROWN) {
+    trial.thrown++;
+    return;
+  }
+  if (disturbed) trial.disturbed++;
+  trial.medians.push(median(times));
+}
+
+/**
+ * @param {import("./workloads.mjs").Workload} workload
+ * @param {Map<string, Trial>} trials
+ */
+function rowsOf(workload, trials) {
+  const { name, threads, pairs } = workload;
+  /** @type {Row[]} */
+  const found = [];
+  const peak = peaks.get(threads);
+  const seen = new Set();
+  for (const [variant, peer, peerVariant] of pairs) {
+    const ours = trials.get(`ours ${variant}`);
+    const theirs = trials.get(`${peer} ${peerVariant}`);
+    if (!ours || (!theirs && seen.has(variant))) continue; // without its peers, ours is one row
+    seen.add(variant);
+    const { device = "", flops = 0, traffic = 0 } = ours.worker.about;
+    const ms = summary(ours.medians);
+    const peerMs = theirs ? summary(theirs.medians) : null;
+    /** @type {Row} */
+    const row = {
+      workload: name,
+      what: `${variant}: ${describe(workload)}`,
+      device,
+      precision: "fp32",
+      threads,
+      ms,
+      peer: theirs ? `${theirs.worker.about.version} ${peerVariant}` : null,
+      peerMs,
+      ratio: peerMs && round(ms.median / peerMs.median),
+      gflops: round(flops / ms.median / 1e6),
+      peakShare: peak ? round(flops / ms.median / 1e6 / peak.fma) : null,
+      bandwidthShare: peak ? round(traffic / ms.median / 1e6 / peak.triad) : null,
+      disturbed: ours.disturbed + (theirs?.disturbed ?? 0),
+    };
+    found.push(row);
+    const against = peerMs ? `  ${row.peer} ${peerMs.median} ms  ratio ${row.ratio}` : "";
+    console.log(
+      `${name}  ${row.what}  ${threads} threads  ${ms.median} ms [${ms.min}..${ms.max}]${against}${row.disturbed ? "  (disturbed)" : ""}`,
+    );
+  }
+  return found;
+}
+
+/** @param {readonly number[]} values */
+function median(values) {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+}
+
+/** @param {readonly number[]} medians @returns {Times} */
+function summary(medians) {
+  const [m, min, max] = [median(medians), Math.min(...medians), Math.max(...medians)].map(round);
+  return { median: m, min, max, n: medians.length };
+}
+
+/** @param {number} x */
+function round(x) {
+  return Number(x.toPrecision(4));
+}
+
+/** @param {string} path @param {string} text */
+function writeWhole(path, text) {
+  writeFileSync(`${path}.new`, text);
+  renameSync(`${path}.new`, path);
+}
