@@ -1,5 +1,5 @@
-// The floating-point operations that a program has to do: without the taps that fall on padding, and without the gradient of
-// an input that nobody asks for.
+// The floating-point operations that a program has to do: without the taps that fall on padding, and without the
+// gradient of an input that nobody asks for.
 
 const NOWHERE = 4; // an output's space in the flat program when nobody reads it
 

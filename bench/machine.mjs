@@ -40,7 +40,8 @@ export function describeMachine() {
       .split(" ") ?? [];
   const simd = ["avx512_bf16", "avx512f", "avx2"].filter((f) => flags.includes(f));
   const gib = Math.round(totalmem() / 2 ** 30);
-  return `${availableParallelism()} cores of ${model.trim()} (${simd.join(", ") || process.arch}), ${gib} GiB, ${process.platform}, Node.js ${process.version}`;
+  const cores = `${availableParallelism()} cores of ${model.trim()} (${simd.join(", ") || process.arch})`;
+  return `${cores}, ${gib} GiB, ${process.platform}, Node.js ${process.version}`;
 }
 
 /** @returns {boolean} */

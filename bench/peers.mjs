@@ -1,4 +1,4 @@
-// The peers: how each is started in its best environment, and how to install it. `node bench/peers.mjs` prints the latter.
+// The peers: how each is started in its best environment, and how to install it, which `node bench/peers.mjs` prints.
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -14,7 +14,8 @@ const keepMemory = { MALLOC_MMAP_THRESHOLD_: KEEP, MALLOC_TRIM_THRESHOLD_: KEEP,
 /**
  * @typedef {object} Contender
  * @property {string} install how to get it
- * @property {(workload: import("./workloads.mjs").Workload, variant: string) => { file: string, args: string[], env: NodeJS.ProcessEnv }} command
+ * @property {(workload: import("./workloads.mjs").Workload, variant: string) => Command} command
+ * @typedef {{ file: string, args: string[], env: NodeJS.ProcessEnv }} Command
  */
 
 /** @type {Record<string, Contender>} */

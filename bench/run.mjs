@@ -1,5 +1,5 @@
 // The benchmark: npm run bench -- [--only REGEX] [--out FILE.json] [--quick] [--list]
-// Ours and its peers each run in a process of their own; they take turns, so that whatever the machine does, it does to all.
+// Ours and its peers each run in a process of their own and take turns: whatever the machine does, it does to all.
 import { renameSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
@@ -155,10 +155,9 @@ function rowsOf(workload, trials) {
       disturbed: ours.disturbed + (theirs?.disturbed ?? 0),
     };
     found.push(row);
+    const mine = `${name}  ${row.what}  ${threads} threads  ${ms.median} ms [${ms.min}..${ms.max}]`;
     const against = peerMs ? `  ${row.peer} ${peerMs.median} ms  ratio ${row.ratio}` : "";
-    console.log(
-      `${name}  ${row.what}  ${threads} threads  ${ms.median} ms [${ms.min}..${ms.max}]${against}${row.disturbed ? "  (disturbed)" : ""}`,
-    );
+    console.log(mine + against + (row.disturbed ? "  (disturbed)" : ""));
   }
   return found;
 }

@@ -22,7 +22,11 @@ export function writeTable(rows, context) {
   renameSync(`${README}.new`, README);
 }
 
-/** @type {(rows: readonly import("./run.mjs").Row[], device: string, context: Parameters<typeof writeTable>[1]) => string} */
+/**
+ * @param {readonly import("./run.mjs").Row[]} rows
+ * @param {string} device
+ * @param {Parameters<typeof writeTable>[1]} context
+ */
 function table(rows, device, { machine, peaks }) {
   const head = ["workload", "ours", "threads", "ms", "peer", "peer's ms", "ours / peer", "FMA peak", "bandwidth"];
   const percent = (/** @type {number | null} */ share) => (share === null ? "" : `${(100 * share).toFixed(0)} %`);

@@ -1,4 +1,4 @@
-// What is measured: every workload runs in several variants of ours and of the peers, and `pairs` says which to compare.
+// What is measured. Every workload runs in several variants of ours and of the peers; `pairs` says which to compare.
 
 /**
  * @typedef {object} Workload

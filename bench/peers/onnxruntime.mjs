@@ -1,4 +1,4 @@
-// One inference workload in ONNX Runtime as a process: the deterministic twin of ours, exported by exportOnnx (mode "mean").
+// One inference workload in ONNX Runtime as a process: the deterministic twin of ours, exported by exportOnnx.
 //   node bench/peers/onnxruntime.mjs '{workload}'
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";

@@ -1,8 +1,8 @@
 """One workload in PyTorch as a process: /usr/bin/python3 bench/peers/pytorch.py '{"workload": ..., "variant": ...}'
 
 Says what it is when it is ready, then answers each line on stdin with the times of one turn (see bench/serve.mjs).
-The Bayesian layers do local reparameterization the way PyTorch users write it: a convolution with the means, one of x**2
-with the variances, sqrt, normal noise; rho initialised at -5, softplus between the layers, the closed-form KL to N(0, 0.1^2).
+The Bayesian layers do local reparameterization the way PyTorch users write it: a convolution with the means, one of
+x**2 with the variances, sqrt, normal noise; rho starts at -5, softplus between the layers, closed-form KL to N(0, 0.1^2).
 """
 
 import json
