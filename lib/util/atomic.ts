@@ -64,10 +64,29 @@ export function writeFileAtomic(path: string, data: string | Uint8Array | readon
  */
 export function ensureDir(path: string): void {
   try {
-    mkdirSync(path, { recursive: true });
+    makeFolders(resolve(path));
     if (!statSync(path).isDirectory()) throw new BayesError(`[make directory] ${path} is not a directory`);
   } catch (error) {
     throw fileError(error, "make directory", path);
+  }
+}
+
+/** Not mkdir's own `recursive`: Node 20 never returns from it where the kernel refuses with ENOENT, as in /proc. */
+function makeFolders(path: string): void {
+  try {
+    makeFolder(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT" || dirname(path) === path) throw error;
+    makeFolders(dirname(path));
+    makeFolder(path);
+  }
+}
+
+function makeFolder(path: string): void {
+  try {
+    mkdirSync(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
   }
 }
 

@@ -92,6 +92,10 @@ describe("what cannot be done is one sentence and exit code 1", () => {
     [["train", "--resume", join(tmp, "gone")], /expected the folder of a run, received .*gone, which does not exist/],
     [["evaluate", join(tmp, "gone")], /which does not exist/],
     [["evaluate", tmp], /expected the folder of a run .* without config.json/],
+    [
+      ["train", "--out", join(import.meta.filename, "below")],
+      /cannot make directory .*a part of the path is not a directory/,
+    ],
     [["data", "get", "imagenet"], /expected one of mnist/],
     [["bench", "step", "--precision", "fp8"], /expected --precision fp32, the only one this build has, received "fp8"/],
   ])("%j", async (args, pattern) => {
@@ -99,6 +103,11 @@ describe("what cannot be done is one sentence and exit code 1", () => {
     expectSentence(got, 1, pattern);
     expect(got.stderr.trim().split("\n")).toHaveLength(1);
   });
+});
+
+it.runIf(process.platform === "linux")("a folder that the kernel will not make is an error, not a hang", async () => {
+  const got = await cli("data", "get", "mnist", "--data-dir", "/proc/bayescnn/data");
+  expectSentence(got, 1, /cannot make directory .*no such file or directory/);
 });
 
 describe("specifications", () => {
