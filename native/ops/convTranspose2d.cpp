@@ -14,7 +14,12 @@ static size_t transposedForward(const Step& s, void* scratch) {  // x, w [kh, kw
       {s.in[0].f32(), nullptr, ONE}, s.in[1].f32(), nullptr, nullptr,
       [&](long n0, long, int, float*& d, float*&) { d = s.out[0].f32() + n0 * g.imageSize(); },
       [&](long n0, long n1, int, float* d, float*) {
-        if (bias) BiasEpilogue{d, bias, g.c}(0, (n1 - n0) * g.h * g.w, 0, g.c, d, nullptr, g.c, nullptr);
+        const long size = bias ? (n1 - n0) * g.imageSize() : 0;  // in place: lanes beyond the channels add zero
+        for (long at = 0; at < size; at += g.c)
+          for (long c = 0; c < g.c; c += W) {
+            const long left = size - at - c;
+            storen(d + at + c, loadn(d + at + c, left) + loadn(bias + c, g.c - c), left);
+          }
       });
   return bump.used;
 }
