@@ -51,7 +51,9 @@ function table(rows, device, { machine, peaks }) {
     "",
     `${new Date().toISOString().slice(0, 10)}: ${machine}.`,
     measured.length ? `Measured peak: ${measured.join(", ")}.` : "No peak was measured (no g++).",
-    disturbed ? "An asterisk: other processes used the machine during some of the turns, so this is not to be relied on." : "",
+    disturbed
+      ? "An asterisk: other processes used the machine during some of the turns, so this is not to be relied on."
+      : "",
     "",
     ...[head, head.map(() => "---"), ...lines].map((cells) => `| ${cells.join(" | ")} |`),
   ].join("\n");
