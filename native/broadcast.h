@@ -1,7 +1,7 @@
 // NumPy broadcasting of two inputs. Neighbouring dimensions that move together are merged first, so equal shapes, a
 // scalar, a vector over the last axis and a leading broadcast all end as one long inner loop.
 #pragma once
-#include "math.h"
+#include "vmath.h"
 
 namespace bayes {
 namespace ISA {

@@ -1,7 +1,7 @@
 // Ops that map equal shapes to an equal shape, one element at a time. Bound by bandwidth, or by the polynomial.
 //   OP(exp) { unary(s, [](vf x) { return expv(x); }); }
 #pragma once
-#include "math.h"
+#include "vmath.h"
 
 namespace bayes {
 namespace ISA {

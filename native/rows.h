@@ -1,6 +1,6 @@
 // Softmax and its kin over the last axis: x is [rows, C], rows are the tasks. Maxima first, so that no e^x overflows.
 #pragma once
-#include "math.h"
+#include "vmath.h"
 
 namespace bayes {
 namespace ISA {

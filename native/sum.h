@@ -1,7 +1,7 @@
 // Sums that depend on shapes alone: lanes of float32 over blocks of 256 elements, blocks in float64 in order, chunks
 // of 8,192 elements as tasks, chunk sums in order.
 #pragma once
-#include "math.h"
+#include "vmath.h"
 
 namespace bayes {
 namespace ISA {
