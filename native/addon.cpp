@@ -1,14 +1,15 @@
 // The boundary: two classes for JavaScript, Store (numbered persistent buffers) and Plan (a compiled program). The only
 // file that knows N-API. TypeScript has validated everything; here a wrong call is an error too, never a crash.
 #include <napi.h>
-#include <atomic>
 #include <memory>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 #include "backend.h"
 #include "core/cpu.h"
 #include "core/isa.h"
+#include "core/pool.h"
 #include "op.h"
 
 namespace {
@@ -25,17 +26,24 @@ struct Bytes {
   size_t size;
 };
 
-Bytes bytesOf(Napi::Value v) {
-  if (!v.IsTypedArray()) fail(v.Env(), "bayescnn: expected a typed array");
-  auto a = v.As<Napi::TypedArray>();
-  return {static_cast<char*>(a.ArrayBuffer().Data()) + a.ByteOffset(), a.ByteLength()};
+Bytes bytesOf(Napi::Value v) {  // of a SharedArrayBuffer too
+  if (!v.IsTypedArray()) fail(v.Env(), "expected a typed array");
+  void* data = nullptr;
+  if (napi_get_typedarray_info(v.Env(), v, nullptr, nullptr, &data, nullptr, nullptr) != napi_ok)
+    fail(v.Env(), "expected a typed array");
+  return {static_cast<char*>(data), v.As<Napi::TypedArray>().ByteLength()};
+}
+
+// size >= stride * (steps - 1) + each, for any numbers
+bool holds(size_t size, int64_t stride, int64_t each, int32_t steps) {
+  const int64_t have = static_cast<int64_t>(size) - each;
+  return each >= 0 && stride >= 0 && have >= 0 && (stride == 0 || have / stride >= steps - 1);
 }
 
 // Shared by the JS object and every plan on it, so that closing in any order is safe.
 struct StoreHandle {
   void* store = nullptr;
-  std::atomic<int> running{0};
-  int64_t bytes = 0;
+  bool running = false, closed = false;  // a run of one of its plans is under way; JavaScript has closed it
   ~StoreHandle() {
     if (store) backend().storeDestroy(store);
   }
@@ -52,15 +60,22 @@ class Store : public Napi::ObjectWrap<Store> {
   explicit Store(const Napi::CallbackInfo& info)
       : Napi::ObjectWrap<Store>(info), handle(std::make_shared<StoreHandle>()) {
     check(info.Env(), backend().storeCreate(&handle->store));
+    info.This().As<Napi::Object>().TypeTag(&tag);
   }
-  std::shared_ptr<StoreHandle> use(Napi::Env env, bool idle = true) {
-    if (!handle) fail(env, "the store is closed");
-    if (idle && handle->running.load()) fail(env, "the store is busy: a run is under way; await it first");
-    return handle;
+  static std::shared_ptr<StoreHandle> of(Napi::Value v) {
+    if (!v.IsObject() || !v.As<Napi::Object>().CheckTypeTag(&tag)) fail(v.Env(), "expected a Store");
+    return Unwrap(v.As<Napi::Object>())->use(v.Env());
   }
 
  private:
+  static constexpr napi_type_tag tag = {0x6261796573636e6e, 0x53746f7265000001};
   std::shared_ptr<StoreHandle> handle;
+
+  const std::shared_ptr<StoreHandle>& use(Napi::Env env) {
+    if (!handle) fail(env, "the store is closed");
+    if (handle->running) fail(env, "the store is busy: a run is under way; await it first");
+    return handle;
+  }
 
   Napi::Value alloc(const Napi::CallbackInfo& info) {
     auto h = use(info.Env());
@@ -83,12 +98,11 @@ class Store : public Napi::ObjectWrap<Store> {
                                            info[1].As<Napi::Number>().Int64Value(), b.data, b.size));
   }
   void close(const Napi::CallbackInfo& info) {
-    if (handle && handle->running.load()) fail(info.Env(), "the store is busy: a run is under way; await it first");
+    if (!handle) return;
+    use(info.Env())->closed = true;
     handle.reset();
   }
-  Napi::Value busy(const Napi::CallbackInfo& info) {
-    return Napi::Boolean::New(info.Env(), handle && handle->running.load() > 0);
-  }
+  Napi::Value busy(const Napi::CallbackInfo& info) { return Napi::Boolean::New(info.Env(), handle && handle->running); }
 };
 
 // The program as JavaScript describes it, copied into C structs that live until planCreate returns.
@@ -167,17 +181,13 @@ class Plan : public Napi::ObjectWrap<Plan> {
                         InstanceMethod<&Plan::close>("close"), InstanceAccessor<&Plan::workspace>("workspaceBytes")});
   }
   explicit Plan(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Plan>(info) {  // (store, program)
-    store = Store::Unwrap(info[0].As<Napi::Object>())->use(info.Env());
+    store = Store::of(info[0]);
     ProgramBuilder b(info[1].As<Napi::Object>());
     feedBytes = b.feeds, resultBytes = b.results;
     check(info.Env(), backend().planCreate(store->store, &b.program, &plan, &workspaceBytes));
-    memory = b.program.arenaBytes + workspaceBytes;
-    Napi::MemoryManagement::AdjustExternalMemory(info.Env(), memory);
+    account(b.program.arenaBytes + workspaceBytes);
   }
-  ~Plan() override {
-    if (worker.joinable()) worker.join();
-    destroy();
-  }
+  ~Plan() override { destroy(); }
 
  private:
   struct Job {
@@ -187,24 +197,45 @@ class Plan : public Napi::ObjectWrap<Plan> {
     BayesFault fault{};
     std::string error;
   };
+  struct Call {  // of runAsync
+    Plan* plan;
+    Job job;
+    Napi::Promise::Deferred deferred;
+    Napi::Reference<Napi::Array> keep;  // the arrays and the plan stay alive until the run is over
+  };
+  static void finished(Napi::Env env, Napi::Function, std::nullptr_t*, Call* call);
+  using Done = Napi::TypedThreadSafeFunction<std::nullptr_t, Call, finished>;
   void* plan = nullptr;
   std::shared_ptr<StoreHandle> store;
   std::vector<int64_t> feedBytes, resultBytes;
   int64_t workspaceBytes = 0, memory = 0;
   std::thread worker;
-  bool busyNow = false;
+  bool busy = false;
 
+  // The environment ends (process or worker_thread) while a run is under way: it has to be over before Node takes the
+  // thread-safe function away. Node calls the hooks in reverse order, and this one is added after that function's own.
+  static void teardown(void* self) {
+    Plan* p = static_cast<Plan*>(self);
+    backend().planStop(p->plan);
+    if (p->worker.joinable()) p->worker.join();
+  }
   void destroy() {
+    if (worker.joinable()) worker.join();
     if (plan) backend().planDestroy(plan);
     plan = nullptr;
     store.reset();
+    account(-memory);
+  }
+  void account(int64_t change) {
+    int64_t total;
+    if (change && napi_adjust_external_memory(Env(), change, &total) == napi_ok) memory += change;
   }
 
   Job read(const Napi::CallbackInfo& info) {  // (steps, [{data, stride}], [result arrays])
     Napi::Env env = info.Env();
     if (!plan) fail(env, "the compiled program is closed");
-    if (busyNow || store->running.load())
-      fail(env, "the program is busy: a run on this store is under way; await it first");
+    if (store->closed) fail(env, "the store is closed");
+    if (store->running) fail(env, "the program is busy: a run on this store is under way; await it first");
     Job job;
     job.steps = info[0].As<Napi::Number>();
     if (job.steps < 1) fail(env, "expected at least one step");
@@ -215,13 +246,12 @@ class Plan : public Napi::ObjectWrap<Plan> {
       auto o = feeds.Get(i).As<Napi::Object>();
       Bytes b = bytesOf(o.Get("data"));
       int64_t stride = o.Get("stride").As<Napi::Number>().Int64Value();
-      if (stride < 0 || static_cast<int64_t>(b.size) < stride * (job.steps - 1) + feedBytes[i])
-        fail(env, "a feed is too short");
+      if (!holds(b.size, stride, feedBytes[i], job.steps)) fail(env, "a feed is too short");
       job.feeds.push_back({b.data, stride});
     }
     for (uint32_t i = 0; i < results.Length(); i++) {
       Bytes b = bytesOf(results.Get(i));
-      if (static_cast<int64_t>(b.size) < resultBytes[i] * job.steps) fail(env, "a result array is too short");
+      if (!holds(b.size, resultBytes[i], resultBytes[i], job.steps)) fail(env, "a result array is too short");
       job.results.push_back(b.data);
     }
     return job;
@@ -241,58 +271,58 @@ class Plan : public Napi::ObjectWrap<Plan> {
 
   void run(const Napi::CallbackInfo& info) {
     Job job = read(info);
-    store->running++;
+    store->running = true;
     execute(job);
-    store->running--;
+    store->running = false;
     if (!job.error.empty()) throw faultError(info.Env(), job);
   }
 
   Napi::Value runAsync(const Napi::CallbackInfo& info) {
     Napi::Env env = info.Env();
-    struct Call {
-      Job job;
-      Napi::Promise::Deferred deferred;
-      Napi::Reference<Napi::Array> keep;  // the arrays and this plan stay alive until the run is over
-      Napi::ThreadSafeFunction done;
-    };
     Job job = read(info);
     if (worker.joinable()) worker.join();  // the thread of the run before: it has ended
     auto keep = Napi::Array::New(env);
     keep.Set(0u, info[1]), keep.Set(1u, info[2]), keep.Set(2u, info.This());
-    auto* call = new Call{std::move(job), Napi::Promise::Deferred::New(env), Napi::Persistent(keep), {}};
-    call->done = Napi::ThreadSafeFunction::New(env, Napi::Function::New(env, [](const Napi::CallbackInfo&) {}),
-                                               "bayescnn", 0, 1);
-    busyNow = true;
-    store->running++;
-    auto promise = call->deferred.Promise();
-    worker = std::thread([this, call] {
-      execute(call->job);
-      auto tsfn = call->done;
-      tsfn.BlockingCall(call, [this](Napi::Env env, Napi::Function, Call* c) {
-        busyNow = false;
-        store->running--;
-        if (env != nullptr) {
-          if (c->job.error.empty()) c->deferred.Resolve(env.Undefined());
-          else c->deferred.Reject(faultError(env, c->job).Value());
-        }
-        delete c;
+    std::unique_ptr<Call> call(
+        new Call{this, std::move(job), Napi::Promise::Deferred::New(env), Napi::Persistent(keep)});
+    Done done = Done::New(env, "bayescnn", 0, 1);
+    try {
+      worker = std::thread([this, done, c = call.get()]() mutable {
+        execute(c->job);
+        done.BlockingCall(c);
+        done.Release();
       });
-      tsfn.Release();
-    });
-    return promise;
+    } catch (const std::system_error& e) {
+      done.Release();
+      fail(env, std::string("no thread for the run: ") + e.what());
+    }
+    napi_add_env_cleanup_hook(env, teardown, this);
+    busy = store->running = true;
+    return call.release()->deferred.Promise();
   }
 
   void close(const Napi::CallbackInfo& info) {
-    if (busyNow) fail(info.Env(), "the program is busy: a run is under way; await it first");
-    if (!plan) return;
-    if (worker.joinable()) worker.join();
+    if (busy) fail(info.Env(), "the program is busy: a run is under way; await it first");
     destroy();
-    Napi::MemoryManagement::AdjustExternalMemory(info.Env(), -memory);
   }
   Napi::Value workspace(const Napi::CallbackInfo& info) {
     return Napi::Number::New(info.Env(), static_cast<double>(workspaceBytes));
   }
 };
+
+// On the JavaScript thread, after a run of runAsync; env is null when the environment ends.
+void Plan::finished(Napi::Env env, Napi::Function, std::nullptr_t*, Call* c) {
+  const std::unique_ptr<Call> call(c);
+  Plan* plan = call->plan;
+  plan->busy = plan->store->running = false;
+  if (env == nullptr) return;
+  napi_remove_env_cleanup_hook(env, teardown, plan);
+  try {
+    if (call->job.error.empty()) call->deferred.Resolve(env.Undefined());
+    else call->deferred.Reject(faultError(env, call->job).Value());
+  } catch (const Napi::Error&) {  // a worker_thread that is being terminated runs no JavaScript: nobody waits
+  }
+}
 
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("Store", Store::define(env));
@@ -302,7 +332,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
                 bayes::setPoolThreads(info[0].As<Napi::Number>());
               }));
   exports.Set("threads", Napi::Function::New(env, [](const Napi::CallbackInfo& info) -> Napi::Value {
-                return Napi::Number::New(info.Env(), bayes::poolThreads());
+                return Napi::Number::New(info.Env(), bayes::configuredPoolThreads());
               }));
   exports.Set("hasOp", Napi::Function::New(env, [](const Napi::CallbackInfo& info) -> Napi::Value {
                 return Napi::Boolean::New(info.Env(), bayes::findOp(info[0].As<Napi::String>().Utf8Value().c_str()));

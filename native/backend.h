@@ -65,6 +65,7 @@ typedef struct {
   const char* (*storeWrite)(void* store, int32_t index, int64_t offset, const void* data, int64_t bytes);
   const char* (*planCreate)(void* store, const BayesProgram* program, void** plan, int64_t* workspaceBytes);
   const char* (*planRun)(void* plan, int32_t steps, const BayesFeed* feeds, void* const* results, BayesFault* fault);
+  void (*planStop)(void* plan);  // from any thread: a run under way ends before its next step, with an error
   void (*planDestroy)(void* plan);
 } BayesBackend;
 }

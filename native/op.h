@@ -7,8 +7,8 @@
 //     float* y = s.out[0].f32();
 //     parallelRange(s.in[0].size(), 16384, [=](long from, long to) { ... });
 //   }
-//   SCRATCH(relu) { return bytes; }             // optional, asked once when the plan is built; s.scratch is that
-//   memory
+//   SCRATCH(relu) { return bytes; }  // optional, asked when the plan is built and when the thread count has changed:
+//                                    // s.scratch is that memory
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
@@ -56,9 +56,10 @@ struct OpEntry {
   size_t (*scratch)(const Step& s);  // null: none
 };
 
-[[noreturn]] void failStep(const Step& s,
-                           const char* why);  // -> fault with the op's name; for what TypeScript cannot know
-[[noreturn]] void failNonFinite();            // stops the step before anything is committed
+// Both end the step with a fault, before anything is committed. Never from inside a task: a thread of the pool has
+// nobody to catch it.
+[[noreturn]] void failStep(const Step& s, const char* why);  // names the op; for what TypeScript cannot know
+[[noreturn]] void failNonFinite();
 
 struct Step {
   const char* op;
@@ -82,8 +83,7 @@ struct Step {
 
 // The pool. Tasks are numbered by shapes alone and each owns its outputs, so the thread count never shows in a result.
 void parallelTasks(long tasks, void (*fn)(void* context, long task, int thread), void* context);
-int poolThreads();  // how many may call fn at once: thread is in [0, poolThreads())
-void setPoolThreads(int n);
+int poolThreads();  // how many may call fn at once: thread is in [0, poolThreads()). Sizes scratch memory, nothing else
 
 void registerOp(int level, OpEntry* entry);
 const OpEntry* findOp(const char* name);  // on the instruction set in use; null: no such op

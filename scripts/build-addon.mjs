@@ -22,7 +22,7 @@ if (process.argv.includes("--if-missing")) {
 const nodedir = [process.env.npm_config_nodedir, resolve(dirname(process.execPath), "..")].find(
   (dir) => dir && existsSync(join(dir, "include/node/common.gypi")),
 );
-const env = { ...process.env, JOBS: String(cpus().length) };
+const env = { ...process.env, JOBS: process.env.JOBS ?? String(cpus().length) };
 if (nodedir) env.npm_config_nodedir = nodedir;
 
 let gyp;

@@ -51,6 +51,7 @@ export interface Addon {
   readonly Plan: new (store: NativeStore, program: NativeProgram) => NativePlan;
   readonly isa: string;
   setThreads(n: number): void;
+  /** 0: nobody has set it. */
   threads(): number;
   hasOp(name: string): boolean;
 }
@@ -71,6 +72,6 @@ export function loadAddon(): Addon {
         "Run `npm rebuild bayescnn` (needs g++ or clang++, make and python3), or `npm run build:addon` in a clone.",
     );
   }
-  loaded.setThreads(availableParallelism());
+  if (loaded.threads() === 0) loaded.setThreads(availableParallelism()); // once for the process: worker_threads share the pool
   return loaded;
 }

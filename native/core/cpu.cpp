@@ -1,14 +1,15 @@
 // The CPU device behind the C table: numbered buffers, and plans that run their steps in order.
+#include <atomic>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
-#include <deque>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <vector>
-#include "../op.h"
 #include "cpu.h"
 #include "isa.h"
+#include "pool.h"
 #if defined(__linux__)
 #include <sys/mman.h>
 #endif
@@ -20,8 +21,41 @@ struct StepFailure : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+constexpr int64_t MOST_BYTES = int64_t{1} << 46;  // of one buffer: sums and products of sizes below do not overflow
+
+// What the system could still give, in bytes. Linux promises more memory than it has and kills the process that uses
+// it, so a large block is compared with this first.
+int64_t availableBytes() {
+  int64_t available = MOST_BYTES;
+#if defined(__linux__)
+  if (FILE* f = fopen("/proc/meminfo", "r")) {
+    char line[128];
+    long long kib;
+    while (fgets(line, sizeof line, f))
+      if (sscanf(line, "MemAvailable: %lld", &kib) == 1) available = kib * 1024;
+    fclose(f);
+  }
+  auto number = [](const char* path) {
+    long long n = -1;  // also where the file says "max"
+    if (FILE* f = fopen(path, "r")) {
+      if (fscanf(f, "%lld", &n) != 1) n = -1;
+      fclose(f);
+    }
+    return static_cast<int64_t>(n);
+  };
+  const int64_t most = number("/sys/fs/cgroup/memory.max"), used = number("/sys/fs/cgroup/memory.current");
+  if (most >= 0 && used >= 0 && most - used < available) available = most - used;
+#endif
+  return available;
+}
+
 // Zeroed and 64-byte aligned; large blocks on huge pages where the system has them.
-void* allocate(size_t bytes) {
+void* allocate(int64_t wanted) {
+  const auto refuse = [&] {
+    throw std::runtime_error("out of memory: " + std::to_string(wanted >> 20) + " MiB were asked for");
+  };
+  if (wanted < 0 || wanted > MOST_BYTES || (wanted > (256 << 20) && wanted > availableBytes())) refuse();
+  size_t bytes = static_cast<size_t>(wanted);
   const bool large = bytes >= (4u << 20);
   const size_t align = large ? (2u << 20) : 64;
   bytes = (bytes + align - 1) / align * align + align;
@@ -30,7 +64,7 @@ void* allocate(size_t bytes) {
 #else
   void* p = aligned_alloc(align, bytes);
 #endif
-  if (!p) throw std::runtime_error("out of memory: " + std::to_string(bytes >> 20) + " MiB were asked for");
+  if (!p) refuse();
 #if defined(__linux__)
   if (large) madvise(p, bytes, MADV_HUGEPAGE);
 #endif
@@ -48,40 +82,58 @@ void release(void* p) {
 
 struct Block {
   char* data = nullptr;
-  size_t bytes = 0;
+  int64_t bytes = 0;
+  bool freed = false;  // by the store, while a plan still points into it
   Block() = default;
   Block(const Block&) = delete;
   Block& operator=(const Block&) = delete;
   ~Block() { release(data); }
-  void resize(size_t n) {
-    char* fresh = n ? static_cast<char*>(allocate(n)) : nullptr;
+  void resize(int64_t n) {
+    char* fresh = static_cast<char*>(allocate(n ? n : 1));
     release(data);
     data = fresh, bytes = n;
   }
 };
 
 struct Store {
-  std::deque<Block> buffers;
-  std::vector<int> free;
-  Block& at(int32_t index, int64_t offset, int64_t bytes) {
-    if (index < 0 || index >= static_cast<int32_t>(buffers.size()) || !buffers[index].data)
+  std::vector<std::shared_ptr<Block>> buffers;  // null: free
+  const std::shared_ptr<Block>& at(int32_t index, int64_t offset, int64_t bytes) {
+    if (index < 0 || index >= static_cast<int32_t>(buffers.size()) || !buffers[index])
       throw std::runtime_error("store: no buffer " + std::to_string(index));
-    if (offset < 0 || bytes < 0 || offset + bytes > static_cast<int64_t>(buffers[index].bytes))
+    if (offset < 0 || bytes < 0 || bytes > buffers[index]->bytes || offset > buffers[index]->bytes - bytes)
       throw std::runtime_error("store: access past the end of buffer " + std::to_string(index));
     return buffers[index];
+  }
+  int32_t alloc(int64_t bytes) {
+    auto block = std::make_shared<Block>();
+    block->resize(bytes);
+    size_t i = 0;
+    while (i < buffers.size() && buffers[i]) i++;
+    if (i == buffers.size()) buffers.emplace_back();
+    buffers[i] = std::move(block);
+    return static_cast<int32_t>(i);
+  }
+  void free(int32_t index) {
+    at(index, 0, 0)->freed = true;
+    buffers[index].reset();
   }
 };
 
 int64_t bytesOf(const BayesRef& r) {
   int64_t n = r.dtype == BAYES_U8 ? 1 : 4;
-  for (int i = 0; i < r.rank; i++) n *= r.dims[i];
+  for (int i = 0; i < r.rank; i++) {
+    if (r.dims[i] < 1 || r.dims[i] > MOST_BYTES / n) throw std::runtime_error("plan: a dimension is out of range");
+    n *= r.dims[i];
+  }
   return n;
 }
 
 struct Plan {
   Store* store;
+  std::vector<std::shared_ptr<Block>> held;  // the store's buffers that tensors point into
   Block arena, scratch;
   int threads = 0;
+  std::atomic<bool> stopped{false};
   std::vector<Tensor> tensors;
   std::vector<Attr> attrs;
   std::vector<double> values;
@@ -102,6 +154,7 @@ struct Plan {
     feedBytes.assign(p.feedBytes, p.feedBytes + p.feedCount);
     resultBytes.assign(p.resultBytes, p.resultBytes + p.resultCount);
     for (int i = 0; i < p.stepCount; i++) add(p.steps[i]);
+    const PinnedThreads pin;
     sizeScratch();
   }
 
@@ -128,15 +181,16 @@ struct Plan {
     Tensor t{};
     t.dtype = r.dtype, t.rank = r.rank, t.space = r.space, t.index = r.index, t.offset = r.offset;
     for (int i = 0; i < r.rank; i++) t.dims[i] = r.dims[i];
-    const int64_t end = r.offset + bytesOf(r);
+    if (r.offset < 0 || r.offset > MOST_BYTES) throw std::runtime_error("plan: an offset is out of range");
+    const int64_t bytes = bytesOf(r), end = r.offset + bytes;
     switch (r.space) {
       case BAYES_ARENA:
-        if (r.offset < 0 || end > static_cast<int64_t>(arena.bytes))
-          throw std::runtime_error("plan: tensor outside the arena");
+        if (end > arena.bytes) throw std::runtime_error("plan: tensor outside the arena");
         t.data = arena.data + r.offset;
         break;
       case BAYES_STORE:
-        t.data = store->at(r.index, r.offset, bytesOf(r)).data + r.offset;
+        held.push_back(store->at(r.index, r.offset, bytes));
+        t.data = held.back()->data + r.offset;
         break;
       case BAYES_FEED:
         if (r.index < 0 || r.index >= static_cast<int>(feedBytes.size()) || end > feedBytes[r.index])
@@ -146,8 +200,10 @@ struct Plan {
         if (r.index < 0 || r.index >= static_cast<int>(resultBytes.size()) || end > resultBytes[r.index])
           throw std::runtime_error("plan: tensor outside its result");
         break;
-      default:
+      case BAYES_NONE:
         break;
+      default:
+        throw std::runtime_error("plan: tensor in no known space");
     }
     return t;
   }
@@ -159,7 +215,7 @@ struct Plan {
       size_t n = s.entry->scratch ? s.entry->scratch(s) : 0;
       if (n > most) most = n;
     }
-    if (most > scratch.bytes) scratch.resize(most);
+    if (static_cast<int64_t>(most) > scratch.bytes) scratch.resize(static_cast<int64_t>(most));
     for (Step& s : steps) s.scratch = scratch.data;
   }
 
@@ -194,9 +250,13 @@ struct Plan {
   }
 
   void run(int count, const BayesFeed* feeds, void* const* results, BayesFault& fault) {
+    for (const auto& block : held)
+      if (block->freed) throw std::runtime_error("a buffer that the program uses has been freed");
+    const PinnedThreads pin;
     if (threads != poolThreads()) sizeScratch();
     for (int n = 0; n < count; n++) {
-      fault.runStep = n;
+      fault.runStep = n, fault.programStep = -1;
+      if (stopped.load(std::memory_order_relaxed)) throw std::runtime_error("the run was stopped");
       bind(n, feeds, results);
       for (size_t i = 0; i < steps.size(); i++) {
         fault.programStep = static_cast<int>(i);
@@ -239,33 +299,21 @@ const BayesBackend& cpuBackend() {
       [](void** store) { return guarded([&] { *store = new Store(); }); },
       [](void* store) { delete static_cast<Store*>(store); },
       [](void* store, int64_t bytes, int32_t* index) {
-        return guarded([&] {
-          Store& s = *static_cast<Store*>(store);
-          if (s.free.empty()) s.free.push_back(static_cast<int>(s.buffers.size())), s.buffers.emplace_back();
-          s.buffers[s.free.back()].resize(bytes ? bytes : 1);
-          *index = s.free.back();
-          s.free.pop_back();
-        });
+        return guarded([&] { *index = static_cast<Store*>(store)->alloc(bytes); });
       },
-      [](void* store, int32_t index) {
-        return guarded([&] {
-          Store& s = *static_cast<Store*>(store);
-          s.at(index, 0, 0).resize(0);
-          s.free.push_back(index);
-        });
-      },
+      [](void* store, int32_t index) { return guarded([&] { static_cast<Store*>(store)->free(index); }); },
       [](void* store, int32_t index, int64_t offset, void* data, int64_t bytes) {
         return guarded(
-            [&] { memcpy(data, static_cast<Store*>(store)->at(index, offset, bytes).data + offset, bytes); });
+            [&] { memcpy(data, static_cast<Store*>(store)->at(index, offset, bytes)->data + offset, bytes); });
       },
       [](void* store, int32_t index, int64_t offset, const void* data, int64_t bytes) {
         return guarded(
-            [&] { memcpy(static_cast<Store*>(store)->at(index, offset, bytes).data + offset, data, bytes); });
+            [&] { memcpy(static_cast<Store*>(store)->at(index, offset, bytes)->data + offset, data, bytes); });
       },
       [](void* store, const BayesProgram* program, void** plan, int64_t* workspace) {
         return guarded([&] {
           Plan* p = new Plan(static_cast<Store*>(store), *program);
-          *plan = p, *workspace = static_cast<int64_t>(p->scratch.bytes);
+          *plan = p, *workspace = p->scratch.bytes;
         });
       },
       [](void* plan, int32_t steps, const BayesFeed* feeds, void* const* results, BayesFault* fault) {
@@ -274,6 +322,7 @@ const BayesBackend& cpuBackend() {
         if (error) snprintf(fault->message, sizeof fault->message, "%s", error);
         return error;
       },
+      [](void* plan) { static_cast<Plan*>(plan)->stopped.store(true, std::memory_order_relaxed); },
       [](void* plan) { delete static_cast<Plan*>(plan); },
   };
   return table;

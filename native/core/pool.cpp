@@ -2,11 +2,10 @@
 // for a few tens of microseconds before they sleep, since a LeNet step has dozens of forks of about as long.
 #include <atomic>
 #include <condition_variable>
-#include <cstdlib>
 #include <mutex>
+#include <system_error>
 #include <thread>
-#include <vector>
-#include "../op.h"
+#include "pool.h"
 
 namespace bayes {
 namespace {
@@ -21,16 +20,16 @@ struct Pool {
   std::atomic<bool> busy{false};  // one region at a time; a second caller works alone (the result is the same)
   std::mutex mutex;
   std::condition_variable wake;
-  std::atomic<uint64_t> generation{
-      0};  // region number * 256 + workers invited: one word, so no worker mixes two regions
+  // region number * 256 + workers invited: one word, so no worker mixes two regions
+  std::atomic<uint64_t> generation{0};
   std::atomic<long> next{0};
   std::atomic<int> active{0};
   std::atomic<int> sleepers{0};
   long tasks = 0;
   void (*fn)(void*, long, int) = nullptr;
   void* context = nullptr;
-  std::atomic<int> threads{1};
-  int started = 0;
+  std::atomic<int> threads{0};  // 0: nobody has said yet
+  int started = 0;              // written by the caller that is busy
 
   void work(int thread) {
     for (long t; (t = next.fetch_add(1, std::memory_order_relaxed)) < tasks;) fn(context, t, thread);
@@ -60,13 +59,17 @@ struct Pool {
   }
 
   void run(long n, void (*f)(void*, long, int), void* c) {
-    int want = threads.load() - 1;
+    int want = poolThreads() - 1;
     if (want > n - 1) want = static_cast<int>(n - 1);
     if (want <= 0 || busy.exchange(true, std::memory_order_acquire)) {
       for (long t = 0; t < n; t++) f(c, t, 0);
       return;
     }
-    while (started < threads.load() - 1) std::thread([this, id = ++started] { loop(id); }).detach();
+    try {
+      for (; started < want; started++) std::thread([this, id = started + 1] { loop(id); }).detach();
+    } catch (const std::system_error&) {
+      want = started;  // the system has no more threads: those there are do the work
+    }
     tasks = n, fn = f, context = c;
     next.store(0, std::memory_order_relaxed);
     active.store(want, std::memory_order_relaxed);
@@ -88,10 +91,18 @@ Pool& pool() {
   return *p;
 }
 
+thread_local int pinned = 0;
+
 }  // namespace
 
 void parallelTasks(long tasks, void (*fn)(void*, long, int), void* context) { pool().run(tasks, fn, context); }
-int poolThreads() { return pool().threads.load(); }
+int configuredPoolThreads() { return pool().threads.load(); }
+int poolThreads() {
+  const int n = pinned ? pinned : configuredPoolThreads();
+  return n < 1 ? 1 : n;
+}
+PinnedThreads::PinnedThreads() { pinned = poolThreads(); }
+PinnedThreads::~PinnedThreads() { pinned = 0; }
 void setPoolThreads(int n) { pool().threads.store(n < 1 ? 1 : n > 64 ? 64 : n); }
 
 }  // namespace bayes

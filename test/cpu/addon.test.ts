@@ -1,0 +1,322 @@
+// The boundary itself, without the TypeScript that checks everything first: whatever is called in whatever order ends in
+// an error that says why, never in a crash; worker_threads share the addon, its pool and its results.
+import { execFileSync } from "node:child_process";
+import { once } from "node:events";
+import { Worker } from "node:worker_threads";
+import { afterAll, describe, expect, it } from "vitest";
+import { cpu, type Device, setThreads, threads } from "../../lib/device.ts";
+import { compile } from "../../lib/graph/compile.ts";
+import { grad } from "../../lib/graph/grad.ts";
+import { Store } from "../../lib/graph/store.ts";
+import { withTrace } from "../../lib/graph/trace.ts";
+import { bayesConv2d } from "../../lib/layers/conv.ts";
+import { bayesLinear } from "../../lib/layers/linear.ts";
+import type { NativeProgram, NativeRef } from "../../lib/native/addon.ts";
+import { flatten } from "../../lib/ops/flatten.ts";
+import { maxPool2d } from "../../lib/ops/maxPool2d.ts";
+import { mean } from "../../lib/ops/mean.ts";
+import { relu } from "../../lib/ops/relu.ts";
+import { softmaxCrossEntropy } from "../../lib/ops/softmaxCrossEntropy.ts";
+import { sgd } from "../../lib/train/optimizers.ts";
+import { nullDevice } from "../null-device.ts";
+import { uniform } from "../ops/harness.ts";
+
+const { addon } = cpu();
+const before = threads();
+afterAll(() => setThreads(before));
+
+const at = (space: number, shape: readonly number[], more: Partial<NativeRef> = {}): NativeRef => ({
+  dtype: 0,
+  space,
+  index: 0,
+  offset: 0,
+  shape,
+  ...more,
+});
+const arena = 0;
+const stored = 1;
+const feed = 2;
+const result = 3;
+
+/** result = exp(feed), or what `change` makes of it. */
+const program = (change: Partial<NativeProgram> = {}): NativeProgram => ({
+  steps: [{ op: "exp", inputs: [at(feed, [4])], outputs: [at(result, [4])], attrs: {}, commits: false }],
+  feedBytes: [16],
+  resultBytes: [16],
+  arenaBytes: 0,
+  ...change,
+});
+const x = Float32Array.of(0, 1, 2, 3);
+const feeds = (data = x, stride = 0) => [{ data, stride }];
+
+/** Adds buffer `one` to buffer `counter`: with enough steps, a run that is still under way when the next line is reached. */
+const counting = (counter: number, one: number): NativeProgram => {
+  const [total, step] = [counter, one].map((index) => at(stored, [1], { index }));
+  const steps = [{ op: "add", inputs: [total, step], outputs: [total], attrs: {}, commits: true }];
+  return { steps, feedBytes: [], resultBytes: [], arenaBytes: 0 };
+};
+const long = (store: InstanceType<typeof addon.Store>) => {
+  const counter = store.alloc(4);
+  const one = store.alloc(4);
+  store.write(one, 0, Float32Array.of(1));
+  return { plan: new addon.Plan(store, counting(counter, one)), counter };
+};
+
+describe("a plan", () => {
+  it("computes, takes a stride, and leaves what it was not given", () => {
+    const plan = new addon.Plan(new addon.Store(), program());
+    const y = new Float32Array(10).fill(-1);
+    plan.run(2, feeds(Float32Array.of(0, 0, 0, 0, 1, 1, 1, 1), 16), [y]);
+    expect(Array.from(y, (v) => v.toFixed(4))).toEqual([
+      ...Array(4).fill("1.0000"),
+      ...Array(4).fill("2.7183"),
+      ...Array(2).fill("-1.0000"),
+    ]);
+    plan.close();
+  });
+
+  it.each([
+    ["an unknown op", { steps: [{ ...program().steps[0], op: "nonsense" }] }, "no kernel for op 'nonsense'"],
+    ["an input past the end of its feed", { feedBytes: [12] }, "outside its feed"],
+    ["an output past the end of its result", { resultBytes: [15] }, "outside its result"],
+    ["a feed that there is not", { feedBytes: [] }, "outside its feed"],
+    ["an arena of a petabyte", { arenaBytes: 2 ** 50 }, "out of memory: 1073741824 MiB were asked for"],
+    ["an arena larger than the machine", { arenaBytes: 2 ** 45 }, "out of memory: 33554432 MiB were asked for"],
+    ["an arena beyond int64", { arenaBytes: 1e30 }, "out of memory"],
+    ["an arena of negative size", { arenaBytes: -1 }, "out of memory"],
+    ...(
+      [
+        ["a tensor outside the arena", at(arena, [4], { offset: 64 }), "outside the arena"],
+        ["a negative offset", at(feed, [4], { offset: -16 }), "an offset is out of range"],
+        ["an offset beyond int64", at(stored, [4], { offset: 2 ** 63 }), "an offset is out of range"],
+        ["a store buffer that there is not", at(stored, [4], { index: 7 }), "no buffer 7"],
+        ["a negative dimension", at(feed, [-4]), "a dimension is out of range"],
+        ["dimensions whose product overflows", at(feed, [2 ** 31, 2 ** 31, 2 ** 31]), "a dimension is out of range"],
+        ["seven dimensions", at(feed, [1, 1, 1, 1, 1, 1, 4]), "more than 6 dimensions"],
+        ["no known space", at(9, [4]), "no known space"],
+      ] as const
+    ).map(([name, input, why]) => [name, { steps: [{ ...program().steps[0], inputs: [input] }] }, why] as const),
+  ] as const)("with %s is refused", (_, change, why) => {
+    expect(() => new addon.Plan(new addon.Store(), program(change as Partial<NativeProgram>))).toThrow(why);
+  });
+
+  it("is not made of something else", () => {
+    const plan = new addon.Plan(new addon.Store(), program());
+    for (const store of [plan, {}, null, undefined, 3, "store"])
+      expect(() => new addon.Plan(store as never, program())).toThrow("expected a Store");
+    for (const what of [null, 7, {}, { steps: 1 }, { ...program(), steps: [null] }, { ...program(), feedBytes: 3 }])
+      expect(() => new addon.Plan(new addon.Store(), what as never)).toThrow();
+    expect(() => (addon.Plan as unknown as () => void)()).toThrow();
+  });
+
+  it.each([
+    ["no feed", 1, [], [x], "wrong number"],
+    ["a short feed", 1, feeds(new Float32Array(3)), [new Float32Array(4)], "a feed is too short"],
+    ["a feed too short for its stride", 2, feeds(x, 16), [new Float32Array(8)], "a feed is too short"],
+    ["a stride beyond all memory", 3, feeds(x, 2 ** 62), [new Float32Array(12)], "a feed is too short"],
+    ["a negative stride", 2, feeds(x, -16), [new Float32Array(8)], "a feed is too short"],
+    ["a short result", 2, feeds(), [new Float32Array(7)], "a result array is too short"],
+    ["a plain array", 1, [{ data: [1, 2, 3, 4], stride: 0 }], [new Float32Array(4)], "expected a typed array"],
+    ["a detached array", 1, feeds(detached()), [new Float32Array(4)], "a feed is too short"],
+    ["nothing", 1, undefined, undefined, "An array was expected"],
+    ["no steps", 0, feeds(), [new Float32Array(4)], "at least one step"],
+    ["NaN steps", Number.NaN, feeds(), [new Float32Array(4)], "at least one step"],
+  ] as const)("is not run with %s", (_, steps, given, results, why) => {
+    const plan = new addon.Plan(new addon.Store(), program());
+    expect(() => plan.run(steps, given as never, results as never)).toThrow(why);
+    expect(() => plan.runAsync(steps, given as never, results as never)).toThrow(why);
+    const y = new Float32Array(4);
+    plan.run(1, feeds(), [y]); // and is none the worse for it
+    expect(y[0]).toBe(1);
+  });
+
+  it("is not run after it, its store or a buffer of its was closed, in any order", async () => {
+    const store = new addon.Store();
+    const { plan, counter } = long(store);
+    store.free(counter);
+    expect(() => plan.run(1, [], [])).toThrow("a buffer that the program uses has been freed");
+    await expect(plan.runAsync(1, [], [])).rejects.toThrow("freed");
+    const other = long(store).plan;
+    other.close();
+    expect(() => other.run(1, [], [])).toThrow("the compiled program is closed");
+    store.close();
+    expect(() => plan.run(1, [], [])).toThrow("the store is closed");
+    expect(() => store.alloc(4)).toThrow("the store is closed");
+    expect(() => new addon.Plan(store, program())).toThrow("the store is closed");
+    for (const what of [plan, other, store, plan]) what.close();
+  });
+
+  it("runs once at a time: while a run is under way, all else on its store is refused", async () => {
+    const store = new addon.Store();
+    const { plan, counter } = long(store);
+    const other = new addon.Plan(store, program());
+    const y = new Float32Array(4);
+    const run = plan.runAsync(2_000_000, [], []);
+    expect(store.busy).toBe(true);
+    for (const call of [
+      () => plan.run(1, [], []),
+      () => plan.runAsync(1, [], []),
+      () => other.run(1, feeds(), [y]),
+      () => plan.close(),
+      () => store.close(),
+      () => store.alloc(4),
+      () => store.free(counter),
+      () => store.read(counter, 0, y),
+      () => store.write(counter, 0, y),
+    ])
+      expect(call).toThrow("under way; await it first");
+    await run;
+    expect(store.busy).toBe(false);
+    const total = new Float32Array(1);
+    store.read(counter, 0, total);
+    expect(total[0]).toBe(2_000_000);
+    await other.runAsync(1, feeds(), [y]);
+    expect(y[0]).toBe(1);
+    plan.close();
+    store.close();
+  });
+});
+
+describe("a store", () => {
+  it("refuses what lies outside its buffers", () => {
+    const store = new addon.Store();
+    const index = store.alloc(16);
+    const some = new Float32Array(4);
+    for (const [offset, data] of [
+      [4, some],
+      [0, new Float32Array(5)],
+      [-4, some],
+      [2 ** 62, some],
+      [2 ** 63, some],
+      [17, new Uint8Array(0)],
+    ] as const) {
+      expect(() => store.read(index, offset, data)).toThrow("past the end of buffer");
+      expect(() => store.write(index, offset, data)).toThrow("past the end of buffer");
+    }
+    for (const other of [-1, 1, 2 ** 31]) expect(() => store.read(other, 0, some)).toThrow("no buffer");
+    expect(() => store.alloc(-1)).toThrow("out of memory");
+    expect(() => store.alloc(2 ** 60)).toThrow("out of memory");
+    expect(() => store.read(index, 0, [1] as never)).toThrow("expected a typed array");
+    store.free(index);
+    expect(() => store.read(index, 0, some)).toThrow("no buffer");
+    expect(() => store.free(index)).toThrow("no buffer");
+    expect(store.alloc(4)).toBe(index); // zeroed again
+    store.read(index, 0, some.subarray(0, 1));
+    expect(some[0]).toBe(0);
+    store.close();
+  });
+
+  it("reads and writes memory that threads share", () => {
+    const store = new addon.Store();
+    const index = store.alloc(8);
+    const shared = new Float32Array(new SharedArrayBuffer(16), 4, 2);
+    shared.set([3, 4]);
+    store.write(index, 0, shared);
+    shared.fill(0);
+    store.read(index, 0, shared);
+    expect([...shared]).toEqual([3, 4]);
+    store.close();
+  });
+});
+
+/** A small Bayesian net and its training step. */
+const BATCH = 16;
+function net(device: Device) {
+  const store = new Store(device);
+  const i32 = (shape: number[]) => ({ shape, dtype: "i32" as const });
+  const inputs = { x: [BATCH, 8, 8, 1], labels: i32([BATCH]), rng: i32([4]), rows: i32([BATCH]), lr: [] };
+  const program = compile({ store }, inputs, ({ x, labels, rng, rows, lr }) => {
+    const options = { store, training: true, mode: "sample", noise: { rng, rows }, seed: 3 } as const;
+    const { value: loss, trace } = withTrace(options, () => {
+      const maps = maxPool2d(relu(bayesConv2d(x, 4, 3)), { kernel: 2 });
+      return mean(softmaxCrossEntropy(bayesLinear(flatten(maps), 3), labels));
+    });
+    sgd().update(trace.parameters, grad(loss, [...trace.parameters.values()]), lr, undefined as never);
+    return { loss };
+  });
+  return { store, program };
+}
+const values = {
+  x: Float32Array.from(uniform([BATCH, 8, 8, 1], 1).data),
+  labels: Int32Array.from({ length: BATCH }, (_, i) => i % 3),
+  rng: Int32Array.of(1, 2, 3, 0),
+  rows: Int32Array.from({ length: BATCH }, (_, i) => i),
+  lr: Float32Array.of(0.1),
+};
+const [STEPS, CHUNKS] = [250, 4];
+
+async function trained(): Promise<Float32Array[]> {
+  const { store, program } = net(cpu());
+  const results: Float32Array[] = [];
+  for (let i = 0; i < CHUNKS; i++) results.push((await program.runAsync(values, STEPS)).loss);
+  for (const name of store.slots.keys()) results.push(store.get(name) as Float32Array);
+  program.close();
+  store.close();
+  return results;
+}
+
+describe("worker_threads", () => {
+  const file = new URL("./addon-worker.mjs", import.meta.url);
+  const worker = (workerData: object) => new Worker(file, { workerData });
+
+  it("train at the same time as the main thread, to the same bits, whatever the thread count does", async () => {
+    const { store, program } = net(nullDevice());
+    const buffers = [...store.slots.values()].map(({ name, index }, i) => {
+      expect(index).toBe(i); // the worker makes them in this order
+      return store.get(name);
+    });
+    const size = buffers.length;
+    if (program.planned.constants.length) buffers.push(program.planned.constants);
+    const feeds = [...program.inputs.keys()].map((name) => ({ data: values[name as keyof typeof values], stride: 0 }));
+    const task = { task: "train", program: program.planned.native, buffers, feeds, steps: STEPS, chunks: CHUNKS };
+    setThreads(1);
+    const alone = await trained();
+    expect(alone[CHUNKS - 1][STEPS - 1]).toBeLessThan(alone[0][0]); // it learns
+    setThreads(3);
+    let going = true;
+    const changing = (async () => {
+      for (let n = 0; going; n++) {
+        setThreads(1 + (n % 5)); // while runs are under way
+        await new Promise((resolve) => setTimeout(resolve, 1));
+      }
+    })();
+    const theirs = [1, 2].map(() => once(worker(task), "message") as Promise<[Float32Array[]]>);
+    const mine = await trained();
+    const [[first], [second]] = await Promise.all(theirs);
+    going = false;
+    await changing;
+    expect(mine).toEqual(alone);
+    for (const results of [first, second]) expect(results.slice(0, CHUNKS + size)).toEqual(alone);
+  });
+
+  it("share the thread count of the process", async () => {
+    setThreads(2);
+    expect(await once(worker({ task: "threads" }), "message")).toEqual([2]);
+  });
+
+  it("may be terminated while a run is under way", async () => {
+    for (let i = 0; i < 8; i++) {
+      const w = worker({ task: "endless", program: counting(0, 1) });
+      await once(w, "message");
+      await new Promise((resolve) => setTimeout(resolve, 5 * i));
+      await w.terminate();
+    }
+    const y = new Float32Array(4);
+    new addon.Plan(new addon.Store(), program()).run(1, feeds(), [y]);
+    expect(y[0]).toBe(1);
+  });
+
+  it("or not: a process may exit while a run is under way", () => {
+    const code = `const { endless } = await import(${JSON.stringify(file.href)});
+      endless(${JSON.stringify(counting(0, 1))});
+      setTimeout(() => process.exit(7), 20);`;
+    const run = () => execFileSync(process.execPath, ["--input-type=module", "-e", code], { stdio: "pipe" });
+    expect(run).toThrow(expect.objectContaining({ status: 7 }));
+  });
+});
+
+function detached(): Float32Array<ArrayBuffer> {
+  const array = new Float32Array(4);
+  structuredClone(array.buffer, { transfer: [array.buffer] });
+  return array;
+}
