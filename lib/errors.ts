@@ -27,6 +27,31 @@ export function fail(where: string, expected: string, received: unknown): never 
   throw new BayesError(`[${where}] expected ${expected}, received ${show(received)}`);
 }
 
+/**
+ * Throws unless `options` is an object of known fields, each absent or of one of the kinds named ("number", "number|object";
+ * as `typeof` says, null being no object): what a wrong type or a misspelt name would otherwise do silently. Returns it.
+ */
+export function checkOptions<T extends object>(
+  where: string,
+  options: T,
+  kinds: { readonly [K in keyof T]-?: string },
+): T {
+  if (typeof options !== "object" || options === null) fail(where, "options as an object", options);
+  for (const [key, value] of Object.entries(options)) {
+    if (!Object.hasOwn(kinds, key)) fail(where, `options among ${Object.keys(kinds).join(", ")}`, key);
+    const kind = (kinds as Record<string, string>)[key];
+    if (value !== undefined && !kind.split("|").includes(value === null ? "null" : typeof value))
+      fail(where, `${key} as ${kind.replaceAll("|", " or ")}`, value);
+  }
+  return options;
+}
+
+/** Throws unless `path` is a text that can name a file. Returns it. */
+export function checkPath(where: string, path: unknown): string {
+  if (typeof path === "string" && path !== "" && !path.includes("\0")) return path;
+  return fail(where, "the path of a file", path);
+}
+
 /** Throws unless `value` is an integer in [min, max]. Returns it. */
 export function checkInt(where: string, what: string, value: unknown, min = 0, max = Number.MAX_SAFE_INTEGER): number {
   if (typeof value === "number" && Number.isInteger(value) && value >= min && value <= max) return value;

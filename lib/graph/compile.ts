@@ -1,8 +1,8 @@
-import { BayesError, fail } from "../errors.ts";
+import { BayesError, checkInt, fail } from "../errors.ts";
 import type { Data, NativePlan } from "../native/addon.ts";
 import { type DType, type Node, type Shape, sizeOf, Tensor } from "./node.ts";
 import { type Planned, planProgram, printProgram } from "./program.ts";
-import type { Store } from "./store.ts";
+import { Store } from "./store.ts";
 import { input, type TraceOptions, withTrace } from "./trace.ts";
 
 /** Shapes of a program's inputs: a shape (float32), or shape and dtype. */
@@ -43,24 +43,25 @@ export class Program<I extends string, O extends string> {
     outputs: ReadonlyMap<string, Tensor>,
     effects: readonly Node[],
   ) {
+    store.checkIdle("compile");
     let constants = -1;
     this.store = store;
     this.inputs = inputs;
     this.outputs = outputs;
-    this.planned = planProgram({
-      inputs,
-      outputs,
-      effects,
-      storeIndex: (name) => store.slot(name).index,
-      allocConstants: (bytes) => (constants = store.native.alloc(bytes)),
-    });
-    this.#constants = constants;
-    if (constants >= 0) store.native.write(constants, 0, this.planned.constants);
     try {
+      this.planned = planProgram({
+        inputs,
+        outputs,
+        effects,
+        storeIndex: (name) => store.slot(name).index,
+        allocConstants: (bytes) => (constants = store.alloc("constants", bytes)),
+      });
+      this.#constants = constants;
+      if (constants >= 0) store.native.write(constants, 0, this.planned.constants);
       this.#plan = new store.device.addon.Plan(store.native, this.planned.native);
     } catch (error) {
       if (constants >= 0) store.native.free(constants);
-      throw new BayesError(`[compile] ${(error as Error).message}`);
+      throw error instanceof BayesError ? error : new BayesError(`[compile] ${(error as Error).message}`);
     }
   }
 
@@ -91,6 +92,11 @@ export class Program<I extends string, O extends string> {
 
   #prepare(values: Inputs<I>, steps: number) {
     if (this.#closed) throw new BayesError("[run] expected an open program, received one that was closed");
+    this.store.checkOpen("run");
+    checkInt("run", "the number of steps", steps, 1, 2 ** 31 - 1);
+    if (typeof values !== "object" || values === null) fail("run", "the inputs' values by name", values);
+    for (const [name, t] of this.outputs)
+      if (t.size * steps > 2 ** 32) fail(`run: output ${name}`, "at most 2^32 values in all steps", t.size * steps);
     const feeds = [...this.inputs].map(([name, t]) => {
       const given = (values as Record<string, Data | number>)[name];
       const data = typeof given === "number" ? arrays[t.dtype].of(given) : given;
@@ -136,8 +142,12 @@ export class Program<I extends string, O extends string> {
 
   close(): void {
     if (this.#closed) return;
-    this.#plan.close();
-    if (this.#constants >= 0) this.store.native.free(this.#constants);
+    try {
+      this.#plan.close();
+      if (this.#constants >= 0 && !this.store.closed) this.store.native.free(this.#constants);
+    } catch (error) {
+      throw new BayesError(`[close] ${(error as Error).message}`);
+    }
     this.#closed = true;
   }
   [Symbol.dispose](): void {
@@ -174,18 +184,38 @@ export function compile<I extends string, O extends string>(
   specs: Readonly<Record<I, InputSpec>>,
   build: (inputs: Readonly<Record<I, Tensor>>) => Readonly<Record<O, Tensor>>,
 ): Program<I, O> {
+  const { inputs, outputs, effects } = traceProgram("compile", options, specs, build);
+  return new Program<I, O>(options.store, inputs, outputs, effects);
+}
+
+/** Runs `build` once, on inputs of the given shapes: what {@link compile} and `interpret` have in common. */
+export function traceProgram<I extends string, O extends string>(
+  where: string,
+  options: TraceOptions,
+  specs: Readonly<Record<I, InputSpec>>,
+  build: (inputs: Readonly<Record<I, Tensor>>) => Readonly<Record<O, Tensor>>,
+): { inputs: Map<string, Tensor>; outputs: Map<string, Tensor>; effects: readonly Node[] } {
+  if (!(options?.store instanceof Store)) fail(where, "options with a store", options);
+  options.store.checkOpen(where);
+  if (typeof specs !== "object" || specs === null) fail(where, "the inputs' shapes by name", specs);
+  if (typeof build !== "function") fail(where, "a function of traced tensors", build);
   const inputs = new Map<string, Tensor>();
   for (const [name, spec] of Object.entries<InputSpec>(specs)) {
-    const type = "dtype" in spec ? spec : { shape: spec, dtype: "f32" as const };
-    if (type.shape.some((d) => !Number.isInteger(d) || d < 1) || sizeOf(type.shape) > 2 ** 40)
-      fail(`compile: input ${name}`, "a shape of positive integers", [...type.shape]);
+    const type =
+      typeof spec === "object" && spec !== null && "dtype" in spec ? spec : { shape: spec, dtype: "f32" as const };
+    if (!Object.hasOwn(arrays, type.dtype))
+      fail(`${where}: input ${name}`, `dtype ${Object.keys(arrays).join(", ")}`, type.dtype);
+    const { shape } = type;
+    if (!Array.isArray(shape) || shape.some((d) => !Number.isInteger(d) || d < 1) || sizeOf(shape) > 2 ** 32)
+      fail(`${where}: input ${name}`, "a shape of positive integers, at most 2^32 values", shape);
     inputs.set(name, input(name, type));
   }
   const { value, trace } = withTrace(options, () => build(Object.fromEntries(inputs) as Record<I, Tensor>));
+  if (typeof value !== "object" || value === null) fail(where, "a function that returns traced tensors by name", value);
   const outputs = new Map<string, Tensor>();
   for (const [name, t] of Object.entries<Tensor>(value)) {
-    if (!(t instanceof Tensor)) fail(`compile: output ${name}`, "a traced tensor", t);
+    if (!(t instanceof Tensor)) fail(`${where}: output ${name}`, "a traced tensor", t);
     outputs.set(name, t);
   }
-  return new Program<I, O>(options.store, inputs, outputs, trace.effects);
+  return { inputs, outputs, effects: trace.effects };
 }

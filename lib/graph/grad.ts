@@ -1,12 +1,14 @@
-import { BayesError } from "../errors.ts";
+import { BayesError, fail } from "../errors.ts";
 import { add } from "../ops/add.ts";
-import { constant, type Tensor, topo } from "./node.ts";
+import { constant, Tensor, topo } from "./node.ts";
 
 /**
  * Reverse-mode gradients of a scalar with respect to `wrt`, as more nodes of the same graph: they are planned, captured
  * and run like any other. A tensor that the loss does not reach is an error; wrap a value in {@link stopGradient} to cut.
  */
 export function grad(loss: Tensor, wrt: readonly Tensor[]): Tensor[] {
+  if (!Array.isArray(wrt)) fail("grad", "a list of traced tensors", wrt);
+  for (const t of [loss, ...wrt]) if (!(t instanceof Tensor)) fail("grad", "traced tensors", t);
   if (loss.size !== 1) throw new BayesError(`[grad] expected a scalar loss, received ${loss}`);
   const order = topo([loss]);
   const gradients = new Map<Tensor, Tensor>([[loss, constant(1, loss.shape)]]);

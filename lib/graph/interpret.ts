@@ -1,8 +1,8 @@
-import { BayesError } from "../errors.ts";
+import { BayesError, fail } from "../errors.ts";
 import type { Data } from "../native/addon.ts";
-import { type InputSpec, type Inputs, Program } from "./compile.ts";
+import { type InputSpec, type Inputs, Program, traceProgram } from "./compile.ts";
 import { leaf, Node, type Tensor, topo } from "./node.ts";
-import { input, type TraceOptions, withTrace } from "./trace.ts";
+import type { TraceOptions } from "./trace.ts";
 
 /** One executed node: its record, the user's line, and the values it made. */
 export interface Executed {
@@ -22,18 +22,19 @@ export function interpret<I extends string, O extends string>(
   watch: (executed: Executed) => void = () => {},
 ): Record<O, Data> {
   const feeds = new Map<Tensor, Data | number>();
-  const inputs = Object.entries<InputSpec>(specs).map(([name, spec]) => {
-    const t = input(name, "dtype" in spec ? spec : { shape: spec, dtype: "f32" });
-    feeds.set(t, (values as Record<string, Data | number>)[name]);
-    return [name, t] as const;
-  });
-  const { value, trace } = withTrace(options, () => build(Object.fromEntries(inputs) as Record<I, Tensor>));
-  const outputs = Object.entries<Tensor>(value);
-  const effects = new Set(trace.effects);
-  const forward = topo([...outputs.map(([, t]) => t), ...trace.effects.flatMap((n) => n.inputs)]).filter(
-    (n) => !n.leaf && !effects.has(n),
+  const { inputs, outputs, effects } = traceProgram("interpret", options, specs, build);
+  if (typeof values !== "object" || values === null) fail("interpret", "the inputs' values by name", values);
+  for (const [name, t] of inputs) {
+    const value = (values as Record<string, Data | number>)[name];
+    if (value === undefined) fail(`interpret: input ${name}`, `a value for ${t}`, value);
+    feeds.set(t, value);
+  }
+  // as planned: everything, then the guards, then what changes parameters
+  const forward = topo([...outputs.values(), ...effects.flatMap((n) => n.inputs)]).filter(
+    (n) => !n.leaf && !effects.includes(n),
   );
-  for (const n of [...forward, ...trace.effects]) {
+  const late = (guard: boolean) => effects.filter((n) => (n.op.mutates === undefined) === guard);
+  for (const n of [...forward, ...late(true), ...late(false)]) {
     const results = runNode(options, n, feeds);
     n.outputs.forEach((o, i) => {
       feeds.set(o, results[i]);
@@ -41,13 +42,16 @@ export function interpret<I extends string, O extends string>(
     watch({ node: n, outputs: results });
   }
   return Object.fromEntries(
-    outputs.map(([name, t]) => {
-      const known = feeds.get(t);
+    [...outputs].map(([name, t]) => {
+      const known = isParameter(t) ? undefined : feeds.get(t); // a parameter is shown as the step left it
       if (typeof known === "object") return [name, known];
-      return [name, evaluate(options, t, feeds)];
+      return [name, evaluate(options, t, known)];
     }),
   ) as Record<O, Data>;
 }
+
+const isParameter = ({ node }: Tensor): boolean =>
+  node.op.view ? isParameter(node.inputs[0]) : node.leaf?.kind === "store";
 
 // a node on its own: what other nodes made comes in as inputs, parameters and constants stay what they are
 function runNode(options: TraceOptions, n: Node, feeds: Map<Tensor, Data | number>): Data[] {
@@ -72,8 +76,7 @@ function runNode(options: TraceOptions, n: Node, feeds: Map<Tensor, Data | numbe
   return Object.values(program.run(given));
 }
 
-function evaluate(options: TraceOptions, t: Tensor, feeds: Map<Tensor, Data | number>): Data {
-  const known = feeds.get(t);
+function evaluate(options: TraceOptions, t: Tensor, known: Data | number | undefined): Data {
   const name = "value";
   const source = known === undefined ? t : leaf(t, { kind: "input", name });
   const ins = known === undefined ? new Map() : new Map([[name, source]]);

@@ -1,4 +1,4 @@
-import { BayesError } from "../errors.ts";
+import { BayesError, checkInt, fail } from "../errors.ts";
 import type { OnnxContext } from "../onnx/context.ts";
 import { userSite } from "./site.ts";
 
@@ -142,6 +142,10 @@ export const leaf = (type: TensorType, source: Leaf): Tensor => new Node(leafOp,
 
 /** A constant, frozen into the program: a number, or an array with a shape. */
 export function constant(value: number | Float32Array | Int32Array, shape?: Shape): Tensor {
+  if (typeof value !== "number" && !(value instanceof Float32Array) && !(value instanceof Int32Array))
+    fail("constant", "a number, a Float32Array or an Int32Array", value);
+  if (shape !== undefined && !Array.isArray(shape)) fail("constant", "a shape, as a list of integers", shape);
+  for (const d of shape ?? []) checkInt("constant", "every dimension", d, 1, 2 ** 32);
   const data = typeof value === "number" ? new Float32Array(sizeOf(shape ?? [])).fill(value) : value;
   const dims = shape ?? (typeof value === "number" ? [] : [data.length]);
   if (sizeOf(dims) !== data.length)

@@ -80,6 +80,10 @@ export function trace(): Trace {
 /** Runs `build` as one trace and returns its result together with what the layers recorded. */
 export function withTrace<T>(options: TraceOptions, build: () => T): { value: T; trace: Trace } {
   const before = current;
+  if (before && before.store !== options.store)
+    throw new BayesError(
+      "[trace] expected every model of one program to live in the program's store, received a model with another store",
+    );
   const mine: Trace = {
     store: options.store,
     training: options.training ?? false,
@@ -130,8 +134,19 @@ export function effect<A extends Attrs>(op: Op<A>, inputs: readonly Tensor[], at
   trace().effects.push(applyEffect(op, inputs, attrs) as unknown as Node);
 }
 
-/** The noise of the stochastic node `name`; its stream is the ordinal at which this store first saw the name. */
-export function noiseFor(name: string): Noise {
+/**
+ * The noise of the stochastic node `name`; its stream is the ordinal at which this store first saw the name. A layer that
+ * is used again draws anew, as "name@1", "name@2", …; the weights' own noise is `shared`: one draw, however often it is used.
+ */
+export function noiseFor(name: string, shared = false): Noise {
+  const t = trace();
+  const key = `noise of ${name}`;
+  const use = shared ? 0 : (t.counters.get(key) ?? 0);
+  t.counters.set(key, use + 1);
+  return noiseOf(use === 0 ? name : `${name}@${use}`);
+}
+
+function noiseOf(name: string): Noise {
   const t = trace();
   if (!t.noise)
     throw new BayesError(
@@ -139,7 +154,7 @@ export function noiseFor(name: string): Noise {
     );
   let stream = t.store.streams.get(name);
   if (stream === undefined) {
-    stream = t.store.streams.size;
+    stream = 1 + Math.max(-1, ...t.store.streams.values());
     if (stream >= FIRST_RESERVED_STREAM)
       throw new BayesError(`[${name}] expected fewer than ${FIRST_RESERVED_STREAM} stochastic nodes`);
     t.store.streams.set(name, stream);
