@@ -1,4 +1,4 @@
-import { BayesError, checkNumber } from "../errors.ts";
+import { BayesError, checkNumber, checkOptions, fail } from "../errors.ts";
 import { constant, type Tensor } from "../graph/node.ts";
 import { klGaussian } from "../ops/klGaussian.ts";
 import { klGaussianAlpha } from "../ops/klGaussianAlpha.ts";
@@ -19,9 +19,16 @@ export interface GaussianPriorOptions {
  * The Gaussian prior N(mean, sigma^2), independent over weights, with the closed form
  * KL(q||p) = sum[ln(sp/s) + (s^2 + (mu - mp)^2) / (2 sp^2) - 1/2]. Defaults: N(0, 0.1^2), the reference implementation's.
  */
-export function gaussianPrior({ mean = 0, sigma = 0.1 }: GaussianPriorOptions = {}): Prior {
+export function gaussianPrior(options: GaussianPriorOptions = {}): Prior {
+  const { mean = 0, sigma = 0.1 } = checkOptions("gaussianPrior", options, {
+    mean: "number|string|object",
+    sigma: "number|object",
+  });
+  if (typeof mean === "string" && mean !== "tied") fail("gaussianPrior", 'the mean as a number, "tied" or a Map', mean);
+  for (const given of [mean, sigma])
+    if (typeof given === "object" && !(given instanceof Map)) fail("gaussianPrior", "values by weight as a Map", given);
   if (typeof mean === "number") checkNumber("gaussianPrior", "the mean", mean);
-  if (typeof sigma === "number") checkNumber("gaussianPrior", "sigma", sigma, Number.MIN_VALUE);
+  if (typeof sigma === "number") checkNumber("gaussianPrior", "sigma", sigma, 1e-10, 1e10);
   const per = (values: ReadonlyMap<string, Float32Array>, weight: string, count: number): Float32Array => {
     const v = values.get(weight);
     if (v?.length !== count)

@@ -1,4 +1,4 @@
-import { checkNumber } from "../errors.ts";
+import { checkNumber, checkOptions, fail } from "../errors.ts";
 import type { Shape, Tensor } from "../graph/node.ts";
 import { parameter, trace } from "../graph/trace.ts";
 import { sigma2FromLogAlpha } from "../ops/sigma2FromLogAlpha.ts";
@@ -42,10 +42,12 @@ export interface RhoPosteriorOptions {
  * N(mu, softplus(rho)^2), per weight (Blundell et al. 2015; Shridhar et al. 2019, chapter 5). Default: mu by He et al.
  * 2015 and rho = -5 + 0.1 N(0, 1); `referenceInit` is the reference implementation's.
  */
-export function rhoPosterior({ rhoInit = -5, muInit = "he", rhoSpread = 0.1 }: RhoPosteriorOptions = {}): Posterior {
+export function rhoPosterior(options: RhoPosteriorOptions = {}): Posterior {
+  checkOptions("rhoPosterior", options, { rhoInit: "number", muInit: "number|string", rhoSpread: "number" });
+  const { rhoInit = -5, muInit = "he", rhoSpread = 0.1 } = options;
   checkNumber("rhoPosterior", "rhoInit", rhoInit, -100, 100);
   checkNumber("rhoPosterior", "rhoSpread", rhoSpread, 0);
-  if (muInit !== "he") checkNumber("rhoPosterior", "muInit", muInit, 0);
+  if (muInit !== "he") checkNumber("rhoPosterior", 'muInit (if not "he")', muInit, 0);
   return {
     name: `rho(${rhoInit}, ${muInit})`,
     weight(name, shape, fanIn) {
@@ -73,11 +75,11 @@ export interface AlphaPosteriorOptions {
 }
 
 /** N(mu, alpha mu^2) with log alpha learned (Shridhar et al. 2019, eq. 4.1; variational dropout, Kingma et al. 2015). */
-export function alphaPosterior({
-  per = "weight",
-  logAlphaInit = -5,
-  muInit = "he",
-}: AlphaPosteriorOptions = {}): Posterior {
+export function alphaPosterior(options: AlphaPosteriorOptions = {}): Posterior {
+  checkOptions("alphaPosterior", options, { per: "string", logAlphaInit: "number", muInit: "number|string" });
+  const { per = "weight", logAlphaInit = -5, muInit = "he" } = options;
+  if (per !== "weight" && per !== "layer") fail("alphaPosterior", 'per "weight" or "layer"', per);
+  if (muInit !== "he") checkNumber("alphaPosterior", 'muInit (if not "he")', muInit, 0);
   checkNumber("alphaPosterior", "logAlphaInit", logAlphaInit, -50, 50);
   return {
     name: `alpha(${per}, ${logAlphaInit})`,

@@ -1,12 +1,22 @@
-import { checkNumber } from "../errors.ts";
+import { checkNumber, checkOptions } from "../errors.ts";
 import { logScaleMixtureSum } from "../ops/logScaleMixtureSum.ts";
 import type { Prior } from "./prior.ts";
+
+export interface ScaleMixturePriorOptions {
+  /** Share of the first Gaussian, in [0, 1]; default 0.5. */
+  readonly pi?: number;
+  /** Standard deviations, > 0; defaults 1 and exp(-6). */
+  readonly sigma1?: number;
+  readonly sigma2?: number;
+}
 
 /**
  * Blundell et al. 2015, eq. 7: p(w) = pi N(0, sigma1^2) + (1 - pi) N(0, sigma2^2), a heavy tail and a sharp peak. There
  * is no closed form, so its KL is sampled. Defaults lie inside the paper's search grid.
  */
-export function scaleMixturePrior({ pi = 0.5, sigma1 = 1, sigma2 = Math.exp(-6) } = {}): Prior {
+export function scaleMixturePrior(options: ScaleMixturePriorOptions = {}): Prior {
+  checkOptions("scaleMixturePrior", options, { pi: "number", sigma1: "number", sigma2: "number" });
+  const { pi = 0.5, sigma1 = 1, sigma2 = Math.exp(-6) } = options;
   checkNumber("scaleMixturePrior", "pi", pi, 0, 1);
   checkNumber("scaleMixturePrior", "sigma1", sigma1, Number.MIN_VALUE);
   checkNumber("scaleMixturePrior", "sigma2", sigma2, Number.MIN_VALUE);

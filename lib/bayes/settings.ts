@@ -1,4 +1,4 @@
-import { BayesError } from "../errors.ts";
+import { fail } from "../errors.ts";
 import { gaussianPrior } from "./gaussianPrior.ts";
 import { type Posterior, rhoPosterior } from "./posterior.ts";
 import type { Prior } from "./prior.ts";
@@ -20,19 +20,24 @@ export interface BayesSettings {
 
 export type BayesOptions = Partial<BayesSettings>;
 
-export function settings(options: BayesOptions = {}): BayesSettings {
+/**
+ * All five settings: those given, else the model's, else the defaults.
+ * @throws BayesError that names the first wrong one
+ */
+export function settings(options: BayesOptions = {}, otherwise: BayesOptions = {}): BayesSettings {
   const full: BayesSettings = {
-    posterior: options.posterior ?? rhoPosterior(),
-    prior: options.prior ?? gaussianPrior(),
-    estimator: options.estimator ?? "local",
-    kl: options.kl ?? "closed",
-    bias: options.bias ?? "bayesian",
+    posterior: options.posterior ?? otherwise.posterior ?? rhoPosterior(),
+    prior: options.prior ?? otherwise.prior ?? gaussianPrior(),
+    estimator: options.estimator ?? otherwise.estimator ?? "local",
+    kl: options.kl ?? otherwise.kl ?? "closed",
+    bias: options.bias ?? otherwise.bias ?? "bayesian",
   };
+  if (typeof full.posterior?.weight !== "function")
+    fail("bayes", "posterior as rhoPosterior() or alphaPosterior() makes it", full.posterior);
+  if (typeof full.prior?.name !== "string")
+    fail("bayes", "prior as gaussianPrior() or scaleMixturePrior() makes it", full.prior);
   const oneOf = (what: string, value: string, allowed: readonly string[]) => {
-    if (!allowed.includes(value))
-      throw new BayesError(
-        `[bayes] expected ${what} to be ${allowed.map((a) => `"${a}"`).join(" or ")}, received ${JSON.stringify(value)}`,
-      );
+    if (!allowed.includes(value)) fail("bayes", `${what} to be ${allowed.map((a) => `"${a}"`).join(" or ")}`, value);
   };
   oneOf("estimator", full.estimator, ["local", "weight"]);
   oneOf("kl", full.kl, ["closed", "sampled"]);

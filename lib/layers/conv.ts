@@ -1,55 +1,61 @@
 import type { BayesOptions } from "../bayes/settings.ts";
-import { settings } from "../bayes/settings.ts";
-import { checkInt, fail } from "../errors.ts";
+import { checkOptions, fail } from "../errors.ts";
 import type { Tensor } from "../graph/node.ts";
-import { noiseFor, scope, trace } from "../graph/trace.ts";
-import { bayesConv2d as bayesConv2dOp } from "../ops/bayesConv2d.ts";
+import { bayesConv2d as bayesOp } from "../ops/bayesConv2d.ts";
 import type { ConvOptions } from "../ops/conv.ts";
-import { conv2d as conv2dOp } from "../ops/conv2d.ts";
-import { bayesWeight, drawWeights, perSample, pointWeight } from "./weights.ts";
+import { conv2d as pointOp } from "../ops/conv2d.ts";
+import type { Pair } from "../ops/window.ts";
+import {
+  type BayesLayerShape,
+  bayesKinds,
+  bayesLayer,
+  checkInput,
+  checkKernel,
+  type PointOptions,
+  pointKinds,
+  pointLayer,
+} from "./weights.ts";
 
 export interface ConvLayerOptions extends ConvOptions {
   /** Name in checkpoints and errors; default: kind and ordinal. */
   readonly name?: string;
 }
-export interface PointOptions {
-  readonly bias?: boolean;
-}
 
-const pair = (k: number | readonly [number, number]): readonly [number, number] => (typeof k === "number" ? [k, k] : k);
+const geometry = {
+  stride: "number|object",
+  padding: "number|object|string",
+  dilation: "number|object",
+  groups: "number",
+};
 
-function kernelShape(
-  where: string,
-  x: Tensor,
-  filters: number,
-  kernel: number | readonly [number, number],
-  groups = 1,
-) {
-  if (x.shape.length !== 4) fail(where, "an input of shape [batch, height, width, channels]", x.shape);
-  checkInt(where, "the number of filters", filters, 1);
-  const [kh, kw] = pair(kernel).map((k) => checkInt(where, "the kernel size", k, 1));
-  const channels = x.shape[3] / groups;
-  if (!Number.isInteger(channels)) fail(where, `input channels divisible by ${groups} groups`, x.shape[3]);
-  return { shape: [kh, kw, channels, filters], fanIn: kh * kw * channels };
+function shapeOf(where: string, x: Tensor, filters: number, kernel: Pair, options: ConvOptions): BayesLayerShape {
+  const { groups = 1 } = options;
+  const [, , , channels] = checkInput(where, x, 4, "[batch, height, width, channels]");
+  const [kh, kw] = checkKernel(where, filters, kernel, groups);
+  if (channels % groups) fail(where, `input channels divisible by ${groups} groups`, channels);
+  return {
+    weight: [kh, kw, channels / groups, filters],
+    outputs: filters,
+    fanIn: (kh * kw * channels) / groups,
+    point: (input, w, b) => pointOp(input, w, b, options),
+    local: (input, weights, noise) => bayesOp(input, weights, noise, options),
+  };
 }
 
 /**
  * A convolution with plain weights (parameters `name/weight` [kh, kw, channels / groups, filters] and `name/bias`).
  * @param x [batch, height, width, channels]
  * @returns [batch, height', width', filters]
+ * @throws BayesError for arguments that are not such, or an image smaller than the kernel
  */
 export function conv2d(
   x: Tensor,
   filters: number,
-  kernel: number | readonly [number, number],
+  kernel: Pair,
   options: ConvLayerOptions & PointOptions = {},
 ): Tensor {
-  return scope("conv2d", options.name, (name) => {
-    const { shape, fanIn } = kernelShape(name, x, filters, kernel, options.groups);
-    const w = pointWeight(`${name}/weight`, shape, fanIn);
-    const b = options.bias === false ? undefined : pointWeight(`${name}/bias`, [filters], fanIn);
-    return conv2dOp(x, w, b, options);
-  });
+  checkOptions("conv2d", options, { ...geometry, ...pointKinds });
+  return pointLayer("conv2d", x, options, (name) => shapeOf(name, x, filters, kernel, options));
 }
 
 /**
@@ -58,38 +64,14 @@ export function conv2d(
  * (Kingma et al. 2015; Shridhar et al. 2019, eq. 4.1). In mode "mean" it is an ordinary convolution with the means.
  * @param x [batch, height, width, channels]
  * @returns [samples * batch, height', width', filters]
+ * @throws BayesError for arguments that are not such, or an image smaller than the kernel
  */
 export function bayesConv2d(
   x: Tensor,
   filters: number,
-  kernel: number | readonly [number, number],
+  kernel: Pair,
   options: ConvLayerOptions & BayesOptions = {},
 ): Tensor {
-  return scope("bayesConv2d", options.name, (name) => {
-    const t = trace();
-    const s = settings({ ...t.bayes, ...pick(options) });
-    const { shape, fanIn } = kernelShape(name, x, filters, kernel, options.groups);
-    const w = bayesWeight(`${name}/weight`, shape, fanIn, s);
-    const b = s.bias === "bayesian" ? bayesWeight(`${name}/bias`, [filters], fanIn, s) : undefined;
-    const point = s.bias === "point" ? pointWeight(`${name}/bias`, [filters], fanIn) : undefined;
-    if (t.mode === "mean") return conv2dOp(x, w.mu, b?.mu ?? point, options);
-    if (s.estimator === "local")
-      return bayesConv2dOp(
-        x,
-        { mu: w.mu, sigma2: w.sigma2, biasMu: b?.mu ?? point, biasSigma2: b?.sigma2 },
-        noiseFor(name),
-        options,
-      );
-    const weights = drawWeights(w);
-    const biases = b && drawWeights(b);
-    return perSample(x, (part, i) => conv2dOp(part, weights[i], biases?.[i] ?? point, options));
-  });
-}
-
-/** The Bayesian part of a layer's options (undefined entries left out, so that they do not hide the model's). */
-export function pick(o: BayesOptions): BayesOptions {
-  const { posterior, prior, estimator, kl, bias } = o;
-  return Object.fromEntries(
-    Object.entries({ posterior, prior, estimator, kl, bias }).filter(([, v]) => v !== undefined),
-  );
+  checkOptions("bayesConv2d", options, { ...geometry, ...bayesKinds });
+  return bayesLayer("bayesConv2d", x, options, (name) => shapeOf(name, x, filters, kernel, options));
 }

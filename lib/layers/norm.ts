@@ -1,7 +1,8 @@
-import { checkNumber } from "../errors.ts";
+import { checkNumber, checkOptions } from "../errors.ts";
 import type { Tensor } from "../graph/node.ts";
 import { parameter, scope, trace } from "../graph/trace.ts";
 import { batchNorm2dInference, batchNorm2dUpdate, batchNorm2d as batchNormOp } from "../ops/batchNorm2d.ts";
+import { checkInput } from "./weights.ts";
 
 export interface BatchNormLayerOptions {
   readonly name?: string;
@@ -15,6 +16,8 @@ export interface BatchNormLayerOptions {
  * ones otherwise. Parameters `name/gamma` and `name/beta`, state `name/mean` and `name/variance`, all [C].
  */
 export function batchNorm2d(x: Tensor, options: BatchNormLayerOptions = {}): Tensor {
+  checkOptions("batchNorm2d", options, { name: "string", momentum: "number", epsilon: "number" });
+  checkInput("batchNorm2d", x);
   return scope("batchNorm2d", options.name, (name) => {
     const { momentum = 0.1, epsilon = 1e-5 } = options;
     checkNumber(name, "momentum", momentum, 0, 1);

@@ -1,11 +1,11 @@
 import { initNormals, type WeightDistribution } from "../bayes/posterior.ts";
-import type { BayesOptions } from "../bayes/settings.ts";
-import { settings } from "../bayes/settings.ts";
-import { BayesError } from "../errors.ts";
-import { constant, type Shape, type Tensor } from "../graph/node.ts";
-import { noiseFor, parameter, trace } from "../graph/trace.ts";
+import { type BayesOptions, type BayesSettings, settings } from "../bayes/settings.ts";
+import { BayesError, checkInt, fail } from "../errors.ts";
+import { constant, type Shape, Tensor } from "../graph/node.ts";
+import { type Noise, noiseFor, parameter, scope, trace } from "../graph/trace.ts";
 import { add } from "../ops/add.ts";
 import { concat } from "../ops/concat.ts";
+import type { BayesWeights } from "../ops/conv.ts";
 import { gaussianNoise } from "../ops/gaussianNoise.ts";
 import { logPosteriorSum } from "../ops/logPosteriorSum.ts";
 import { mul } from "../ops/mul.ts";
@@ -13,6 +13,92 @@ import { reshape } from "../ops/reshape.ts";
 import { slice } from "../ops/slice.ts";
 import { sqrt } from "../ops/sqrt.ts";
 import { sub } from "../ops/sub.ts";
+import type { Pair } from "../ops/window.ts";
+
+/** What a plain layer takes besides its geometry. */
+export interface PointOptions {
+  /** Default true. */
+  readonly bias?: boolean;
+}
+
+/** The kinds of the options of a plain and of a Bayesian layer, for `checkOptions`. */
+export const pointKinds = { name: "string", bias: "boolean" };
+export const bayesKinds = {
+  name: "string",
+  posterior: "object",
+  prior: "object",
+  estimator: "string",
+  kl: "string",
+  bias: "string",
+};
+
+/** The parameters of one layer, as its geometry says, and the ops that use them. */
+export interface LayerShape {
+  readonly weight: Shape;
+  readonly outputs: number;
+  readonly fanIn: number;
+  /** The op with plain weights. */
+  readonly point: (x: Tensor, weight: Tensor, bias: Tensor | undefined) => Tensor;
+}
+export interface BayesLayerShape extends LayerShape {
+  /** The fused op with local reparameterization. */
+  readonly local: (x: Tensor, weights: BayesWeights, noise: Noise) => Tensor;
+}
+
+/** A layer with plain weights, under its name. */
+export function pointLayer(
+  kind: string,
+  x: Tensor,
+  options: { readonly name?: string } & PointOptions,
+  shapeOf: (name: string) => LayerShape,
+): Tensor {
+  return scope(kind, options.name, (name) => {
+    const { weight, outputs, fanIn, point } = shapeOf(name);
+    const w = pointWeight(`${name}/weight`, weight, fanIn);
+    return point(x, w, options.bias === false ? undefined : pointWeight(`${name}/bias`, [outputs], fanIn));
+  });
+}
+
+/** A Bayesian layer, under its name: in mode "mean" the plain op on the means, else by its estimator. */
+export function bayesLayer(
+  kind: string,
+  x: Tensor,
+  options: { readonly name?: string } & BayesOptions,
+  shapeOf: (name: string) => BayesLayerShape,
+): Tensor {
+  return scope(kind, options.name, (name) => {
+    const t = trace();
+    const { posterior, prior, estimator, kl, bias } = options;
+    const s = settings({ posterior, prior, estimator, kl, bias }, t.bayes);
+    const { weight, outputs, fanIn, point, local } = shapeOf(name);
+    const w = bayesWeight(`${name}/weight`, weight, fanIn, s);
+    const b = s.bias === "bayesian" ? bayesWeight(`${name}/bias`, [outputs], fanIn, s) : undefined;
+    const biasMu = s.bias === "point" ? pointWeight(`${name}/bias`, [outputs], fanIn) : b?.mu;
+    if (t.mode === "mean") return point(x, w.mu, biasMu);
+    if (s.estimator === "local")
+      return local(x, { mu: w.mu, sigma2: w.sigma2, biasMu, biasSigma2: b?.sigma2 }, noiseFor(name));
+    const weights = drawWeights(w);
+    const biases = b && drawWeights(b);
+    return perSample(x, (part, i) => point(part, weights[i], biases ? biases[i] : biasMu));
+  });
+}
+
+/** Throws unless `x` is a traced tensor (of this rank; `what` says how it should look). Returns its shape. */
+export function checkInput(where: string, x: Tensor, rank?: number, what?: string): Shape {
+  if (!(x instanceof Tensor)) fail(where, "a traced tensor", x);
+  if (x.shape.length === 0 || x.shape.length !== (rank ?? x.shape.length))
+    fail(where, `an input of shape ${what ?? "[batch, ..., channels]"}`, x.shape);
+  return x.shape;
+}
+
+/** Throws unless the numbers of filters and groups and the kernel make sense. Returns the kernel's [height, width]. */
+export function checkKernel(where: string, filters: number, kernel: Pair, groups: number): [number, number] {
+  checkInt(where, "the number of filters", filters, 1, 1 << 20);
+  checkInt(where, "groups", groups, 1);
+  const sides = typeof kernel === "number" ? [kernel, kernel] : kernel;
+  if (!Array.isArray(sides) || sides.length !== 2) fail(where, "the kernel as a size or [height, width]", kernel);
+  return [0, 1].map((i) => checkInt(where, "the kernel size", sides[i], 1, 1 << 15)) as [number, number];
+}
 
 /** The store's name of a weight's pruning mask (1 keep, 0 pruned); there is none until the model is pruned. */
 export const maskName = (weight: string): string => `mask/${weight}`;
@@ -23,7 +109,7 @@ function masked(weight: string, t: Tensor): Tensor {
 }
 
 /** A plain parameter: He-normal weights (He et al. 2015), zero biases. */
-export function pointWeight(name: string, shape: Shape, fanIn: number): Tensor {
+function pointWeight(name: string, shape: Shape, fanIn: number): Tensor {
   const n = shape.reduce((a, b) => a * b, 1);
   const bias = name.endsWith("/bias");
   return masked(
@@ -33,9 +119,8 @@ export function pointWeight(name: string, shape: Shape, fanIn: number): Tensor {
 }
 
 /** A weight or bias with a posterior; its KL term is recorded once per trace, however often it is used. */
-export function bayesWeight(name: string, shape: Shape, fanIn: number, options: BayesOptions): WeightDistribution {
+function bayesWeight(name: string, shape: Shape, fanIn: number, s: BayesSettings): WeightDistribution {
   const t = trace();
-  const s = settings({ ...t.bayes, ...options });
   const w = s.posterior.weight(name, shape, fanIn);
   const closed = s.kl === "closed" ? w.closedKl(s.prior) : undefined;
   if (!t.kl.some((term) => term.layer === name)) {
@@ -46,7 +131,7 @@ export function bayesWeight(name: string, shape: Shape, fanIn: number, options: 
 }
 
 /** log q(w) - log p(w) of one draw of the weights (Blundell et al. 2015, eq. 2; the paper's own KL). */
-function sampledKl(w: WeightDistribution, prior: ReturnType<typeof settings>["prior"]): Tensor {
+function sampledKl(w: WeightDistribution, prior: BayesSettings["prior"]): Tensor {
   if (!prior.logDensity)
     throw new BayesError(`[${w.name}] expected a prior with a closed-form KL or a log density, received ${prior.name}`);
   const eps = weightNoise(w)[0];
@@ -56,7 +141,7 @@ function sampledKl(w: WeightDistribution, prior: ReturnType<typeof settings>["pr
 
 // weight noise is row 0's: one draw for the whole batch
 function weightNoise(w: WeightDistribution): Tensor[] {
-  const noise = noiseFor(w.name);
+  const noise = noiseFor(w.name, true);
   const { shape } = w.mu;
   const eps = gaussianNoise({ ...noise, rows: constant(Int32Array.of(0)) }, shape);
   return Array.from({ length: noise.samples }, (_, s) =>
@@ -65,13 +150,13 @@ function weightNoise(w: WeightDistribution): Tensor[] {
 }
 
 /** One draw of the whole weight tensor per Monte-Carlo sample of the trace: mu + sigma * eps. */
-export function drawWeights(w: WeightDistribution): Tensor[] {
+function drawWeights(w: WeightDistribution): Tensor[] {
   const sigma = sqrt(w.sigma2);
   return weightNoise(w).map((eps) => add(w.mu, mul(sigma, eps)));
 }
 
 /** Applies `f` to each Monte-Carlo sample's part of the batch (or to the whole batch, where samples still share it). */
-export function perSample(x: Tensor, f: (part: Tensor, sample: number) => Tensor): Tensor {
+function perSample(x: Tensor, f: (part: Tensor, sample: number) => Tensor): Tensor {
   const { samples, noise } = trace();
   const batch = noise?.rows.shape[0] ?? x.shape[0];
   const shared = x.shape[0] === batch;
