@@ -1,4 +1,4 @@
-import { BayesError, checkInt, fail } from "../errors.ts";
+import { BayesError, checkInt, checkOptions, fail } from "../errors.ts";
 import { STREAM_SPLIT } from "../util/philox.ts";
 import { permutation } from "./order.ts";
 
@@ -48,6 +48,13 @@ export interface DatasetParts {
  *   or infinity (the first such image is named)
  */
 export function makeDataset(parts: DatasetParts): Dataset {
+  checkOptions("data set", parts, {
+    name: "string",
+    images: "object",
+    labels: "object",
+    shape: "object",
+    classes: "object|number",
+  });
   const { name = "data", images, shape } = parts;
   const where = `data set ${name}`;
   if (!(images instanceof Uint8Array) && !(images instanceof Float32Array)) {
@@ -62,10 +69,26 @@ export function makeDataset(parts: DatasetParts): Dataset {
   if (!Number.isInteger(count)) {
     fail(where, `images of a length that is a multiple of ${shape.join("x")} = ${size}`, images.length);
   }
+  if (typeof parts.labels?.length !== "number") fail(where, `${count} labels, one for each image`, parts.labels);
   if (parts.labels.length !== count) fail(where, `${count} labels, one for each image`, parts.labels.length);
   const labels = checkedLabels(where, parts.labels, classes.length);
   if (images instanceof Float32Array) checkFinite(where, images, size);
   return { name, images, labels, count, shape: [shape[0], shape[1], shape[2]], classes };
+}
+
+/**
+ * Throws unless `data` is a data set whose parts fit together, as {@link makeDataset} makes them, with labels in range.
+ * Pixels are not looked at: NaN shows in the first step, with the name of the op that met it.
+ */
+export function checkDataset(where: string, data: Dataset): void {
+  const { images, labels, shape, classes, count } = data ?? {};
+  if (!(images instanceof Uint8Array || images instanceof Float32Array) || !(labels instanceof Int32Array))
+    fail(where, "a data set, as makeDataset makes it", data);
+  if (!Array.isArray(shape) || shape.length !== 3 || !Array.isArray(classes))
+    fail(where, "a data set with a shape [height, width, channels] and classes", shape);
+  if (count < 1 || images.length !== count * imageSize(shape) || labels.length !== count)
+    fail(where, `${count} images of ${shape.join("x")}, and as many labels`, images);
+  checkedLabels(where, labels, classes.length);
 }
 
 /**
@@ -77,7 +100,8 @@ export const fromArrays: (parts: DatasetParts) => Dataset = makeDataset;
 
 /** The images at `indices`, in that order (an index may repeat). */
 export function subset(data: Dataset, indices: ArrayLike<number>, name = data.name): Dataset {
-  if (indices.length === 0) fail(`subset of ${data.name}`, "at least one index", "none");
+  checkDataset(`subset of ${data?.name}`, data);
+  if (!(indices?.length > 0)) fail(`subset of ${data.name}`, "at least one index", indices);
   const size = imageSize(data.shape);
   const length = indices.length * size;
   const images = data.images instanceof Uint8Array ? new Uint8Array(length) : new Float32Array(length);
@@ -100,7 +124,9 @@ export function split(
   sizes: { readonly train: number; readonly valid: number },
   seed: number,
 ): { train: Dataset; valid: Dataset } {
-  const where = `split of ${data.name}`;
+  const where = `split of ${data?.name}`;
+  checkDataset(where, data);
+  checkOptions(where, sizes, { train: "number", valid: "number" });
   checkInt(where, "train size", sizes.train, 1);
   checkInt(where, "valid size", sizes.valid, 1);
   const total = sizes.train + sizes.valid;
@@ -117,6 +143,7 @@ export function split(
  * Summed in double, in two passes.
  */
 export function channelStats(data: Dataset): { mean: number[]; std: number[] } {
+  checkDataset("channelStats", data);
   const channels = data.shape[2];
   const unit = data.images instanceof Uint8Array ? 1 / 255 : 1;
   const pixels = data.images.length / channels;
@@ -137,6 +164,8 @@ function classNames(where: string, classes: readonly string[] | number): readonl
     return Array.from({ length: classes }, (_, i) => String(i));
   }
   if (!Array.isArray(classes) || classes.length === 0) fail(where, "class names, or their number", classes);
+  for (const [i, name] of classes.entries())
+    if (typeof name !== "string") fail(where, `the name of class ${i} to be a text`, name);
   return classes;
 }
 

@@ -1,12 +1,29 @@
-import { checkInt, checkNumber, fail } from "../errors.ts";
+import { checkInt, checkNumber, checkOptions, fail } from "../errors.ts";
 import { philox, STREAM_AUGMENT, seedKey, streamWord, uniformInt } from "../util/philox.ts";
 import { channelStats, type Dataset, type ImageShape, imageSize } from "./dataset.ts";
 
 /** Per channel: network input = pixel * scale + shift. */
 export interface Normalisation {
-  readonly scale: number[];
-  readonly shift: number[];
+  readonly scale: readonly number[];
+  readonly shift: readonly number[];
 }
+
+/** Throws unless both lists have one finite number a channel. */
+export function checkNormalisation(where: string, normalise: Normalisation, channels: number): void {
+  checkOptions(`${where} normalise`, normalise, { scale: "object", shift: "object" });
+  for (const key of ["scale", "shift"] as const) {
+    const list = normalise[key];
+    if (!Array.isArray(list) || list.length !== channels)
+      fail(where, `normalise.${key} as ${channels} numbers, one a channel`, list);
+    for (const x of list) checkNumber(where, `normalise.${key}`, x);
+  }
+}
+
+/** Pixels as they are. */
+export const asIs = (channels: number): Normalisation => ({
+  scale: Array(channels).fill(1),
+  shift: Array(channels).fill(0),
+});
 
 /**
  * The affine map to zero mean and unit variance: (x/255 - mean) / std for byte images, (x - mean) / std for float
@@ -17,7 +34,7 @@ export interface Normalisation {
 export function normalise(
   stats: { readonly mean: readonly number[]; readonly std: readonly number[] },
   bytes = true,
-): Normalisation {
+): { scale: number[]; shift: number[] } {
   const { mean, std } = stats;
   if (mean.length !== std.length) fail("normalise", `${mean.length} standard deviations, one a channel`, std.length);
   for (const m of mean) checkNumber("normalise", "mean", m);
@@ -29,7 +46,7 @@ export function normalise(
 }
 
 /** The normalisation of a set by its own statistics; use the training set's for validation and test too. */
-export function normalisationOf(data: Dataset): Normalisation {
+export function normalisationOf(data: Dataset): { scale: number[]; shift: number[] } {
   return normalise(channelStats(data), data.images instanceof Uint8Array);
 }
 

@@ -1,9 +1,16 @@
 import { z } from "zod";
-import { gaussianPrior } from "../bayes/gaussianPrior.ts";
-import { alphaPosterior, rhoPosterior } from "../bayes/posterior.ts";
-import { scaleMixturePrior } from "../bayes/scaleMixturePrior.ts";
+import { type GaussianPriorOptions, gaussianPrior } from "../bayes/gaussianPrior.ts";
+import {
+  type AlphaPosteriorOptions,
+  alphaPosterior,
+  type Posterior,
+  type RhoPosteriorOptions,
+  rhoPosterior,
+} from "../bayes/posterior.ts";
+import type { Prior } from "../bayes/prior.ts";
+import { type ScaleMixturePriorOptions, scaleMixturePrior } from "../bayes/scaleMixturePrior.ts";
 import type { Device } from "../device.ts";
-import { BayesError } from "../errors.ts";
+import { fail } from "../errors.ts";
 import type { Tensor } from "../graph/node.ts";
 import { alexnet } from "./alexnet.ts";
 import { conv3fc3 } from "./conv3fc3.ts";
@@ -72,7 +79,8 @@ export function createModel(config: ModelConfig, device?: Device): Model {
   const parsed = schema.safeParse(config);
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
-    throw new BayesError(`[createModel] ${issue.path.join(".") || "configuration"}: ${issue.message}`);
+    const received = issue.path.reduce<unknown>((at, key) => (at as Record<PropertyKey, unknown>)?.[key], config);
+    fail("createModel", `a valid ${issue.path.join(".") || "configuration"} (${issue.message})`, received);
   }
   const c = parsed.data;
   const activation = c.activation ?? defaultActivation(c.bayesian);
@@ -83,8 +91,8 @@ export function createModel(config: ModelConfig, device?: Device): Model {
     classes: c.classes,
     build: (x) => architectures[c.model](x, layers, c.classes),
     bayes: {
-      posterior: c.posterior.kind === "rho" ? rhoPosterior(c.posterior) : alphaPosterior(c.posterior),
-      prior: c.prior.kind === "gaussian" ? gaussianPrior(c.prior) : scaleMixturePrior(c.prior),
+      posterior: posteriorOf(c.posterior),
+      prior: priorOf(c.prior),
       estimator: c.estimator,
       kl: c.kl,
       bias: c.bias,
@@ -93,4 +101,16 @@ export function createModel(config: ModelConfig, device?: Device): Model {
     device,
     config: { ...c, activation },
   });
+}
+
+function posteriorOf({ kind, ...options }: z.output<typeof posterior>): Posterior {
+  return kind === "rho"
+    ? rhoPosterior(options as RhoPosteriorOptions)
+    : alphaPosterior(options as AlphaPosteriorOptions);
+}
+
+function priorOf({ kind, ...options }: z.output<typeof prior>): Prior {
+  return kind === "gaussian"
+    ? gaussianPrior(options as GaussianPriorOptions)
+    : scaleMixturePrior(options as ScaleMixturePriorOptions);
 }

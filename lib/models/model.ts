@@ -1,7 +1,7 @@
 import { type BayesOptions, type BayesSettings, settings } from "../bayes/settings.ts";
 import { cpu, type Device } from "../device.ts";
-import { BayesError, checkInt, fail } from "../errors.ts";
-import { f32, i32, type Tensor } from "../graph/node.ts";
+import { BayesError, checkInt, checkOptions, fail } from "../errors.ts";
+import { f32, i32, Tensor } from "../graph/node.ts";
 import { type Slot, Store } from "../graph/store.ts";
 import { input, type KlTerm, type Mode, type TraceOptions, withTrace } from "../graph/trace.ts";
 import { add } from "../ops/add.ts";
@@ -34,11 +34,18 @@ export interface ApplyOptions {
 export interface Applied {
   /** [samples * batch, classes] */
   readonly output: Tensor;
-  /** KL(posterior || prior) in nats, over every weight exactly once; undefined for a model without Bayesian layers. */
+  /** KL(posterior || prior) in nats, over every weight exactly once; undefined for a model without Bayesian layers,
+   * and in mode "mean" where it would have to be sampled. */
   readonly kl: Tensor | undefined;
   readonly klTerms: readonly KlTerm[];
   /** The trainable leaves, by name. */
   readonly parameters: ReadonlyMap<string, Tensor>;
+}
+
+/** Throws unless `model` is a {@link Model} that is open and has no run under way. */
+export function checkModel(where: string, model: Model): void {
+  if (!(model instanceof Model)) fail(where, "a Model (or what createModel returns)", model);
+  model.store.checkIdle(`${where} ${model.name}`);
 }
 
 /** A model function together with its parameters on one device. Close it when done. */
@@ -54,14 +61,27 @@ export class Model {
   readonly bayesian: boolean;
   readonly #build: (x: Tensor) => Tensor;
 
+  /** @throws BayesError for options that make no sense, or a function that does not give [batch, classes] */
   constructor(options: ModelOptions) {
+    checkOptions("model", options, {
+      name: "string",
+      input: "object",
+      classes: "number",
+      build: "function",
+      bayes: "object",
+      seed: "number",
+      device: "object",
+      config: "object",
+    });
     const { name, input: shape, classes, build, seed = 0 } = options;
+    if (!name) fail("model", "a name", name);
+    if (!build) fail(`model ${name}`, "a function from a traced image batch to logits", build);
     if (!Array.isArray(shape) || shape.length !== 3)
       fail(`model ${name}`, "an input shape [height, width, channels]", shape);
     shape.forEach((d, i) => {
-      checkInt(`model ${name}`, `the input's ${["height", "width", "number of channels"][i]}`, d, 1);
+      checkInt(`model ${name}`, `the input's ${["height", "width", "number of channels"][i]}`, d, 1, 1 << 20);
     });
-    checkInt(`model ${name}`, "the number of classes", classes, 1);
+    checkInt(`model ${name}`, "the number of classes", classes, 1, 1 << 20);
     checkInt(`model ${name}`, "the seed", seed, 0);
     this.name = name;
     this.inputShape = shape;
@@ -86,6 +106,7 @@ export class Model {
       { store: this.store, mode: "sample", training: true, noise, seed: this.seed, bayes: this.bayes },
       () => this.#build(input("x", f32([2, ...this.inputShape]))),
     );
+    if (!(value instanceof Tensor)) fail(`model ${this.name}`, "a function that returns a traced tensor", value);
     if (value.shape.length !== 2 || value.shape[1] !== this.classes)
       fail(`model ${this.name}`, `an output of shape [batch, ${this.classes}]`, value.shape);
     if (trace.parameters.size === 0)
@@ -95,6 +116,10 @@ export class Model {
 
   /** Traces the model on `x`; call it inside compile(). */
   apply(x: Tensor, options: ApplyOptions): Applied {
+    this.store.checkOpen(`model ${this.name}`);
+    if (options?.mode !== "mean" && options?.mode !== "sample")
+      fail(`model ${this.name}`, 'mode "mean" or "sample"', options?.mode);
+    if (options.samples !== undefined) checkInt(`model ${this.name}`, "samples", options.samples, 1, 65536);
     const { value, trace } = withTrace({ store: this.store, seed: this.seed, bayes: this.bayes, ...options }, () =>
       this.#build(x),
     );

@@ -1,8 +1,9 @@
 import { readFileSync } from "node:fs";
-import { BayesError, checkInt, checkNumber, fail } from "../errors.ts";
+import { checkNormalisation, type Normalisation } from "../data/prepare.ts";
+import { BayesError, checkInt, checkOptions, checkPath, fail } from "../errors.ts";
 import { f32, i32 } from "../graph/node.ts";
 import { input } from "../graph/trace.ts";
-import type { Model } from "../models/model.ts";
+import { checkModel, type Model } from "../models/model.ts";
 import { writeFileAtomic } from "../util/atomic.ts";
 import { BATCH, type OnnxNoiseMode } from "./context.ts";
 import { Lowering } from "./lower.ts";
@@ -32,7 +33,7 @@ export interface ExportOptions {
    * Baked in at the input: image * scale + shift per channel, as training did it (see `normalise` in data). With the
    * scale and shift of byte images, the model takes float32 pixels from 0 to 255. Default: none.
    */
-  readonly normalise?: { readonly scale: readonly number[]; readonly shift: readonly number[] };
+  readonly normalise?: Normalisation;
   /**
    * Seed of the RandomNormalLike nodes, 32 bits; default 0. ONNX Runtime goes on in the sequence from run to run and
    * starts it again with each session.
@@ -77,21 +78,34 @@ type Checked = Required<Omit<ExportOptions, "path" | "normalise" | "classNames">
   Pick<ExportOptions, "normalise" | "classNames">;
 
 function check(model: Model, options: ExportOptions): Checked {
+  checkModel("export", model);
+  checkOptions("export", options, {
+    mode: "string",
+    path: "string",
+    layout: "string",
+    softmax: "boolean",
+    samples: "number",
+    normalise: "object",
+    seed: "number",
+    classNames: "object",
+  });
+  if (options.path !== undefined) checkPath("export", options.path);
   const { mode = "mean", layout = "nchw", softmax = false, samples = 16, seed = 0, normalise, classNames } = options;
   if (!exportModes.includes(mode)) fail("export", `a mode of ${exportModes.join(", ")}`, mode);
   if (layout !== "nchw" && layout !== "nhwc") fail("export", 'layout "nchw" or "nhwc"', layout);
   if (mode !== "mean" && !model.bayesian) fail("export", 'mode "mean" for a model without Bayesian layers', mode);
   checkInt("export", "samples", samples, 1, 65536);
   checkInt("export", "the seed", seed, 0, 2 ** 32 - 1);
-  if (normalise) {
-    for (const [what, list] of Object.entries({ scale: normalise.scale, shift: normalise.shift })) {
-      if (!Array.isArray(list) || list.length !== model.inputShape[2])
-        fail("export", `${what} as ${model.inputShape[2]} numbers, one a channel`, list);
-      for (const v of list) checkNumber("export", what, v);
-    }
-  }
-  if (classNames && classNames.length !== model.classes)
-    fail("export", `${model.classes} class names`, [...classNames]);
+  if (normalise) checkNormalisation("export", normalise, model.inputShape[2]);
+  if (
+    classNames !== undefined &&
+    !(
+      Array.isArray(classNames) &&
+      classNames.length === model.classes &&
+      classNames.every((name) => typeof name === "string")
+    )
+  )
+    fail("export", `${model.classes} class names`, classNames);
   return { mode, layout, softmax, samples, seed, normalise, classNames };
 }
 

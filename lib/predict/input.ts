@@ -9,14 +9,16 @@ export type Labels = Uint8Array | Uint16Array | Uint32Array | Int32Array | reado
 /** Rows of probabilities are accepted when their sum is this close to one: float32 rounding and no more. */
 const SUM_TOLERANCE = 1e-3;
 
+function checkFloats(where: string, probs: Floats): void {
+  if (!(probs instanceof Float32Array || probs instanceof Float64Array))
+    fail(where, "probabilities as a Float32Array or Float64Array", probs);
+}
+
 /**
  * Throws unless `probs` holds rows of `classes` probabilities, each in [0, 1] and each row summing to one.
  * Logits passed by mistake, a transposed array and NaN are all caught here.
  */
-export function checkProbabilities(where: string, probs: Floats, classes: number): void {
-  if (!(probs instanceof Float32Array || probs instanceof Float64Array)) {
-    fail(where, "probabilities as a Float32Array or Float64Array", probs);
-  }
+function checkProbabilities(where: string, probs: Floats, classes: number): void {
   for (let start = 0; start < probs.length; start += classes) {
     let sum = 0;
     for (let i = start; i < start + classes; i++) {
@@ -34,7 +36,9 @@ export function checkProbabilities(where: string, probs: Floats, classes: number
  * @throws BayesError when N is 0, the lengths do not fit, a label is not a class or a row is not a distribution
  */
 export function checkLabelled(where: string, probs: Floats, labels: Labels): { rows: number; classes: number } {
-  const rows = labels.length;
+  checkFloats(where, probs);
+  const rows = labels?.length;
+  if (typeof rows !== "number") fail(where, "labels, one integer per row", labels);
   if (rows === 0) fail(where, "at least one example", "none");
   const classes = probs.length / rows;
   if (!Number.isInteger(classes) || classes < 2) {
@@ -53,6 +57,7 @@ export function checkSamples(where: string, p: Floats, samples: number, rows: nu
   checkInt(where, "samples S", samples, 1);
   checkInt(where, "rows N", rows, 1);
   checkInt(where, "classes C", classes, 2);
+  checkFloats(where, p);
   const expected = samples * rows * classes;
   if (p.length !== expected)
     fail(where, `S * N * C = ${samples} * ${rows} * ${classes} = ${expected} values`, p.length);

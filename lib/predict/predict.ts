@@ -1,8 +1,8 @@
-import type { Dataset } from "../data/dataset.ts";
-import type { Normalisation } from "../data/prepare.ts";
-import { BayesError, checkInt, fail } from "../errors.ts";
+import { checkDataset, type Dataset } from "../data/dataset.ts";
+import { asIs, checkNormalisation, type Normalisation } from "../data/prepare.ts";
+import { BayesError, checkInt, checkOptions, fail } from "../errors.ts";
 import { compile } from "../graph/compile.ts";
-import type { Model } from "../models/model.ts";
+import { checkModel, type Model } from "../models/model.ts";
 import { gatherBatch } from "../ops/gatherBatch.ts";
 import { seedKey } from "../util/philox.ts";
 import { type ClassificationMetrics, classificationMetrics } from "./metrics.ts";
@@ -65,25 +65,41 @@ export const PREDICT_STEP = -1;
  * @throws BayesError when the images do not fit the model
  */
 export async function predict(model: Model, data: Images, options: PredictOptions = {}): Promise<Prediction> {
-  const { seed = 0, signal } = options;
-  const channels = data.shape.at(-1) ?? 1;
-  const pixels = options.normalise ?? { scale: Array(channels).fill(1), shift: Array(channels).fill(0) };
-  const mode = model.bayesian ? (options.mode ?? "sample") : "mean";
+  checkModel("predict", model);
+  checkOptions("predict", options, {
+    samples: "number",
+    mode: "string",
+    seed: "number",
+    normalise: "object",
+    onProgress: "function",
+    signal: "object",
+  });
+  const { signal } = options;
+  if (signal && !(signal instanceof AbortSignal)) fail("predict", "signal as an AbortSignal", signal);
+  const seed = checkInt("predict", "the seed", options.seed ?? 0, 0);
+  const pixels = options.normalise ?? asIs(model.inputShape[2]);
+  checkNormalisation("predict", pixels, model.inputShape[2]);
+  const wanted = options.mode ?? "sample";
+  if (wanted !== "sample" && wanted !== "mean") fail("predict", 'mode "sample" or "mean"', wanted);
+  const mode = model.bayesian ? wanted : "mean";
   const samples = mode === "mean" ? 1 : checkInt("predict", "the number of samples", options.samples ?? 32, 1, 65536);
-  const { count, shape } = data;
+  const { images, count, shape } = data ?? {};
+  if (!(images instanceof Uint8Array || images instanceof Float32Array))
+    fail("predict", "images as a Uint8Array or Float32Array", images);
+  if (!Array.isArray(shape)) fail("predict", "the images' shape [height, width, channels]", shape);
   if (shape.join() !== model.inputShape.join())
     fail("predict", `images of shape [${model.inputShape}] for ${model.name}`, shape);
   checkInt("predict", "the number of images", count, 1);
-  if (data.images.length !== count * shape[0] * shape[1] * shape[2])
-    fail("predict", `${count * shape[0] * shape[1] * shape[2]} pixel values for ${count} images`, data.images.length);
+  if (images.length !== count * shape[0] * shape[1] * shape[2])
+    fail("predict", `${count * shape[0] * shape[1] * shape[2]} pixel values for ${count} images`, images.length);
 
   const { classes, store } = model;
-  if (store.native.busy)
-    throw new BayesError("[predict] expected an idle model, received one with a run under way; await it first");
   const batch = Math.min(count, Math.max(1, Math.floor(LAUNCH_ROWS / samples)));
   const slot = "data/predict/images";
-  const dtype = data.images instanceof Uint8Array ? "u8" : "f32";
-  store.define(slot, [count, ...shape], { dtype, init: () => data.images });
+  if (store.slots.has(slot))
+    throw new BayesError("[predict] expected an idle model, received one that is predicting; await that first");
+  const dtype = images instanceof Uint8Array ? "u8" : "f32";
+  store.define(slot, [count, ...shape], { dtype, init: () => images });
   try {
     using program = compile(
       { store },
@@ -153,6 +169,8 @@ export async function evaluate(
   data: Dataset,
   options: PredictOptions = {},
 ): Promise<{ evaluation: Evaluation; prediction: Prediction; uncertainty: Uncertainty }> {
+  checkModel("evaluate", model);
+  checkDataset("evaluate", data);
   if (data.classes.length !== model.classes) fail("evaluate", `${model.classes} classes`, data.classes.length);
   const prediction = await predict(model, data, options);
   const u = uncertainty(prediction);

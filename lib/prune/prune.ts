@@ -1,10 +1,10 @@
 import type { Moments } from "../bayes/prior.ts";
-import { BayesError, fail } from "../errors.ts";
+import { BayesError, checkOptions, fail } from "../errors.ts";
 import { f32, i32 } from "../graph/node.ts";
 import type { Store } from "../graph/store.ts";
 import { input } from "../graph/trace.ts";
 import { maskName } from "../layers/weights.ts";
-import type { Model } from "../models/model.ts";
+import { checkModel, type Model } from "../models/model.ts";
 import {
   at,
   inverseSoftplus,
@@ -66,9 +66,15 @@ export interface PruneReport extends Sparsity {
  *   left with nothing; the model is then as it was
  */
 export function prune(model: Model, options: PruneOptions): PruneReport {
+  checkModel("prune", model);
+  checkOptions("prune", options, {
+    score: "string",
+    sparsity: "number",
+    threshold: "number",
+    scope: "string",
+    allowEmpty: "boolean",
+  });
   const { store } = model;
-  if (store.native.busy)
-    throw new BayesError("[prune] expected an idle model, received one with a run under way; await it first");
   const weights = prunableWeights(store);
   if (weights.length === 0)
     throw new BayesError(`[prune] expected layers with weights, received model ${model.name} without`);

@@ -5,9 +5,10 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
-import { BayesError, fail } from "../errors.ts";
+import { BayesError, checkPath, fail } from "../errors.ts";
 import { type DType, sameShape } from "../graph/node.ts";
 import type { Slot, Store } from "../graph/store.ts";
+import { FIRST_RESERVED_STREAM } from "../graph/trace.ts";
 import { readSafetensors, type SafeTensor, writeSafetensors } from "./safetensors.ts";
 import { type TrainingState, trainingState } from "./state.ts";
 
@@ -28,7 +29,15 @@ const about = z.strictObject({
   schema: z.literal(1),
   model: z.strictObject({ name: z.string(), config: z.record(z.string(), z.json()) }),
   device: z.string(),
-  streams: z.record(z.string(), z.int().min(0).max(65535)),
+  streams: z
+    .record(
+      z.string(),
+      z
+        .int()
+        .min(0)
+        .max(FIRST_RESERVED_STREAM - 1),
+    )
+    .refine((of) => new Set(Object.values(of)).size === Object.keys(of).length, "a stream of its own for every node"),
   training: trainingState.optional(),
 });
 
@@ -54,6 +63,8 @@ const json = (config: object): Record<string, z.core.util.JSONType> => JSON.pars
  * @throws BayesError when a value is NaN or infinite, or the file cannot be written; an older one is then as it was
  */
 export function saveCheckpoint(path: string, model: Checkpointed, training?: TrainingState): void {
+  checkPath("save", path);
+  checkTarget("save", model);
   const { store } = model;
   const tensors = new Map<string, SafeTensor>();
   for (const slot of [...store.slots.values()].sort((a, b) => (a.name < b.name ? -1 : 1))) {
@@ -77,7 +88,7 @@ export function saveCheckpoint(path: string, model: Checkpointed, training?: Tra
  * @throws BayesError that names the file and the first thing that is wrong
  */
 export function loadCheckpoint(path: string): Checkpoint {
-  const { tensors, metadata } = readSafetensors(path);
+  const { tensors, metadata } = readSafetensors(checkPath("load", path));
   if (metadata.format !== "bayescnn" || metadata.checkpoint === undefined)
     fail(path, "a checkpoint of this library", metadata.format ?? "another safetensors file");
   let value: unknown;
@@ -105,12 +116,15 @@ export function loadCheckpoint(path: string): Checkpoint {
  * @throws BayesError that names the first tensor that is missing, unknown, or of another shape or dtype
  */
 export function restore(model: Checkpointed, checkpoint: Checkpoint, { moments = false } = {}): void {
+  checkTarget("restore", model);
+  if (!(checkpoint?.tensors instanceof Map)) fail("restore", "a checkpoint, as loadCheckpoint gives it", checkpoint);
   const { path, tensors } = checkpoint;
   const { store } = model;
   if (checkpoint.model.name !== model.name) fail(path, `a checkpoint of model ${model.name}`, checkpoint.model.name);
   const [mine, theirs] = [json(model.config), checkpoint.model.config];
   for (const key of new Set([...Object.keys(mine), ...Object.keys(theirs)]))
-    if (!isDeepStrictEqual(mine[key], theirs[key]))
+    if (key !== "seed" && !isDeepStrictEqual(mine[key], theirs[key]))
+      // the initial values are replaced
       throw new BayesError(
         `[${path}] expected a model with ${key} ${JSON.stringify(mine[key])}, received ${JSON.stringify(theirs[key])}`,
       );
@@ -132,7 +146,13 @@ export function restore(model: Checkpointed, checkpoint: Checkpoint, { moments =
   for (const name of masks) store.define(name, tensors.get(name)!.shape);
   for (const name of [...wanted.map((slot) => slot.name), ...masks])
     store.set(name, tensors.get(name)!.data as Float32Array);
+  store.streams.clear(); // a node that the checkpoint does not know gets a new one when it is traced
   for (const [name, stream] of Object.entries(checkpoint.streams)) store.streams.set(name, stream);
+}
+
+function checkTarget(where: string, model: Checkpointed): void {
+  if (typeof model?.store?.checkIdle !== "function") fail(where, "a model", model);
+  model.store.checkIdle(`${where} ${model.name}`);
 }
 
 function checkFinite(where: string, data: SafeTensor["data"]): void {

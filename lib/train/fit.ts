@@ -3,7 +3,7 @@ import { crc32 } from "node:zlib";
 import type { Dataset } from "../data/dataset.ts";
 import { BayesError } from "../errors.ts";
 import type { Store } from "../graph/store.ts";
-import type { Model } from "../models/model.ts";
+import { checkModel, type Model } from "../models/model.ts";
 import { type Progress, progress } from "../util/progress.ts";
 import { OPTIMIZER, restore } from "./checkpoint.ts";
 import { RunFolder } from "./folder.ts";
@@ -48,12 +48,11 @@ const busy = new WeakSet<Store>();
  * ```
  */
 export async function fit(model: Model, data: FitData, options: FitOptions): Promise<FitResult> {
+  checkModel("fit", model);
   const settings = settle(model, data, options);
   const { store } = model;
-  if (busy.has(store) || store.native.busy)
-    throw new BayesError(
-      `[fit] expected model ${model.name} to be idle, received one that another fit or run is using`,
-    );
+  if (busy.has(store))
+    throw new BayesError(`[fit] expected an idle model, received ${model.name}, which another fit is training`);
   busy.add(store);
   try {
     return await train(model, data, settings);
@@ -93,7 +92,7 @@ async function train(model: Model, data: FitData, s: Settings): Promise<FitResul
   } finally {
     bar?.stop();
     folder?.close();
-    while (store.native.busy) await setTimeout(5); // somebody else's run, on which this one failed
+    while (store.busy) await setTimeout(5); // somebody else's run, on which this one failed
     for (const p of programs.values()) p.close();
     dropData(model);
   }

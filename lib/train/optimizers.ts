@@ -1,4 +1,4 @@
-import { checkNumber, fail } from "../errors.ts";
+import { checkNumber, checkOptions, fail } from "../errors.ts";
 import type { Tensor } from "../graph/node.ts";
 import { trace } from "../graph/trace.ts";
 import { adamUpdate } from "../ops/adam.ts";
@@ -73,7 +73,9 @@ export interface SgdOptions {
  * Stochastic gradient descent, as PyTorch defines it: g += weightDecay p; v = momentum v + g;
  * p -= lr (nesterov ? g + momentum v : v).
  */
-export function sgd({ momentum = 0, nesterov = false, weightDecay = 0 }: SgdOptions = {}): Optimizer {
+export function sgd(options: SgdOptions = {}): Optimizer {
+  checkOptions("sgd", options, { momentum: "number", nesterov: "boolean", weightDecay: "number" });
+  const { momentum = 0, nesterov = false, weightDecay = 0 } = options;
   checkNumber("sgd", "momentum", momentum, 0, 1 - 1e-7);
   checkNumber("sgd", "weightDecay", weightDecay, 0);
   if (nesterov && momentum === 0) fail("sgd", "momentum above 0 for nesterov", momentum);
@@ -97,13 +99,18 @@ export interface AdamOptions {
 }
 
 /** Adam (Kingma and Ba 2015, algorithm 1). */
-export const adam = (options: AdamOptions = {}): Optimizer => adamLike("adam", options, 0);
+export function adam(options: AdamOptions = {}): Optimizer {
+  checkOptions("adam", options, adamKinds);
+  return adamLike("adam", options, 0);
+}
 
 /** AdamW (Loshchilov and Hutter 2019): Adam, and apart from it p -= lr weightDecay p. Default decay 0.01. */
-export const adamw = ({
-  weightDecay = 0.01,
-  ...options
-}: AdamOptions & { readonly weightDecay?: number } = {}): Optimizer => adamLike("adamw", options, weightDecay);
+export function adamw(options: AdamOptions & { readonly weightDecay?: number } = {}): Optimizer {
+  checkOptions("adamw", options, { ...adamKinds, weightDecay: "number" });
+  return adamLike("adamw", options, options.weightDecay ?? 0.01);
+}
+
+const adamKinds = { beta1: "number", beta2: "number", epsilon: "number" };
 
 function adamLike(
   kind: string,

@@ -1,8 +1,8 @@
 import type { BetaSchedule } from "../bayes/beta.ts";
 import { constantBeta } from "../bayes/beta.ts";
-import { type Dataset, imageSize } from "../data/dataset.ts";
-import type { Augmentation, Normalisation } from "../data/prepare.ts";
-import { BayesError, checkInt, checkNumber, fail } from "../errors.ts";
+import { checkDataset, type Dataset } from "../data/dataset.ts";
+import { type Augmentation, checkNormalisation, type Normalisation } from "../data/prepare.ts";
+import { BayesError, checkInt, checkNumber, checkOptions, checkPath, fail } from "../errors.ts";
 import type { Tensor } from "../graph/node.ts";
 import type { Model } from "../models/model.ts";
 import { adam, type Optimizer } from "./optimizers.ts";
@@ -108,8 +108,14 @@ export interface Settings extends FitOptions {
 }
 
 /** Fills in defaults and checks everything that can be known before the first step. */
-export function settle(model: Model, { train, valid }: FitData, o: FitOptions): Settings {
+export function settle(model: Model, data: FitData, o: FitOptions): Settings {
   const where = "fit";
+  checkShapes(o);
+  const { train, valid } = checkOptions("fit data", data, {
+    train: "object",
+    valid: "object",
+    test: "object",
+  } as never) as FitData;
   const rate = o.learningRate ?? 1e-3;
   const beta = o.beta ?? 1;
   const settings: Settings = {
@@ -142,12 +148,7 @@ export function settle(model: Model, { train, valid }: FitData, o: FitOptions): 
     throw new BayesError(
       `[fit] expected at least one batch of ${settings.batchSize} examples, received ${train.count} in data set ${train.name}`,
     );
-  if (o.normalise)
-    for (const key of ["scale", "shift"] as const) {
-      if (o.normalise[key].length !== train.shape[2])
-        fail(where, `normalise.${key} with ${train.shape[2]} values, one a channel`, o.normalise[key]);
-      for (const x of o.normalise[key]) checkNumber(where, `normalise.${key}`, x);
-    }
+  if (o.normalise) checkNormalisation(where, o.normalise, train.shape[2]);
   if (valid && !o.evaluate) fail(where, "evaluate together with validation data", undefined);
   if (!valid && (o.earlyStopping || o.bestCheckpoint || settings.learningRate.learn))
     throw new BayesError(
@@ -158,7 +159,54 @@ export function settle(model: Model, { train, valid }: FitData, o: FitOptions): 
   return settings;
 }
 
+/** Every option is of the kind it should be: the numbers are looked at later. */
+function checkShapes(o: FitOptions): void {
+  checkOptions("fit", o, {
+    epochs: "number",
+    batchSize: "number",
+    optimizer: "object",
+    learningRate: "number|object",
+    beta: "number|object",
+    samples: "number",
+    seed: "number",
+    clipNorm: "number",
+    normalise: "object",
+    augment: "object",
+    penalty: "function",
+    evaluate: "function",
+    validateEvery: "number",
+    monitor: "string",
+    earlyStopping: "object",
+    callbacks: "object",
+    runDir: "string",
+    checkpoint: "object",
+    bestCheckpoint: "boolean",
+    resume: "boolean",
+    signal: "object",
+    progress: "boolean",
+    chunk: "number",
+  });
+  const { optimizer, learningRate, beta, signal, augment } = o;
+  if (optimizer && typeof optimizer.update !== "function")
+    fail("fit", "optimizer as adam() or sgd() makes it", optimizer);
+  if (typeof learningRate === "object" && typeof learningRate.at !== "function")
+    fail("fit", "learningRate as a number or a schedule", learningRate);
+  if (typeof beta === "object" && typeof beta.at !== "function") fail("fit", "beta as a number or a schedule", beta);
+  if (signal && !(signal instanceof AbortSignal)) fail("fit", "signal as an AbortSignal", signal);
+  if (o.runDir !== undefined) checkPath("fit", o.runDir);
+  if (augment) {
+    checkOptions("fit augment", augment, { shift: "number", flip: "boolean" });
+    checkInt("fit", "augment.shift", augment.shift, 0, 1 << 15);
+  }
+  if (o.earlyStopping) checkOptions("fit earlyStopping", o.earlyStopping, { patience: "number", margin: "number" });
+  if (o.checkpoint)
+    checkOptions("fit checkpoint", o.checkpoint, { epochs: "number", steps: "number", seconds: "number" });
+  if (o.callbacks)
+    checkOptions("fit callbacks", o.callbacks, { onStep: "function", onValidate: "function", onEpoch: "function" });
+}
+
 function checkData(model: Model, data: Dataset): void {
+  checkDataset("fit", data);
   if (data.shape.some((d, i) => d !== model.inputShape[i]))
     throw new BayesError(
       `[fit] expected images of ${model.inputShape.join("x")} for model ${model.name}, received ${data.shape.join("x")} in data set ${data.name}`,
@@ -167,8 +215,6 @@ function checkData(model: Model, data: Dataset): void {
     throw new BayesError(
       `[fit] expected ${model.classes} classes for model ${model.name}, received ${data.classes.length} in data set ${data.name}`,
     );
-  if (data.images.length !== data.count * imageSize(data.shape) || data.labels.length !== data.count)
-    fail("fit", `${data.count} images and labels in data set ${data.name}`, data.images);
 }
 
 export const lowerIsBetter = (figure: string): boolean => !["accuracy", "auroc"].includes(figure);

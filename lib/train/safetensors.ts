@@ -54,6 +54,7 @@ function encodePieces(
   tensors: ReadonlyMap<string, SafeTensor>,
   metadata: Readonly<Record<string, string>>,
 ): Uint8Array[] {
+  if (!((tensors as unknown) instanceof Map)) fail("safetensors", "a Map of tensors by name", tensors);
   // Wide elements first (otherwise in the order given): each tensor is then aligned to its element size.
   const width = (tensor: SafeTensor) => tensor.data.BYTES_PER_ELEMENT;
   const order = [...tensors].sort(([, a], [, b]) => width(b) - width(a));

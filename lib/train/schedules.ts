@@ -58,6 +58,7 @@ export function cosineRate(rate: number, last = 0): LearningRate {
  * Its clock is not shifted: the cosine below starts at step 0 and ends with training, whatever the warm-up.
  */
 export function warmUpRate(epochs: number, then: LearningRate): LearningRate {
+  if (typeof then?.at !== "function") fail("warmUpRate", "another schedule to follow", then);
   checkNumber("warmUpRate", "the number of epochs", epochs, 0);
   return {
     ...then,

@@ -1,5 +1,5 @@
 import type { Dataset } from "../data/dataset.ts";
-import type { Augmentation, Normalisation } from "../data/prepare.ts";
+import { type Augmentation, asIs, type Normalisation } from "../data/prepare.ts";
 import { compile, type Program } from "../graph/compile.ts";
 import { grad } from "../graph/grad.ts";
 import { constant, type Tensor } from "../graph/node.ts";
@@ -31,8 +31,6 @@ export function residentData(model: Model, data: Dataset): void {
 export function dropData({ store }: Model): void {
   for (const name of [IMAGES, LABELS]) if (store.slots.has(name)) store.delete(name);
 }
-
-const asIs = (channels: number) => ({ scale: Array(channels).fill(1), shift: Array(channels).fill(0) });
 
 /** Everything that a training step is made of. */
 export interface StepOptions {
