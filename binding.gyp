@@ -1,7 +1,7 @@
 {
   "variables": {
     "openssl_fips": "",
-    "ops": "<!(node -p \"require('fs').readdirSync('native/ops').filter(f=>f.endsWith('.cpp')).map(f=>'native/ops/'+f).join(' ')\")",
+    "ops": "<!(node scripts/list-ops.mjs)",
     "sanitize%": ""
   },
   "target_defaults": {
@@ -24,7 +24,7 @@
     ]
   },
   "targets": [
-    { "target_name": "ops_base", "type": "static_library", "sources": ["<@(ops)"], "defines": ["ISA=base", "ISA_LEVEL=0"] },
+    { "target_name": "ops_base", "type": "static_library", "sources": ["<@(ops)"], "include_dirs": ["."], "defines": ["ISA=base", "ISA_LEVEL=0"] },
     {
       "target_name": "bayescnn",
       "include_dirs": ["<!@(node -p \"require('node-addon-api').include_dir\")"],
@@ -46,12 +46,12 @@
     ["target_arch=='x64'", {
       "targets": [
         {
-          "target_name": "ops_avx2", "type": "static_library", "sources": ["<@(ops)"], "defines": ["ISA=avx2", "ISA_LEVEL=1"],
+          "target_name": "ops_avx2", "type": "static_library", "sources": ["<@(ops)"], "include_dirs": ["."], "defines": ["ISA=avx2", "ISA_LEVEL=1"],
           "cflags_cc": ["-mavx2", "-mfma"],
           "xcode_settings": { "OTHER_CPLUSPLUSFLAGS": ["-mavx2", "-mfma"] }
         },
         {
-          "target_name": "ops_avx512", "type": "static_library", "sources": ["<@(ops)"], "defines": ["ISA=avx512", "ISA_LEVEL=2"],
+          "target_name": "ops_avx512", "type": "static_library", "sources": ["<@(ops)"], "include_dirs": ["."], "defines": ["ISA=avx512", "ISA_LEVEL=2"],
           "cflags_cc": ["-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mavx2", "-mfma", "-mprefer-vector-width=512"],
           "xcode_settings": { "OTHER_CPLUSPLUSFLAGS": ["-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mfma"] }
         }

@@ -23,28 +23,32 @@ struct StepFailure : std::runtime_error {
 
 constexpr int64_t MOST_BYTES = int64_t{1} << 46;  // of one buffer: sums and products of sizes below do not overflow
 
+#if defined(__linux__)
+// The number in the first line of a file that has this form; -1: none.
+int64_t numberIn(const char* path, const char* form) {
+  long long n = -1;
+  if (FILE* f = fopen(path, "r")) {
+    char line[128];
+    while (n < 0 && fgets(line, sizeof line, f))
+      if (sscanf(line, form, &n) != 1) n = -1;
+    fclose(f);
+  }
+  return n;
+}
+#endif
+
 // What the system could still give, in bytes. Linux promises more memory than it has and kills the process that uses
 // it, so a large block is compared with this first.
 int64_t availableBytes() {
   int64_t available = MOST_BYTES;
 #if defined(__linux__)
-  if (FILE* f = fopen("/proc/meminfo", "r")) {
-    char line[128];
-    long long kib;
-    while (fgets(line, sizeof line, f))
-      if (sscanf(line, "MemAvailable: %lld", &kib) == 1) available = kib * 1024;
-    fclose(f);
-  }
-  auto number = [](const char* path) {
-    long long n = -1;  // also where the file says "max"
-    if (FILE* f = fopen(path, "r")) {
-      if (fscanf(f, "%lld", &n) != 1) n = -1;
-      fclose(f);
-    }
-    return static_cast<int64_t>(n);
-  };
-  const int64_t most = number("/sys/fs/cgroup/memory.max"), used = number("/sys/fs/cgroup/memory.current");
-  if (most >= 0 && used >= 0 && most - used < available) available = most - used;
+  const int64_t kib = numberIn("/proc/meminfo", "MemAvailable: %lld");
+  if (kib >= 0) available = kib * 1024;
+  const int64_t most = numberIn("/sys/fs/cgroup/memory.max", "%lld");  // of a container; "max": none
+  const int64_t used = numberIn("/sys/fs/cgroup/memory.current", "%lld");
+  const char* stat = "/sys/fs/cgroup/memory.stat";  // cached files count as used, but give way
+  const int64_t files = numberIn(stat, "inactive_file %lld") + numberIn(stat, "active_file %lld");
+  if (most >= 0 && used >= 0 && files >= 0 && most - used + files < available) available = most - used + files;
 #endif
   return available;
 }

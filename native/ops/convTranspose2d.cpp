@@ -4,7 +4,7 @@
 namespace bayes {
 namespace ISA {
 
-static size_t transposedForward(const Step& s, void* scratch) {  // x, w [kh, kw, K / groups, C], [b] -> y
+static size_t plainTransposedForward(const Step& s, void* scratch) {  // x, w [kh, kw, K / groups, C], [b] -> y
   const Geometry g(s, s.out[0], s.in[1], s.in[0]);
   Bump bump(scratch);
   const Data data(g, 1, bump);
@@ -24,7 +24,7 @@ static size_t transposedForward(const Step& s, void* scratch) {  // x, w [kh, kw
   return bump.used;
 }
 
-static size_t transposedBackward(const Step& s, void* scratch) {  // dy, x, w -> dx, dw, [db]
+static size_t plainTransposedBackward(const Step& s, void* scratch) {  // dy, x, w -> dx, dw, [db]
   const Tensor &dy = s.in[0], &x = s.in[1], &w = s.in[2];
   const Geometry g(s, dy, w, x);
   const Pair image{dy.f32(), nullptr, ONE};
@@ -50,8 +50,8 @@ static size_t transposedBackward(const Step& s, void* scratch) {  // dy, x, w ->
   return most;
 }
 
-LAYER(convTranspose2d, transposedForward)
-LAYER(convTranspose2dGrad, transposedBackward)
+LAYER(convTranspose2d, plainTransposedForward)
+LAYER(convTranspose2dGrad, plainTransposedBackward)
 
 }  // namespace ISA
 }  // namespace bayes

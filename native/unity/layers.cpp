@@ -1,0 +1,2 @@
+// The convolution family, in one unit; the list is made from the file names by scripts/list-ops.mjs.
+#include "build/layers.inc"

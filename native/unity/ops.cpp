@@ -1,0 +1,2 @@
+// Every op but the convolution family, in one unit; the list is made from the file names by scripts/list-ops.mjs.
+#include "build/ops.inc"
