@@ -1,4 +1,5 @@
-// What every convolution and linear layer shares: three products over panels (panel.h) on the register kernel of gemm.h:
+// What every convolution and linear layer shares: three products over panels (panel.h) on the register kernel of
+// gemm.h:
 //   Forward     out[pixel][k]   = sum over taps of panel[pixel][tap] * w[tap][k]
 //   Weights     dw[tap][k]      = sum over pixels of panel[pixel][tap] * g[pixel][k]
 //   Data        dx              = col2im of g[pixel][:] . w^T, scattered by the one task that owns the image

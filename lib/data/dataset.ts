@@ -40,6 +40,8 @@ export interface DatasetParts {
   readonly shape: ImageShape;
   /** class names, or how many there are (then they are named "0", "1", …) */
   readonly classes: readonly string[] | number;
+  /** Not needed: the labels are counted. Allowed, so that the parts of a data set can be passed on. */
+  readonly count?: number;
 }
 
 /**
@@ -54,6 +56,7 @@ export function makeDataset(parts: DatasetParts): Dataset {
     labels: "object",
     shape: "object",
     classes: "object|number",
+    count: "number",
   });
   const { name = "data", images, shape } = parts;
   const where = `data set ${name}`;

@@ -34,7 +34,7 @@ export class Store {
 
   /**
    * The slot of this name, made and filled on first use. Asking again with another shape or dtype is an error.
-   * @param init the first contents; zeros if absent
+   * @param options dtype (default "f32"), trainable (default false), init: the first contents; zeros if absent
    */
   define(name: string, shape: Shape, options: { dtype?: DType; trainable?: boolean; init?: () => Data } = {}): Slot {
     const { dtype = "f32", trainable = false, init } = options;

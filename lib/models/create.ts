@@ -17,12 +17,14 @@ import { conv3fc3 } from "./conv3fc3.ts";
 import { defaultActivation, type Kit, kit } from "./kit.ts";
 import { lenet5 } from "./lenet5.ts";
 import { Model } from "./model.ts";
+import { resnet20 } from "./resnet20.ts";
 
 const architectures: Record<string, (x: Tensor, kit: Kit, classes: number) => Tensor> = {
   lenet5,
   alexnet,
   "alexnet-half": (x, k, classes) => alexnet(x, k, classes, 0.5),
   "3conv3fc": conv3fc3,
+  resnet20,
 };
 export const modelNames: readonly string[] = Object.keys(architectures);
 

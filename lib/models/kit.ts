@@ -6,7 +6,8 @@ import { softplus } from "../ops/softplus.ts";
 
 /** What a published architecture is built from: the Bayesian layers, or their frequentist twins of the same widths. */
 export interface Kit {
-  conv(x: Tensor, filters: number, kernel: number, options?: ConvLayerOptions): Tensor;
+  /** `bias: false` where a norm follows. */
+  conv(x: Tensor, filters: number, kernel: number, options?: ConvLayerOptions & { readonly bias?: boolean }): Tensor;
   dense(x: Tensor, out: number, options?: { readonly name?: string }): Tensor;
   activate(x: Tensor): Tensor;
 }
@@ -18,7 +19,10 @@ export const defaultActivation = (bayesian: boolean): Activation => (bayesian ? 
 
 export function kit(bayesian: boolean, activation: Activation = defaultActivation(bayesian)): Kit {
   return {
-    conv: bayesian ? bayesConv2d : conv2d,
+    conv: bayesian
+      ? (x, filters, kernel, { bias, ...rest } = {}) =>
+          bayesConv2d(x, filters, kernel, bias === false ? { ...rest, bias: "none" } : rest)
+      : conv2d,
     dense: bayesian ? bayesLinear : linear,
     activate: activation === "relu" ? relu : softplus,
   };

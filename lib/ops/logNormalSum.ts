@@ -6,7 +6,7 @@ const gradOp: Op<GaussianPriorAttrs> = {
   name: "logNormalSumGrad",
   infer: ([, w]: readonly TensorType[], { meanInput, sigmaInput }) => [w, meanInput ? w : none, sigmaInput ? w : none],
 };
-const none: TensorType = { shape: [0], dtype: "f32" }; // an output that is never read
+const none: TensorType = { shape: [], dtype: "f32" }; // an output that is never read
 const op: Op<GaussianPriorAttrs> = {
   name: "logNormalSum",
   infer(inputs) {
