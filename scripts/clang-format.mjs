@@ -1,10 +1,10 @@
 // Formats (or with --check, checks) every C++ and CUDA file with the pinned clang-format.
 import { spawnSync } from "node:child_process";
-import { readdirSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 
-const files = ["native", "cuda"].flatMap((root) =>
+const files = ["native", "cuda"].filter(existsSync).flatMap((root) =>
   readdirSync(root, { recursive: true })
     .map((f) => join(root, f))
     .filter((f) => /\.(cpp|h|cu|cuh)$/.test(f)),
