@@ -6,6 +6,7 @@ export interface Device {
   readonly kind: "cpu" | "null";
   /** For people and checkpoints: "cpu-avx2", … The instruction set is part of what makes a run reproducible. */
   readonly name: string;
+  /** @internal */
   readonly addon: Addon;
 }
 
@@ -20,6 +21,7 @@ export function setThreads(n: number): void {
   loadAddon().setThreads(checkInt("setThreads", "the number of threads", n, 1, 64));
 }
 
+/** How many threads there are now. */
 export function threads(): number {
   return loadAddon().threads();
 }

@@ -1,36 +1,92 @@
 // The public names, and nothing else.
 
-export { type BetaSchedule, blundellBeta, constantBeta, cosineBeta, parseBeta, warmUpBeta } from "./bayes/beta.ts";
+export {
+  type BetaMoment,
+  type BetaSchedule,
+  blundellBeta,
+  constantBeta,
+  cosineBeta,
+  parseBeta,
+  warmUpBeta,
+} from "./bayes/beta.ts";
 export { type GaussianPriorOptions, gaussianPrior } from "./bayes/gaussianPrior.ts";
-export { alphaPosterior, type Posterior, referenceInit, rhoPosterior } from "./bayes/posterior.ts";
-export type { Prior } from "./bayes/prior.ts";
-export { scaleMixturePrior } from "./bayes/scaleMixturePrior.ts";
+export {
+  type AlphaPosteriorOptions,
+  alphaPosterior,
+  type Posterior,
+  type RhoPosteriorOptions,
+  referenceInit,
+  rhoPosterior,
+  type WeightDistribution,
+} from "./bayes/posterior.ts";
+export type { Moments, Prior } from "./bayes/prior.ts";
+export { type ScaleMixturePriorOptions, scaleMixturePrior } from "./bayes/scaleMixturePrior.ts";
 export type { BayesOptions, BayesSettings } from "./bayes/settings.ts";
-export { type Dataset, fromArrays, makeDataset, split, subset, type TrainTest } from "./data/dataset.ts";
-export { loadImageFolder } from "./data/folder.ts";
-export { type GetOptions, getData } from "./data/get.ts";
-export { readIdx } from "./data/idx.ts";
+export {
+  type Dataset,
+  type DatasetParts,
+  fromArrays,
+  type ImageShape,
+  makeDataset,
+  split,
+  subset,
+  type TrainTest,
+} from "./data/dataset.ts";
+export type { Checksum } from "./data/download.ts";
+export { type FolderOptions, loadImageFolder, loadImageFolders } from "./data/folder.ts";
+export { type GetOptions, getData, type RemoteFile, type Source } from "./data/get.ts";
+export { type IdxArray, readIdx } from "./data/idx.ts";
 export { embeddedMnist, loadData } from "./data/locate.ts";
-export { type Augmentation, augmentReference, type Normalisation, normalisationOf } from "./data/prepare.ts";
+export {
+  type Augmentation,
+  type AugmentParams,
+  augmentReference,
+  type Normalisation,
+  normalisationOf,
+} from "./data/prepare.ts";
 export { cpu, type Device, setThreads, threads } from "./device.ts";
 export { BayesError } from "./errors.ts";
 export { compile, type InputSpec, type Inputs, type PlanReport, Program, RunError } from "./graph/compile.ts";
 export { grad } from "./graph/grad.ts";
 export { type Executed, interpret } from "./graph/interpret.ts";
-export { constant, type DType, type Shape, type Tensor } from "./graph/node.ts";
+export {
+  type Attrs,
+  constant,
+  type DType,
+  type Leaf,
+  type Node,
+  type Op,
+  type Shape,
+  type Tensor,
+  type TensorType,
+} from "./graph/node.ts";
 export { type Slot, Store } from "./graph/store.ts";
-export { parameter } from "./graph/trace.ts";
-export { bayesConv2d, conv2d } from "./layers/conv.ts";
-export { bayesConvTranspose2d, convTranspose2d } from "./layers/convTranspose.ts";
+export {
+  type KlTerm,
+  type Mode,
+  type Noise,
+  noiseFor,
+  parameter,
+  type Trace,
+  type TraceOptions,
+  withTrace,
+} from "./graph/trace.ts";
+export { bayesConv2d, type ConvLayerOptions, conv2d } from "./layers/conv.ts";
+export { bayesConvTranspose2d, type ConvTransposeLayerOptions, convTranspose2d } from "./layers/convTranspose.ts";
 export { dropout } from "./layers/dropout.ts";
 export { bayesLinear, linear } from "./layers/linear.ts";
-export { batchNorm2d } from "./layers/norm.ts";
+export { type BatchNormLayerOptions, batchNorm2d } from "./layers/norm.ts";
+export type { PointOptions } from "./layers/weights.ts";
 export { createModel, type ModelConfig, modelNames } from "./models/create.ts";
-export { Model, type ModelOptions } from "./models/model.ts";
+export { type Applied, type ApplyOptions, Model, type ModelOptions } from "./models/model.ts";
+export type { Data } from "./native/addon.ts";
 export { type ExportMode, type ExportOptions, exportOnnx } from "./onnx/export.ts";
-export { type Verified, verifyOnnx } from "./onnx/verify.ts";
+export { readMetadata } from "./onnx/metadata.ts";
+export { type Verified, type VerifyOptions, verifyOnnx } from "./onnx/verify.ts";
 export { avgPool2d } from "./ops/avgPool2d.ts";
+export type { BayesWeights, ConvOptions, ConvTransposeOptions } from "./ops/conv.ts";
 export { flatten } from "./ops/flatten.ts";
+export type { GaussianPriorArgs } from "./ops/gaussianPrior.ts";
 export { globalAvgPool2d } from "./ops/globalAvgPool2d.ts";
 export * as ops from "./ops/index.ts";
 export { leakyRelu } from "./ops/leakyRelu.ts";
@@ -38,28 +94,75 @@ export { maxPool2d } from "./ops/maxPool2d.ts";
 export { pixelShuffle } from "./ops/pixelShuffle.ts";
 export { relu } from "./ops/relu.ts";
 export { softplus } from "./ops/softplus.ts";
-export { adaptiveEce, ece, reliabilityBins } from "./predict/calibration.ts";
-export { accuracy, brier, classificationMetrics, nll } from "./predict/metrics.ts";
-export { aupr, auroc, fpr95, riskCoverage } from "./predict/ood.ts";
+export type { Padding, Pair, WindowOptions } from "./ops/window.ts";
+export { adaptiveEce, type BinOptions, ece, type ReliabilityBin, reliabilityBins } from "./predict/calibration.ts";
+export type { Floats, Labels } from "./predict/input.ts";
+export { accuracy, brier, type ClassificationMetrics, classificationMetrics, nll } from "./predict/metrics.ts";
+export { aupr, auroc, fpr95, type RiskCoverage, riskCoverage, type Scores } from "./predict/ood.ts";
 export {
   type Evaluation,
   evaluate,
+  type Images,
   type Prediction,
   type PredictOptions,
   predict,
   type Uncertainty,
   uncertainty,
 } from "./predict/predict.ts";
-export { decompose, normalisedSoftplusRows, softmaxRows } from "./predict/uncertainty.ts";
+export {
+  type Decomposition,
+  decompose,
+  expectedEntropy,
+  meanProbabilities,
+  mutualInformation,
+  normalisedSoftplusRows,
+  predictiveEntropy,
+  softmaxRows,
+} from "./predict/uncertainty.ts";
 export { l1Penalty } from "./prune/l1.ts";
-export { type PruneOptions, type PruneReport, prune, sparsity } from "./prune/prune.ts";
-export { type PruneExperiment, pruneExperiment } from "./prune/report.ts";
-export { cubicSchedule } from "./prune/select.ts";
-export type { ReportData } from "./report/data.ts";
+export {
+  type LayerSparsity,
+  type PruneOptions,
+  type PruneReport,
+  prune,
+  type Sparsity,
+  sparsity,
+} from "./prune/prune.ts";
+export { type PruneExperiment, type PruneExperimentOptions, pruneExperiment } from "./prune/report.ts";
+export type { ScoreName } from "./prune/scores.ts";
+export { cubicSchedule, type Selection } from "./prune/select.ts";
+export type {
+  ComparisonRow,
+  HistoryPoint,
+  PruningRow,
+  Quality,
+  ReportData,
+  ReportImages,
+  ReportSetup,
+  ReportTest,
+} from "./report/data.ts";
 export { buildReport } from "./report/html.ts";
-export { reportJson } from "./report/summary.ts";
-export { type Checkpoint, loadCheckpoint, restore, saveCheckpoint } from "./train/checkpoint.ts";
-export { type FitOptions, type FitResult, fit } from "./train/fit.ts";
-export { adam, adamw, type Optimizer, sgd } from "./train/optimizers.ts";
-export { readSafetensors, type SafeTensor, writeSafetensors } from "./train/safetensors.ts";
-export { constantRate, cosineRate, type LearningRate, plateauRate, stepRate, warmUpRate } from "./train/schedules.ts";
+export { type ClassSummary, type HistogramBin, type ReportSummary, reportJson } from "./report/summary.ts";
+export { type Checkpoint, type Checkpointed, loadCheckpoint, restore, saveCheckpoint } from "./train/checkpoint.ts";
+export {
+  type Callbacks,
+  type EpochRecord,
+  type FitData,
+  type FitOptions,
+  type FitResult,
+  fit,
+  type StepRecord,
+} from "./train/fit.ts";
+export { type AdamOptions, adam, adamw, type Optimizer, type SgdOptions, sgd } from "./train/optimizers.ts";
+export { readSafetensors, type SafeTensor, type SafeTensors, writeSafetensors } from "./train/safetensors.ts";
+export {
+  constantRate,
+  cosineRate,
+  type LearningRate,
+  type PlateauMemory,
+  parseRate,
+  plateauRate,
+  stepRate,
+  warmUpRate,
+} from "./train/schedules.ts";
+export type { TrainingState } from "./train/state.ts";

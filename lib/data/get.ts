@@ -130,7 +130,7 @@ export interface GetOptions {
   readonly onProgress?: (file: string, received: number, total: number | undefined) => void;
   /** tries for a connection that breaks (default 4) */
   readonly tries?: number;
-  /** where the data set comes from; default its entry in {@link SOURCES} */
+  /** where the data set comes from; default its entry in `SOURCES` */
   readonly source?: Source;
 }
 

@@ -14,7 +14,7 @@ const MAX_RANK = 4;
 
 /**
  * Reads an IDX file of unsigned bytes, gzip'ed or not (told by its content).
- * @throws BayesError for a missing file and as {@link parseIdx}
+ * @throws BayesError for a missing file and as `parseIdx`
  */
 export function readIdx(path: string): IdxArray {
   return parseIdx(readBytes(path), path);

@@ -32,6 +32,7 @@ export class Program<I extends string, O extends string> {
   readonly store: Store;
   readonly inputs: ReadonlyMap<string, Tensor>;
   readonly outputs: ReadonlyMap<string, Tensor>;
+  /** @internal */
   readonly planned: Planned;
   readonly #plan: NativePlan;
   readonly #constants: number;

@@ -4,7 +4,7 @@ import { constant, Tensor, topo } from "./node.ts";
 
 /**
  * Reverse-mode gradients of a scalar with respect to `wrt`, as more nodes of the same graph: they are planned, captured
- * and run like any other. A tensor that the loss does not reach is an error; wrap a value in {@link stopGradient} to cut.
+ * and run like any other. A tensor that the loss does not reach is an error; wrap a value in `ops.stopGradient` to cut.
  */
 export function grad(loss: Tensor, wrt: readonly Tensor[]): Tensor[] {
   if (!Array.isArray(wrt)) fail("grad", "a list of traced tensors", wrt);

@@ -21,6 +21,7 @@ const arrays = { f32: Float32Array, i32: Int32Array, u8: Uint8Array } as const;
  */
 export class Store {
   readonly device: Device;
+  /** @internal */
   readonly native: NativeStore;
   readonly slots = new Map<string, Slot>();
   /** Noise stream of every stochastic node, by name: the ordinal at which it was first traced, kept in checkpoints. */

@@ -58,6 +58,7 @@ export * from "./softplus.ts";
 export * from "./sqrt.ts";
 export * from "./square.ts";
 export * from "./squaredError.ts";
+export * from "./stopGradient.ts";
 export * from "./sub.ts";
 export * from "./sum.ts";
 export * from "./tanh.ts";

@@ -37,7 +37,7 @@ export function accuracy(probs: Floats, labels: Labels): number {
 
 /**
  * Mean negative log-likelihood of the labels in nats. For a Bayesian model pass the mean of the sampled probabilities:
- * the log is taken after the mean. Probabilities are floored at {@link PROBABILITY_FLOOR}.
+ * the log is taken after the mean. Probabilities are floored at 2^-126.
  * @param probs [N, C]
  * @param labels [N]
  */

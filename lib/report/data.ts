@@ -60,7 +60,7 @@ export interface ReportImages {
   width: number;
   /** 1 (grey) or 3 (RGB) */
   channels: number;
-  /** [N, height, width, channels]: bytes as they are, or floats, each image stretched from its least to its greatest */
+  /** [N, height, width, channels], bytes as they are, or floats, each image stretched from its least to its greatest */
   pixels: Uint8Array | Float32Array;
 }
 

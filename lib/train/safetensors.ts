@@ -96,7 +96,7 @@ export function encodeSafetensors(
   return new Uint8Array(Buffer.concat(encodePieces(tensors, metadata)));
 }
 
-/** Writes a safetensors file, whole or not at all. Throws {@link BayesError} like {@link encodeSafetensors}. */
+/** Writes a safetensors file, whole or not at all. Throws a {@link BayesError} where data, dtype and shape do not fit together. */
 export function writeSafetensors(
   path: string,
   tensors: ReadonlyMap<string, SafeTensor>,

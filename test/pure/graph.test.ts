@@ -8,6 +8,7 @@ import { add } from "../../lib/ops/add.ts";
 import { mul } from "../../lib/ops/mul.ts";
 import { relu } from "../../lib/ops/relu.ts";
 import { reshape } from "../../lib/ops/reshape.ts";
+import { stopGradient } from "../../lib/ops/stopGradient.ts";
 import { sum } from "../../lib/ops/sum.ts";
 import { nullDevice } from "../null-device.ts";
 
@@ -65,6 +66,15 @@ describe("gradient", () => {
     expect(() => compile(fresh(), { x: [3] }, ({ x }) => ({ y: grad(x, [x])[0] }))).toThrow(/scalar loss/);
     expect(() => compile(fresh(), { x: [3], z: [3] }, ({ x, z }) => ({ y: grad(sum(x), [z])[0] }))).toThrow(
       /expected a loss that depends on z/,
+    );
+  });
+
+  it("ends at stopGradient, which costs nothing", () => {
+    const p = compile(fresh(), { x: [3] }, ({ x }) => ({ g: grad(sum(mul(x, stopGradient(x))), [x])[0] }));
+    expect(p.planned.native.steps.map((s) => s.op)).not.toContain("stopGradient");
+    expect(p.planned.native.steps.filter((s) => s.op === "add")).toEqual([]); // one path only
+    expect(() => compile(fresh(), { x: [3] }, ({ x }) => ({ g: grad(sum(stopGradient(x)), [x])[0] }))).toThrow(
+      /expected a loss that depends on x/,
     );
   });
 

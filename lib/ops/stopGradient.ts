@@ -1,0 +1,12 @@
+import { apply, type Op, type Tensor } from "../graph/node.ts";
+
+const op: Op = {
+  name: "stopGradient",
+  view: true,
+  stopsGradient: true,
+  infer: ([x]) => [x],
+  onnx: (_ctx, _node, [x]) => x,
+};
+
+/** The same values, as a constant to the gradient: nothing flows back through it. Costs nothing. */
+export const stopGradient = (x: Tensor): Tensor => apply(op, [x], {})[0];
