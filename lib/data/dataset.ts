@@ -102,7 +102,7 @@ export function checkDataset(where: string, data: Dataset): void {
 export const fromArrays: (parts: DatasetParts) => Dataset = makeDataset;
 
 /** The images at `indices`, in that order (an index may repeat). */
-export function subset(data: Dataset, indices: ArrayLike<number>, name = data.name): Dataset {
+export function subset(data: Dataset, indices: ArrayLike<number>, name = data?.name): Dataset {
   checkDataset(`subset of ${data?.name}`, data);
   if (!(indices?.length > 0)) fail(`subset of ${data.name}`, "at least one index", indices);
   const size = imageSize(data.shape);

@@ -27,7 +27,7 @@ export function dataRoot(dataDir?: string): string {
   return resolve(dataDir ?? (process.env.BAYESCNN_DATA || "data"));
 }
 
-/** Folders in which {@link findData} looks, in order. */
+/** Folders in which `findData` looks, in order. */
 function candidates(name: DatasetName, dataDir?: string): string[] {
   const root = dataRoot(dataDir);
   const below = ARCHIVE_FOLDER[name];
@@ -64,7 +64,7 @@ export function embeddedMnist(): TrainTest {
  *
  * "mnist" falls back to the embedded subset, named "mnist-6k", when no folder was asked for and none was found.
  * @param name "mnist", "fashion-mnist", "cifar-10", "cifar-100", or a folder of images (see {@link loadImageFolders})
- * @param dataDir where to look; see {@link findData}
+ * @param dataDir where to look; see `findData`
  * @throws BayesError that says where it looked and how to get the data
  */
 export async function loadData(name: string, dataDir?: string, options: FolderOptions = {}): Promise<TrainTest> {

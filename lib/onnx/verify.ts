@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
 import type * as Ort from "onnxruntime-node";
-import { BayesError, checkInt, checkNumber, fail } from "../errors.ts";
+import { BayesError, checkInt, checkNumber, checkOptions, fail } from "../errors.ts";
 import { compile } from "../graph/compile.ts";
 import { constant } from "../graph/node.ts";
-import type { Model } from "../models/model.ts";
+import { checkModel, type Model } from "../models/model.ts";
 import { gaussianNoise } from "../ops/gaussianNoise.ts";
 import { decompose, meanProbabilities, softmaxRows } from "../predict/uncertainty.ts";
 import { fileError } from "../util/atomic.ts";
@@ -50,10 +50,13 @@ export async function verifyOnnx(
   images: Float32Array,
   options: VerifyOptions = {},
 ): Promise<Verified> {
+  checkModel("verifyOnnx", model);
+  checkOptions("verifyOnnx", options, { tolerance: "number", runs: "number", seed: "number" });
   const bytes = typeof onnx === "string" ? readOnnx(onnx) : onnx;
+  if (!(bytes instanceof Uint8Array)) fail("verifyOnnx", "the bytes of an exported model, or its path", onnx);
   const about = describe(bytes);
   const [height, width, channels] = model.inputShape;
-  const batch = images.length / (height * width * channels);
+  const batch = images?.length / (height * width * channels);
   if (!(images instanceof Float32Array) || batch < 1 || !Number.isInteger(batch))
     fail("verifyOnnx", `images as Float32Array of whole ${height}x${width}x${channels} images`, images);
   const stochastic = about.mode === "random" || about.mode === "ensemble";

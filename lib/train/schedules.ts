@@ -5,7 +5,7 @@
 import type { BetaMoment } from "../bayes/beta.ts";
 import { checkInt, checkNumber, fail } from "../errors.ts";
 
-/** What {@link plateau} remembers between validations: plain numbers, saved in checkpoints. */
+/** What {@link plateauRate} remembers between validations: plain numbers, saved in checkpoints. */
 export interface PlateauMemory {
   /** The best value seen so far (lower is better). */
   readonly best: number;
@@ -97,6 +97,7 @@ export function plateauRate(rate: number, { factor = 0.1, patience = 3, least = 
 export function parseRate(text: string): LearningRate {
   const expected =
     'a number, "cosine:rate[:last]", "step:rate:every[:factor]", "plateau:rate[:factor[:patience]]", or "warmup:epochs:" before one';
+  if (typeof text !== "string") return fail("learning rate", expected, text);
   const [kind, ...rest] = text.split(":");
   if (kind === "warmup" && rest.length >= 2 && isNumber(rest[0])) {
     return warmUpRate(Number(rest[0]), parseRate(rest.slice(1).join(":")));
