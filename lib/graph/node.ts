@@ -95,10 +95,12 @@ export class Tensor {
     return this.size * (this.dtype === "u8" ? 1 : 4);
   }
   toString(): string {
-    return `${this.dtype}[${this.shape.join(",")}]`;
+    return typeName(this);
   }
 }
 
+/** A type in words, for messages: "f32[2,3]". */
+export const typeName = (t: TensorType): string => `${t.dtype}[${t.shape.join(",")}]`;
 export const sizeOf = (shape: Shape): number => shape.reduce((a, b) => a * b, 1);
 export const f32 = (shape: Shape): TensorType => ({ shape, dtype: "f32" });
 export const i32 = (shape: Shape): TensorType => ({ shape, dtype: "i32" });

@@ -1,7 +1,7 @@
 import { checkNumber, fail } from "../errors.ts";
-import type { Op, Tensor } from "../graph/node.ts";
+import { type Op, type Tensor, typeName } from "../graph/node.ts";
 import { effect } from "../graph/trace.ts";
-import { checkScalar, typeName } from "./elementwise.ts";
+import { checkScalar } from "./elementwise.ts";
 import { checkGroups } from "./sgd.ts";
 
 export type AdamAttrs = {

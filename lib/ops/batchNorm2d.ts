@@ -1,5 +1,5 @@
 import { BayesError, checkNumber, fail } from "../errors.ts";
-import { apply, f32, type Op, type Tensor, type TensorType } from "../graph/node.ts";
+import { apply, f32, type Op, type Tensor, type TensorType, typeName } from "../graph/node.ts";
 import { effect } from "../graph/trace.ts";
 import type { OnnxContext } from "../onnx/context.ts";
 
@@ -23,11 +23,11 @@ function check(
   epsilon: number,
 ): number {
   if (x.dtype !== "f32" || (x.shape.length !== 4 && x.shape.length !== 2))
-    fail(where, "x as f32[N, H, W, C] or f32[N, C]", `${x.dtype}[${x.shape.join(", ")}]`);
+    fail(where, "x as f32[N, H, W, C] or f32[N, C]", typeName(x));
   const c = x.shape.at(-1)!;
   for (const [i, t] of perChannel.entries())
     if (t.dtype !== "f32" || t.shape.length !== 1 || t.shape[0] !== c)
-      fail(where, `${names[i]} as f32[${c}], one number a channel`, `${t.dtype}[${t.shape.join(", ")}]`);
+      fail(where, `${names[i]} as f32[${c}], one number a channel`, typeName(t));
   checkNumber(where, "epsilon", epsilon, 1e-30);
   return c;
 }
@@ -95,7 +95,7 @@ const updateOp: Op<UpdateAttrs> = {
     checkNumber("batchNorm2dUpdate", "momentum", momentum, 0, 1);
     for (const t of inputs)
       if (t.dtype !== "f32" || t.shape.length !== 1 || t.shape[0] !== inputs[0].shape[0])
-        fail("batchNorm2dUpdate", "four tensors f32[C]", `${t.dtype}[${t.shape.join(", ")}]`);
+        fail("batchNorm2dUpdate", "four tensors f32[C]", typeName(t));
     return [];
   },
   mutates: () => [0, 1],

@@ -1,5 +1,5 @@
 import { checkInt, fail } from "../errors.ts";
-import { apply, type Op, type Tensor } from "../graph/node.ts";
+import { apply, type Op, type Tensor, typeName } from "../graph/node.ts";
 import { slice } from "./slice.ts";
 
 type ConcatAttrs = {
@@ -19,11 +19,7 @@ const op: Op<ConcatAttrs> = {
         x.shape.length !== first.shape.length ||
         x.shape.some((d, i) => i !== axis && d !== first.shape[i])
       )
-        fail(
-          "concat",
-          `${first.dtype}[${first.shape.join(", ")}] but for axis ${axis}`,
-          `${x.dtype}[${x.shape.join(", ")}]`,
-        );
+        fail("concat", `${typeName(first)} but for axis ${axis}`, typeName(x));
     const total = inputs.reduce((sum, x) => sum + x.shape[axis], 0);
     return [{ shape: first.shape.map((d, i) => (i === axis ? total : d)), dtype: first.dtype }];
   },

@@ -1,5 +1,5 @@
 import { checkInt, fail } from "../errors.ts";
-import { f32, type Shape, sameShape, type Tensor, type TensorType } from "../graph/node.ts";
+import { f32, type Shape, sameShape, type Tensor, type TensorType, typeName } from "../graph/node.ts";
 import type { Noise } from "../graph/trace.ts";
 import type { OnnxContext } from "../onnx/context.ts";
 import { checkImages, checkList, type Padding, type Pair, pair, sides } from "./window.ts";
@@ -43,8 +43,6 @@ export interface BayesWeights {
   readonly biasSigma2?: Tensor;
 }
 
-const show = (t: TensorType): string => `${t.dtype}[${t.shape.join(", ")}]`;
-
 export function convAttrs(x: Shape, w: Shape, options: ConvOptions, bias: number): ConvAttrs {
   const stride = pair(options.stride ?? 1);
   const dilation = pair(options.dilation ?? 1);
@@ -70,12 +68,12 @@ export const convTransposeAttrs = (options: ConvTransposeOptions, bias: number):
 function checkWindow(where: string, x: TensorType, w: TensorType, attrs: ConvAttrs) {
   const [n, height, width, c] = checkImages(where, x);
   if (w.dtype !== "f32" || w.shape.length !== 4 || w.shape.includes(0))
-    fail(where, "weights as f32[kh, kw, inChannels / groups, outChannels]", show(w));
+    fail(where, "weights as f32[kh, kw, inChannels / groups, outChannels]", typeName(w));
   const stride = checkList(where, "stride", attrs.stride, 2, 1);
   const dilation = checkList(where, "dilation", attrs.dilation, 2, 1);
   const pads = checkList(where, "padding", attrs.padding, 4, 0);
   const groups = checkInt(where, "groups", attrs.groups, 1);
-  if (n < 1 || c < 1) fail(where, "a batch and channels that are not empty", show(x));
+  if (n < 1 || c < 1) fail(where, "a batch and channels that are not empty", typeName(x));
   const reach = [0, 1].map((i) => dilation[i] * (w.shape[i] - 1) + 1);
   return { n, size: [height, width], c, stride, dilation, groups, reach, pads: [pads[0] + pads[2], pads[1] + pads[3]] };
 }
@@ -118,15 +116,16 @@ export function transposed(where: string, x: TensorType, w: TensorType, attrs: C
 
 /** The type of x w for x [N, in], w [in, out]. */
 export function multiplied(where: string, x: TensorType, w: TensorType): TensorType {
-  if (x.dtype !== "f32" || x.shape.length !== 2 || x.shape.includes(0)) fail(where, "x as f32[N, inputs]", show(x));
+  if (x.dtype !== "f32" || x.shape.length !== 2 || x.shape.includes(0)) fail(where, "x as f32[N, inputs]", typeName(x));
   if (w.dtype !== "f32" || w.shape.length !== 2 || w.shape.includes(0))
-    fail(where, "weights as f32[inputs, outputs]", show(w));
+    fail(where, "weights as f32[inputs, outputs]", typeName(w));
   if (x.shape[1] !== w.shape[0]) fail(where, `${w.shape[0]} inputs`, x.shape[1]);
   return f32([x.shape[0], w.shape[1]]);
 }
 
 export function checkBias(where: string, what: string, b: TensorType | undefined, channels: number): void {
-  if (b && (b.dtype !== "f32" || !sameShape(b.shape, [channels]))) fail(where, `${what} as f32[${channels}]`, show(b));
+  if (b && (b.dtype !== "f32" || !sameShape(b.shape, [channels])))
+    fail(where, `${what} as f32[${channels}]`, typeName(b));
 }
 
 /** Checks seed and rows and returns the batch of the output: samples * B. */
@@ -137,8 +136,9 @@ export function checkNoise(
   rows: TensorType,
   { stream, samples }: NoiseAttrs,
 ): number {
-  if (rng?.dtype !== "i32" || !sameShape(rng.shape, [4])) fail(where, "rng as i32[4]", show(rng));
-  if (rows?.dtype !== "i32" || rows.shape.length !== 1 || rows.shape[0] < 1) fail(where, "rows as i32[B]", show(rows));
+  if (rng?.dtype !== "i32" || !sameShape(rng.shape, [4])) fail(where, "rng as i32[4]", typeName(rng));
+  if (rows?.dtype !== "i32" || rows.shape.length !== 1 || rows.shape[0] < 1)
+    fail(where, "rows as i32[B]", typeName(rows));
   checkInt(where, "stream", stream, 0, 65535);
   checkInt(where, "samples", samples, 1, 65536);
   const [b] = rows.shape;
@@ -167,7 +167,8 @@ export function bayesTypes(
   const [, mu, sigma2] = inputs;
   const [rng, rows] = inputs.slice(3 + attrs.bias);
   const y = mean(mu);
-  if (sigma2.dtype !== "f32" || !sameShape(mu.shape, sigma2.shape)) fail(where, `sigma2 as ${show(mu)}`, show(sigma2));
+  if (sigma2.dtype !== "f32" || !sameShape(mu.shape, sigma2.shape))
+    fail(where, `sigma2 as ${typeName(mu)}`, typeName(sigma2));
   const channels = y.shape[y.shape.length - 1];
   checkBias(where, "bias mean", attrs.bias > 0 ? inputs[3] : undefined, channels);
   checkBias(where, "bias variance", attrs.bias > 1 ? inputs[4] : undefined, channels);

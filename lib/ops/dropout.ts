@@ -1,5 +1,5 @@
 import { checkInt, checkNumber, fail } from "../errors.ts";
-import { apply, type Op, type Tensor } from "../graph/node.ts";
+import { apply, type Op, type Tensor, typeName } from "../graph/node.ts";
 import type { Noise } from "../graph/trace.ts";
 import { repeatBatch } from "./repeatBatch.ts";
 
@@ -8,11 +8,10 @@ type DropoutAttrs = { readonly rate: number; readonly stream: number };
 const op: Op<DropoutAttrs> = {
   name: "dropout",
   infer([x, rng, rows], { rate, stream }) {
-    const show = (t: { dtype: string; shape: readonly number[] }): string => `${t.dtype}[${t.shape.join(", ")}]`;
-    if (x.dtype !== "f32" || x.shape.length < 2) fail("dropout", "x as f32[N, ..., C]", show(x));
+    if (x.dtype !== "f32" || x.shape.length < 2) fail("dropout", "x as f32[N, ..., C]", typeName(x));
     if (rng.dtype !== "i32" || rng.shape.length !== 1 || rng.shape[0] !== 4)
-      fail("dropout", "rng as i32[4]", show(rng));
-    if (rows.dtype !== "i32" || rows.shape.length !== 1) fail("dropout", "rows as i32[B]", show(rows));
+      fail("dropout", "rng as i32[4]", typeName(rng));
+    if (rows.dtype !== "i32" || rows.shape.length !== 1) fail("dropout", "rows as i32[B]", typeName(rows));
     if (x.shape[0] % rows.shape[0]) fail("dropout", `a batch that is a multiple of ${rows.shape[0]} rows`, x.shape[0]);
     checkNumber("dropout", "rate", rate, 0, 0.999999);
     checkInt("dropout", "stream", stream, 0, 65535);

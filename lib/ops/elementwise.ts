@@ -1,9 +1,5 @@
 import { fail } from "../errors.ts";
-import type { Attrs, Node, Op, Shape, TensorType } from "../graph/node.ts";
-import { sameShape } from "../graph/node.ts";
-
-/** A type in words, for messages: "f32[2,3]". */
-export const typeName = (t: TensorType): string => `${t.dtype}[${t.shape.join(",")}]`;
+import { type Attrs, type Node, type Op, type Shape, sameShape, type TensorType, typeName } from "../graph/node.ts";
 
 /** Throws unless every input is float32. */
 export function checkFloats(op: string, inputs: readonly TensorType[]): void {

@@ -1,5 +1,5 @@
 import { checkInt, fail } from "../errors.ts";
-import { apply, f32, type Op, sizeOf, type Tensor } from "../graph/node.ts";
+import { apply, f32, type Op, sizeOf, type Tensor, typeName } from "../graph/node.ts";
 
 type GatherAttrs = {
   readonly scale: readonly number[];
@@ -13,9 +13,8 @@ const op: Op<GatherAttrs> = {
   name: "gatherBatch",
   infer([data, index, rng, epoch], { scale, shift, pad, augmentShift, augmentFlip }) {
     const is = "gatherBatch";
-    const show = (t: { dtype: string; shape: readonly number[] }): string => `${t.dtype}[${t.shape.join(", ")}]`;
-    if (data.dtype === "i32" || data.shape.length !== 4) fail(is, "data as u8 or f32 [N, H, W, C]", show(data));
-    if (index.dtype !== "i32" || index.shape.length !== 1) fail(is, "index as i32[B]", show(index));
+    if (data.dtype === "i32" || data.shape.length !== 4) fail(is, "data as u8 or f32 [N, H, W, C]", typeName(data));
+    if (index.dtype !== "i32" || index.shape.length !== 1) fail(is, "index as i32[B]", typeName(index));
     const [, h, w, c] = data.shape;
     for (const [what, list] of [
       ["scale", scale],
@@ -26,9 +25,9 @@ const op: Op<GatherAttrs> = {
     checkInt(is, "pad", pad, 0, 1 << 15);
     checkInt(is, "the largest move of an augmented image", augmentShift, 0, 1 << 15);
     if (augmentShift > 0 || augmentFlip) {
-      if (rng?.dtype !== "i32" || rng.shape[0] !== 4) fail(is, "rng as i32[4]", rng ? show(rng) : "none");
+      if (rng?.dtype !== "i32" || rng.shape[0] !== 4) fail(is, "rng as i32[4]", rng ? typeName(rng) : "none");
       if (epoch?.dtype !== "i32" || sizeOf(epoch.shape) !== 1)
-        fail(is, "epoch as one i32", epoch ? show(epoch) : "none");
+        fail(is, "epoch as one i32", epoch ? typeName(epoch) : "none");
     }
     return [f32([index.shape[0], h + 2 * pad, w + 2 * pad, c])];
   },

@@ -1,12 +1,12 @@
 import { fail } from "../errors.ts";
-import { apply, i32, type Op, type Tensor } from "../graph/node.ts";
+import { apply, i32, type Op, type Tensor, typeName } from "../graph/node.ts";
 
 const op: Op = {
   name: "gatherLabels",
   infer(inputs) {
     for (const [i, t] of inputs.entries())
       if (t.dtype !== "i32" || t.shape.length !== 1)
-        fail("gatherLabels", `${["labels", "index"][i]} as a list of i32`, `${t.dtype}[${t.shape.join(", ")}]`);
+        fail("gatherLabels", `${["labels", "index"][i]} as a list of i32`, typeName(t));
     return [i32(inputs[1].shape)];
   },
 };

@@ -1,5 +1,5 @@
 import { checkInt, fail } from "../errors.ts";
-import { apply, f32, type Op, type Tensor } from "../graph/node.ts";
+import { apply, f32, type Op, type Tensor, typeName } from "../graph/node.ts";
 
 type RepeatAttrs = {
   readonly samples: number;
@@ -14,8 +14,7 @@ const op: Op<RepeatAttrs> = {
   name: "repeatBatch",
   infer([x], { samples }) {
     checkInt("repeatBatch", "samples", samples, 1, 2 ** 20);
-    if (x.dtype !== "f32" || x.shape.length < 1)
-      fail("repeatBatch", "f32[B, ...]", `${x.dtype}[${x.shape.join(", ")}]`);
+    if (x.dtype !== "f32" || x.shape.length < 1) fail("repeatBatch", "f32[B, ...]", typeName(x));
     return [f32([samples * x.shape[0], ...x.shape.slice(1)])];
   },
   grad: ([dy], { attrs }) => [apply(gradOp, [dy!], attrs)[0]],

@@ -1,6 +1,6 @@
 import { fail } from "../errors.ts";
-import { apply, type Op, sameShape, type Tensor, type TensorType } from "../graph/node.ts";
-import { checkFloats, typeName } from "./elementwise.ts";
+import { apply, type Op, sameShape, type Tensor, type TensorType, typeName } from "../graph/node.ts";
+import { checkFloats } from "./elementwise.ts";
 
 /** Throws unless logAlpha is [1] (one for all weights) or has the shape of mu. */
 export function checkAlpha(op: string, mu: TensorType, logAlpha: TensorType): void {

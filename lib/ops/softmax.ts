@@ -1,6 +1,6 @@
 import { fail } from "../errors.ts";
-import { apply, type Op, type Tensor } from "../graph/node.ts";
-import { checkFloats, checkSame, typeName } from "./elementwise.ts";
+import { apply, type Op, type Tensor, typeName } from "../graph/node.ts";
+import { checkFloats, checkSame } from "./elementwise.ts";
 
 const gradOp: Op = { name: "softmaxGrad", infer: (inputs) => [checkSame("softmaxGrad", inputs)] };
 const op: Op = {

@@ -1,5 +1,5 @@
 import { checkInt, fail } from "../errors.ts";
-import { f32, type Shape, type TensorType } from "../graph/node.ts";
+import { f32, type Shape, type TensorType, typeName } from "../graph/node.ts";
 
 /** A size for both axes, or [height, width]. */
 export type Pair = number | readonly [height: number, width: number];
@@ -38,8 +38,7 @@ export const windowAttrs = ({ kernel, stride = kernel, padding = 0 }: WindowOpti
 
 /** Checks that x is a float32 image batch [N, H, W, C]. */
 export function checkImages(where: string, x: TensorType): Shape {
-  if (x.dtype !== "f32" || x.shape.length !== 4)
-    fail(where, "x as f32[N, H, W, C]", `${x.dtype}[${x.shape.join(", ")}]`);
+  if (x.dtype !== "f32" || x.shape.length !== 4) fail(where, "x as f32[N, H, W, C]", typeName(x));
   return x.shape;
 }
 

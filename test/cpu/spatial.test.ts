@@ -101,7 +101,7 @@ describe("gathering a batch", () => {
 describe("bad arguments are refused by name", () => {
   type Bad = [what: string, shape: Shape, build: (x: Tensor) => Tensor, message: RegExp];
   const bad: Bad[] = [
-    ["rank", [2, 3], (x) => maxPool2d(x, { kernel: 2 }), /maxPool2d\] expected x as f32\[N, H, W, C\].*f32\[2, 3\]/],
+    ["rank", [2, 3], (x) => maxPool2d(x, { kernel: 2 }), /maxPool2d\] expected x as f32\[N, H, W, C\].*f32\[2,3\]/],
     ["kernel too large", [1, 2, 2, 1], (x) => maxPool2d(x, { kernel: 3 }), /maxPool2d.*kernel that fits into 2x2/],
     ["zero kernel", [1, 2, 2, 1], (x) => maxPool2d(x, { kernel: 0, stride: 1 }), /kernel to be an integer from 1/],
     ["huge kernel", [1, 32, 32, 1], (x) => maxPool2d(x, { kernel: 32 }), /at most 256 pixels/],
@@ -112,7 +112,7 @@ describe("bad arguments are refused by name", () => {
     ["zero dimension", [2, 3], (x) => reshape(x, [0, 3]), /every dimension to be an integer >= 1, received 0/],
     ["axis twice", [2, 3], (x) => transpose(x, [0, 0]), /transpose.*each of the axes 0 to 1 once/],
     ["no such axis", [2, 3], (x) => concat([x, x], 2), /concat.*axis/],
-    ["sizes differ", [2, 3], (x) => concat([x, reshape(x, [3, 2])], 0), /concat.*f32\[2, 3\] but for axis 0/],
+    ["sizes differ", [2, 3], (x) => concat([x, reshape(x, [3, 2])], 0), /concat.*f32\[2,3\] but for axis 0/],
     ["nothing to join", [2, 3], () => concat([], 0), /at least one tensor/],
     ["slice past the end", [2, 3], (x) => slice(x, [0, 2], [2, 2]), /slice.*end along axis 1.*from 1 to 3, received 4/],
     ["empty slice", [2, 3], (x) => slice(x, [0, 0], [0, 3]), /slice.*sizes/],

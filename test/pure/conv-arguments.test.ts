@@ -32,7 +32,7 @@ describe("conv2d", () => {
       () => conv2d(x, f32(3, 3, 4, 6), undefined, { groups: 4 }),
       "output channels divisible by 4 groups, received 6",
     ],
-    ["rank of x", () => conv2d(f32(2, 8), f32(3, 3, 2, 4)), 'x as f32[N, H, W, C], received "f32[2, 8]"'],
+    ["rank of x", () => conv2d(f32(2, 8), f32(3, 3, 2, 4)), 'x as f32[N, H, W, C], received "f32[2,8]"'],
     ["rank of w", () => conv2d(x, f32(3, 16, 4)), "weights as f32[kh, kw, inChannels / groups, outChannels]"],
     ["bias", () => conv2d(x, f32(3, 3, 16, 4), f32(5)), '[conv2d] expected bias as f32[4], received "f32[5]"'],
     ["stride", () => conv2d(x, f32(3, 3, 16, 4), undefined, { stride: 0 }), "stride to be an integer from 1"],
@@ -131,7 +131,7 @@ describe("the others", () => {
     [
       "variances",
       () => bayesLinear(f32(4, 12), { mu: f32(12, 3), sigma2: f32(12, 4) }, noise(4)),
-      "sigma2 as f32[12, 3]",
+      "sigma2 as f32[12,3]",
     ],
     [
       "a bias variance alone",
