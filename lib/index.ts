@@ -160,6 +160,7 @@ export {
   cosineRate,
   type LearningRate,
   type PlateauMemory,
+  type PlateauOptions,
   parseRate,
   plateauRate,
   stepRate,

@@ -2,7 +2,7 @@
  * Does a confidence of 90 % mean right nine times in ten? Predictions are sorted into bins by the probability of the
  * predicted class (top-label confidence) and each bin's mean confidence is compared with its accuracy.
  */
-import { checkInt } from "../errors.ts";
+import { checkInt, checkOptions } from "../errors.ts";
 import { argmax, checkLabelled, type Floats, type Labels } from "./input.ts";
 
 /** One bin of a reliability diagram: predictions whose confidence is in (lower, upper]. */
@@ -42,6 +42,7 @@ export function topLabel(probs: Floats, labels: Labels): { confidence: Float64Ar
  * @param labels [N]
  */
 export function reliabilityBins(probs: Floats, labels: Labels, options: BinOptions = {}): ReliabilityBin[] {
+  checkOptions("reliabilityBins", options, { bins: "number" });
   const bins = checkInt("reliabilityBins", "bins", options.bins ?? 15, 1);
   const { confidence, correct } = topLabel(probs, labels);
   const out = Array.from({ length: bins }, (_, i) => ({
@@ -85,6 +86,7 @@ export function ece(probs: Floats, labels: Labels, options: BinOptions = {}): nu
  * does not matter.
  */
 export function adaptiveEce(probs: Floats, labels: Labels, options: BinOptions = {}): number {
+  checkOptions("adaptiveEce", options, { bins: "number" });
   const bins = checkInt("adaptiveEce", "bins", options.bins ?? 15, 1);
   const { confidence, correct } = topLabel(probs, labels);
   const sorted = sortShared(confidence, correct);

@@ -73,10 +73,9 @@ export function fpr95(scoresIn: Scores, scoresOut: Scores): number {
  * @param correct [N] of 0 / 1 or booleans
  */
 export function riskCoverage(confidence: Scores, correct: ArrayLike<number | boolean>): RiskCoverage {
-  const n = confidence.length;
-  if (n === 0) fail("riskCoverage", "at least one example", "none");
-  if (correct.length !== n) fail("riskCoverage", `${n} entries in correct, one per confidence`, correct.length);
   checkScores("riskCoverage", "confidence", confidence);
+  const n = confidence.length;
+  if (correct?.length !== n) fail("riskCoverage", `${n} entries in correct, one per confidence`, correct);
   const wrong = Float64Array.from(correct, (c, i) => {
     if (c !== 0 && c !== 1 && c !== true && c !== false)
       fail("riskCoverage", `correct[${i}] to be 0, 1 or a boolean`, c);
@@ -98,8 +97,6 @@ export function riskCoverage(confidence: Scores, correct: ArrayLike<number | boo
 
 /** Numbers of in- and out-of-distribution examples at each distinct score, highest score first. */
 function groups(where: string, scoresIn: Scores, scoresOut: Scores): { in: number; out: number }[] {
-  if (scoresIn.length === 0) fail(where, "at least one in-distribution score", "none");
-  if (scoresOut.length === 0) fail(where, "at least one out-of-distribution score", "none");
   checkScores(where, "in-distribution", scoresIn);
   checkScores(where, "out-of-distribution", scoresOut);
   const a = Float64Array.from(scoresIn).sort();
@@ -118,6 +115,9 @@ function groups(where: string, scoresIn: Scores, scoresOut: Scores): { in: numbe
 }
 
 function checkScores(where: string, what: string, scores: Scores): void {
+  if (!(Array.isArray(scores) || scores instanceof Float32Array || scores instanceof Float64Array))
+    fail(where, `${what} scores as a list of numbers`, scores);
+  if (scores.length === 0) fail(where, `at least one ${what} score`, "none");
   for (let i = 0; i < scores.length; i++) {
     if (typeof scores[i] !== "number" || Number.isNaN(scores[i]))
       fail(where, `${what} score ${i} to be a number`, scores[i]);

@@ -153,6 +153,7 @@ export async function predict(model: Model, data: Images, options: PredictOption
 
 /** Epistemic and aleatoric uncertainty (Kwon et al. 2018), predictive entropy and mutual information of a prediction. */
 export function uncertainty(p: Prediction): Uncertainty {
+  if (typeof p !== "object" || p === null) fail("uncertainty", "what predict() gives", p);
   const all = [p.sampleProbabilities, p.samples, p.count, p.classes] as const;
   return { ...decompose(...all), entropy: predictiveEntropy(...all), mutualInformation: mutualInformation(...all) };
 }

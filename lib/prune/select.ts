@@ -86,8 +86,10 @@ function largest(group: readonly Scored[], sparsity: number): Float32Array[] {
  * first, when much is superfluous, and slow at the end (Zhu and Gupta 2017, eq. 1).
  */
 export function cubicSchedule(target: number, rounds: number, from = 0): number[] {
-  if (!(target >= 0 && target < 1)) fail("cubicSchedule", "a target sparsity in [0, 1)", target);
-  if (!(from >= 0 && from <= target)) fail("cubicSchedule", `a starting sparsity in [0, ${target}]`, from);
+  if (!(typeof target === "number" && target >= 0 && target < 1))
+    fail("cubicSchedule", "a target sparsity in [0, 1)", target);
+  if (!(typeof from === "number" && from >= 0 && from <= target))
+    fail("cubicSchedule", `a starting sparsity in [0, ${target}]`, from);
   if (!Number.isInteger(rounds) || rounds < 1) fail("cubicSchedule", "a number of rounds of at least 1", rounds);
   return Array.from({ length: rounds }, (_, t) => {
     const rest = 1 - (t + 1) / rounds;

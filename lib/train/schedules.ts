@@ -3,7 +3,7 @@
  * to validation keeps its memory in the training run's checkpoint, not in itself.
  */
 import type { BetaMoment } from "../bayes/beta.ts";
-import { checkInt, checkNumber, fail } from "../errors.ts";
+import { checkInt, checkNumber, checkOptions, fail } from "../errors.ts";
 
 /** What {@link plateauRate} remembers between validations: plain numbers, saved in checkpoints. */
 export interface PlateauMemory {
@@ -68,11 +68,24 @@ export function warmUpRate(epochs: number, then: LearningRate): LearningRate {
   };
 }
 
+export interface PlateauOptions {
+  /** Default 0.1. */
+  readonly factor?: number;
+  /** Default 3. */
+  readonly patience?: number;
+  /** Default 0. */
+  readonly least?: number;
+  /** Default 0. */
+  readonly margin?: number;
+}
+
 /**
  * Lowered by `factor` when `patience` validations in a row have not beaten the best one by more than `margin`; never
  * below `least`. Listens to the figure that training monitors.
  */
-export function plateauRate(rate: number, { factor = 0.1, patience = 3, least = 0, margin = 0 } = {}): LearningRate {
+export function plateauRate(rate: number, options: PlateauOptions = {}): LearningRate {
+  checkOptions("plateauRate", options, { factor: "number", patience: "number", least: "number", margin: "number" });
+  const { factor = 0.1, patience = 3, least = 0, margin = 0 } = options;
   checkRate("plateauRate", rate);
   checkNumber("plateauRate", "the factor", factor, 0, 1);
   checkInt("plateauRate", "the patience", patience, 1);

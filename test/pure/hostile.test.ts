@@ -1,7 +1,7 @@
 // Arguments of any kind where a graph is built and planned: the answer is a BayesError or a result, never another error.
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { parseBeta } from "../../lib/bayes/beta.ts";
+import { constantBeta, cosineBeta, parseBeta, warmUpBeta } from "../../lib/bayes/beta.ts";
 import { gaussianPrior } from "../../lib/bayes/gaussianPrior.ts";
 import { alphaPosterior, rhoPosterior } from "../../lib/bayes/posterior.ts";
 import { scaleMixturePrior } from "../../lib/bayes/scaleMixturePrior.ts";
@@ -18,7 +18,13 @@ import { dropout } from "../../lib/layers/dropout.ts";
 import { bayesLinear, linear } from "../../lib/layers/linear.ts";
 import { batchNorm2d } from "../../lib/layers/norm.ts";
 import { Model } from "../../lib/models/model.ts";
-import { accuracy } from "../../lib/predict/metrics.ts";
+import { adaptiveEce, ece } from "../../lib/predict/calibration.ts";
+import { accuracy, classificationMetrics } from "../../lib/predict/metrics.ts";
+import { aupr, auroc, fpr95, riskCoverage } from "../../lib/predict/ood.ts";
+import { uncertainty } from "../../lib/predict/predict.ts";
+import { decompose, mutualInformation, softmaxRows } from "../../lib/predict/uncertainty.ts";
+import { l1Penalty } from "../../lib/prune/l1.ts";
+import { cubicSchedule } from "../../lib/prune/select.ts";
 import { adam, adamw, sgd } from "../../lib/train/optimizers.ts";
 import { cosineRate, parseRate, plateauRate, stepRate, warmUpRate } from "../../lib/train/schedules.ts";
 import { junk, junkOf, only } from "../hostile.ts";
@@ -46,6 +52,22 @@ describe("functions that make something from options", () => {
     split,
     normalisationOf,
     accuracy,
+    ece,
+    adaptiveEce,
+    classificationMetrics,
+    auroc,
+    aupr,
+    fpr95,
+    riskCoverage,
+    decompose,
+    softmaxRows,
+    mutualInformation,
+    uncertainty,
+    cubicSchedule,
+    l1Penalty,
+    constantBeta,
+    warmUpBeta,
+    cosineBeta,
     constant,
   };
   for (const [name, make] of Object.entries(makers))
@@ -56,7 +78,7 @@ describe("functions that make something from options", () => {
           fc.array(fc.oneof(junk, junkOf([...fields, "images", "labels", "shape", "classes"])), { maxLength: 3 }),
           (args) => void only(() => make(...(args as never[]))),
         ),
-        { numRuns: 150 },
+        { numRuns: 400 },
       );
     });
 });

@@ -156,7 +156,7 @@ describe("bad scores", () => {
     });
   }
   it("riskCoverage says what is wrong", () => {
-    expect(() => riskCoverage([], [])).toThrow(/at least one example/);
+    expect(() => riskCoverage([], [])).toThrow(/at least one confidence score/);
     expect(() => riskCoverage([1], [1, 0])).toThrow(/1 entries in correct, one per confidence, received 2/);
     expect(() => riskCoverage([Number.NaN], [1])).toThrow(/confidence score 0/);
     expect(() => riskCoverage([1], [2])).toThrow(/correct\[0\] to be 0, 1 or a boolean, received 2/);
