@@ -143,8 +143,8 @@ export class Lowering extends OnnxGraph {
   }
 
   /**
-   * As the base, but named after the stochastic node's stream, so that the same draw used twice (a layer applied twice)
-   * is one tensor, as it is natively.
+   * As the base, but named after the stochastic node's stream, so that the same draw used twice (the weights of a
+   * layer applied twice) is one tensor, as it is natively.
    * @param like "" where the graph has no tensor of that shape
    */
   override noise(label: string, like: string, dims: readonly OnnxDim[]): string {

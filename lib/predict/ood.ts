@@ -75,7 +75,7 @@ export function fpr95(scoresIn: Scores, scoresOut: Scores): number {
 export function riskCoverage(confidence: Scores, correct: ArrayLike<number | boolean>): RiskCoverage {
   checkScores("riskCoverage", "confidence", confidence);
   const n = confidence.length;
-  if (correct?.length !== n) fail("riskCoverage", `${n} entries in correct, one per confidence`, correct);
+  if (correct?.length !== n) fail("riskCoverage", `${n} entries in correct, one per confidence`, correct?.length);
   const wrong = Float64Array.from(correct, (c, i) => {
     if (c !== 0 && c !== 1 && c !== true && c !== false)
       fail("riskCoverage", `correct[${i}] to be 0, 1 or a boolean`, c);
