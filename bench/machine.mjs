@@ -9,26 +9,28 @@ const { dirname } = import.meta;
 /** @typedef {{ fma: number, triad: number }} Peak GFLOP/s of fused multiply-adds and GB/s of a stream triad */
 
 /**
- * Measures the peak on each of these numbers of threads, or says why not.
- * @param {readonly number[]} counts
- * @returns {Map<number, Peak>}
+ * Compiles the measurement of the peak. What it returns measures again and keeps the best so far on that many threads.
+ * @returns {{ measure(threads: number): void, best: ReadonlyMap<number, Peak>, close(): void }}
  */
-export function measurePeaks(counts) {
+export function peakMeter() {
   const folder = mkdtempSync(join(tmpdir(), "bayescnn-bench-"));
-  try {
-    const binary = join(folder, "peak");
-    const flags = ["-O3", "-march=native", "-std=c++17", "-pthread"];
-    const built = spawnSync("g++", [...flags, join(dirname, "peak.cpp"), "-o", binary], { encoding: "utf8" });
-    if (built.status !== 0) {
-      console.error(`no peak is measured: ${built.error ? "there is no g++" : built.stderr}`);
-      return new Map();
-    }
-    return new Map(
-      counts.map((threads) => [threads, JSON.parse(spawnSync(binary, [`${threads}`], { encoding: "utf8" }).stdout)]),
-    );
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+  const binary = join(folder, "peak");
+  const flags = ["-O3", "-march=native", "-std=c++17", "-pthread"];
+  const built = spawnSync("g++", [...flags, join(dirname, "peak.cpp"), "-o", binary], { encoding: "utf8" });
+  const works = built.status === 0;
+  if (!works) console.error(`no peak is measured: ${built.error ? "there is no g++" : built.stderr}`);
+  /** @type {Map<number, Peak>} */
+  const best = new Map();
+  return {
+    best,
+    measure(threads) {
+      if (!works) return;
+      const { fma, triad } = JSON.parse(spawnSync(binary, [`${threads}`], { encoding: "utf8" }).stdout);
+      const before = best.get(threads) ?? { fma: 0, triad: 0 };
+      best.set(threads, { fma: Math.max(fma, before.fma), triad: Math.max(triad, before.triad) });
+    },
+    close: () => rmSync(folder, { recursive: true, force: true }),
+  };
 }
 
 /** The machine in one line. */

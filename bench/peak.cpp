@@ -1,5 +1,8 @@
 // What the machine can do: fused multiply-adds (GFLOP/s) and a stream triad (GB/s) on the given number of threads, best
 // of several. bench/machine.mjs compiles it with -O3 -march=native.
+#ifdef __linux__
+#include <sched.h>
+#endif
 #include <atomic>
 #include <chrono>
 #include <cstdio>
@@ -16,7 +19,7 @@ constexpr int BYTES = 16, CHAINS = 12;
 #endif
 typedef float Vector __attribute__((vector_size(BYTES)));
 constexpr int LANES = BYTES / 4;
-constexpr long ROUNDS = 2'000'000;
+constexpr long ROUNDS = 8'000'000;
 constexpr long FLOATS = 16L << 20;  // 64 MiB an array: beyond any cache share that counts
 
 volatile float zero = 0;  // keeps the compiler from knowing the results
@@ -37,6 +40,28 @@ static float chains() {
   return sum;
 }
 
+// Thread t stays on the t-th processor that this process may use: a run is too short for the scheduler to spread
+// threads.
+static void pin(int t) {
+#ifdef __linux__
+  static const cpu_set_t allowed = [] {
+    cpu_set_t set;
+    sched_getaffinity(0, sizeof set, &set);
+    return set;
+  }();
+  for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
+    if (CPU_ISSET(cpu, &allowed) && t-- == 0) {
+      cpu_set_t one;
+      CPU_ZERO(&one);
+      CPU_SET(cpu, &one);
+      sched_setaffinity(0, sizeof one, &one);
+      return;
+    }
+#else
+  (void)t;
+#endif
+}
+
 template <class Work>
 static double seconds(int threads, Work work) {
   std::atomic<int> ready{0};
@@ -44,6 +69,7 @@ static double seconds(int threads, Work work) {
   std::vector<std::thread> team;
   for (int t = 1; t < threads; t++)
     team.emplace_back([&, t] {
+      pin(t);
       ready++;
       while (!go) {}
       work(t);
@@ -58,6 +84,7 @@ static double seconds(int threads, Work work) {
 
 int main(int argc, char** argv) {
   const int threads = argc > 1 ? std::atoi(argv[1]) : 1;
+  pin(0);
   double fma = 0, triad = 0;
   volatile float sink = 0;
   for (int i = 0; i < 7; i++) {

@@ -3,7 +3,7 @@
 import { renameSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
-import { describeMachine, measurePeaks, processorTime } from "./machine.mjs";
+import { describeMachine, peakMeter, processorTime } from "./machine.mjs";
 import { contenders } from "./peers.mjs";
 import { writeTable } from "./table.mjs";
 import { Worker } from "./worker.mjs";
@@ -23,6 +23,7 @@ import { describe, workloads } from "./workloads.mjs";
  * @property {Times | null} peerMs
  * @property {number | null} ratio ours / peer
  * @property {number} gflops ours; taps that fall on padding are not counted
+ * @property {number} gbs ours in GB/s: the operands of all kernels, each once
  * @property {number | null} peakShare of the machine's fused multiply-adds on as many threads
  * @property {number | null} bandwidthShare of the machine's stream triad, each operand of a kernel counted once
  * @property {number} disturbed turns of either in which other processes took more than a tenth of the machine
@@ -52,22 +53,32 @@ if (options.list || chosen.length === 0) {
 const running = new Set();
 const endAll = () => {
   for (const worker of running) worker.end();
+  peaks.close();
 };
 process.on("exit", endAll);
 for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM"])) process.on(signal, () => process.exit(1));
 
 const machine = describeMachine();
-const peaks = measurePeaks([...new Set(chosen.map((w) => w.threads))]);
+const peaks = peakMeter();
 console.log(machine);
-for (const [threads, { fma, triad }] of peaks) console.log(`${threads} threads: ${fma} GFLOP/s, ${triad} GB/s`);
 /** @type {Row[]} */
 const rows = [];
 /** @type {Map<string, string>} */
 const missing = new Map();
-for (const workload of chosen) rows.push(...(await measure(workload)));
+for (const workload of chosen) {
+  peaks.measure(workload.threads); // before each: the clock drifts, and others may be at work
+  rows.push(...(await measure(workload)));
+}
+for (const row of rows) {
+  const peak = peaks.best.get(row.threads);
+  if (!peak) continue;
+  row.peakShare = round(row.gflops / peak.fma);
+  row.bandwidthShare = round(row.gbs / peak.triad);
+}
+for (const [threads, { fma, triad }] of peaks.best) console.log(`${threads} threads: ${fma} GFLOP/s, ${triad} GB/s`);
 
 if (options.out) writeWhole(options.out, `${JSON.stringify(rows, null, 1)}\n`);
-writeTable(rows, { machine, peaks });
+writeTable(rows, { machine, peaks: peaks.best });
 
 /** @param {import("./workloads.mjs").Workload} workload @returns {Promise<Row[]>} */
 async function measure(workload) {
@@ -128,7 +139,6 @@ function rowsOf(workload, trials) {
   const { name, threads, pairs } = workload;
   /** @type {Row[]} */
   const found = [];
-  const peak = peaks.get(threads);
   const seen = new Set();
   for (const [variant, peer, peerVariant] of pairs) {
     const ours = trials.get(`ours ${variant}`);
@@ -150,8 +160,9 @@ function rowsOf(workload, trials) {
       peerMs,
       ratio: peerMs && round(ms.median / peerMs.median),
       gflops: round(flops / ms.median / 1e6),
-      peakShare: peak ? round(flops / ms.median / 1e6 / peak.fma) : null,
-      bandwidthShare: peak ? round(traffic / ms.median / 1e6 / peak.triad) : null,
+      gbs: round(traffic / ms.median / 1e6),
+      peakShare: null,
+      bandwidthShare: null,
       disturbed: ours.disturbed + (theirs?.disturbed ?? 0),
     };
     found.push(row);
