@@ -1,6 +1,6 @@
 import type { Prior } from "../bayes/prior.ts";
 import { type BayesSettings, settings } from "../bayes/settings.ts";
-import { BayesError } from "../errors.ts";
+import { BayesError, fail } from "../errors.ts";
 import type { Data } from "../native/addon.ts";
 import {
   type Attrs,
@@ -110,6 +110,8 @@ export function scope<T>(kind: string, name: string | undefined, build: (name: s
   const t = trace();
   const ordinal = t.counters.get(kind) ?? 0;
   t.counters.set(kind, ordinal + 1);
+  if (name !== undefined && (typeof name !== "string" || !/^[^\s[\]]+$/.test(name)))
+    fail(kind, "a name without spaces or brackets", name);
   const unique = name ?? `${kind}_${ordinal}`;
   return inLayer(unique, () => build(unique));
 }
