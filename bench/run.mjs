@@ -68,17 +68,17 @@ const missing = new Map();
 for (const workload of chosen) {
   peaks.measure(workload.threads); // before each: the clock drifts, and others may be at work
   rows.push(...(await measure(workload)));
-}
-for (const row of rows) {
-  const peak = peaks.best.get(row.threads);
-  if (!peak) continue;
-  row.peakShare = round(row.gflops / peak.fma);
-  row.bandwidthShare = round(row.gbs / peak.triad);
+  if (options.out) writeWhole(options.out, `${JSON.stringify(rows.map(withShares), null, 1)}\n`); // what there is so far
 }
 for (const [threads, { fma, triad }] of peaks.best) console.log(`${threads} threads: ${fma} GFLOP/s, ${triad} GB/s`);
+writeTable(rows.map(withShares), { machine, peaks: peaks.best });
 
-if (options.out) writeWhole(options.out, `${JSON.stringify(rows, null, 1)}\n`);
-writeTable(rows, { machine, peaks: peaks.best });
+/** @param {Row} row @returns {Row} with the shares of the best peak so far */
+function withShares(row) {
+  const peak = peaks.best.get(row.threads);
+  if (!peak) return row;
+  return { ...row, peakShare: round(row.gflops / peak.fma), bandwidthShare: round(row.gbs / peak.triad) };
+}
 
 /** @param {import("./workloads.mjs").Workload} workload @returns {Promise<Row[]>} */
 async function measure(workload) {

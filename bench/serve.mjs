@@ -1,4 +1,4 @@
-// The worker's side of a trial: says what it is when it is ready, then answers each line on stdin with the times of a turn.
+// The worker's side of a trial: says what it is once it is ready, then answers each line on stdin with a turn's times.
 import { createInterface } from "node:readline";
 
 const say = (/** @type {object} */ message) => process.stdout.write(`${JSON.stringify(message)}\n`);
