@@ -4,18 +4,25 @@
 const NOWHERE = 4; // an output's space in the flat program when nobody reads it
 
 /** @param {import("../dist/index.js").Program<string, string>} program */
-export function flopsOf({ planned: { native, steps } }) {
-  return steps.reduce((sum, { op, flops }, i) => {
-    const { inputs, outputs, attrs } = native.steps[i];
-    const kind = /^(?:bayesC|c)onv2d(Grad)?$|^(?:bayesL|l)inear(Grad)?$/.exec(op);
-    if (!kind) return sum + flops;
-    const backward = kind[1] ?? kind[2];
-    // backward: x and the weights follow dy (and r = dy/dv)
-    const at = backward ? (op.startsWith("bayes") ? 2 : 1) : 0;
-    const [x, w, y] = [inputs[at], inputs[at + 1], backward ? inputs[0] : outputs[0]];
-    const half = backward && outputs[0].space === NOWHERE ? 0.5 : 1;
-    return sum + flops * half * (/onv2d/.test(op) ? realTaps(x.shape, w.shape, y.shape, attrs) : 1);
-  }, 0);
+export function flopsOf({ planned }) {
+  return planned.steps.reduce((sum, _, i) => sum + stepFlops(planned, i), 0);
+}
+
+/**
+ * @param {import("../dist/index.js").Program<string, string>["planned"]} planned
+ * @param {number} i a step of the flat program
+ */
+export function stepFlops({ native, steps }, i) {
+  const { inputs, outputs, attrs } = native.steps[i];
+  const { op, flops } = steps[i];
+  const kind = /^(?:bayesC|c)onv2d(Grad)?$|^(?:bayesL|l)inear(Grad)?$/.exec(op);
+  if (!kind) return flops;
+  const backward = kind[1] ?? kind[2];
+  // backward: x and the weights follow dy (and r = dy/dv)
+  const at = backward ? (op.startsWith("bayes") ? 2 : 1) : 0;
+  const [x, w, y] = [inputs[at], inputs[at + 1], backward ? inputs[0] : outputs[0]];
+  const half = backward && outputs[0].space === NOWHERE ? 0.5 : 1;
+  return flops * half * (/onv2d/.test(op) ? realTaps(x.shape, w.shape, y.shape, attrs) : 1);
 }
 
 /**

@@ -1,8 +1,10 @@
 // Where the time of one training step goes: each step of the flat program on its own, best of several.
+// GF/s counts what has to be done: no taps on padding, no gradient of the first layer's input.
 //   node bench/profile.mjs lenet5 256 [frequentist]      (after npm run build)
 import { cpu, createModel, setThreads } from "../dist/index.js";
 import { adam } from "../dist/train/optimizers.js";
 import { compileStep, residentData } from "../dist/train/step.js";
+import { stepFlops } from "./flops.mjs";
 
 const [name = "lenet5", batch = "256", kind] = process.argv.slice(2);
 if (process.env.THREADS) setThreads(Number(process.env.THREADS));
@@ -33,7 +35,7 @@ const rows = native.steps.map((step, i) => {
   const plan = new Plan(model.store.native, { ...native, steps: [step] });
   const ms = best(() => plan.run(1, feeds, results), 15);
   plan.close();
-  return { op: step.op, layer: steps[i].node?.layer ?? "", ms, gflops: steps[i].flops / ms / 1e6, gbs: steps[i].bytes / ms / 1e6 };
+  return { op: step.op, layer: steps[i].node?.layer ?? step.inputs.map((t) => `[${t.shape}]`).join(" "), ms, gflops: stepFlops(program.planned, i) / ms / 1e6, gbs: steps[i].bytes / ms / 1e6 };
 });
 const sum = rows.reduce((s, r) => s + r.ms, 0);
 for (const r of rows.sort((a, b) => b.ms - a.ms).slice(0, 25))
