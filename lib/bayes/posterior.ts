@@ -1,5 +1,5 @@
 import { checkNumber, checkOptions, fail } from "../errors.ts";
-import type { Shape, Tensor } from "../graph/node.ts";
+import { type Shape, sizeOf, type Tensor } from "../graph/node.ts";
 import { parameter, trace } from "../graph/trace.ts";
 import { sigma2FromLogAlpha } from "../ops/sigma2FromLogAlpha.ts";
 import { sigma2FromRho } from "../ops/sigma2FromRho.ts";
@@ -51,7 +51,7 @@ export function rhoPosterior(options: RhoPosteriorOptions = {}): Posterior {
   return {
     name: `rho(${rhoInit}, ${muInit})`,
     weight(name, shape, fanIn) {
-      const n = shape.reduce((a, b) => a * b, 1);
+      const n = sizeOf(shape);
       const mu = parameter(`${name}/mu`, shape, () => initNormals(`${name}/mu`, n, muScale(muInit, name, fanIn)));
       const rho = parameter(`${name}/rho`, shape, () => initNormals(`${name}/rho`, n, rhoSpread, rhoInit));
       return { name, mu, sigma2: sigma2FromRho(rho), closedKl: (prior) => prior.klRho?.(mu, rho, name) };
@@ -84,7 +84,7 @@ export function alphaPosterior(options: AlphaPosteriorOptions = {}): Posterior {
   return {
     name: `alpha(${per}, ${logAlphaInit})`,
     weight(name, shape, fanIn) {
-      const n = shape.reduce((a, b) => a * b, 1);
+      const n = sizeOf(shape);
       // a bias of exactly zero has zero variance and no way out: start it a little off
       const scale = muScale(muInit, name, fanIn) || 0.01;
       const mu = parameter(`${name}/mu`, shape, () => initNormals(`${name}/mu`, n, scale));

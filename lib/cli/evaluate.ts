@@ -1,4 +1,4 @@
-import { type Command, Option } from "commander";
+import type { Command } from "commander";
 import { type Dataset, imageSize } from "../data/dataset.ts";
 import { DATASETS, loadData } from "../data/locate.ts";
 import { fail } from "../errors.ts";
@@ -7,17 +7,14 @@ import { topLabel } from "../predict/calibration.ts";
 import { aupr, auroc, fpr95, riskCoverage } from "../predict/ood.ts";
 import { evaluate, predict, type Uncertainty, uncertainty } from "../predict/predict.ts";
 import { ensureDir } from "../util/atomic.ts";
-import { type Context, inContext, integer, type SharedOptions, several, shared } from "./options.ts";
+import { type Context, inContext, type SamplingOptions, sampling, several, shared } from "./options.ts";
 import { colours, fixed, percent, table } from "./output.ts";
 import { comparisonRow, comparisonTable, writeReport } from "./results.ts";
 import { openRun, runData } from "./run-folder.ts";
 import { testFields, testTable } from "./training.ts";
 
-interface EvaluateOptions extends SharedOptions {
+interface EvaluateOptions extends SamplingOptions {
   readonly data?: string;
-  readonly dataDir?: string;
-  readonly samples?: number;
-  readonly mode: "sample" | "mean";
   readonly ood?: string;
   readonly oodDir?: string;
   readonly compare?: readonly string[];
@@ -26,18 +23,13 @@ interface EvaluateOptions extends SharedOptions {
 /** `bayescnn evaluate RUNDIR`. */
 export function evaluateCommand(root: Command): void {
   shared(
-    root
-      .command("evaluate")
-      .description("test a trained run: accuracy, calibration, uncertainty, and strange images (--ood)")
-      .argument("<rundir>", "folder of a run")
-      .option("--data <name>", "another data set's test images (default: the run's own)")
-      .option("--data-dir <dir>", "where the data sets are (default: where they were)")
-      .option("--samples <n>", "Monte-Carlo samples (default: the run's)", integer(1, 65_536))
-      .addOption(
-        new Option("--mode <name>", "average over weights, or their means alone")
-          .choices(["sample", "mean"])
-          .default("sample"),
-      )
+    sampling(
+      root
+        .command("evaluate")
+        .description("test a trained run: accuracy, calibration, uncertainty, and strange images (--ood)")
+        .argument("<rundir>", "folder of a run")
+        .option("--data <name>", "another data set's test images (default: the run's own)"),
+    )
       .option("--ood <name>", `strange images that should look uncertain: ${DATASETS.join(", ")} or a folder`)
       .option("--ood-dir <dir>", "where the strange data set is (default: --data-dir)")
       .option("--compare <rundir>", "print another tested run beside this one, such as the frequentist twin", several),

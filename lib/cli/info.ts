@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { Command } from "commander";
 import { cpu, threads } from "../device.ts";
 import { BayesError } from "../errors.ts";
+import { sizeOf } from "../graph/node.ts";
 import { modelNames } from "../models/create.ts";
 import { adam } from "../train/optimizers.ts";
 import { forwardProgram, madeModel, stepProgram } from "./made.ts";
@@ -161,7 +162,7 @@ function modelInfo(options: InfoOptions, out: Output): void {
   };
   for (const slot of model.parameters) {
     const [name, ...rest] = slot.name.split("/");
-    const size = slot.shape.reduce((a, b) => a * b, 1);
+    const size = sizeOf(slot.shape);
     layer(name).parameters += size;
     if (rest[0] === "weight" && !layer(name).shapes.length) layer(name).shapes.push(slot.shape.join("x"));
   }

@@ -1,5 +1,5 @@
 /** Models and programs on made-up data, to look at and to time: nothing here is trained. */
-import { makeDataset } from "../data/dataset.ts";
+import { imageSize, makeDataset } from "../data/dataset.ts";
 import { compile, type Program } from "../graph/compile.ts";
 import { createModel } from "../models/create.ts";
 import type { Model } from "../models/model.ts";
@@ -22,7 +22,7 @@ export function madeModel({ name, bayesian, seed = 1 }: { name: string; bayesian
 
 /** The training step that fit() runs: gather, forward, loss with KL, backward, guard, optimizer. */
 export function stepProgram(model: Model, batch: number, optimizer: Optimizer): Made<StepProgram> {
-  const size = model.inputShape.reduce((a, b) => a * b, 1);
+  const size = imageSize(model.inputShape);
   const data = makeDataset({
     name: "made",
     images: Uint8Array.from({ length: batch * size }, (_, i) => hash(i) >>> 24),
@@ -72,7 +72,7 @@ export function forwardProgram(
       logits: model.apply(x, { mode, samples, noise: { rng, rows } }).output,
     }),
   );
-  const size = batch * model.inputShape.reduce((a, b) => a * b, 1);
+  const size = batch * imageSize(model.inputShape);
   return {
     program,
     feeds: {

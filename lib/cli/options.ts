@@ -104,6 +104,25 @@ export function shared(
   return command.addHelpText("after", `\nExample:\n  $ ${example}`);
 }
 
+/** What the commands that ask a trained run for predictions have in common. */
+export interface SamplingOptions extends SharedOptions {
+  readonly dataDir?: string;
+  readonly samples?: number;
+  readonly mode: "sample" | "mean";
+}
+
+/** Adds them. */
+export function sampling(command: Command): Command {
+  return command
+    .option("--data-dir <dir>", "where the data sets are (default: where they were)")
+    .option("--samples <n>", "Monte-Carlo samples (default: the run's)", integer(1, 65_536))
+    .addOption(
+      new Option("--mode <name>", "average over weights, or their means alone")
+        .choices(["sample", "mean"])
+        .default("sample"),
+    );
+}
+
 /**
  * Runs an action in the frame of the shared options.
  * @param device false for an action that works without the addon

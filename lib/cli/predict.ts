@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { type Command, Option } from "commander";
+import type { Command } from "commander";
 import { subset } from "../data/dataset.ts";
 import { loadImageFiles } from "../data/folder.ts";
 import { loadData } from "../data/locate.ts";
@@ -7,16 +7,13 @@ import { fail } from "../errors.ts";
 import { argmax } from "../predict/input.ts";
 import { type Images, predict, uncertainty } from "../predict/predict.ts";
 import { ensureDir, writeFileAtomic } from "../util/atomic.ts";
-import { type Context, inContext, integer, integers, type SharedOptions, shared, UsageError } from "./options.ts";
+import { type Context, inContext, integers, type SamplingOptions, sampling, shared, UsageError } from "./options.ts";
 import { colours, percent, table } from "./output.ts";
 import { openRun, type RunConfig, runData } from "./run-folder.ts";
 
-interface PredictOptions extends SharedOptions {
+interface PredictOptions extends SamplingOptions {
   readonly data?: string;
-  readonly dataDir?: string;
   readonly index?: readonly number[];
-  readonly samples?: number;
-  readonly mode: "sample" | "mean";
   readonly invert?: boolean;
 }
 
@@ -30,21 +27,15 @@ interface Asked {
 /** `bayescnn predict RUNDIR IMAGE...`. */
 export function predictCommand(root: Command): void {
   shared(
-    root
-      .command("predict")
-      .description("classify images, and say how sure that is and why not")
-      .argument("<rundir>", "folder of a run")
-      .argument("[image...]", "image files; resized to the model's input")
-      .option("--index <list>", "instead of files: test images of the run's data, as 3,17,20-25", integers)
-      .option("--data <name>", "take --index from this data set")
-      .option("--data-dir <dir>", "where the data sets are (default: where they were)")
-      .option("--samples <n>", "Monte-Carlo samples (default: the run's)", integer(1, 65_536))
-      .addOption(
-        new Option("--mode <name>", "average over weights, or their means alone")
-          .choices(["sample", "mean"])
-          .default("sample"),
-      )
-      .option("--invert", "swap black and white (digits written dark on light)"),
+    sampling(
+      root
+        .command("predict")
+        .description("classify images, and say how sure that is and why not")
+        .argument("<rundir>", "folder of a run")
+        .argument("[image...]", "image files; resized to the model's input")
+        .option("--index <list>", "instead of files: test images of the run's data, as 3,17,20-25", integers)
+        .option("--data <name>", "take --index from this data set"),
+    ).option("--invert", "swap black and white (digits written dark on light)"),
     {
       out: "also write predictions.json into this folder",
       seed: "seed of the noise (default: the run's)",

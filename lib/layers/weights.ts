@@ -1,7 +1,7 @@
 import { initNormals, type WeightDistribution } from "../bayes/posterior.ts";
 import { type BayesOptions, type BayesSettings, settings } from "../bayes/settings.ts";
 import { BayesError, checkInt, fail } from "../errors.ts";
-import { constant, type Shape, Tensor } from "../graph/node.ts";
+import { constant, type Shape, sizeOf, Tensor } from "../graph/node.ts";
 import { type Noise, noiseFor, parameter, scope, trace } from "../graph/trace.ts";
 import { add } from "../ops/add.ts";
 import { concat } from "../ops/concat.ts";
@@ -110,7 +110,7 @@ function masked(weight: string, t: Tensor): Tensor {
 
 /** A plain parameter: He-normal weights (He et al. 2015), zero biases. */
 function pointWeight(name: string, shape: Shape, fanIn: number): Tensor {
-  const n = shape.reduce((a, b) => a * b, 1);
+  const n = sizeOf(shape);
   const bias = name.endsWith("/bias");
   return masked(
     name,

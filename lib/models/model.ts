@@ -1,7 +1,7 @@
 import { type BayesOptions, type BayesSettings, settings } from "../bayes/settings.ts";
 import { cpu, type Device } from "../device.ts";
 import { BayesError, checkInt, checkOptions, fail } from "../errors.ts";
-import { f32, i32, Tensor } from "../graph/node.ts";
+import { f32, i32, sizeOf, Tensor } from "../graph/node.ts";
 import { type Slot, Store } from "../graph/store.ts";
 import { input, type KlTerm, type Mode, type TraceOptions, withTrace } from "../graph/trace.ts";
 import { add } from "../ops/add.ts";
@@ -138,7 +138,7 @@ export class Model {
 
   /** Number of trainable values (a Gaussian weight has two). */
   get parameterCount(): number {
-    return this.parameters.reduce((sum, s) => sum + s.shape.reduce((a, b) => a * b, 1), 0);
+    return this.parameters.reduce((sum, s) => sum + sizeOf(s.shape), 0);
   }
 
   close(): void {

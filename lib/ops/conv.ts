@@ -1,5 +1,5 @@
 import { checkInt, fail } from "../errors.ts";
-import { f32, type Shape, sameShape, type Tensor, type TensorType, typeName } from "../graph/node.ts";
+import { f32, type Shape, sameShape, sizeOf, type Tensor, type TensorType, typeName } from "../graph/node.ts";
 import type { Noise } from "../graph/trace.ts";
 import type { OnnxContext } from "../onnx/context.ts";
 import { checkImages, checkList, type Padding, type Pair, pair, sides } from "./window.ts";
@@ -183,8 +183,7 @@ export const bayesGradTypes = (inputs: readonly TensorType[], { bias }: { readon
 };
 
 /** Multiply-adds of one convolution, given the tensor that has a result per tap sum (for a transposed one, the input). */
-export const taps = (map: Shape, w: Shape): number =>
-  map.reduce((a, b) => a * b, 1) * w.slice(0, -1).reduce((a, b) => a * b, 1);
+export const taps = (map: Shape, w: Shape): number => sizeOf(map) * sizeOf(w.slice(0, -1));
 
 /** ONNX attributes of the geometry. */
 export const convOnnx = ({ stride, padding, dilation, groups }: ConvAttrs, w: Shape) => ({

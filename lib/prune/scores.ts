@@ -1,6 +1,6 @@
 import type { Moments } from "../bayes/prior.ts";
 import { BayesError } from "../errors.ts";
-import type { Shape } from "../graph/node.ts";
+import { type Shape, sizeOf } from "../graph/node.ts";
 import type { Store } from "../graph/store.ts";
 
 /**
@@ -70,7 +70,7 @@ export function prunableWeights(store: Store): PrunableWeight[] {
     if (!trainable || !name.endsWith("/weight")) continue;
     const alpha = store.slots.get(`${name}/logAlpha`);
     const posterior = slot === name ? "point" : alpha ? "alpha" : "rho";
-    const count = shape.reduce((a, b) => a * b, 1);
+    const count = sizeOf(shape);
     found.push({ name, shape, count, posterior, shared: alpha?.shape.join() === "1" && count > 1 });
   }
   return found;

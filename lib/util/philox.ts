@@ -15,7 +15,6 @@
 
 /** Reserved streams: layers count up from 0, these count down from the top. */
 export const STREAM_INIT = 65535;
-export const STREAM_DROPOUT = 65534;
 export const STREAM_SHUFFLE = 65533;
 export const STREAM_AUGMENT = 65532;
 export const STREAM_SPLIT = 65531;
