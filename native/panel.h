@@ -4,6 +4,7 @@
 // or g r) is made in the same pass. Bound by the copies, one or two stores per vector: a few per cent of the product.
 #pragma once
 #include "gemm.h"
+#include "pair.h"
 
 namespace bayes {
 namespace ISA {
@@ -31,34 +32,6 @@ struct Geometry {
   }
   INL long imageSize() const { return h * w * c; }
 };
-
-// The operands of the two routes, element by element: a alone; a and a^2; a and a*b; a and b.
-enum PairKind { ONE, SQUARE, PRODUCT, BOTH };
-struct Pair {
-  const float *a, *b;
-  PairKind kind;
-  INL int routes() const { return kind == ONE ? 1 : 2; }
-};
-
-// d = a, d2 = the second route. Writes up to W - 1 floats beyond n: rows are written in order and have slack at the
-// end.
-template <int KIND>
-INL void copyRun(const Pair& p, long at, float* d, float* d2, long n) {
-  for (long i = 0; i < n; i += W) {
-    const vf a = loadn(p.a + at + i, n - i);
-    store(d + i, a);
-    if (KIND == SQUARE) store(d2 + i, a * a);
-    if (KIND == PRODUCT) store(d2 + i, a * loadn(p.b + at + i, n - i));
-    if (KIND == BOTH) store(d2 + i, loadn(p.b + at + i, n - i));
-  }
-}
-template <int KIND>
-INL void zeroRun(float* d, float* d2, long n) {
-  for (long i = 0; i < n; i += W) {
-    store(d + i, vf{});
-    if (KIND != ONE) store(d2 + i, vf{});
-  }
-}
 
 // The floats of the image under the taps [k0, k1) of one output pixel, as runs that lie together in both: a kernel row
 // where nothing separates its columns, else a tap. f(tap0, image offset from the image's start, n); outside the image
