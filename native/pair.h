@@ -1,36 +1,91 @@
 // What a product reads: one tensor, or the two operands of a Bayesian layer's routes, made element by element while
-// they are copied into panels.
+// they are copied into panels. The gradient of the activation behind a layer is made here too, so that dL/dz of a fused
+// layer never lies in memory.
 #pragma once
-#include "simd.h"
+#include "vmath.h"
 
 namespace bayes {
 namespace ISA {
 
 // The operands of the two routes, element by element: a alone; a and a^2; a and a*b; a and b.
 enum PairKind { ONE, SQUARE, PRODUCT, BOTH };
+// What a layer does to its sums z: nothing; y = z > 0 ? z : slope z (a ReLU: slope 0); y = ln(1 + e^z).
+enum Activation { IDENTITY, LEAKY, SOFTPLUS };
 struct Pair {
   const float *a, *b;
   PairKind kind;
+  // ONE and PRODUCT only: where there is an activation, a is dL/dy, and the a of every route is a * act'(y) = dL/dz
+  Activation activation = IDENTITY;
+  float slope = 0;
+  const float* y = nullptr;
   INL int routes() const { return kind == ONE ? 1 : 2; }
 };
 
-// d = a, d2 = the second route. Writes up to W - 1 floats beyond n: rows are written in order and have slack at the
-// end.
-template <int KIND>
-INL void copyRun(const Pair& p, long at, float* d, float* d2, long n) {
-  for (long i = 0; i < n; i += W) {
-    const vf a = loadn(p.a + at + i, n - i);
-    store(d + i, a);
-    if (KIND == SQUARE) store(d2 + i, a * a);
-    if (KIND == PRODUCT) store(d2 + i, a * loadn(p.b + at + i, n - i));
-    if (KIND == BOTH) store(d2 + i, loadn(p.b + at + i, n - i));
+// dL/dz from dL/dy and y: the derivative as a function of the output, so that z need not be kept.
+template <int ACTIVATION>
+INL vf beforeActivation(vf dy, vf y, vf slope) {
+  if (ACTIVATION == LEAKY) return select(y > 0.f, dy, slope * dy);
+  if (ACTIVATION == SOFTPLUS) return dy * softplusSlopev(y);
+  return dy;
+}
+
+// Kind and activation as one number, the template argument of everything that makes elements.
+constexpr int ONE_LEAKY = ONE + 4 * LEAKY, PRODUCT_LEAKY = PRODUCT + 4 * LEAKY;
+constexpr int ONE_SOFTPLUS = ONE + 4 * SOFTPLUS, PRODUCT_SOFTPLUS = PRODUCT + 4 * SOFTPLUS;
+template <int K>
+struct KindOf {
+  static constexpr int value = K;
+};
+// f(KindOf<K>()) for the pair's K:  withKind(src, [&](auto K) { packKind<K.value>(g, src, ...); });
+template <class F>
+INL void withKind(const Pair& p, F f) {
+  switch (p.kind + 4 * p.activation) {
+    case ONE:
+      return f(KindOf<ONE>());
+    case SQUARE:
+      return f(KindOf<SQUARE>());
+    case PRODUCT:
+      return f(KindOf<PRODUCT>());
+    case BOTH:
+      return f(KindOf<BOTH>());
+    case ONE_LEAKY:
+      return f(KindOf<ONE_LEAKY>());
+    case PRODUCT_LEAKY:
+      return f(KindOf<PRODUCT_LEAKY>());
+    case ONE_SOFTPLUS:
+      return f(KindOf<ONE_SOFTPLUS>());
+    default:
+      return f(KindOf<PRODUCT_SOFTPLUS>());
   }
 }
-template <int KIND>
+
+// Elements at .. at + min(W, left) of both routes; zeros in the lanes beyond, and in b of a single route.
+template <int K>
+INL void elements(const Pair& p, long at, long left, vf& a, vf& b) {
+  constexpr int KIND = K % 4, ACTIVATION = K / 4;
+  a = loadn(p.a + at, left), b = vf{};
+  if (ACTIVATION != IDENTITY) a = beforeActivation<ACTIVATION>(a, loadn(p.y + at, left), set1(p.slope));
+  if (KIND == SQUARE) b = a * a;
+  if (KIND == PRODUCT) b = a * loadn(p.b + at, left);
+  if (KIND == BOTH) b = loadn(p.b + at, left);
+}
+
+// d = a, d2 = the second route. Writes up to W - 1 floats beyond n: rows are written in order and have slack at the
+// end.
+template <int K>
+INL void copyRun(const Pair& p, long at, float* d, float* d2, long n) {
+  for (long i = 0; i < n; i += W) {
+    vf a, b;
+    elements<K>(p, at + i, n - i, a, b);
+    store(d + i, a);
+    if (K % 4 != ONE) store(d2 + i, b);
+  }
+}
+template <int K>
 INL void zeroRun(float* d, float* d2, long n) {
   for (long i = 0; i < n; i += W) {
     store(d + i, vf{});
-    if (KIND != ONE) store(d2 + i, vf{});
+    if (K % 4 != ONE) store(d2 + i, vf{});
   }
 }
 

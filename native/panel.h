@@ -114,16 +114,7 @@ static void gatherKind(const Geometry& g, const Pair& src, long group, long p0, 
 }
 static inline void gather(const Geometry& g, const Pair& src, long group, long p0, long count, long k0, long k1,
                           float* X, float* X2, long stride) {
-  switch (src.kind) {
-    case ONE:
-      return gatherKind<ONE>(g, src, group, p0, count, k0, k1, X, X, stride);
-    case SQUARE:
-      return gatherKind<SQUARE>(g, src, group, p0, count, k0, k1, X, X2, stride);
-    case PRODUCT:
-      return gatherKind<PRODUCT>(g, src, group, p0, count, k0, k1, X, X2, stride);
-    default:
-      return gatherKind<BOTH>(g, src, group, p0, count, k0, k1, X, X2, stride);
-  }
+  withKind(src, [&](auto K) { gatherKind<K.value>(g, src, group, p0, count, k0, k1, X, X2, stride); });
 }
 // Rows of the map: pixels [p0, p0 + count), channels of a group -> X, X2 [count][stride].
 template <int KIND>
@@ -134,16 +125,7 @@ static void mapRowsKind(const Geometry& g, const Pair& src, long group, long p0,
 }
 static inline void mapRows(const Geometry& g, const Pair& src, long group, long p0, long count, float* X, float* X2,
                            long stride) {
-  switch (src.kind) {
-    case ONE:
-      return mapRowsKind<ONE>(g, src, group, p0, count, X, X, stride);
-    case SQUARE:
-      return mapRowsKind<SQUARE>(g, src, group, p0, count, X, X2, stride);
-    case PRODUCT:
-      return mapRowsKind<PRODUCT>(g, src, group, p0, count, X, X2, stride);
-    default:
-      return mapRowsKind<BOTH>(g, src, group, p0, count, X, X2, stride);
-  }
+  withKind(src, [&](auto K) { mapRowsKind<K.value>(g, src, group, p0, count, X, X2, stride); });
 }
 
 // The same rows as packed column blocks b0 .. b1 of [block][count][width] (gemm.h), the form the weight gradient
@@ -160,16 +142,7 @@ static void packMapKind(const Geometry& g, const Pair& src, long group, long p0,
 }
 static inline void packMap(const Geometry& g, const Pair& src, long group, long p0, long count, long b0, long b1,
                            float* d, float* d2) {
-  switch (src.kind) {
-    case ONE:
-      return packMapKind<ONE>(g, src, group, p0, count, b0, b1, d, d);
-    case SQUARE:
-      return packMapKind<SQUARE>(g, src, group, p0, count, b0, b1, d, d2);
-    case PRODUCT:
-      return packMapKind<PRODUCT>(g, src, group, p0, count, b0, b1, d, d2);
-    default:
-      return packMapKind<BOTH>(g, src, group, p0, count, b0, b1, d, d2);
-  }
+  withKind(src, [&](auto K) { packMapKind<K.value>(g, src, group, p0, count, b0, b1, d, d2); });
 }
 
 // Where it can, a product reads a panel of image rows with their zeros in place of im2col: the taps of a kernel row are
@@ -206,16 +179,7 @@ struct RowPanel {
   void fill(const Geometry& g, const Pair& src, long n, long oh, long count, long i0, long i1, float* d,
             float* d2) const {
     const long h = oh * g.sh - g.top + i0 * g.dh, lines = (count - 1) * g.sh + g.dh * (i1 - i0 - 1) + 1;
-    switch (src.kind) {
-      case ONE:
-        return fillKind<ONE>(g, src, n, h, lines, d, d);
-      case SQUARE:
-        return fillKind<SQUARE>(g, src, n, h, lines, d, d2);
-      case PRODUCT:
-        return fillKind<PRODUCT>(g, src, n, h, lines, d, d2);
-      default:
-        return fillKind<BOTH>(g, src, n, h, lines, d, d2);
-    }
+    withKind(src, [&](auto K) { fillKind<K.value>(g, src, n, h, lines, d, d2); });
   }
 };
 

@@ -19,6 +19,17 @@ INL vf copySign(vf size, vf sign) {
 }
 INL vf exponentOf2(vi n) { return asFloat((n + 127) << 23); }  // 2^n for n in [-126, 127]
 
+// e^r - 1 for |r| <= ln2 / 2
+INL vf expm1Near0(vf r) {
+  vf p = set1(1.9875691500e-4f);
+  p = fma(p, r, set1(1.3981999507e-3f));
+  p = fma(p, r, set1(8.3334519073e-3f));
+  p = fma(p, r, set1(4.1665795894e-2f));
+  p = fma(p, r, set1(1.6666665459e-1f));
+  p = fma(p, r, set1(5.0000001201e-1f));
+  return fma(p, r * r, r);
+}
+
 // x = n ln2 + r with |r| <= ln2 / 2; e^r by a polynomial; 2^n as two factors, so that denormals and inf come out right.
 INL vf expv(vf x) {
   vf c = maxv(minv(x, set1(89.f)), set1(-104.f));
@@ -28,13 +39,7 @@ INL vf expv(vf x) {
   vi ni = asInt(t) - asInt(magic);
   vf r = fma(n, set1(-0.693359375f), c);
   r = fma(n, set1(2.12194440e-4f), r);
-  vf p = set1(1.9875691500e-4f);
-  p = fma(p, r, set1(1.3981999507e-3f));
-  p = fma(p, r, set1(8.3334519073e-3f));
-  p = fma(p, r, set1(4.1665795894e-2f));
-  p = fma(p, r, set1(1.6666665459e-1f));
-  p = fma(p, r, set1(5.0000001201e-1f));
-  p = fma(p, r * r, r) + 1.f;
+  vf p = expm1Near0(r) + 1.f;
   vi half = ni >> 1;
   vf y = p * exponentOf2(half) * exponentOf2(ni - half);
   return select(x == x, y, x);
@@ -105,6 +110,19 @@ INL vf tanhv(vf x) {
 }
 
 INL vf softplusv(vf x) { return maxv(vf{}, x) + log1p01v(expv(-absv(x))); }
+
+// The derivative of softplus as a function of its value y >= 0: sigmoid(x) = 1 - e^-y, by the steps of expv, but with
+// the 1 of its polynomial taken from 2^n, so that small derivatives keep their digits.
+INL vf softplusSlopev(vf y) {
+  vf c = minv(set1(87.f), y);  // a NaN stays a NaN
+  const vf magic = set1(12582912.f);
+  vf t = fma(c, set1(-1.44269504f), magic);
+  vf n = t - magic;
+  vf r = fma(n, set1(-0.693359375f), -c);
+  r = fma(n, set1(2.12194440e-4f), r);
+  vf scale = exponentOf2(asInt(t) - asInt(magic));
+  return fma(-scale, expm1Near0(r), 1.f - scale);
+}
 
 // What the Gaussian KL needs of sigma = softplus(rho). Below rho = -10, sigma = e (1 - e/2 + e^2/3) with e = exp(rho),
 // so log sigma = rho + log(1 - e/2 + ...) and the ratio keeps its digits where sigma itself is denormal or zero.
