@@ -14,24 +14,41 @@ namespace ISA {
 
 INL float* orNull(const Tensor& t) { return t ? t.f32() : nullptr; }
 
-// A vector into a run of floats that ends at `end`: whole where the floats beyond `left` are written later, in order.
-INL void storeRun(float* p, vf v, long left, const float* end) {
-  if (left >= W || p + W <= end) store(p, v);
-  else storen(p, v, left);
+// f(row, offset, channel, left, room) for every vector of the channels [c0, c1) of `rows` rows of k floats, in order:
+// `left` are in the row, and `room` floats may be written, for what comes after them is written later by the same task.
+template <class F>
+INL void eachChannelVector(long rows, long k, long c0, long c1, F f) {
+  const long whole = c0 + (c1 - c0) / W * W, end = c0 == 0 && c1 == k ? rows * k : 0;
+  for (long i = 0, o = 0; i < rows; i++, o += k) {
+    for (long c = c0; c < whole; c += W) f(i, o + c, c, (long)W, (long)W);
+    if (whole < c1) f(i, o + whole, whole, c1 - whole, o + whole + W <= end ? (long)W : c1 - whole);
+  }
 }
+// The activation over rows that have just been written.
+INL void activateRows(const Activate& activate, float* y, long rows, long k, long c0, long c1) {
+  if (activate.kind == IDENTITY) return;
+  if (c0 == 0 && c1 == k) return activate(y, rows * k);
+  for (long i = 0; i < rows; i++) activate(y + i * k + c0, c1 - c0);
+}
+// Rows that an epilogue writes before it applies the activation to them, so that they are still in the L1 cache.
+INL long rowsAtOnce(long k) { return maxl(1, 2048 / k); }
 
-// y = mean + bias
+// y = f(mean + bias)
 struct BiasEpilogue {
   float* y;
   const float* bias;  // or null
   long k;
+  Activate activate;
   INL void operator()(long p0, long count, long c0, long c1, const float* mean, const float*, long ld, float*) const {
-    const float* end = c0 == 0 && c1 == k ? y + (p0 + count) * k : nullptr;
-    for (long p = 0; p < count; p++)
-      for (long c = c0; c < c1; c += W) {
-        const vf m = load(mean + p * ld + c);
-        storeRun(y + (p0 + p) * k + c, bias ? m + loadn(bias + c, c1 - c) : m, c1 - c, end);
-      }
+    for (long p = 0, n; p < count; p += n) {
+      n = minl(count - p, rowsAtOnce(k));
+      float* to = y + (p0 + p) * k;
+      eachChannelVector(n, k, c0, c1, [&](long i, long o, long c, long left, long room) {
+        const vf m = load(mean + (p + i) * ld + c);
+        storen(to + o, bias ? m + loadn(bias + c, left) : m, room);
+      });
+      activateRows(activate, to, n, k, c0, c1);
+    }
   }
 };
 
@@ -50,42 +67,44 @@ struct SquareEpilogue {
   }
 };
 
-// The local reparameterization: v = variance + bSigma2, y = mean + bMu + sqrt(v) eps, r = dy/dv = eps / (2 sqrt v), for
-// every Monte-Carlo copy of the batch. Where v <= 1e-16, y is the mean and r is 0; a NaN stays a NaN.
+// The local reparameterization: v = variance + bSigma2, y = f(mean + bMu + sqrt(v) eps), r = dz/dv = eps / (2 sqrt v)
+// of the sum z before f, for every Monte-Carlo copy of the batch. Where v <= 1e-16, z is the mean and r is 0; a NaN
+// stays a NaN.
 struct LrtEpilogue {
   float *y, *r;                // null when nobody reads it
   const float *bMu, *bSigma2;  // or null
   NoiseSource noise;
   long k, area, images, copies;  // pixels of an image, images of the batch, samples drawn from one set of moments
+  Activate activate;
   INL void operator()(long p0, long count, long c0, long c1, const float* mean, const float* variance, long ld,
                       float* eps) const {
     const long quads = ceilDiv(k, 4), first = c0 / 4, width = ceilDiv(c1, 4) - first, lde = 4 * width;
     for (long s = 0; s < copies; s++)
-      for (long p = 0; p < count;) {
-        const long image = (p0 + p) / area, pixel = (p0 + p) % area, n = minl(count - p, area - pixel);
+      for (long p = 0, n; p < count; p += n) {
+        const long image = (p0 + p) / area, pixel = (p0 + p) % area;
+        n = minl(minl(count - p, area - pixel), rowsAtOnce(k));
         const NoiseRow at = noise.at(s * images + image);
         if (width == quads) fillNormals(eps, static_cast<uint32_t>(pixel * quads), n * quads, at);
         else
           for (long i = 0; i < n; i++)
             fillNormals(eps + i * lde, static_cast<uint32_t>((pixel + i) * quads + first), width, at);
         const long o = ((s * images + image) * area + pixel) * k;
-        for (long i = 0; i < n; i++)
-          row(o + i * k, c0 == 0 && c1 == k ? o + n * k : 0, c0, c1, mean + (p + i) * ld, variance + (p + i) * ld,
-              eps + i * lde - c0);
-        p += n;
+        rows(n, c0, c1, mean + p * ld, variance + p * ld, ld, eps - c0, lde, y ? y + o : nullptr, r ? r + o : nullptr);
+        if (y) activateRows(activate, y + o, n, k, c0, c1);
       }
   }
-  INL void row(long o, long end, long c0, long c1, const float* mean, const float* variance, const float* eps) const {
-    for (long c = c0; c < c1; c += W) {
-      const long left = c1 - c;
-      vf m = load(mean + c), v = load(variance + c), e = load(eps + c);
+  INL void rows(long n, long c0, long c1, const float* mean, const float* variance, long ld, const float* eps, long lde,
+                float* toY, float* toR) const {
+    eachChannelVector(n, k, c0, c1, [&](long i, long o, long c, long left, long room) {
+      vf m = load(mean + i * ld + c), v = load(variance + i * ld + c);
+      const vf e = load(eps + i * lde + c);
       if (bMu) m = m + loadn(bMu + c, left);
       if (bSigma2) v = v + loadn(bSigma2 + c, left);
       const vi dead = v <= 1e-16f;
       const vf sd = sqrtv(v);
-      if (y) storeRun(y + o + c, m + select(dead, vf{}, sd * e), left, y + end);
-      if (r) storeRun(r + o + c, select(dead, vf{}, (e * 0.5f) / sd), left, r + end);
-    }
+      if (toY) storen(toY + o, m + select(dead, vf{}, sd * e), room);
+      if (toR) storen(toR + o, select(dead, vf{}, (e * 0.5f) / sd), room);
+    });
   }
 };
 
@@ -96,16 +115,14 @@ struct ColumnSums {
   static constexpr long CHUNK = 512;
   ColumnSums(long n, long columns, Bump& b)
       : rows(n), k(columns), chunks(ceilDiv(n, CHUNK)), part(b.floats(2 * chunks * padded(columns))) {}
-  template <int V>
+  template <int K, int V>
   INL void columns(const Pair& p, long c, long from, long to, long t) const {
     vf a[V]{}, b[V]{};
     for (long i = from; i < to; i++)
       for (int v = 0; v < V; v++) {
-        const long o = i * k + c + v * W, left = V > 1 ? W : k - c;
-        const vf g = loadn(p.a + o, left);
-        a[v] = a[v] + g;
-        if (p.kind == PRODUCT) b[v] = b[v] + g * loadn(p.b + o, left);
-        if (p.kind == BOTH) b[v] = b[v] + loadn(p.b + o, left);
+        vf g, h;
+        elements<K>(p, i * k + c + v * W, V > 1 ? W : k - c, g, h);
+        a[v] = a[v] + g, b[v] = b[v] + h;
       }
     for (int v = 0; v < V; v++) {
       store(part + t * padded(k) + c + v * W, a[v]);
@@ -117,9 +134,11 @@ struct ColumnSums {
     const long kp = padded(k);
     parallel(chunks, [&](long t, int) {
       const long from = t * CHUNK, to = minl(from + CHUNK, rows);
-      long c = 0;  // four vectors side by side read whole cache lines, and do not wait for each other
-      for (; c + 4 * W <= k; c += 4 * W) columns<4>(p, c, from, to, t);
-      for (; c < k; c += W) columns<1>(p, c, from, to, t);
+      withKind(p, [&](auto K) {
+        long c = 0;  // four vectors side by side read whole cache lines, and do not wait for each other
+        for (; c + 4 * W <= k; c += 4 * W) columns<K.value, 4>(p, c, from, to, t);
+        for (; c < k; c += W) columns<K.value, 1>(p, c, from, to, t);
+      });
     });
     for (long c = 0; c < k; c++) {
       double a = 0, b = 0;
@@ -130,23 +149,32 @@ struct ColumnSums {
   }
 };
 
-// g = dy, h = dy * r; with several samples of the batch, both summed over them.
+// What a gradient reads of the map: dy and r, and y where an activation follows the layer.
+INL Pair mapOf(const Step& s, int y, const float* dy, const float* r) {
+  const Activate f(s);
+  return {dy, r, r ? PRODUCT : ONE, f.kind, f.slope, f.kind == IDENTITY ? nullptr : s.in[y].f32()};
+}
+
+// With several samples drawn from one set of moments, g = dz and h = dz * r are summed over them first.
 struct SampleSums {
   long size, copies;
   float *g, *h;
   SampleSums(long elements, long n, Bump& b)
       : size(elements), copies(n), g(n > 1 ? b.floats(elements) : nullptr), h(n > 1 ? b.floats(elements) : nullptr) {}
-  Pair run(const float* dy, const float* r) const {
-    if (copies == 1) return {dy, r, PRODUCT};
+  Pair run(const Pair& map) const {
+    if (copies == 1) return map;
     parallelRange(size, 4096, [&](long from, long to) {
-      for (long i = from; i < to; i += W) {
-        vf a{}, b{};
-        for (long s = 0; s < copies; s++) {
-          const vf v = loadn(dy + s * size + i, to - i);
-          a = a + v, b = b + v * loadn(r + s * size + i, to - i);
+      withKind(map, [&](auto K) {
+        for (long i = from; i < to; i += W) {
+          vf a{}, b{};
+          for (long s = 0; s < copies; s++) {
+            vf v, vr;
+            elements<K.value>(map, s * size + i, to - i, v, vr);
+            a = a + v, b = b + vr;
+          }
+          storen(g + i, a, to - i), storen(h + i, b, to - i);
         }
-        storen(g + i, a, to - i), storen(h + i, b, to - i);
-      }
+      });
     });
     return {g, h, BOTH};
   }
@@ -159,15 +187,15 @@ static inline size_t plainForward(const Step& s, void* scratch) {
   const Forward f(g, 1, bump);
   if (scratch)
     f.run({s.in[0].f32(), nullptr, ONE}, s.in[1].f32(), nullptr,
-          BiasEpilogue{s.out[0].f32(), s.attr("bias") ? s.in[2].f32() : nullptr, g.k});
+          BiasEpilogue{s.out[0].f32(), s.attr("bias") ? s.in[2].f32() : nullptr, g.k, Activate(s)});
   return bump.used;
 }
 
-// dy, x, w -> dx, dw, [db]
+// dy, x, w, [y] -> dx, dw, [db]
 static inline size_t plainBackward(const Step& s, void* scratch) {
   const Tensor &dy = s.in[0], &x = s.in[1], &w = s.in[2];
   const Geometry g(s, x, w, dy);
-  const Pair map{dy.f32(), nullptr, ONE};
+  const Pair map = mapOf(s, 3, dy.f32(), nullptr);
   size_t most = 0;  // the three use the same memory in turn
   if (s.out[0]) {
     Bump bump(scratch);
@@ -205,7 +233,8 @@ INL LrtEpilogue lrtEpilogue(const Step& s, long k, long area, long images) {
           k,
           area,
           images,
-          s.out[0].dims[0] / images};
+          s.out[0].dims[0] / images,
+          Activate(s)};
 }
 static inline size_t bayesForward(const Step& s, void* scratch) {
   const Geometry g(s, s.in[0], s.in[1], s.out[0]);
@@ -216,13 +245,14 @@ static inline size_t bayesForward(const Step& s, void* scratch) {
   return bump.used;
 }
 
-// dy, r, x, mu, sigma2 -> dx, dmu, dsigma2, [dbMu], [dbSigma2]
+// dy, r, x, mu, sigma2, [y] -> dx, dmu, dsigma2, [dbMu], [dbSigma2]
 static inline size_t bayesBackward(const Step& s, void* scratch) {
   const Tensor &dy = s.in[0], &x = s.in[2], &mu = s.in[3], &sigma2 = s.in[4];
   const Geometry g(s, x, mu, dy);
   Bump shared(scratch);
   const SampleSums samples(g.pixels * g.k, dy.dims[0] / g.n, shared);
-  const Pair map = scratch ? samples.run(dy.f32(), s.in[1].f32()) : Pair{nullptr, nullptr, PRODUCT};
+  Pair map = mapOf(s, 5, dy.f32(), s.in[1].f32());
+  if (scratch) map = samples.run(map);
   size_t most = shared.used;
   if (s.out[0]) {
     Bump bump = shared;

@@ -2,15 +2,13 @@
 // they are copied into panels. The gradient of the activation behind a layer is made here too, so that dL/dz of a fused
 // layer never lies in memory.
 #pragma once
-#include "vmath.h"
+#include "activation.h"
 
 namespace bayes {
 namespace ISA {
 
 // The operands of the two routes, element by element: a alone; a and a^2; a and a*b; a and b.
 enum PairKind { ONE, SQUARE, PRODUCT, BOTH };
-// What a layer does to its sums z: nothing; y = z > 0 ? z : slope z (a ReLU: slope 0); y = ln(1 + e^z).
-enum Activation { IDENTITY, LEAKY, SOFTPLUS };
 struct Pair {
   const float *a, *b;
   PairKind kind;
@@ -20,14 +18,6 @@ struct Pair {
   const float* y = nullptr;
   INL int routes() const { return kind == ONE ? 1 : 2; }
 };
-
-// dL/dz from dL/dy and y: the derivative as a function of the output, so that z need not be kept.
-template <int ACTIVATION>
-INL vf beforeActivation(vf dy, vf y, vf slope) {
-  if (ACTIVATION == LEAKY) return select(y > 0.f, dy, slope * dy);
-  if (ACTIVATION == SOFTPLUS) return dy * softplusSlopev(y);
-  return dy;
-}
 
 // Kind and activation as one number, the template argument of everything that makes elements.
 constexpr int ONE_LEAKY = ONE + 4 * LEAKY, PRODUCT_LEAKY = PRODUCT + 4 * LEAKY;

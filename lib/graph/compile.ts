@@ -1,5 +1,6 @@
 import { BayesError, checkInt, fail } from "../errors.ts";
 import type { Data, NativePlan } from "../native/addon.ts";
+import { fuse } from "./fuse.ts";
 import { type DType, type Node, type Shape, sizeOf, Tensor } from "./node.ts";
 import { type Planned, planProgram, printProgram } from "./program.ts";
 import { Store } from "./store.ts";
@@ -218,5 +219,5 @@ export function traceProgram<I extends string, O extends string>(
     if (!(t instanceof Tensor)) fail(`${where}: output ${name}`, "a traced tensor", t);
     outputs.set(name, t);
   }
-  return { inputs, outputs, effects: trace.effects };
+  return { inputs, ...fuse({ outputs, effects: trace.effects }) };
 }

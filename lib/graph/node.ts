@@ -12,6 +12,9 @@ export interface TensorType {
 }
 export type Attrs = Readonly<Record<string, number | boolean | readonly number[]>>;
 
+/** An activation as attributes of a layer: 1 is a leaky ReLU (a ReLU has slope 0), 2 softplus. */
+export type Activation = { readonly activation: 1 | 2; readonly slope: number };
+
 /**
  * Everything the library knows about one operation. Whoever walks the graph (autodiff, planner, ONNX exporter, …) asks
  * the record; there is no list of op names anywhere. The kernel of the same name lies in native/ops/<name>.cpp.
@@ -34,6 +37,15 @@ export interface Op<A extends Attrs = Attrs> {
   readonly guard?: boolean;
   /** The gradient ends here, whatever the inputs are. */
   readonly stopsGradient?: boolean;
+  /** An elementwise y = f(z) that the layer before it can apply itself (fuse.ts); undefined: with these attributes not. */
+  activation?(attrs: A): Activation | undefined;
+  /** The gradient of such an f with respect to z, computed from its inputs (dy, y). */
+  activationGrad?(attrs: A): Activation | undefined;
+  /**
+   * A layer whose kernel takes the attributes of an {@link Activation}: "forward" applies it to output 0; "backward", the
+   * gradient, then takes dy for dz as input 0, and y as one input more.
+   */
+  readonly activates?: "forward" | "backward";
   /** Floating-point operations (a multiply-add is 2), for the plan's report. */
   flops?(node: Node<A>): number;
 }
@@ -48,7 +60,8 @@ let created = 0;
 
 /** One application of an op in a traced program. Nothing computes here. */
 export class Node<A extends Attrs = Attrs> {
-  readonly id = created++;
+  /** Its place in the order of the trace. */
+  readonly id: number;
   readonly outputs: readonly Tensor[];
   readonly op: Op<A>;
   readonly inputs: readonly Tensor[];
@@ -58,14 +71,20 @@ export class Node<A extends Attrs = Attrs> {
   readonly site: string | undefined;
   readonly layer: string | undefined;
 
-  constructor(op: Op<A>, inputs: readonly Tensor[], attrs: A, types: readonly TensorType[], leaf?: Leaf) {
+  constructor(op: Op<A>, inputs: readonly Tensor[], attrs: A, types: readonly TensorType[], leaf?: Leaf, like?: Node) {
+    this.id = like ? like.id : created++;
     this.op = op;
     this.inputs = inputs;
     this.attrs = attrs;
     this.leaf = leaf;
-    this.layer = layerPath.at(-1);
-    this.site = userSite();
+    this.layer = like ? like.layer : layerPath.at(-1);
+    this.site = like ? like.site : userSite();
     this.outputs = types.map((t, i) => new Tensor(this as unknown as Node, i, t.shape, t.dtype));
+  }
+
+  /** The same node, in place, line and layer, with other inputs or attributes. */
+  with(inputs: readonly Tensor[], attrs: A): Node<A> {
+    return new Node(this.op, inputs, attrs, this.outputs, this.leaf, this as unknown as Node);
   }
 
   /** "bayesConv2d (layer conv1, at model.ts:12)" */

@@ -9,12 +9,14 @@ type Attrs = ConvAttrs & NoiseAttrs;
 
 const gradOp: Op<Attrs> = {
   name: "bayesConv2dGrad", // dy, r, x, mu, sigma2 -> dx, dmu, dsigma2, [dbMu], [dbSigma2]
+  activates: "backward",
   infer: bayesGradTypes,
   flops: ({ inputs: [dy, , x, mu] }) => 8 * taps([x.shape[0], ...dy.shape.slice(1)], mu.shape),
 };
 
 const op: Op<Attrs> = {
   name: "bayesConv2d", // x, mu, sigma2, [bMu], [bSigma2], rng, rows -> y, r = dy/dv
+  activates: "forward",
   infer: (inputs, attrs) =>
     bayesTypes("bayesConv2d", inputs, attrs, (mu) => convolved("bayesConv2d", inputs[0], mu, attrs)),
   grad([dy], { inputs: [x, mu, sigma2], outputs: [, r], attrs }) {

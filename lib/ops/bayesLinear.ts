@@ -15,12 +15,14 @@ type Attrs = NoiseAttrs & { readonly bias: number };
 
 const gradOp: Op<Attrs> = {
   name: "bayesLinearGrad", // dy, r, x, mu, sigma2 -> dx, dmu, dsigma2, [dbMu], [dbSigma2]
+  activates: "backward",
   infer: bayesGradTypes,
   flops: ({ inputs: [, , x, mu] }) => 8 * x.shape[0] * mu.size,
 };
 
 const op: Op<Attrs> = {
   name: "bayesLinear", // x, mu, sigma2, [bMu], [bSigma2], rng, rows -> y, r = dy/dv
+  activates: "forward",
   infer: (inputs, attrs) => bayesTypes("bayesLinear", inputs, attrs, (mu) => multiplied("bayesLinear", inputs[0], mu)),
   grad([dy], { inputs: [x, mu, sigma2], outputs: [, r], attrs }) {
     return dy ? apply(gradOp, [dy, r, x, mu, sigma2], attrs) : [];

@@ -12,12 +12,14 @@ import {
 
 const gradOp: Op<ConvAttrs> = {
   name: "conv2dGrad", // dy, x, w -> dx, dw, [db]
+  activates: "backward",
   infer: ([dy, x, w], { bias }) => [x, w, ...(bias ? [f32([dy.shape[3]])] : [])],
   flops: ({ inputs: [dy, , w] }) => 4 * taps(dy.shape, w.shape),
 };
 
 const op: Op<ConvAttrs> = {
   name: "conv2d",
+  activates: "forward",
   infer([x, w, b], attrs) {
     const y = convolved("conv2d", x, w, attrs);
     checkBias("conv2d", "bias", b, y.shape[3]);

@@ -1,13 +1,17 @@
 import { checkNumber } from "../errors.ts";
-import { apply, type Tensor } from "../graph/node.ts";
+import { type Activation, apply, type Tensor } from "../graph/node.ts";
 import { elementwiseOp } from "./elementwise.ts";
 
 type LeakyReluAttrs = { readonly slope: number };
 
-const gradOp = elementwiseOp<LeakyReluAttrs>("leakyReluGrad");
+// with a positive slope the output has the sign of the input, and is all that the gradient needs
+const activation = ({ slope }: LeakyReluAttrs): Activation | undefined =>
+  slope > 0 ? { activation: 1, slope } : undefined;
+const gradOp = elementwiseOp<LeakyReluAttrs>("leakyReluGrad", { activationGrad: activation });
 const op = elementwiseOp<LeakyReluAttrs>("leakyRelu", {
   check: ({ slope }) => checkNumber("leakyRelu", "the slope", slope),
-  grad: ([dy], { inputs: [x], attrs }) => [apply(gradOp, [dy!, x], attrs)[0]],
+  grad: ([dy], { inputs: [x], outputs: [y], attrs }) => [apply(gradOp, [dy!, attrs.slope > 0 ? y : x], attrs)[0]],
+  activation,
   onnx: (ctx, { attrs: { slope } }, [x]) => ctx.emit("LeakyRelu", [x], { alpha: { float: slope } }),
 });
 

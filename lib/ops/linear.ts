@@ -5,12 +5,14 @@ type Attrs = { readonly bias: number };
 
 const gradOp: Op<Attrs> = {
   name: "linearGrad", // dy, x, w -> dx, dw, [db]
+  activates: "backward",
   infer: ([, x, w], { bias }) => [x, w, ...(bias ? [f32([w.shape[1]])] : [])],
   flops: ({ inputs: [dy, , w] }) => 4 * taps(dy.shape, w.shape),
 };
 
 const op: Op<Attrs> = {
   name: "linear",
+  activates: "forward",
   infer([x, w, b]) {
     const y = multiplied("linear", x, w);
     checkBias("linear", "bias", b, y.shape[1]);

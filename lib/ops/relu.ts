@@ -1,6 +1,7 @@
-import { apply, type Op, type Tensor } from "../graph/node.ts";
+import { type Activation, apply, type Op, type Tensor } from "../graph/node.ts";
 
-const reluGrad: Op = { name: "reluGrad", infer: ([dy]) => [dy], inplace: [0] };
+const activation = (): Activation => ({ activation: 1, slope: 0 });
+const reluGrad: Op = { name: "reluGrad", infer: ([dy]) => [dy], inplace: [0], activationGrad: activation };
 
 const op: Op = {
   name: "relu",
@@ -8,6 +9,7 @@ const op: Op = {
   grad: ([dy], node) => [apply(reluGrad, [dy!, node.outputs[0]], {})[0]],
   onnx: (ctx, _node, [x]) => ctx.emit("Relu", [x]),
   inplace: [0],
+  activation,
   flops: (node) => node.inputs[0].size,
 };
 

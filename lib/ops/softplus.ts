@@ -1,9 +1,11 @@
-import { apply, type Tensor } from "../graph/node.ts";
+import { type Activation, apply, type Tensor } from "../graph/node.ts";
 import { elementwiseOp } from "./elementwise.ts";
 
-const gradOp = elementwiseOp("softplusGrad");
+const activation = (): Activation => ({ activation: 2, slope: 0 });
+const gradOp = elementwiseOp("softplusGrad", { activationGrad: activation });
 const op = elementwiseOp("softplus", {
-  grad: ([dy], { inputs: [x] }) => [apply(gradOp, [dy!, x], {})[0]],
+  grad: ([dy], { outputs: [y] }) => [apply(gradOp, [dy!, y], {})[0]], // 1 - e^-y
+  activation,
   onnx: (ctx, _node, [x]) => ctx.emit("Softplus", [x]),
 });
 

@@ -32,7 +32,8 @@ static size_t transposedBackward(const Step& s,
   const Geometry g(s, dy, mu, x);
   Bump shared(scratch);
   const SampleSums samples(g.n * g.imageSize(), dy.dims[0] / g.n, shared);
-  const Pair image = scratch ? samples.run(dy.f32(), s.in[1].f32()) : Pair{nullptr, nullptr, PRODUCT};
+  Pair image{dy.f32(), s.in[1].f32(), PRODUCT};
+  if (scratch) image = samples.run(image);
   size_t most = shared.used;
   if (s.out[0]) {
     Bump bump = shared;

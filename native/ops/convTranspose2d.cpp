@@ -32,7 +32,7 @@ static size_t plainTransposedBackward(const Step& s, void* scratch) {  // dy, x,
   if (s.out[0]) {
     Bump bump(scratch);
     const Forward f(g, 1, bump);
-    if (scratch) f.run(image, w.f32(), nullptr, BiasEpilogue{s.out[0].f32(), nullptr, g.k});
+    if (scratch) f.run(image, w.f32(), nullptr, BiasEpilogue{s.out[0].f32(), nullptr, g.k, Activate(s)});
     most = bump.used;
   }
   if (s.out[1]) {

@@ -1,16 +1,17 @@
 // y = x where x > 0, else slope x.
+#include "../activation.h"
 #include "../elementwise.h"
 namespace bayes {
 namespace ISA {
 
 OP(leakyRelu) {
   const vf slope = set1((float)s.attr("slope"));
-  unary(s, [=](vf x) { return select(x < 0.f, slope * x, x); });  // a NaN stays a NaN
+  unary(s, [=](vf x) { return leakyReluv(x, slope); });
 }
 
-OP(leakyReluGrad) {  // (dy, x)
+OP(leakyReluGrad) {  // (dy, y), or (dy, x) where the slope is not positive
   const vf slope = set1((float)s.attr("slope"));
-  binary(s, [=](vf dy, vf x) { return select(x > 0.f, dy, slope * dy); });
+  binary(s, [=](vf dy, vf y) { return beforeActivation<LEAKY>(dy, y, slope); });
 }
 
 }  // namespace ISA

@@ -1,4 +1,5 @@
-// y = ln(1 + e^x) = max(x, 0) + log1p(e^-|x|).
+// y = ln(1 + e^x) = max(x, 0) + log1p(e^-|x|). Its gradient reads the output, so the input need not be kept.
+#include "../activation.h"
 #include "../elementwise.h"
 namespace bayes {
 namespace ISA {
@@ -7,8 +8,8 @@ OP(softplus) {
   unary(s, [](vf x) { return softplusv(x); });
 }
 
-OP(softplusGrad) {  // (dy, x)
-  binary(s, [](vf dy, vf x) { return dy * sigmoidv(x); });
+OP(softplusGrad) {  // (dy, y)
+  binary(s, [](vf dy, vf y) { return beforeActivation<SOFTPLUS>(dy, y, vf{}); });
 }
 
 }  // namespace ISA
