@@ -14,7 +14,7 @@ INL void unary(Step& s, F f) {
   const float* x = s.in[0].f32();
   float* y = s.out[0].f32();
   parallelRange(s.out[0].size(), ELEMENTWISE_GRAIN, [=](long from, long to) {
-    for (long i = from; i < to; i += W) storen(y + i, f(loadn(x + i, to - i)), to - i);
+    eachVector(from, to, [=](long i, long n) { storen(y + i, f(loadn(x + i, n)), n); });
   });
 }
 
@@ -24,7 +24,7 @@ INL void binary(Step& s, F f) {
   const float *a = s.in[0].f32(), *b = s.in[1].f32();
   float* y = s.out[0].f32();
   parallelRange(s.out[0].size(), ELEMENTWISE_GRAIN, [=](long from, long to) {
-    for (long i = from; i < to; i += W) storen(y + i, f(loadn(a + i, to - i), loadn(b + i, to - i)), to - i);
+    eachVector(from, to, [=](long i, long n) { storen(y + i, f(loadn(a + i, n), loadn(b + i, n)), n); });
   });
 }
 

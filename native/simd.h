@@ -93,7 +93,28 @@ INL float sum(vf a) {
 }
 #endif
 
+// f(i, n) for the vectors of [from, to), n elements each: W, and what is left. Two at a time: f sees the constant W.
+template <class F>
+INL void eachVector(long from, long to, F f) {
+  long i = from;
+  for (; i + 2 * W <= to; i += 2 * W) f(i, (long)W), f(i + W, (long)W);
+  for (; i < to; i += W) f(i, to - i);
+}
+
 INL vf select(vi mask, vf a, vf b) { return mask ? a : b; }
+INL bool anyLane(vi mask) {  // of a comparison
+#if defined(__AVX512F__)
+  return _mm512_movepi32_mask((__m512i)mask) != 0;
+#elif defined(__AVX2__)
+  return _mm256_movemask_ps((__m256)mask) != 0;
+#elif defined(__x86_64__)
+  return _mm_movemask_ps((__m128)mask) != 0;
+#else
+  int any = 0;
+  for (int i = 0; i < W; i++) any |= mask[i];
+  return any != 0;
+#endif
+}
 INL vi asInt(vf a) { return (vi)a; }
 INL vf asFloat(vi a) { return (vf)a; }
 INL vf toFloat(vi a) { return __builtin_convertvector(a, vf); }

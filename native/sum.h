@@ -10,29 +10,43 @@ constexpr long SUM_CHUNK = 8192, SUM_BLOCK = 256;
 
 INL size_t sumScratch(long n) { return (size_t)ceilDiv(n, SUM_CHUNK) * sizeof(double); }
 
-// Sum of term(i, left) over [from, to) in vectors; `left` elements count from i on (the rest is masked here).
+// Sum over [from, to) of block(from, to), one block after the other.
 template <class F>
-INL double rangeSum(long from, long to, F term) {
+INL double rangeOfBlocks(long from, long to, F block) {
   double total = 0;
-  for (long b = from; b < to; b += SUM_BLOCK) {
-    const long end = minl(b + SUM_BLOCK, to);
-    vf even{}, odd{};  // two chains, so that a long term does not wait for itself
-    long i = b;
-    for (; i + 2 * W <= end; i += 2 * W) even += term(i, W), odd += term(i + W, W);
-    for (; i < end; i += W) even += firstn(term(i, end - i), end - i);
-    total += (double)sum(even + odd);
-  }
+  for (long b = from; b < to; b += SUM_BLOCK) total += block(b, minl(b + SUM_BLOCK, to));
   return total;
 }
 
-// Sum over [0, n) by the pool; `partial` holds sumScratch(n) bytes.
+// Sum of term(i, left) over [from, to) in vectors; `left` elements count from i on (the rest is masked here).
 template <class F>
-INL double parallelSum(long n, double* partial, F term) {
+INL double rangeSum(long from, long to, F term) {
+  return rangeOfBlocks(from, to, [=](long first, long end) {
+    vf even{}, odd{};  // two chains, so that a long term does not wait for itself
+    long i = first;
+    for (; i + 2 * W <= end; i += 2 * W) even += term(i, W), odd += term(i + W, W);
+    for (; i < end; i += W) even += firstn(term(i, end - i), end - i);
+    return (double)sum(even + odd);
+  });
+}
+
+// Sum over [0, n) by the pool, chunk by chunk; `partial` holds sumScratch(n) bytes.
+template <class F>
+INL double sumOfChunks(long n, double* partial, F chunk) {
   const long chunks = ceilDiv(n, SUM_CHUNK);
-  parallel(chunks, [&](long t, int) { partial[t] = rangeSum(t * SUM_CHUNK, minl((t + 1) * SUM_CHUNK, n), term); });
+  parallel(chunks, [&](long t, int) { partial[t] = chunk(t * SUM_CHUNK, minl((t + 1) * SUM_CHUNK, n)); });
   double total = 0;
   for (long t = 0; t < chunks; t++) total += partial[t];
   return total;
+}
+template <class F>
+INL double parallelSum(long n, double* partial, F term) {
+  return sumOfChunks(n, partial, [=](long from, long to) { return rangeSum(from, to, term); });
+}
+// The same for a sum that block(from, to) computes itself
+template <class F>
+INL double blockSum(long n, double* partial, F block) {
+  return sumOfChunks(n, partial, [=](long from, long to) { return rangeOfBlocks(from, to, block); });
 }
 
 }  // namespace ISA

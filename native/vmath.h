@@ -30,20 +30,35 @@ INL vf expm1Near0(vf r) {
   return fma(p, r * r, r);
 }
 
+// e^r = 1 + r + r^2 p(r) for |r| <= ln2 / 2, in the order of Estrin: short chains, so that more vectors are under way.
+INL vf expPolynomial(vf r) {
+  const vf z = r * r;
+  const vf low = fma(set1(1.6666665459e-1f), r, set1(5.0000001201e-1f));
+  const vf middle = fma(set1(8.3334519073e-3f), r, set1(4.1665795894e-2f));
+  const vf high = fma(set1(1.9875691500e-4f), r, set1(1.3981999507e-3f));
+  return fma(fma(fma(high, z, middle), z, low), z, r) + 1.f;
+}
+// c less n ln2, with ln2 in two parts
+INL vf lessLn2(vf c, vf n) { return fma(n, set1(2.12194440e-4f), fma(n, set1(-0.693359375f), c)); }
+
 // x = n ln2 + r with |r| <= ln2 / 2; e^r by a polynomial; 2^n as two factors, so that denormals and inf come out right.
 INL vf expv(vf x) {
   vf c = maxv(minv(x, set1(89.f)), set1(-104.f));
   const vf magic = set1(12582912.f);  // 1.5 * 2^23: adding it rounds to an integer in the low bits
   vf t = fma(c, set1(1.44269504f), magic);
   vf n = t - magic;
-  vi ni = asInt(t) - asInt(magic);
-  vf r = fma(n, set1(-0.693359375f), c);
-  r = fma(n, set1(2.12194440e-4f), r);
-  vf p = expm1Near0(r) + 1.f;
-  vi half = ni >> 1;
-  vf y = p * exponentOf2(half) * exponentOf2(ni - half);
+  vi ni = asInt(t) - asInt(magic), half = ni >> 1;
+  vf y = expPolynomial(lessLn2(c, n)) * exponentOf2(half) * exponentOf2(ni - half);
   return select(x == x, y, x);
 }
+
+// e^x for x <= 0: n + 151 is a valid exponent, so 2^n needs no halves. A NaN stays one, since maxv returns its second.
+INL vf expNegv(vf x) {
+  const vf c = maxv(set1(-104.f), x), magic = set1(12582912.f + 151.f);
+  const vf t = fma(c, set1(1.44269504f), magic);
+  return expPolynomial(lessLn2(c, t - magic)) * (asFloat(asInt(t) << 23) * 5.9604645e-8f);  // 2^n = 2^(n + 24) 2^-24
+}
+INL vf minusAbs(vf x) { return asFloat(asInt(x) | (1 << 31)); }
 
 // log of a positive normal number x = 2^e m with m in [sqrt(1/2), sqrt(2)), less `scaled` ln 2: a polynomial in m - 1.
 INL vf logNormalv(vf x, vi scaled) {
@@ -80,20 +95,19 @@ INL vf log1pv(vf x) {
   return select(x == __builtin_inff(), x, y);
 }
 
-// log(1 + e) for e in [0, 1], where softplus needs it: 2 atanh(t / 2) with t = e / (1 + e / 2), six terms of the
-// series.
-INL vf log1p01v(vf e) {
-  vf t = e / (1.f + 0.5f * e), z = 0.25f * t * t;
-  vf p = fma(z, set1(1.f / 13), set1(1.f / 11));
-  p = fma(p, z, set1(1.f / 9));
-  p = fma(p, z, set1(1.f / 7));
-  p = fma(p, z, set1(1.f / 5));
-  p = fma(p, z, set1(1.f / 3));
-  return fma(p * z, t, t);
+// log(1 + e) = e + e^2 q(e) for e in [0, 1], where softplus needs it: q by its minimax polynomial, Estrin's order.
+INL vf log1pTail(vf e) {
+  const vf z = e * e, z2 = z * z;
+  const vf a = fma(e, set1(3.333051205e-1f), set1(-4.999993145e-1f));
+  const vf b = fma(e, set1(1.969539970e-1f), set1(-2.495858669e-1f));
+  const vf c = fma(e, set1(1.068054959e-1f), set1(-1.535539329e-1f));
+  const vf d = fma(e, set1(2.020455524e-2f), set1(-5.766438693e-2f));
+  return fma(fma(z2, set1(-3.318465780e-3f), fma(d, z, c)), z2, fma(b, z, a));
 }
+INL vf log1p01v(vf e) { return fma(e * e, log1pTail(e), e); }
 
 INL vf sigmoidv(vf x) {
-  vf e = expv(-absv(x));
+  vf e = expNegv(minusAbs(x));
   return select(x < 0.f, e, set1(1.f)) / (1.f + e);
 }
 
@@ -109,41 +123,35 @@ INL vf tanhv(vf x) {
   return select(a < 0.625f, small, large);
 }
 
-INL vf softplusv(vf x) { return maxv(vf{}, x) + log1p01v(expv(-absv(x))); }
+INL vf softplusv(vf x) { return maxv(vf{}, x) + log1p01v(expNegv(minusAbs(x))); }
 
-// The derivative of softplus as a function of its value y >= 0: sigmoid(x) = 1 - e^-y, by the steps of expv, but with
-// the 1 of its polynomial taken from 2^n, so that small derivatives keep their digits.
-INL vf softplusSlopev(vf y) {
-  vf c = minv(set1(87.f), y);  // a NaN stays a NaN
-  const vf magic = set1(12582912.f);
-  vf t = fma(c, set1(-1.44269504f), magic);
-  vf n = t - magic;
-  vf r = fma(n, set1(-0.693359375f), -c);
-  r = fma(n, set1(2.12194440e-4f), r);
-  vf scale = exponentOf2(asInt(t) - asInt(magic));
-  return fma(-scale, expm1Near0(r), 1.f - scale);
-}
-
-// What the Gaussian KL needs of sigma = softplus(rho). Below rho = -10, sigma = e (1 - e/2 + e^2/3) with e = exp(rho),
-// so log sigma = rho + log(1 - e/2 + ...) and the ratio keeps its digits where sigma itself is denormal or zero.
+// What the Gaussian KL needs of sigma = softplus(rho). With e = exp(-|rho|), sigma = e^min(rho, 0) * body, and body
+// lies in [ln 2, inf): the logarithm and the ratio keep their digits where sigma itself is denormal or zero.
 struct Sigma {
   vf sigma;  // softplus(rho)
-  vf log;    // log sigma
+  vf body;   // log sigma = min(rho, 0) + log body
   vf slope;  // d sigma / d rho = sigmoid(rho)
   vf ratio;  // slope / sigma: 1 as rho -> -inf
 };
 INL Sigma sigmaOf(vf rho) {
-  vf e = expv(-absv(rho)), one = set1(1.f);
-  Sigma s;
-  s.sigma = maxv(vf{}, rho) + log1p01v(e);
-  s.slope = select(rho < 0.f, e, one) / (1.f + e);
-  vi low = rho < -10.f;
-  vf q = 1.f + e * (e * (1.f / 3.f) - 0.5f);
-  s.log =
-      select(low, rho - e * (0.5f - e * (5.f / 24.f)), logNormalv(s.sigma, vi{}) + (s.sigma - s.sigma));  // a NaN stays
-  s.ratio = select(low, one, s.slope) / select(low, (1.f + e) * q, s.sigma);
-  return s;
+  const vf e = expNegv(minusAbs(rho)), tail = log1pTail(e), sigma = maxv(vf{}, rho) + fma(e * e, tail, e);
+  const vf body = select(rho < 0.f, fma(e, tail, set1(1.f)), sigma);
+  return {sigma, body, select(rho < 0.f, e, set1(1.f)) / (1.f + e), 1.f / ((1.f + e) * body)};
 }
+
+// The sum of logs of positive normal numbers is the log of their product: exponents are added, mantissas in [1, 2)
+// multiplied, at most 126 of them. A NaN does not show.
+struct LogSum {
+  vf product = set1(1.f);
+  vi exponents{};
+  INL void add(vf x) {
+    exponents += (asInt(x) >> 23) - 127;
+    product *= asFloat((asInt(x) & 0x007fffff) | 0x3f800000);
+  }
+  INL double total() const {
+    return 0.69314718055994531 * (double)sum(toFloat(exponents)) + (double)sum(logNormalv(product, vi{}));
+  }
+};
 
 }  // namespace ISA
 }  // namespace bayes

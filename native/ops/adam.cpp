@@ -8,19 +8,20 @@ OP(adam) {  // (lr f32[], step i32[], then per parameter: param, grad, m, v); wr
   const double b1 = s.attr("beta1", 0.9), b2 = s.attr("beta2", 0.999), lr = *s.in[0].f32(), step = *s.in[1].i32();
   const double correct1 = 1 - ::pow(b1, step), correct2 = 1 - ::pow(b2, step), weightDecay = s.attr("weightDecay");
   const bool decoupled = s.attr("decoupled") != 0;
-  const float eps = (float)s.attr("epsilon", 1e-8), rate = (float)(lr / correct1), root = (float)::sqrt(correct2);
+  // lr / c1 m / (sqrt(v) / r + epsilon), r = sqrt(c2), is (lr / c1) r m / (sqrt(v) + r epsilon): one division
+  const double root = ::sqrt(correct2);
+  const float rate = (float)(lr / correct1 * root), least = (float)(s.attr("epsilon", 1e-8) * root);
   const float keep1 = (float)b1, take1 = (float)(1 - b1), keep2 = (float)b2, take2 = (float)(1 - b2);
   const float shrink = decoupled ? (float)(1 - lr * weightDecay) : 1.f, decay = decoupled ? 0.f : (float)weightDecay;
   Groups{s, 2, 4}.each([&](const Tensor* in, long, long from, long to, long) {
     float *p = in[0].f32(), *m = in[2].f32(), *v = in[3].f32();
     const float* grad = in[1].f32();
-    for (long i = from; i < to; i += W) {
-      const long n = to - i;
+    eachVector(from, to, [=](long i, long n) {
       const vf w = loadn(p + i, n), g = loadn(grad + i, n) + decay * w;
       const vf m1 = keep1 * loadn(m + i, n) + take1 * g, v1 = keep2 * loadn(v + i, n) + take2 * (g * g);
       storen(m + i, m1, n), storen(v + i, v1, n);
-      storen(p + i, shrink * w - rate * (m1 / (sqrtv(v1) / root + eps)), n);
-    }
+      storen(p + i, shrink * w - rate * m1 / (sqrtv(v1) + least), n);
+    });
   });
 }
 

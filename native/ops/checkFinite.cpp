@@ -9,7 +9,7 @@ OP(checkFinite) {
   inputs.each([=](const Tensor* in, long, long from, long to, long task) {
     const float* x = in[0].f32();
     vi any{};
-    for (long i = from; i < to; i += W) any |= (asInt(loadn(x + i, to - i)) & 0x7f800000) == 0x7f800000;
+    eachVector(from, to, [&](long i, long n) { any |= (asInt(loadn(x + i, n)) & 0x7f800000) == 0x7f800000; });
     int32_t found = 0;
     for (int i = 0; i < W; i++) found |= any[i];
     bad[task] = found;

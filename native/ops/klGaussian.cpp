@@ -1,18 +1,32 @@
 // KL(q || p) in nats, summed: q = N(mu, softplus(rho)^2), p Gaussian; ln(sp / s) + (s^2 + (mu - mp)^2) / (2 sp^2) -
-// 1/2.
+// 1/2. One logarithm per block of SUM_BLOCK weights: that of the product of their sigmas.
 #include "../prior.h"
 namespace bayes {
 namespace ISA {
 
+// Sum over [from, to), no more than SUM_BLOCK weights
+INL double klBlock(const float* mu, const float* rho, const GaussianPrior& p, long from, long to) {
+  vf sum2{};  // of (s^2 + d^2) / sp^2 - 2 min(rho, 0)
+  LogSum own, prior;
+  eachVector(from, to, [&](long i, long n) {
+    const vf r = loadn(rho + i, n), d = p.tied ? vf{} : loadn(mu + i, n) - p.meanAt(i, n);
+    const Sigma q = sigmaOf(r);
+    const vf term = fma(q.sigma, q.sigma, d * d) * p.precisionAt(i, n) - 2.f * minv(vf{}, r);
+    const vf one = set1(1.f);
+    const vi in = lanes() < set1i((int)n);
+    sum2 += n < W ? select(in, term, vf{}) : term;
+    own.add(n < W ? select(in, q.body, one) : q.body);
+    if (p.sigma) prior.add(n < W ? select(in, p.sigmaAt(i, n), one) : p.sigmaAt(i, n));
+  });
+  const double priors = p.sigma ? prior.total() : (to - from) * (double)p.logSigma1[0];
+  return 0.5 * (double)sum(sum2) + priors - own.total() - 0.5 * (to - from);
+}
+
 OP(klGaussian) {  // (mu, rho, [priorMean], [priorSigma])
   const float *mu = s.in[0].f32(), *rho = s.in[1].f32();
   const GaussianPrior p(s, 2);
-  const double kl = parallelSum(s.in[0].size(), static_cast<double*>(s.scratch), [=](long i, long n) {
-    const Sigma q = sigmaOf(loadn(rho + i, n));
-    const vf d = p.tied ? vf{} : loadn(mu + i, n) - p.meanAt(i, n);
-    return (p.logSigmaAt(i, n) - q.log) + (0.5f * (q.sigma * q.sigma + d * d) * p.precisionAt(i, n) - 0.5f);
-  });
-  *s.out[0].f32() = (float)kl;
+  *s.out[0].f32() = (float)blockSum(s.in[0].size(), static_cast<double*>(s.scratch),
+                                    [=](long from, long to) { return klBlock(mu, rho, p, from, to); });
 }
 SCRATCH(klGaussian) { return sumScratch(s.in[0].size()); }
 
@@ -21,14 +35,13 @@ OP(klGaussianGrad) {  // (dkl, mu, rho, [priorMean], [priorSigma]) -> dmu, drho
   const GaussianPrior p(s, 3);
   float *dmu = s.out[0] ? s.out[0].f32() : nullptr, *drho = s.out[1] ? s.out[1].f32() : nullptr;
   parallelRange(s.in[1].size(), SUM_CHUNK, [=](long from, long to) {
-    for (long i = from; i < to; i += W) {
-      const long n = to - i;
+    eachVector(from, to, [=](long i, long n) {
       const vf precision = p.precisionAt(i, n);
       if (dmu) storen(dmu + i, p.tied ? vf{} : k * ((loadn(mu + i, n) - p.meanAt(i, n)) * precision), n);
-      if (!drho) continue;
+      if (!drho) return;
       const Sigma q = sigmaOf(loadn(rho + i, n));
-      storen(drho + i, k * (q.sigma * q.slope * precision - q.ratio), n);
-    }
+      storen(drho + i, k * q.ratio * fma(q.sigma * q.sigma, precision, set1(-1.f)), n);
+    });
   });
 }
 

@@ -40,6 +40,8 @@ const row = (name: string, x: Value, options: WindowOptions, more: Partial<OpCas
   ...more,
 });
 
+const special = (v: number, i: number): number => (i % 101 === 0 ? NaN : i % 37 ? v : i % 2 ? Infinity : -Infinity);
+
 export const cases: OpCase[] = [
   row("2x2, six channels", uniform([1, 4, 6, 6], 1), { kernel: 2 }),
   row("one channel, batch 2", uniform([2, 6, 4, 1], 2), { kernel: 2 }),
@@ -60,6 +62,12 @@ export const cases: OpCase[] = [
     "NaN and infinity",
     given([1, 2, 4, 1], [1, NaN, -Infinity, -Infinity, 3, 2, -Infinity, Infinity]),
     { kernel: 2 },
+    { wrt: [], onnx: false },
+  ),
+  row(
+    "NaN and both infinities here and there, whole vectors",
+    { ...uniform([2, 9, 9, 19], 16), data: uniform([2, 9, 9, 19], 16).data.map(special) },
+    { kernel: 3, stride: 2 },
     { wrt: [], onnx: false },
   ),
   row("minus infinity only", given([1, 2, 2, 1], Array(4).fill(-Infinity)), { kernel: 2 }, { wrt: [], onnx: false }),
