@@ -5,23 +5,29 @@ import { withTrace } from "../dist/graph/trace.js";
 import { adam, bayesConv2d, compile, conv2d, cpu, createModel, grad, Store, setThreads } from "../dist/index.js";
 import { flopsOf } from "./flops.mjs";
 import { serve } from "./serve.mjs";
-import { layers } from "./workloads.mjs";
+import { channelsOf, layers } from "./workloads.mjs";
+
+const LAUNCH_ROWS = 512; // of a prediction, as predict() has it
 
 /** @type {{ workload: import("./workloads.mjs").Workload, variant: string }} */
 const { workload, variant } = JSON.parse(process.argv[2]);
 const { kind, name, batch, samples, backward, threads } = workload;
 const bayesian = variant === "Bayesian";
 setThreads(threads);
-const { program, once } = kind === "layer" ? layerProgram() : modelProgram();
-const about = { version: "bayescnn", device: cpu().name, flops: flopsOf(program), traffic: program.report().traffic };
-await serve(about, once);
+const { program, launches, once } = kind === "layer" ? layerProgram() : modelProgram();
+const { traffic, arenaBytes, workspaceBytes } = program.report();
+const about = { version: "bayescnn", device: cpu().name, memory: arenaBytes, workspace: workspaceBytes };
+await serve({ ...about, flops: launches * flopsOf(program), traffic: launches * traffic }, once);
 
 /** A published model; its deterministic twin has the same activations, so that both networks do the same work. */
 function modelProgram() {
-  const input = /** @type {[number, number, number]} */ ([32, 32, name === "lenet5" ? 1 : 3]);
+  const input = /** @type {[number, number, number]} */ ([32, 32, channelsOf(name)]);
   const model = createModel({ model: name, input, classes: 10, bayesian, activation: "softplus" });
-  const made = kind === "step" ? stepProgram(model, batch, adam()) : forwardProgram(model, batch, samples);
-  return { program: made.program, once: () => made.program.run(/** @type {never} */ (made.feeds)) };
+  const launches = kind === "step" ? 1 : Math.min(batch, Math.ceil((batch * samples) / LAUNCH_ROWS));
+  const made =
+    kind === "step" ? stepProgram(model, batch, adam()) : forwardProgram(model, Math.ceil(batch / launches), samples);
+  const once = () => made.program.run(/** @type {never} */ (made.feeds), launches);
+  return { program: made.program, launches, once };
 }
 
 /**
@@ -29,7 +35,7 @@ function modelProgram() {
  * there before the first run, and nothing else is done.
  */
 function layerProgram() {
-  const g = layers[/** @type {keyof typeof layers} */ (name)];
+  const g = layers[name];
   const store = new Store(cpu());
   const resident = (/** @type {string} */ of, /** @type {readonly number[]} */ shape) => {
     const length = shape.reduce((a, b) => a * b);
@@ -58,5 +64,5 @@ function layerProgram() {
     stride: 0,
   }));
   const results = [...program.outputs.values()].map((t) => new Float32Array(t.size));
-  return { program, once: () => plan.run(1, feeds, results) };
+  return { program, launches: 1, once: () => plan.run(1, feeds, results) };
 }

@@ -2,7 +2,8 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { hasAvx512 } from "./machine.mjs";
+import { compiled } from "./compile.mjs";
+import { hasFeature } from "./machine.mjs";
 import { layers } from "./workloads.mjs";
 
 const { dirname } = import.meta;
@@ -11,6 +12,9 @@ const OPENBLAS = "/usr/lib/x86_64-linux-gnu/openblas-openmp";
 const KEEP = `${2 ** 32}`;
 const keepMemory = { MALLOC_MMAP_THRESHOLD_: KEEP, MALLOC_TRIM_THRESHOLD_: KEEP, MALLOC_TOP_PAD_: KEEP };
 
+/** A peer that is not there, and why. */
+export class NotInstalled extends Error {}
+
 /**
  * @typedef {object} Contender
  * @property {string} install how to get it
@@ -18,15 +22,18 @@ const keepMemory = { MALLOC_MMAP_THRESHOLD_: KEEP, MALLOC_TRIM_THRESHOLD_: KEEP,
  * @typedef {{ file: string, args: string[], env: NodeJS.ProcessEnv }} Command
  */
 
+/** Another program of ours, told the workload. @returns {Command} */
+const script = (/** @type {string} */ file, /** @type {object} */ request, env = {}) => ({
+  file: process.execPath,
+  args: [join(dirname, file), JSON.stringify(request)],
+  env: { ...process.env, ...env },
+});
+
 /** @type {Record<string, Contender>} */
 export const contenders = {
   ours: {
     install: "npm run build",
-    command: (workload, variant) => ({
-      file: process.execPath,
-      args: [join(dirname, "ours.mjs"), JSON.stringify({ workload, variant })],
-      env: process.env,
-    }),
+    command: (workload, variant) => script("ours.mjs", { workload, variant }),
   },
   pytorch: {
     install:
@@ -34,26 +41,41 @@ export const contenders = {
       "  (another Python with torch: PYTHON=/path/to/python3 npm run bench)",
     command(workload, variant) {
       const { OPENBLAS_CORETYPE, OPENBLAS_L2_SIZE, OPENBLAS_NUM_THREADS, ...rest } = process.env;
-      const geometry = layers[/** @type {keyof typeof layers} */ (workload.name)];
       const env = {
         ...rest,
         ...keepMemory,
         ...(existsSync(OPENBLAS) && { LD_LIBRARY_PATH: [OPENBLAS, rest.LD_LIBRARY_PATH].filter(Boolean).join(":") }),
-        ...(hasAvx512() && { ATEN_CPU_CAPABILITY: "avx512" }), // the old default is avx2
+        ...(hasFeature("avx512f") && { ATEN_CPU_CAPABILITY: "avx512" }), // the old default is avx2
         OMP_NUM_THREADS: `${workload.threads}`,
       };
       const file = process.env.PYTHON ?? (existsSync("/usr/bin/python3") ? "/usr/bin/python3" : "python3");
-      const request = JSON.stringify({ workload, variant, geometry });
+      const request = JSON.stringify({ workload, variant, geometry: layers[workload.name] });
       return { file, args: [join(dirname, "peers/pytorch.py"), request], env };
+    },
+  },
+  onednn: {
+    install:
+      "apt-get install libdnnl-dev g++\n" +
+      "  (another build: ONEDNN=/path/to/prefix npm run bench; it has to use OpenMP)",
+    command({ name, threads, backward }, variant) {
+      const { ONEDNN } = process.env;
+      const where = ONEDNN ? [`-I${ONEDNN}/include`, `-L${ONEDNN}/lib`, `-Wl,-rpath,${ONEDNN}/lib`] : [];
+      const { binary, problem } = compiled("peers/onednn.cpp", ["-O2", ...where, "-ldnnl"]);
+      if (problem) throw new NotInstalled(problem);
+      const { batch, size, channels, filters, kernel, stride, padding, first } = layers[name];
+      const convolutions = variant === "two convolutions" ? 2 : 1;
+      const shape = [batch, size, channels, filters, kernel, stride, padding];
+      const args = [...shape, first, backward, convolutions].map((n) => `${Number(n)}`);
+      return { file: binary, args, env: { ...process.env, ...keepMemory, OMP_NUM_THREADS: `${threads}` } };
     },
   },
   onnxruntime: {
     install: "npm install onnxruntime-node",
-    command: (workload) => ({
-      file: process.execPath,
-      args: [join(dirname, "peers/onnxruntime.mjs"), JSON.stringify({ workload })],
-      env: { ...process.env, ...keepMemory },
-    }),
+    command: (workload) => script("peers/onnxruntime.mjs", { workload }, keepMemory),
+  },
+  tfjs: {
+    install: "npm install --prefix bench/peers --no-save @tensorflow/tfjs @tensorflow/tfjs-backend-wasm",
+    command: (workload) => script("peers/tfjs.mjs", { workload }),
   },
 };
 

@@ -1,4 +1,5 @@
 // What is measured. Every workload runs in several variants of ours and of the peers; `pairs` says which to compare.
+import { hasFeature } from "./machine.mjs";
 
 /**
  * @typedef {object} Workload
@@ -9,34 +10,67 @@
  * @property {number} threads
  * @property {number} samples Monte-Carlo samples (predict)
  * @property {boolean} backward forward and backward (layer)
- * @property {readonly (readonly [ours: Variant, peer: string, variant: string])[]} pairs
+ * @property {readonly Pair[]} pairs
  * @typedef {"Bayesian" | "frequentist"} Variant
+ * @typedef {readonly [ours: Variant, peer: string, variant: string]} Pair
  */
 
 /**
  * Single convolutions: image size, channels, filters, kernel, stride, padding. `first`: the first layer of a network,
  * which needs no gradient of its input.
+ * @typedef {{ batch: number, size: number, channels: number, filters: number, kernel: number, stride: number,
+ *   padding: number, first: boolean }} Layer
  */
-export const layers = {
-  g1: { batch: 32, size: 32, channels: 64, filters: 64, kernel: 3, stride: 1, padding: 1, first: false },
-  g2: { batch: 32, size: 16, channels: 128, filters: 128, kernel: 3, stride: 1, padding: 1, first: false },
-  g3: { batch: 32, size: 8, channels: 256, filters: 256, kernel: 3, stride: 1, padding: 1, first: false },
+
+/** @type {(size: number, channels: number, filters: number, kernel?: number, stride?: number) => Layer} */
+const inside = (size, channels, filters, kernel = 3, stride = 1) => ({
+  ...{ batch: 32, size, channels, filters, kernel, stride, padding: kernel >> 1, first: false },
+});
+
+/** @type {Record<string, Layer>} */
+const single = {
+  g1: inside(32, 64, 64),
+  g2: inside(16, 128, 128),
+  g3: inside(8, 256, 256),
   g4: { batch: 256, size: 28, channels: 1, filters: 6, kernel: 5, stride: 1, padding: 0, first: true },
   g5: { batch: 256, size: 32, channels: 3, filters: 32, kernel: 5, stride: 1, padding: 2, first: true },
   g6: { batch: 32, size: 224, channels: 3, filters: 64, kernel: 7, stride: 2, padding: 3, first: true },
 };
-const models = ["lenet5", "alexnet", "3conv3fc"];
+/** ResNet-18 at 224x224 (its first layer is g6): each stage's usual layer, and the two by which the next one starts. */
+const resnet18 = {
+  "r18-64x56": inside(56, 64, 64),
+  "r18-128x28": inside(28, 128, 128),
+  "r18-256x14": inside(14, 256, 256),
+  "r18-512x7": inside(7, 512, 512),
+  "r18-128x28-down": inside(56, 64, 128, 3, 2),
+  "r18-256x14-down": inside(28, 128, 256, 3, 2),
+  "r18-512x7-down": inside(14, 256, 512, 3, 2),
+  "r18-128x28-shortcut": inside(56, 64, 128, 1, 2),
+  "r18-256x14-shortcut": inside(28, 128, 256, 1, 2),
+  "r18-512x7-shortcut": inside(14, 256, 512, 1, 2),
+};
+const widths = Object.fromEntries([8, 16, 32, 64, 128, 256].map((c) => [`c${c}`, inside(16, c, c)]));
+/** @type {Record<string, Layer>} */
+export const layers = { ...single, ...resnet18, ...widths };
+
+export const models = ["lenet5", "alexnet", "3conv3fc", "resnet20"];
+/** Image channels of a model at its usual size, 32x32. */
+export const channelsOf = (/** @type {string} */ model) => (model === "lenet5" ? 1 : 3);
+
+// PyTorch's bf16 only where the processor has it
+const bf16 = hasFeature("avx512_bf16");
+/** @type {readonly Pair[]} */
+const twins = [
+  ["frequentist", "pytorch", "deterministic"],
+  ["frequentist", "pytorch", "deterministic, channels_last"],
+  .../** @type {Pair[]} */ (bf16 ? [["frequentist", "pytorch", "deterministic, bf16"]] : []),
+];
 
 /** @type {(batch: number, name: string, threads: number) => Workload} */
 const step = (batch, name, threads) => ({
   id: `step ${name} batch ${batch} threads ${threads}`,
   ...{ kind: "step", name, batch, threads, samples: 1, backward: true },
-  pairs: [
-    ["Bayesian", "pytorch", "deterministic"],
-    ["Bayesian", "pytorch", "Bayesian"],
-    ["frequentist", "pytorch", "deterministic"],
-    ["frequentist", "pytorch", "deterministic, channels_last"],
-  ],
+  pairs: [["Bayesian", "pytorch", "deterministic"], ["Bayesian", "pytorch", "Bayesian"], ...twins],
 });
 
 /** @type {(batch: number, name: string, samples: number, threads: number) => Workload} */
@@ -45,26 +79,25 @@ const predict = (batch, name, samples, threads) => ({
   ...{ kind: "predict", name, batch, threads, samples, backward: false },
   pairs: [
     ["Bayesian", "pytorch", "Bayesian"],
-    ...(samples > 1
-      ? []
-      : /** @type {const} */ ([
-          ["frequentist", "pytorch", "deterministic"],
-          ["frequentist", "pytorch", "deterministic, channels_last"],
-          ["frequentist", "onnxruntime", "frequentist"],
-        ])),
+    .../** @type {Pair[]} */ (
+      samples > 1
+        ? []
+        : [...twins, ["frequentist", "onnxruntime", "frequentist"], ["frequentist", "tfjs", "frequentist, 1 thread"]]
+    ),
   ],
 });
 
-/** @type {(name: keyof typeof layers, backward: boolean, threads: number) => Workload} */
+/** @type {(name: string, backward: boolean, threads: number) => Workload} */
 const layer = (name, backward, threads) => ({
   id: `layer ${name} ${backward ? "forward+backward" : "forward"} threads ${threads}`,
   ...{ kind: "layer", name, batch: layers[name].batch, threads, samples: 1, backward },
   pairs: [
+    ["Bayesian", "onednn", "two convolutions"],
     ["Bayesian", "pytorch", "deterministic"],
     ["Bayesian", "pytorch", "Bayesian"],
-    ["frequentist", "pytorch", "deterministic"],
-    ["frequentist", "pytorch", "deterministic, channels_last"],
-    ...(backward ? [] : /** @type {const} */ ([["frequentist", "onnxruntime", "frequentist"]])),
+    ["frequentist", "onednn", "one convolution"],
+    ...twins,
+    .../** @type {Pair[]} */ (backward || name in widths ? [] : [["frequentist", "onnxruntime", "frequentist"]]),
   ],
 });
 
@@ -74,13 +107,16 @@ const layer = (name, backward, threads) => ({
  */
 export function workloads(threads) {
   const counts = threads > 1 ? [threads, 1] : [1];
-  const names = /** @type {(keyof typeof layers)[]} */ (Object.keys(layers));
+  const both = [false, true];
   return [
     ...counts.flatMap((t) => models.map((m) => step(256, m, t))),
-    ...[1, 16, 64, 1024].map((batch) => step(batch, "lenet5", threads)),
+    ...[1, 4, 16, 64, 1024].map((batch) => step(batch, "lenet5", threads)),
     ...models.flatMap((m) => [1, 10].flatMap((samples) => [256, 32, 1].map((b) => predict(b, m, samples, threads)))),
-    ...models.map((m) => predict(1, m, 100, threads)),
-    ...counts.flatMap((t) => names.flatMap((g) => [false, true].map((backward) => layer(g, backward, t)))),
+    ...models.map((m) => predict(256, m, 100, threads)),
+    ...counts.flatMap((t) => Object.keys(single).flatMap((g) => both.map((backward) => layer(g, backward, t)))),
+    ...[...Object.keys(resnet18), ...Object.keys(widths)].flatMap((g) =>
+      both.map((backward) => layer(g, backward, threads)),
+    ),
   ];
 }
 

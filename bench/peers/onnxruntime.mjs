@@ -6,13 +6,13 @@ import { f32 } from "../../dist/graph/node.js";
 import { input, withTrace } from "../../dist/graph/trace.js";
 import { conv2d, cpu, createModel, exportOnnx, Store } from "../../dist/index.js";
 import { Lowering } from "../../dist/onnx/lower.js";
-import { serve } from "../serve.mjs";
-import { layers } from "../workloads.mjs";
+import { optional, serve } from "../serve.mjs";
+import { channelsOf, layers } from "../workloads.mjs";
 
 /** @type {{ workload: import("../workloads.mjs").Workload }} */
 const { workload } = JSON.parse(process.argv[2]);
 const { kind, name, batch, threads } = workload;
-const { InferenceSession, Tensor } = await import("onnxruntime-node");
+const { InferenceSession, Tensor } = await optional(() => import("onnxruntime-node"));
 const manifest = createRequire(import.meta.url).resolve("onnxruntime-node/package.json");
 const { version } = JSON.parse(readFileSync(manifest, "utf8"));
 
@@ -23,7 +23,7 @@ const feeds = { image: new Tensor("float32", image, dims) };
 await serve({ version: `onnxruntime-node ${version}` }, () => session.run(feeds));
 
 function publishedModel() {
-  const channels = name === "lenet5" ? 1 : 3;
+  const channels = channelsOf(name);
   const model = createModel({
     model: name,
     input: [32, 32, channels],
@@ -36,7 +36,7 @@ function publishedModel() {
 
 /** A bare convolution in ONNX's own layout: no transposition goes into its time. */
 function layerModel() {
-  const g = layers[/** @type {keyof typeof layers} */ (name)];
+  const g = layers[name];
   const store = new Store(cpu());
   const image = input("image", f32([batch, g.size, g.size, g.channels]));
   const { value: y } = withTrace({ store }, () =>
