@@ -1,10 +1,15 @@
 // The benchmark's side of a trial: a process that waits, stopped, until it is asked for a turn.
 import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { contenders, NotInstalled } from "./peers.mjs";
 import { NOT_INSTALLED } from "./serve.mjs";
 
 const LIMIT_MS = 300_000; // of a start or a turn
+// a stopped process would outlive a benchmark that is killed
+const SETPRIV = "/usr/bin/setpriv";
+const guard = existsSync(SETPRIV) ? [SETPRIV, "--pdeathsig", "KILL", "--"] : [];
+const NOT_FOUND = 127; // setpriv found no such program
 
 /**
  * @typedef {{ code: number | null, signal: NodeJS.Signals | null }} Ending of a process
@@ -24,11 +29,12 @@ export class Worker {
   /** @type {Ending | undefined} */ #end;
 
   constructor(/** @type {import("./peers.mjs").Command} */ { file, args, env }) {
-    this.#child = spawn(file, args, { env, stdio: ["pipe", "pipe", "pipe"] });
+    const [program, ...rest] = [...guard, file, ...args];
+    this.#child = spawn(program, rest, { env, stdio: ["pipe", "pipe", "pipe"] });
     this.#child.on("error", (error) => {
       this.#errors += error.message;
       const missing = /** @type {NodeJS.ErrnoException} */ (error).code === "ENOENT";
-      this.#ended({ code: missing ? NOT_INSTALLED : 1, signal: null });
+      this.#ended({ code: missing ? NOT_FOUND : 1, signal: null });
     });
     this.#child.on("close", (code, signal) => this.#ended({ code, signal }));
     this.#child.stdin.on("error", () => {}); // it died: how it ended tells
@@ -96,7 +102,7 @@ export class Worker {
     if (answer) return answer;
     const { code, signal } = /** @type {Ending} */ (this.#end);
     const last = this.#errors.trim().split("\n").at(-1);
-    if (code === NOT_INSTALLED) throw new NotInstalled(last || "not found");
+    if (code === NOT_INSTALLED || code === NOT_FOUND) throw new NotInstalled(last || "not found");
     const how = late ? `no answer in ${LIMIT_MS / 1000} s` : signal ? `killed by ${signal}` : `exit code ${code}`;
     throw new Error(last ? `${how}: ${last}` : how);
   }
