@@ -7,21 +7,30 @@
 // convolutions too, with the roles of image and map swapped. A linear layer is a 1x1 convolution of 1x1 images.
 // Tasks, blocks and splits depend on shapes alone; partial sums are added in a fixed order.
 #pragma once
-#include "panel.h"
+#include "product.h"
 
 namespace bayes {
 namespace ISA {
 
-// ---- Forward. epilogue(p0, count, c0, c1, mean, variance, ld, spare): channels [c0, c1) of pixels p0 .. p0 + count in
-// two buffers [count][ld] starting at channel 0; `spare` has room for count * roundUp(k, 4) + EPILOGUE_SLACK floats.
-constexpr long EPILOGUE_SLACK = 8 * W;
+// ---- Forward, with an epilogue as in product.h.
 struct Forward {
   const Geometry& g;
   const RowPanel panel;
+  const bool images;
+  ImageProduct product;
   int routes;
   long chunk, stride, mb, blocks, splits, ld, weightSize, panelSize, outSize, spareSize;
   float *packed, *local;
-  Forward(const Geometry& geo, int routeCount, Bump& b) : g(geo), panel(geo), routes(routeCount) {
+  Forward(const Geometry& geo, int routeCount, Bump& b)
+      : g(geo),
+        panel(geo),
+        images(ImageProduct::worthwhile(geo, false)),
+        product(geo, false, routeCount),
+        routes(routeCount) {
+    if (images) {
+      product.take(b);
+      return;
+    }
     chunk = ceilDiv(g.depth, ceilDiv(g.depth, 768));
     stride = panelStride(chunk);
     mb = 49152 / (stride * routes);                     // panels of 192 KiB
@@ -50,6 +59,7 @@ struct Forward {
   }
   template <class E>
   void run(const Pair& x, const float* w1, const float* w2, E epilogue) const {
+    if (images) return product.run(x, w1, w2, epilogue);
     pack(w1, w2);
     const long nb = columnBlocks(g.kg);
     parallel(blocks * splits, [&](long task, int thread) {
@@ -61,20 +71,22 @@ struct Forward {
       float *X = local + thread * localSize(), *X2 = X + panelSize, *out = X2 + panelSize, *out2 = out + outSize;
       if (panel.use) {
         panel.fill(g, x, n, oh, lines, 0, g.kh, X, X2);
+        Run at[RowPanel::MOST_ROWS];
         for (int r = 0; r < routes; r++)
           for (long b = b0; b < b1; b++)  // a block of weights stays in the cache for all lines
             for (long q = 0; q < lines; q++)
               multiply<false>(g.wo, (r ? X2 : X) + q * g.sh * panel.width, g.sw * g.c, packed + r * weightSize, g.depth,
-                              0, panel.run, g.kg, b, b + 1, (r ? out2 : out) + q * g.wo * ld, ld, false, g.kh,
-                              g.dh * panel.width);
+                              {at, panel.runs(g, oh + q, at), panel.run}, g.kg, b, b + 1,
+                              (r ? out2 : out) + q * g.wo * ld, ld, false);
       }
       for (long group = 0; group < g.groups && !panel.use; group++)
         for (long k0 = 0; k0 < g.depth; k0 += chunk) {
           const long k1 = minl(k0 + chunk, g.depth);
           gather(g, x, group, p0, count, k0, k1, X, X2, stride);
+          const Run at{0, static_cast<int32_t>(k0)};
           for (int r = 0; r < routes; r++)
             multiply<false>(count, r ? X2 : X, stride, packed + r * weightSize + group * g.depth * padded(g.kg),
-                            g.depth, k0, k1 - k0, g.kg, b0, b1, (r ? out2 : out) + group * g.kg, ld, k0 > 0);
+                            g.depth, {&at, 1, k1 - k0}, g.kg, b0, b1, (r ? out2 : out) + group * g.kg, ld, k0 > 0);
         }
       const long c1 = split + 1 == splits ? g.k : b1 * 2 * W;
       epilogue(p0, count, b0 * 2 * W, c1, out, out2, ld, out2 + outSize);
@@ -112,6 +124,7 @@ struct Weights {
 
   void run(const Pair& x, const Pair& map, float* dw1, float* dw2) const {
     const bool direct = splits == 1 && kp == g.kg;  // nothing to add up, nothing to cut off
+    const Run whole{0, 0};
     parallel(splits * chunks * columnTasks * g.groups, [&](long task, int thread) {
       const long split = task % splits, part0 = task / splits % chunks * chunk;
       const long c = task / splits / chunks % columnTasks, group = task / splits / chunks / columnTasks;
@@ -134,12 +147,15 @@ struct Weights {
           float* out = (direct ? dw + group * g.kg : part + (r * splits + split) * partSize + group * g.depth * kp) +
                        part0 * (rowwise ? panel.run : 1) * ldo;
           if (!rowwise)
-            multiply<true>(part1 - part0, r ? X2 : X, stride, r ? G2 : G, count, 0, count, g.kg, b0, b1, out, ldo,
-                           b > first);
+            multiply<true>(part1 - part0, r ? X2 : X, stride, r ? G2 : G, count, {&whole, 1, count}, g.kg, b0, b1, out,
+                           ldo, b > first);
           else
             for (long i = 0; i < part1 - part0; i++)
-              multiply<true>(panel.run, (r ? X2 : X) + i * g.dh * panel.width, g.sw * g.c, r ? G2 : G, count, 0, g.wo,
-                             g.kg, b0, b1, out + i * panel.run * ldo, ldo, b > first, lines, g.sh * panel.width);
+              for (long q = 0; q < lines; q++) {
+                const Run at{0, static_cast<int32_t>(q * g.wo)};
+                multiply<true>(panel.run, (r ? X2 : X) + (i * g.dh + q * g.sh) * panel.width, g.sw * g.c, r ? G2 : G,
+                               count, {&at, 1, g.wo}, g.kg, b0, b1, out + i * panel.run * ldo, ldo, b > first || q > 0);
+              }
         }
       }
     });
@@ -163,45 +179,35 @@ struct Weights {
   }
 };
 
-// ---- Data. Images are owned by tasks. How the columns of the two routes join the image:
-//   JOIN_ONE  d += A        JOIN_SQUARE  d += A + 2 x B        JOIN_BOTH  d += A, d2 += B
-enum Join { JOIN_ONE, JOIN_SQUARE, JOIN_BOTH };
-template <int JOIN>
-INL void addRun(float* d, float* d2, const float* x, const float* A, const float* B, long n, bool roomy) {
+// ---- Data: the gradient of the image, and the forward pass of a transposed convolution; an epilogue as in product.h.
+// Where an image panel does not serve, the product g . w^T gives columns that are scattered (col2im) by the one task
+// that owns the image.
+INL void addRun(float* d, const float* a, long n, bool roomy) {
   long i = 0;
-  for (; i + W <= n; i += W) {
-    vf a = load(A + i);
-    if (JOIN == JOIN_SQUARE) {
-      const vf xi = load(x + i);
-      a = a + (xi + xi) * load(B + i);
-    }
-    store(d + i, load(d + i) + a);
-    if (JOIN == JOIN_BOTH) store(d2 + i, load(d2 + i) + load(B + i));
-  }
+  for (; i + W <= n; i += W) store(d + i, load(d + i) + load(a + i));
   const long left = n - i;
   if (left == 0) return;
-  vf a = load(A + i), b = JOIN == JOIN_ONE ? vf{} : load(B + i);  // the buffers have slack
-  if (JOIN == JOIN_SQUARE) {
-    const vf xi = loadn(x + i, left);
-    a = a + (xi + xi) * b;
-  }
   if (roomy) {  // the vector lies in images of this task: lanes beyond the run add zero
     vi lane;
     for (int j = 0; j < W; j++) lane[j] = j;
     const vi keep = lane < set1i(static_cast<int32_t>(left));
-    store(d + i, load(d + i) + asFloat(asInt(a) & keep));
-    if (JOIN == JOIN_BOTH) store(d2 + i, load(d2 + i) + asFloat(asInt(b) & keep));
-  } else {
-    storen(d + i, loadn(d + i, left) + a, left);
-    if (JOIN == JOIN_BOTH) storen(d2 + i, loadn(d2 + i, left) + b, left);
-  }
+    store(d + i, load(d + i) + asFloat(asInt(load(a + i)) & keep));  // the buffers have slack
+  } else storen(d + i, loadn(d + i, left) + load(a + i), left);
 }
 struct Data {
   const Geometry& g;
+  const bool images;
+  ImageProduct product;
   int routes;
-  long chunk, ldc, mb, perTask, tasks, ldg, weightSize, mapSize, columnSize;
+  long chunk, ldc, mb, perTask, tasks, ldg, weightSize, mapSize, columnSize, imageSize, spareSize;
   float *packed, *local;
-  Data(const Geometry& geo, int routeCount, Bump& b) : g(geo), routes(routeCount) {
+  static constexpr long PIECE = 64;  // pixels of one call of the epilogue
+  Data(const Geometry& geo, int routeCount, Bump& b)
+      : g(geo), images(ImageProduct::worthwhile(geo, true)), product(geo, true, routeCount), routes(routeCount) {
+    if (images) {
+      product.take(b);
+      return;
+    }
     const long chunks = ceilDiv(g.depth, 768);
     chunk = roundUp(ceilDiv(g.depth, chunks), 2 * W), ldc = panelStride(chunk);
     ldg = panelStride(g.kg);
@@ -211,17 +217,20 @@ struct Data {
     mb = minl(mb, perTask * g.ho * g.wo);
     weightSize = g.groups * g.kg * padded(g.depth);
     mapSize = mb * ldg + W, columnSize = mb * ldc + W;
+    imageSize = perTask * g.imageSize() + W, spareSize = PIECE * roundUp(g.c, 4) + EPILOGUE_SLACK;
     packed = b.floats(routes * weightSize);
     local = b.floats(poolThreads() * localSize());
   }
-  INL long localSize() const { return roundUp(2 * mapSize + 2 * columnSize, 16); }
+  INL long localSize() const { return roundUp(routes * (mapSize + columnSize + imageSize) + spareSize, 16); }
 
-  template <int JOIN, class Begin, class End>
-  void run(const Pair& map, const float* w1, const float* w2, const float* x, Begin begin, End end) const {
+  template <class E>
+  void run(const Pair& map, const float* w1, const float* w2, E epilogue) const {
+    if (images) return product.run(map, w1, w2, epilogue);
     const long nb = columnBlocks(g.depth), size = g.imageSize(), hw = g.ho * g.wo;
     const bool whole = chunk >= g.depth && g.dw == 1 && g.groups == 1;
     const long run = g.kw * g.cg, runEnd = roundUp(run, W);
     const long lastH = g.h - g.dh * (g.kh - 1), lastW = g.w - g.kw + 1;
+    const Run all{0, 0};
     parallel(routes * g.groups * nb, [&](long t, int) {
       const long b = t % nb, group = t / nb % g.groups, r = t / nb / g.groups;
       float* d = packed + r * weightSize + group * g.kg * padded(g.depth) + b * 2 * W * g.kg;
@@ -229,45 +238,41 @@ struct Data {
     });
     parallel(tasks, [&](long task, int thread) {
       const long n0 = task * perTask, n1 = minl(n0 + perTask, g.n);
-      float *G = local + thread * localSize(), *G2 = G + mapSize, *A = G2 + mapSize, *B = A + columnSize;
-      float *d, *d2;  // the images n0 .. n1
-      begin(n0, n1, thread, d, d2);
-      memset(d, 0, (n1 - n0) * size * sizeof(float));
-      if (JOIN == JOIN_BOTH) memset(d2, 0, (n1 - n0) * size * sizeof(float));
-      const float* dEnd = d + (n1 - n0) * size;
+      float *G = local + thread * localSize(), *A = G + routes * mapSize, *d = A + routes * columnSize;
+      float* spare = d + routes * imageSize;
+      memset(d, 0, routes * imageSize * sizeof(float));
       for (long p0 = n0 * hw; p0 < n1 * hw; p0 += mb) {
         const long count = minl(mb, n1 * hw - p0);
         for (long group = 0; group < g.groups; group++) {
-          mapRows(g, map, group, p0, count, G, G2, ldg);
+          mapRows(g, map, group, p0, count, G, G + (routes - 1) * mapSize, ldg);
           for (long k0 = 0; k0 < g.depth; k0 += chunk) {
             const long k1 = minl(k0 + chunk, g.depth), b0 = k0 / (2 * W), b1 = columnBlocks(k1);
-            for (int r = 0; r < routes; r++)
-              multiply<false>(count, r ? G2 : G, ldg, packed + r * weightSize + group * g.kg * padded(g.depth), g.kg, 0,
-                              g.kg, g.depth, b0, b1, (r ? B : A) - k0, ldc, false);
-            Pixel at(g, p0);
-            for (long p = 0; p < count; p++, at.next(g)) {
-              const long image = (at.n - n0) * size;
-              const float *a = A + p * ldc, *b = B + p * ldc;
-              const long h0 = at.oh * g.sh - g.top, w0 = at.ow * g.sw - g.left;
-              if (whole && h0 >= 0 && h0 < lastH && w0 >= 0 && w0 < lastW) {
-                long o = image + (h0 * g.w + w0) * g.c;
-                for (long i = 0; i < g.kh; i++, o += g.dh * g.w * g.c, a += run, b += run)
-                  addRun<JOIN>(d + o, d2 + o, JOIN == JOIN_SQUARE ? x + n0 * size + o : nullptr, a, b, run,
-                               d + o + runEnd <= dEnd);
-                continue;
+            for (int r = 0; r < routes; r++) {
+              float *columns = A + r * columnSize, *image = d + r * imageSize, *end = image + (n1 - n0) * size;
+              multiply<false>(count, G + r * mapSize, ldg, packed + r * weightSize + group * g.kg * padded(g.depth),
+                              g.kg, {&all, 1, g.kg}, g.depth, b0, b1, columns - k0, ldc, false);
+              Pixel at(g, p0);
+              for (long p = 0; p < count; p++, at.next(g)) {
+                float* to = image + (at.n - n0) * size;
+                const float* a = columns + p * ldc;
+                const long h0 = at.oh * g.sh - g.top, w0 = at.ow * g.sw - g.left;
+                if (whole && h0 >= 0 && h0 < lastH && w0 >= 0 && w0 < lastW) {
+                  float* o = to + (h0 * g.w + w0) * g.c;
+                  for (long i = 0; i < g.kh; i++, o += g.dh * g.w * g.c, a += run) addRun(o, a, run, o + runEnd <= end);
+                  continue;
+                }
+                forRuns(g, at.oh, at.ow, group, k0, k1, [&](long k, long offset, long n) {
+                  if (offset >= 0) addRun(to + offset, a + k - k0, n, to + offset + roundUp(n, W) <= end);
+                });
               }
-              a -= k0, b -= k0;
-              forRuns(g, at.oh, at.ow, group, k0, k1, [&](long k, long offset, long n) {
-                if (offset < 0) return;
-                const long o = image + offset;
-                const bool roomy = d + o + roundUp(n, W) <= dEnd;
-                addRun<JOIN>(d + o, d2 + o, JOIN == JOIN_SQUARE ? x + n0 * size + o : nullptr, a + k, b + k, n, roomy);
-              });
             }
           }
         }
       }
-      end(n0, n1, thread, d, d2);
+      const long first = n0 * g.h * g.w, last = n1 * g.h * g.w;
+      for (long p = first; p < last; p += PIECE)
+        epilogue(p, minl(PIECE, last - p), 0, g.c, d + (p - first) * g.c,
+                 d + (routes - 1) * imageSize + (p - first) * g.c, g.c, spare);
     });
   }
 };

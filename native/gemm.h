@@ -16,80 +16,89 @@ INL long padded(long columns) { return ceilDiv(columns, W) * W; }
 INL long columnBlocks(long columns) { return ceilDiv(columns, 2 * W); }
 INL long blockWidth(long columns, long block) { return minl(2 * W, padded(columns) - block * 2 * W); }
 
+// A product reads its operands in runs of equally many steps. Where one starts: x in floats (ACROSS: in steps), w in
+// steps of the packed block.
+struct Run {
+  int32_t x, w;
+};
+struct Runs {
+  const Run* at;
+  long count, steps;
+};
+
 // ACROSS = false: x[i * stride + t], rows apart (forward, data gradient); true: x[i + t * stride], rows together
 // (weight gradient: the same panel read across).
 template <int P, int Z, bool ACROSS>
-static __attribute__((noinline)) void tile(const float* x, long stride, const float* w, long steps, long runs,
-                                           long jump, float* out, long ld, bool add) {
+static __attribute__((noinline)) void tile(const float* x, long stride, const float* w, const Runs& runs, float* out,
+                                           long ld, bool add) {
   vf a[P][Z];
 #pragma GCC unroll 16
   for (int i = 0; i < P; i++)
 #pragma GCC unroll 2
     for (int z = 0; z < Z; z++) a[i][z] = add ? load(out + i * ld + z * W) : vf{};
   constexpr int GROUPS = ACROSS ? 1 : (P + 2) / 3;  // one pointer for three rows: few registers, addresses for free
-  const float* row[GROUPS];
+  for (long r = 0; r < runs.count; r++) {
+    const float* row[GROUPS];
 #pragma GCC unroll 6
-  for (int g = 0; g < GROUPS; g++) row[g] = x + 3 * g * stride;
-  const long rest = jump - (ACROSS ? steps * stride : steps);
-  for (long r = 0; r < runs; r++) {
-    for (long t = 0; t < steps; t++, w += Z * W) {
-      vf b[Z];
+    for (int g = 0; g < GROUPS; g++) row[g] = x + (ACROSS ? runs.at[r].x * stride : runs.at[r].x) + 3 * g * stride;
+    const float* b = w + static_cast<long>(runs.at[r].w) * (Z * W);
+    for (long t = 0; t < runs.steps; t++, b += Z * W) {
+      vf v[Z];
 #pragma GCC unroll 2
-      for (int z = 0; z < Z; z++) b[z] = load(w + z * W);
+      for (int z = 0; z < Z; z++) v[z] = load(b + z * W);
 #pragma GCC unroll 16
       for (int i = 0; i < P; i++) {
-        const vf v = set1(ACROSS ? row[0][i] : row[ACROSS ? 0 : i / 3][(i % 3) * stride]);
+        const vf xi = set1(ACROSS ? row[0][i] : row[ACROSS ? 0 : i / 3][(i % 3) * stride]);
 #pragma GCC unroll 2
-        for (int z = 0; z < Z; z++) a[i][z] = fma(v, b[z], a[i][z]);
+        for (int z = 0; z < Z; z++) a[i][z] = fma(xi, v[z], a[i][z]);
       }
 #pragma GCC unroll 6
       for (int g = 0; g < GROUPS; g++) row[g] += ACROSS ? stride : 1;
     }
-#pragma GCC unroll 6
-    for (int g = 0; g < GROUPS; g++) row[g] += rest;
   }
 #pragma GCC unroll 16
   for (int i = 0; i < P; i++)
 #pragma GCC unroll 2
     for (int z = 0; z < Z; z++) store(out + i * ld + z * W, a[i][z]);
 }
+template <int Z, bool ACROSS>
+INL void tileOf(long rows, const float* x, long stride, const float* w, const Runs& runs, float* out, long ld,
+                bool add) {
+#define TILE(P)                                                                                        \
+  case P:                                                                                              \
+    if constexpr (P <= (Z == 1 ? TALL1 : TALL2)) tile<P, Z, ACROSS>(x, stride, w, runs, out, ld, add); \
+    break;
+  switch (rows) {
+    TILE(1)
+    TILE(2)
+    TILE(3)
+    TILE(4) TILE(5) TILE(6) TILE(7) TILE(8) TILE(9) TILE(10) TILE(11) TILE(12) TILE(13) TILE(14) TILE(15) TILE(16)
+  }
+#undef TILE
+}
 
 // `rows` rows of one column block, in tiles of about equal height (a tile of one or two rows would be bound by
 // latency).
 template <int Z, bool ACROSS>
-static void rowsOf(long rows, const float* x, long stride, const float* w, long steps, long runs, long jump, float* out,
-                   long ld, bool add) {
-  constexpr int TALL = Z == 1 ? TALL1 : TALL2;
-  const long tiles = ceilDiv(rows, TALL);
+static void rowsOf(long rows, const float* x, long stride, const float* w, const Runs& runs, float* out, long ld,
+                   bool add) {
+  const long tiles = ceilDiv(rows, Z == 1 ? TALL1 : TALL2);
   for (long t = 0, i = 0; t < tiles; t++) {
     const long next = rows * (t + 1) / tiles;
-    const float* xi = x + (ACROSS ? i : i * stride);
-    float* o = out + i * ld;
-#define TILE(P)                                                                                \
-  case P:                                                                                      \
-    if constexpr (P <= TALL) tile<P, Z, ACROSS>(xi, stride, w, steps, runs, jump, o, ld, add); \
-    break;
-    switch (next - i) {
-      TILE(1)
-      TILE(2)
-      TILE(3)
-      TILE(4) TILE(5) TILE(6) TILE(7) TILE(8) TILE(9) TILE(10) TILE(11) TILE(12) TILE(13) TILE(14) TILE(15) TILE(16)
-    }
-#undef TILE
+    tileOf<Z, ACROSS>(next - i, x + (ACROSS ? i : i * stride), stride, w, runs, out + i * ld, ld, add);
     i = next;
   }
 }
 
 // out [rows][ld] (+)= x . packed, for the column blocks [b0, b1). `depth` is the whole number of steps of the packed
-// matrix, of which steps first .. first + steps are multiplied. `out` is at column 0 and needs room for padded columns.
+// matrix, of which the runs are multiplied. `out` is at column 0 and needs room for padded columns.
 template <bool ACROSS>
-static void multiply(long rows, const float* x, long stride, const float* packed, long depth, long first, long steps,
-                     long columns, long b0, long b1, float* out, long ld, bool add, long runs = 1, long jump = 0) {
+static void multiply(long rows, const float* x, long stride, const float* packed, long depth, const Runs& runs,
+                     long columns, long b0, long b1, float* out, long ld, bool add) {
   for (long b = b0; b < b1; b++) {
-    const long width = blockWidth(columns, b);
-    const float* w = packed + b * 2 * W * depth + first * width;
-    if (width == W) rowsOf<1, ACROSS>(rows, x, stride, w, steps, runs, jump, out + b * 2 * W, ld, add);
-    else rowsOf<2, ACROSS>(rows, x, stride, w, steps, runs, jump, out + b * 2 * W, ld, add);
+    const float* w = packed + b * 2 * W * depth;
+    if (blockWidth(columns, b) == W) rowsOf<1, ACROSS>(rows, x, stride, w, runs, out + b * 2 * W, ld, add);
+    else rowsOf<2, ACROSS>(rows, x, stride, w, runs, out + b * 2 * W, ld, add);
   }
 }
 
@@ -100,11 +109,46 @@ static inline void packBlock(float* d, const float* src, long steps, long ld, lo
     for (long j = 0; j < width; j += W) store(d + j, j < n ? loadn(src + c + j, n - j) : vf{});
 }
 
+#if defined(__AVX2__)
+// d[t * ld + j] = s[j * lds + t], 8 x 8
+INL void transpose8(float* d, long ld, const float* s, long lds) {
+  __m256 a[8], b[8];
+#pragma GCC unroll 8
+  for (int j = 0; j < 8; j++) a[j] = _mm256_loadu_ps(s + j * lds);
+#pragma GCC unroll 4
+  for (int j = 0; j < 8; j += 2)
+    b[j] = _mm256_unpacklo_ps(a[j], a[j + 1]), b[j + 1] = _mm256_unpackhi_ps(a[j], a[j + 1]);
+#pragma GCC unroll 2
+  for (int j = 0; j < 8; j += 4)
+#pragma GCC unroll 2
+    for (int h = 0; h < 2; h++) {
+      a[j + 2 * h] = _mm256_shuffle_ps(b[j + h], b[j + 2 + h], 0x44);
+      a[j + 2 * h + 1] = _mm256_shuffle_ps(b[j + h], b[j + 2 + h], 0xee);
+    }
+#pragma GCC unroll 4
+  for (int t = 0; t < 4; t++) {
+    _mm256_storeu_ps(d + t * ld, _mm256_permute2f128_ps(a[t], a[t + 4], 0x20));
+    _mm256_storeu_ps(d + (t + 4) * ld, _mm256_permute2f128_ps(a[t], a[t + 4], 0x31));
+  }
+}
+#else
+INL void transpose8(float* d, long ld, const float* s, long lds) {
+  for (int t = 0; t < 8; t++)
+    for (int j = 0; j < 8; j++) d[t * ld + j] = s[j * lds + t];
+}
+#endif
+
 // One block of the transpose of src [columns][ld] -> [steps][width].
 static inline void packBlockTransposed(float* d, const float* src, long steps, long ld, long columns, long block) {
   const long width = blockWidth(columns, block), c = block * 2 * W, n = minl(width, columns - c);
-  for (long t = 0; t < steps; t++, d += width)
-    for (long j = 0; j < width; j++) d[j] = j < n ? src[(c + j) * ld + t] : 0;
+  for (long j = 0; j < width; j += 8) {
+    const float* s = src + (c + j) * ld;
+    long t = 0;
+    if (n - j >= 8)
+      for (; t + 8 <= steps; t += 8) transpose8(d + t * width + j, width, s + t, ld);
+    for (; t < steps; t++)
+      for (long i = 0; i < minl(8, width - j); i++) d[t * width + j + i] = j + i < n ? s[i * ld + t] : 0;
+  }
 }
 
 // Scratch memory handed out front to back; with a null base it only counts, so one function says what an op needs and

@@ -200,11 +200,7 @@ static inline size_t plainBackward(const Step& s, void* scratch) {
   if (s.out[0]) {
     Bump bump(scratch);
     const Data data(g, 1, bump);
-    if (scratch)
-      data.run<JOIN_ONE>(
-          map, w.f32(), nullptr, nullptr,
-          [&](long n0, long, int, float*& d, float*&) { d = s.out[0].f32() + n0 * g.imageSize(); },
-          [](long, long, int, float*, float*) {});
+    if (scratch) data.run(map, w.f32(), nullptr, BiasEpilogue{s.out[0].f32(), nullptr, g.c});
     most = bump.used;
   }
   if (s.out[1]) {
@@ -257,11 +253,7 @@ static inline size_t bayesBackward(const Step& s, void* scratch) {
   if (s.out[0]) {
     Bump bump = shared;
     const Data data(g, 2, bump);
-    if (scratch)
-      data.run<JOIN_SQUARE>(
-          map, mu.f32(), sigma2.f32(), x.f32(),
-          [&](long n0, long, int, float*& d, float*&) { d = s.out[0].f32() + n0 * g.imageSize(); },
-          [](long, long, int, float*, float*) {});
+    if (scratch) data.run(map, mu.f32(), sigma2.f32(), SquareEpilogue{s.out[0].f32(), x.f32(), g.c});
     most = bump.used;
   }
   if (s.out[1] || s.out[2]) {

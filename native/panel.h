@@ -148,6 +148,7 @@ static inline void packMap(const Geometry& g, const Pair& src, long group, long 
 // Where it can, a product reads a panel of image rows with their zeros in place of im2col: the taps of a kernel row are
 // one run of kw * c steps in it for every output pixel, so each pixel is copied (and squared) once, not once per tap.
 struct RowPanel {
+  static constexpr long MOST_ROWS = 64;
   bool use;
   long run, width, rows;  // steps of a kernel row; floats of a panel row; output rows of a panel
   explicit RowPanel(const Geometry& g) {
@@ -157,7 +158,17 @@ struct RowPanel {
     rows = minl(rows, (32768 / width - reach) / g.sh + 1);            // panels of 128 KiB a route
     rows = maxl(1, minl(minl(g.ho, rows), ceilDiv(g.n * g.ho, 16)));  // and tasks for every thread
     rows = ceilDiv(g.ho, ceilDiv(g.ho, rows));
-    use = g.dw == 1 && g.groups == 1 && g.wo >= 4 && g.ho * g.wo >= 24 && size(g) <= (1 << 17) && g.depth <= 4096;
+    use = g.dw == 1 && g.groups == 1 && g.kh <= MOST_ROWS && g.wo >= 4 && g.ho * g.wo >= 24 && size(g) <= (1 << 17) &&
+          g.depth <= 4096;
+  }
+  // The kernel rows of output row oh that fall on the image, relative to its first line in the panel.
+  INL long runs(const Geometry& g, long oh, Run* at) const {
+    long count = 0;
+    for (long i = 0; i < g.kh; i++) {
+      const long h = oh * g.sh - g.top + i * g.dh;
+      if (h >= 0 && h < g.h) at[count++] = {static_cast<int32_t>(i * g.dh * width), static_cast<int32_t>(i * run)};
+    }
+    return count;
   }
   INL long perImage(const Geometry& g) const { return ceilDiv(g.ho, rows); }
   INL long size(const Geometry& g) const { return ((rows - 1) * g.sh + g.dh * (g.kh - 1) + 1) * width + W; }

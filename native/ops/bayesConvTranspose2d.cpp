@@ -1,4 +1,4 @@
-// The local reparameterization transposed convolution. Mean and variance of a group of images are scattered together
+// The local reparameterization transposed convolution. Mean and variance of a group of images are computed together
 // (convTranspose2d.cpp), then the noise joins them while they are in the cache. Gradients as in bayesConv2d.cpp, with
 // image and map exchanged.
 #include "../layer.h"
@@ -9,20 +9,8 @@ static size_t transposedForward(const Step& s, void* scratch) {  // x, mu, sigma
   const Geometry g(s, s.out[0], s.in[1], s.in[0]);
   Bump bump(scratch);
   const Data data(g, 2, bump);
-  constexpr long PIECE = 64;  // pixels of one call of the epilogue
-  const long images = data.perTask * g.imageSize() + W, spare = PIECE * roundUp(g.c, 4) + EPILOGUE_SLACK;
-  const long own = roundUp(2 * images + spare, 16);
-  float* local = bump.floats(poolThreads() * own);
-  if (!scratch) return bump.used;
-  const LrtEpilogue epilogue = lrtEpilogue(s, g.c, g.h * g.w, g.n);
-  data.run<JOIN_BOTH>(
-      {s.in[0].f32(), s.in[0].f32(), SQUARE}, s.in[1].f32(), s.in[2].f32(), nullptr,
-      [&](long, long, int thread, float*& d, float*& d2) { d = local + thread * own, d2 = d + images; },
-      [&](long n0, long n1, int, float* d, float* d2) {
-        const long first = n0 * g.h * g.w, last = n1 * g.h * g.w;
-        for (long p = first; p < last; p += PIECE)
-          epilogue(p, minl(PIECE, last - p), 0, g.c, d + (p - first) * g.c, d2 + (p - first) * g.c, g.c, d2 + images);
-      });
+  if (scratch)
+    data.run({s.in[0].f32(), s.in[0].f32(), SQUARE}, s.in[1].f32(), s.in[2].f32(), lrtEpilogue(s, g.c, g.h * g.w, g.n));
   return bump.used;
 }
 

@@ -8,19 +8,9 @@ static size_t plainTransposedForward(const Step& s, void* scratch) {  // x, w [k
   const Geometry g(s, s.out[0], s.in[1], s.in[0]);
   Bump bump(scratch);
   const Data data(g, 1, bump);
-  if (!scratch) return bump.used;
-  const float* bias = s.attr("bias") ? s.in[2].f32() : nullptr;
-  data.run<JOIN_ONE>(
-      {s.in[0].f32(), nullptr, ONE}, s.in[1].f32(), nullptr, nullptr,
-      [&](long n0, long, int, float*& d, float*&) { d = s.out[0].f32() + n0 * g.imageSize(); },
-      [&](long n0, long n1, int, float* d, float*) {
-        const long size = bias ? (n1 - n0) * g.imageSize() : 0;  // in place: lanes beyond the channels add zero
-        for (long at = 0; at < size; at += g.c)
-          for (long c = 0; c < g.c; c += W) {
-            const long left = size - at - c;
-            storen(d + at + c, loadn(d + at + c, left) + loadn(bias + c, g.c - c), left);
-          }
-      });
+  if (scratch)
+    data.run({s.in[0].f32(), nullptr, ONE}, s.in[1].f32(), nullptr,
+             BiasEpilogue{s.out[0].f32(), s.attr("bias") ? s.in[2].f32() : nullptr, g.c});
   return bump.used;
 }
 

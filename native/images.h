@@ -1,0 +1,89 @@
+// Panels of several images side by side: [pixel][image][channels]. A register tile is then the same pixel of several
+// images, so the taps that fall on padding are the same for all of its rows and are left out, and a data gradient is a
+// product like any other: every input pixel reads the outputs whose windows hold it, and nothing is scattered.
+#pragma once
+#include "panel.h"
+
+namespace bayes {
+namespace ISA {
+
+// One side of an image: which input position tap i of output position o reads. Forward: o * stride - pad + i *
+// dilation; transposed: the positions whose windows hold o.
+struct Axis {
+  long in, out, taps, stride, dilation, pad;
+  bool transposed;
+  // The input position, or -1.
+  INL long at(long o, long i) const {
+    long p = transposed ? o + pad - i * dilation : o * stride - pad + i * dilation;
+    if (transposed && stride > 1) {
+      if (p < 0 || p % stride) return -1;
+      p /= stride;
+    }
+    return p >= 0 && p < in ? p : -1;
+  }
+  // The input positions that outputs o0 .. o1 read, as [from, to); empty: [0, 0).
+  INL void reach(long o0, long o1, long& from, long& to) const {
+    from = in, to = 0;
+    for (long o = o0; o < o1; o++)
+      for (long i = 0; i < taps; i++) {
+        const long p = at(o, i);
+        if (p >= 0) from = minl(from, p), to = maxl(to, p + 1);
+      }
+    if (to == 0) from = 0;
+  }
+  // The outputs whose tap i falls on the input, as [from, to); forward only.
+  INL void span(long i, long& from, long& to) const {
+    const long d = i * dilation - pad;
+    from = d >= 0 ? 0 : ceilDiv(-d, stride);
+    to = d >= in ? 0 : minl(out, (in - 1 - d) / stride + 1);
+    if (from >= to) from = to = 0;
+  }
+};
+
+// Columns first + step * t .. of a panel, step by step: each tile is a matrix of its own, [step][its columns].
+struct PanelTiles {
+  long columns, count, widest;  // in all; tiles; 0: tiles of equal width, else this width and a padded last one
+  INL long start(long t) const { return widest ? t * widest : columns * t / count; }
+  INL long width(long t) const { return widest ? minl(widest, padded(columns) - t * widest) : start(t + 1) - start(t); }
+  INL long offset(long t, long steps) const { return start(t) * steps + t * W; }  // W: what a step may write beyond
+  INL long size(long steps) const { return (widest ? padded(columns) : columns) * steps + count * W; }
+};
+
+// Pixels [h0, h1) x [0, w) of images n0 .. n0 + m of src [n, h, w, c], channels c0 .. c0 + tiles.columns.
+struct ImageBlock {
+  long n0, m, h0, h1, h, w, c, c0;
+  INL long steps() const { return (h1 - h0) * w * m; }
+};
+template <int K>
+static void packImagesKind(const Pair& src, const ImageBlock& b, long end, const PanelTiles& tiles, float* d,
+                           float* d2) {
+  const long steps = b.steps();
+  if (tiles.count == 1) {
+    const long width = tiles.width(0);
+    for (long h = b.h0; h < b.h1; h++)
+      for (long w = 0; w < b.w; w++)
+        for (long i = 0; i < b.m; i++, d += width, d2 += width)
+          copyRun<K>(src, (((b.n0 + i) * b.h + h) * b.w + w) * b.c + b.c0, d, d2, tiles.columns);
+    return;
+  }
+  for (long h = b.h0, step = 0; h < b.h1; h++)
+    for (long w = 0; w < b.w; w++)
+      for (long i = 0; i < b.m; i++, step++) {
+        const long at = (((b.n0 + i) * b.h + h) * b.w + w) * b.c + b.c0;
+        for (long t = 0; t < tiles.count; t++) {
+          const long start = tiles.start(t), width = tiles.width(t), o = tiles.offset(t, steps) + step * width;
+          if (tiles.widest) copyRun<K>(src, at + start, d + o, d2 + o, minl(width, tiles.columns - start));
+          else if (at + start + width + W <= end) {  // whole vectors: what lies beyond is written over
+            for (long j = 0; j < width; j += W) copyRun<K>(src, at + start + j, d + o + j, d2 + o + j, W);
+          } else copyRun<K>(src, at + start, d + o, d2 + o, width);
+        }
+      }
+}
+// -> d, d2 [tile][pixel][image][its columns]; `end`: floats of src.
+static inline void packImages(const Pair& src, const ImageBlock& b, long end, const PanelTiles& tiles, float* d,
+                              float* d2) {
+  withKind(src, [&](auto K) { packImagesKind<K.value>(src, b, end, tiles, d, d2); });
+}
+
+}  // namespace ISA
+}  // namespace bayes

@@ -1,0 +1,123 @@
+// The product of an image panel (images.h) with packed weights: out[pixel][column] = sum over the taps that fall on the
+// input of panel[pixel'][c] * w[tap][c][column]. Forward and data gradient of a convolution are both one: they differ
+// in which input a tap reads and in how the weights are packed. One or two routes over the same block of images.
+#pragma once
+#include "images.h"
+
+namespace bayes {
+namespace ISA {
+
+// An epilogue is called as epilogue(p0, count, c0, c1, first, second, ld, spare): channels [c0, c1) of pixels p0 .. p0
+// + count in two buffers [count][ld] starting at channel 0 (one per route); `spare` has room for count * roundUp(k, 4)
+// + EPILOGUE_SLACK floats.
+constexpr long EPILOGUE_SLACK = 8 * W;
+
+struct ImageProduct {
+  static constexpr long BUDGET = 98304;  // floats of a panel, and of the outputs of a task
+  static constexpr long MOST_TAPS = 256;
+  Axis vertical, horizontal;
+  long n, ci, co, routes;
+  long depth, rows, bands, most, groups, splits, ld, weightSize, panelSize, outSize, spareSize;
+  float *packed, *local;
+
+  static bool worthwhile(const Geometry& g, bool transposed) {
+    const long ci = transposed ? g.k : g.c, co = transposed ? g.c : g.k;
+    return g.groups == 1 && g.n >= 4 && ci >= (transposed ? 8 : 16) && co >= 5 && g.kh * g.kw <= MOST_TAPS;
+  }
+
+  ImageProduct(const Geometry& g, bool transposed, long routeCount) : n(g.n), routes(routeCount) {
+    vertical = {transposed ? g.ho : g.h, transposed ? g.h : g.ho, g.kh, g.sh, g.dh, g.top, transposed};
+    horizontal = {transposed ? g.wo : g.w, transposed ? g.w : g.wo, g.kw, g.sw, g.dw, g.left, transposed};
+    ci = transposed ? g.k : g.c, co = transposed ? g.c : g.k;
+    depth = g.kh * g.kw * ci, ld = co + 2 * W;
+    const long tall = minl(n, co <= W ? TALL1 : TALL2), line = horizontal.in * ci, outLine = horizontal.out * ld;
+    // as many rows as the caches hold for one tile of images, and then as many images
+    rows = vertical.out, bands = 1;
+    while (rows > 1 && tall * maxl(linesIn() * line, rows * outLine) > BUDGET)
+      bands++, rows = ceilDiv(vertical.out, bands);
+    bands = ceilDiv(vertical.out, rows);
+    most = BUDGET / maxl(linesIn() * line, rows * outLine) / tall * tall;
+    most = minl(maxl(tall, minl(most, 8 * tall)), n);
+    const long wish = ceilDiv(16, bands);  // tasks for every thread
+    if (ceilDiv(n, most) < wish) most = maxl(tall, roundUp(ceilDiv(n, wish), tall));
+    groups = ceilDiv(n, most), most = ceilDiv(n, groups);
+    splits = minl(columnBlocks(co), ceilDiv(16, groups * bands));
+    weightSize = depth * padded(co);
+    panelSize = linesIn() * line * most + 2 * W, outSize = most * rows * outLine;
+    spareSize = rows * horizontal.out * roundUp(co, 4) + EPILOGUE_SLACK;
+  }
+  // The most input rows that a band of output rows reads.
+  long linesIn() const {
+    long lines = 1;
+    for (long o = 0; o < vertical.out; o += rows) {
+      long from, to;
+      vertical.reach(o, minl(o + rows, vertical.out), from, to);
+      lines = maxl(lines, to - from);
+    }
+    return lines;
+  }
+  void take(Bump& b) {
+    packed = b.floats(routes * weightSize);
+    local = b.floats(poolThreads() * localSize());
+  }
+  INL long localSize() const { return roundUp(routes * (panelSize + outSize) + spareSize, 16); }
+
+  void pack(const float* w1, const float* w2) const {  // weights [tap][c][k] of the convolution
+    const long nb = columnBlocks(co), taps = vertical.taps * horizontal.taps;
+    parallel(routes * nb, [&](long t, int) {
+      const long b = t % nb, r = t / nb, width = blockWidth(co, b);
+      const float* w = r ? w2 : w1;
+      float* d = packed + r * weightSize + b * 2 * W * depth;
+      if (!vertical.transposed) return packBlock(d, w, depth, co, co, b);
+      for (long tap = 0; tap < taps; tap++) packBlockTransposed(d + tap * ci * width, w + tap * ci * co, ci, ci, co, b);
+    });
+  }
+
+  template <class E>
+  void run(const Pair& x, const float* w1, const float* w2, E epilogue) const {
+    pack(w1, w2);
+    const long nb = columnBlocks(co), area = vertical.out * horizontal.out;
+    parallel(groups * bands * splits, [&](long task, int thread) {
+      const long split = task % splits, band = task / splits % bands, group = task / splits / bands;
+      const long b0 = nb * split / splits, b1 = nb * (split + 1) / splits;
+      const long n0 = n * group / groups, m = n * (group + 1) / groups - n0;
+      const long o0 = band * rows, o1 = minl(o0 + rows, vertical.out), count = (o1 - o0) * horizontal.out;
+      float *X = local + thread * localSize(), *out = X + routes * panelSize, *spare = out + routes * outSize;
+      ImageBlock block{n0, m, 0, 0, vertical.in, horizontal.in, ci, 0};
+      vertical.reach(o0, o1, block.h0, block.h1);
+      packImages(x, block, n * vertical.in * horizontal.in * ci, {ci, 1, 0}, X, X + (routes - 1) * panelSize);
+      for (long b = b0; b < b1; b++)
+        for (long r = 0; r < routes; r++)
+          for (long o = o0; o < o1; o++)
+            line(block, o, b, X + r * panelSize, packed + r * weightSize,
+                 out + r * outSize + (o - o0) * horizontal.out * ld, count * ld);
+      for (long i = 0; i < m; i++)
+        epilogue((n0 + i) * area + o0 * horizontal.out, count, b0 * 2 * W, split + 1 == splits ? co : b1 * 2 * W,
+                 out + i * count * ld, out + (routes - 1) * outSize + i * count * ld, ld, spare);
+    });
+  }
+
+ private:
+  // Column block b of output row o of all images of the block.
+  void line(const ImageBlock& block, long o, long b, const float* X, const float* w, float* out, long image) const {
+    const long pixel = block.m * ci;
+    Run at[MOST_TAPS];
+    for (long q = 0; q < horizontal.out; q++, out += ld) {
+      long count = 0;
+      for (long i = 0; i < vertical.taps; i++) {
+        const long h = vertical.at(o, i);
+        if (h < 0) continue;
+        for (long j = 0; j < horizontal.taps; j++) {
+          const long v = horizontal.at(q, j);
+          if (v >= 0)
+            at[count++] = {static_cast<int32_t>(((h - block.h0) * horizontal.in + v) * pixel),
+                           static_cast<int32_t>((i * horizontal.taps + j) * ci)};
+        }
+      }
+      multiply<false>(block.m, X, ci, w, depth, {at, count, ci}, co, b, b + 1, out, image, false);
+    }
+  }
+};
+
+}  // namespace ISA
+}  // namespace bayes
