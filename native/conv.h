@@ -7,6 +7,7 @@
 // convolutions too, with the roles of image and map swapped. A linear layer is a 1x1 convolution of 1x1 images.
 // Tasks, blocks and splits depend on shapes alone; partial sums are added in a fixed order.
 #pragma once
+#include "imageWeights.h"
 #include "product.h"
 
 namespace bayes {
@@ -98,11 +99,18 @@ struct Forward {
 struct Weights {
   const Geometry& g;
   const RowPanel panel;
+  const bool images;
+  ImageWeights product;
   bool rowwise;
   int routes;
   long mb, blocks, splits, chunks, chunk, columnTasks, stride, kp, panelSize, mapSize, partSize;
   float *part, *local;
-  Weights(const Geometry& geo, int routeCount, Bump& b) : g(geo), panel(geo), routes(routeCount) {
+  Weights(const Geometry& geo, int routeCount, Bump& b)
+      : g(geo), panel(geo), images(ImageWeights::worthwhile(geo)), product(geo, routeCount), routes(routeCount) {
+    if (images) {
+      product.take(b);
+      return;
+    }
     kp = padded(g.kg), partSize = g.groups * g.depth * kp;
     // a small map in front of large weights: blocks of several images, or the sums would travel to memory too often
     rowwise = panel.use && (panel.rows * g.wo >= 128 || partSize <= 32768);
@@ -123,6 +131,7 @@ struct Weights {
   INL long localSize() const { return roundUp(2 * panelSize + 2 * mapSize, 16); }
 
   void run(const Pair& x, const Pair& map, float* dw1, float* dw2) const {
+    if (images) return product.run(x, map, dw1, dw2);
     const bool direct = splits == 1 && kp == g.kg;  // nothing to add up, nothing to cut off
     const Run whole{0, 0};
     parallel(splits * chunks * columnTasks * g.groups, [&](long task, int thread) {

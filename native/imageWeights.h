@@ -1,0 +1,128 @@
+// Both weight gradients of a convolution over image panels (images.h): dw[tap][c][k] = sum over the pixels whose tap
+// falls on the input of x[pixel'][c] * g[pixel][k]. Pixels side by side and the images of a panel are one run, so
+// nothing is multiplied with padding. Tasks own a range of channels, a range of columns and a share of the batch, whose
+// sums are added in a fixed order.
+#pragma once
+#include "images.h"
+
+namespace bayes {
+namespace ISA {
+
+// dw [rows][k] = the sum of `splits` partial sums [rows][kp].
+static inline void addSplits(const float* part, long splits, long rows, long kp, long k, float* dw) {
+  parallelRange(rows, maxl(1, 4096 / kp), [&](long from, long to) {
+    for (long i = from; i < to; i++)
+      for (long c = 0; c < k; c += W) {
+        vf v = load(part + i * kp + c);
+        for (long s = 1; s < splits; s++) v = v + load(part + (s * rows + i) * kp + c);
+        storen(dw + i * k + c, v, k - c);
+      }
+  });
+}
+
+struct ImageWeights {
+  static constexpr long STEPS = 448;     // of a block: what a tile adds up in registers
+  static constexpr long BUDGET = 65536;  // floats of a panel
+  Axis vertical, horizontal;
+  long n, c, k, kp, routes;
+  long tall, most, rows, bands, groups, splits, channelTasks, columnTasks, partSize, panelSize, mapSize, runs;
+  float *part, *local;
+
+  static bool worthwhile(const Geometry& g) { return g.groups == 1 && g.c >= 5 && g.kh * g.kw * g.c >= 5; }
+
+  ImageWeights(const Geometry& g, long routeCount) : n(g.n), c(g.c), k(g.k), routes(routeCount) {
+    vertical = {g.h, g.ho, g.kh, g.sh, g.dh, g.top, false}, horizontal = {g.w, g.wo, g.kw, g.sw, g.dw, g.left, false};
+    kp = padded(k), tall = kp == W ? TALL1 : TALL2, partSize = g.kh * g.kw * c * kp;
+    // few images and some rows, or all rows and as many images as make a block
+    const long few = g.sw > 1 ? 32 : 6;
+    rows = maxl(1, minl(g.ho, STEPS / (few * g.wo)));
+    bands = ceilDiv(g.ho, rows), rows = ceilDiv(g.ho, bands);
+    most = minl(n, bands > 1 ? few : maxl(few, STEPS / (g.ho * g.wo)));
+    groups = ceilDiv(n, most), most = ceilDiv(n, groups);
+    splits = minl(minl(maxl(1, (1L << 19) / (partSize * routes)), 16), groups * bands);  // partial sums of 2 MiB
+    long lines = 1;
+    for (long o = 0; o < g.ho; o += rows) {
+      long from, to;
+      vertical.reach(o, minl(o + rows, g.ho), from, to);
+      lines = maxl(lines, to - from);
+    }
+    const long inSteps = lines * g.w * most, outSteps = rows * g.wo * most;
+    const long tiles = ceilDiv(c, tall), blocks = columnBlocks(k);
+    channelTasks = minl(tiles, ceilDiv(c * inSteps, BUDGET));
+    columnTasks = minl(blocks, ceilDiv(kp * outSteps, BUDGET));
+    columnTasks = minl(blocks, maxl(columnTasks, ceilDiv(16, splits * channelTasks)));
+    channelTasks = minl(tiles, maxl(channelTasks, ceilDiv(16, splits * columnTasks)));
+    panelSize = PanelTiles{ceilDiv(c, channelTasks) + tall + 1, ceilDiv(tiles, channelTasks) + 2, 0}.size(inSteps);
+    mapSize = PanelTiles{ceilDiv(blocks, columnTasks) * 2 * W, ceilDiv(blocks, columnTasks), 2 * W}.size(outSteps);
+    runs = g.sw > 1 ? rows * g.wo : rows;
+  }
+  void take(Bump& b) {
+    part = b.floats(routes * splits * partSize);
+    local = b.floats(poolThreads() * localSize());
+  }
+  INL long localSize() const { return roundUp(routes * (panelSize + mapSize) + 2 * runs, 16); }
+
+  void run(const Pair& x, const Pair& map, float* dw1, float* dw2) const {
+    const bool direct = splits == 1 && kp == k;  // nothing to add up, nothing to cut off
+    parallel(splits * channelTasks * columnTasks, [&](long task, int thread) {
+      const long split = task % splits, ct = task / splits % channelTasks, kt = task / splits / channelTasks;
+      const long tiles = ceilDiv(c, tall), c0 = c * (tiles * ct / channelTasks) / tiles;
+      const long c1 = c * (tiles * (ct + 1) / channelTasks) / tiles;
+      const long b0 = columnBlocks(k) * kt / columnTasks, b1 = columnBlocks(k) * (kt + 1) / columnTasks;
+      const PanelTiles xs{c1 - c0, ceilDiv(c1 - c0, tall), 0};
+      const PanelTiles gs{minl(k, b1 * 2 * W) - b0 * 2 * W, b1 - b0, 2 * W};
+      float *X = local + thread * localSize(), *G = X + routes * panelSize;
+      Run* at = reinterpret_cast<Run*>(G + routes * mapSize);
+      const long first = groups * bands * split / splits, last = groups * bands * (split + 1) / splits;
+      for (long b = first; b < last; b++) {
+        const long group = b / bands, band = b % bands, n0 = n * group / groups, m = n * (group + 1) / groups - n0;
+        const long o0 = band * rows, o1 = minl(o0 + rows, vertical.out);
+        ImageBlock in{n0, m, 0, 0, vertical.in, horizontal.in, c, c0};
+        vertical.reach(o0, o1, in.h0, in.h1);
+        const ImageBlock out{n0, m, o0, o1, vertical.out, horizontal.out, k, b0 * 2 * W};
+        packImages(x, in, n * vertical.in * horizontal.in * c, xs, X, X + (routes - 1) * panelSize);
+        packImages(map, out, n * vertical.out * horizontal.out * k, gs, G, G + (routes - 1) * mapSize);
+        for (long r = 0; r < routes; r++) {
+          float* dw = r ? dw2 : dw1;
+          if (!dw) continue;
+          float* sums = (direct ? dw : part + (r * splits + split) * partSize) + c0 * kp + b0 * 2 * W;
+          for (long tap = 0; tap < vertical.taps * horizontal.taps; tap++) {
+            const Runs list = tapRuns(tap, in, out, at);
+            for (long j = 0; j < gs.count; j++) {
+              const float* w = G + r * mapSize + gs.offset(j, out.steps());
+              for (long t = 0; t < xs.count; t++) {
+                float* to = sums + (tap * c + xs.start(t)) * kp + j * 2 * W;
+                const float* xt = X + r * panelSize + xs.offset(t, in.steps());
+                if (gs.width(j) == W) tileOf<1, true>(xs.width(t), xt, xs.width(t), w, list, to, kp, b > first);
+                else tileOf<2, true>(xs.width(t), xt, xs.width(t), w, list, to, kp, b > first);
+              }
+            }
+          }
+        }
+      }
+    });
+    if (direct) return;
+    for (long r = 0; r < routes; r++)
+      if (r ? dw2 : dw1) addSplits(part + r * splits * partSize, splits, partSize / kp, kp, k, r ? dw2 : dw1);
+  }
+
+ private:
+  // Where a tap falls on the input: runs of pixels side by side, and of the images of each.
+  Runs tapRuns(long tap, const ImageBlock& in, const ImageBlock& out, Run* at) const {
+    const long i = tap / horizontal.taps, j = tap % horizontal.taps;
+    long from, to, count = 0;
+    horizontal.span(j, from, to);
+    const bool together = horizontal.stride == 1;
+    for (long o = out.h0; o < out.h1 && from < to; o++) {
+      const long h = vertical.at(o, i);
+      if (h < 0) continue;
+      for (long q = from; q < (together ? from + 1 : to); q++)
+        at[count++] = {static_cast<int32_t>(((h - in.h0) * in.w + horizontal.at(q, j)) * in.m),
+                       static_cast<int32_t>(((o - out.h0) * out.w + q) * in.m)};
+    }
+    return {at, count, together ? (to - from) * in.m : in.m};
+  }
+};
+
+}  // namespace ISA
+}  // namespace bayes
