@@ -21,16 +21,17 @@ static inline void addSplits(const float* part, long splits, long rows, long kp,
 }
 
 struct ImageWeights {
-  static constexpr long STEPS = 448;     // of a block: what a tile adds up in registers
+  static constexpr long STEPS = 448;  // of a block: what a tile adds up in registers
+  static constexpr long MOST_TAPS = 256;
   static constexpr long BUDGET = 65536;  // floats of a panel
   Axis vertical, horizontal;
-  long n, c, k, kp, routes;
+  long n, c, k, kp, routes, taps;
   long tall, most, rows, bands, groups, splits, channelTasks, columnTasks, partSize, panelSize, mapSize, runs;
   float *part, *local;
 
-  static bool worthwhile(const Geometry& g) { return g.groups == 1 && g.c >= 5 && g.kh * g.kw * g.c >= 5; }
+  static bool worthwhile(const Geometry& g) { return g.groups == 1 && g.c >= 5 && g.kh * g.kw <= MOST_TAPS; }
 
-  ImageWeights(const Geometry& g, long routeCount) : n(g.n), c(g.c), k(g.k), routes(routeCount) {
+  ImageWeights(const Geometry& g, long routeCount) : n(g.n), c(g.c), k(g.k), routes(routeCount), taps(g.kh * g.kw) {
     vertical = {g.h, g.ho, g.kh, g.sh, g.dh, g.top, false}, horizontal = {g.w, g.wo, g.kw, g.sw, g.dw, g.left, false};
     kp = padded(k), tall = kp == W ? TALL1 : TALL2, partSize = g.kh * g.kw * c * kp;
     // few images and some rows, or all rows and as many images as make a block
@@ -39,7 +40,7 @@ struct ImageWeights {
     bands = ceilDiv(g.ho, rows), rows = ceilDiv(g.ho, bands);
     most = minl(n, bands > 1 ? few : maxl(few, STEPS / (g.ho * g.wo)));
     groups = ceilDiv(n, most), most = ceilDiv(n, groups);
-    splits = minl(minl(maxl(1, (1L << 19) / (partSize * routes)), 16), groups * bands);  // partial sums of 2 MiB
+    splits = minl(minl(maxl(1, (1L << 20) / (partSize * routes)), 16), groups * bands);  // partial sums of 4 MiB
     long lines = 1;
     for (long o = 0; o < g.ho; o += rows) {
       long from, to;
@@ -50,8 +51,8 @@ struct ImageWeights {
     const long tiles = ceilDiv(c, tall), blocks = columnBlocks(k);
     channelTasks = minl(tiles, ceilDiv(c * inSteps, BUDGET));
     columnTasks = minl(blocks, ceilDiv(kp * outSteps, BUDGET));
-    columnTasks = minl(blocks, maxl(columnTasks, ceilDiv(16, splits * channelTasks)));
-    channelTasks = minl(tiles, maxl(channelTasks, ceilDiv(16, splits * columnTasks)));
+    columnTasks = minl(blocks, maxl(columnTasks, ceilDiv(12, splits * channelTasks)));
+    channelTasks = minl(tiles, maxl(channelTasks, ceilDiv(12, splits * columnTasks)));
     panelSize = PanelTiles{ceilDiv(c, channelTasks) + tall + 1, ceilDiv(tiles, channelTasks) + 2, 0}.size(inSteps);
     mapSize = PanelTiles{ceilDiv(blocks, columnTasks) * 2 * W, ceilDiv(blocks, columnTasks), 2 * W}.size(outSteps);
     runs = g.sw > 1 ? rows * g.wo : rows;
@@ -60,7 +61,7 @@ struct ImageWeights {
     part = b.floats(routes * splits * partSize);
     local = b.floats(poolThreads() * localSize());
   }
-  INL long localSize() const { return roundUp(routes * (panelSize + mapSize) + 2 * runs, 16); }
+  INL long localSize() const { return roundUp(routes * (panelSize + mapSize) + 2 * taps * runs, 16); }
 
   void run(const Pair& x, const Pair& map, float* dw1, float* dw2) const {
     const bool direct = splits == 1 && kp == k;  // nothing to add up, nothing to cut off
@@ -73,6 +74,7 @@ struct ImageWeights {
       const PanelTiles gs{minl(k, b1 * 2 * W) - b0 * 2 * W, b1 - b0, 2 * W};
       float *X = local + thread * localSize(), *G = X + routes * panelSize;
       Run* at = reinterpret_cast<Run*>(G + routes * mapSize);
+      Runs lists[MOST_TAPS];
       const long first = groups * bands * split / splits, last = groups * bands * (split + 1) / splits;
       for (long b = first; b < last; b++) {
         const long group = b / bands, band = b % bands, n0 = n * group / groups, m = n * (group + 1) / groups - n0;
@@ -82,22 +84,20 @@ struct ImageWeights {
         const ImageBlock out{n0, m, o0, o1, vertical.out, horizontal.out, k, b0 * 2 * W};
         packImages(x, in, n * vertical.in * horizontal.in * c, xs, X, X + (routes - 1) * panelSize);
         packImages(map, out, n * vertical.out * horizontal.out * k, gs, G, G + (routes - 1) * mapSize);
+        for (long tap = 0; tap < taps; tap++) lists[tap] = tapRuns(tap, in, out, at + tap * runs);
         for (long r = 0; r < routes; r++) {
           float* dw = r ? dw2 : dw1;
           if (!dw) continue;
           float* sums = (direct ? dw : part + (r * splits + split) * partSize) + c0 * kp + b0 * 2 * W;
-          for (long tap = 0; tap < vertical.taps * horizontal.taps; tap++) {
-            const Runs list = tapRuns(tap, in, out, at);
-            for (long j = 0; j < gs.count; j++) {
+          for (long j = 0; j < gs.count; j++)
+            for (long t = 0; t < xs.count; t++) {  // both operands stay in the cache over all taps
               const float* w = G + r * mapSize + gs.offset(j, out.steps());
-              for (long t = 0; t < xs.count; t++) {
-                float* to = sums + (tap * c + xs.start(t)) * kp + j * 2 * W;
-                const float* xt = X + r * panelSize + xs.offset(t, in.steps());
-                if (gs.width(j) == W) tileOf<1, true>(xs.width(t), xt, xs.width(t), w, list, to, kp, b > first);
-                else tileOf<2, true>(xs.width(t), xt, xs.width(t), w, list, to, kp, b > first);
-              }
+              const float* xt = X + r * panelSize + xs.offset(t, in.steps());
+              float* to = sums + xs.start(t) * kp + j * 2 * W;
+              for (long tap = 0; tap < taps; tap++, to += c * kp)
+                if (gs.width(j) == W) tileOf<1, true>(xs.width(t), xt, xs.width(t), w, lists[tap], to, kp, b > first);
+                else tileOf<2, true>(xs.width(t), xt, xs.width(t), w, lists[tap], to, kp, b > first);
             }
-          }
         }
       }
     });

@@ -40,9 +40,10 @@ struct Axis {
   }
 };
 
-// Columns first + step * t .. of a panel, step by step: each tile is a matrix of its own, [step][its columns].
+// The columns of a panel in tiles, each a matrix of its own, [step][its columns]; widest > 0: tiles of that width and a
+// padded last one, else of about equal widths.
 struct PanelTiles {
-  long columns, count, widest;  // in all; tiles; 0: tiles of equal width, else this width and a padded last one
+  long columns, count, widest;
   INL long start(long t) const { return widest ? t * widest : columns * t / count; }
   INL long width(long t) const { return widest ? minl(widest, padded(columns) - t * widest) : start(t + 1) - start(t); }
   INL long offset(long t, long steps) const { return start(t) * steps + t * W; }  // W: what a step may write beyond
@@ -54,6 +55,7 @@ struct ImageBlock {
   long n0, m, h0, h1, h, w, c, c0;
   INL long steps() const { return (h1 - h0) * w * m; }
 };
+constexpr long STRIP = 16;  // tiles written side by side
 template <int K>
 static void packImagesKind(const Pair& src, const ImageBlock& b, long end, const PanelTiles& tiles, float* d,
                            float* d2) {
@@ -66,18 +68,30 @@ static void packImagesKind(const Pair& src, const ImageBlock& b, long end, const
           copyRun<K>(src, (((b.n0 + i) * b.h + h) * b.w + w) * b.c + b.c0, d, d2, tiles.columns);
     return;
   }
-  for (long h = b.h0, step = 0; h < b.h1; h++)
-    for (long w = 0; w < b.w; w++)
-      for (long i = 0; i < b.m; i++, step++) {
-        const long at = (((b.n0 + i) * b.h + h) * b.w + w) * b.c + b.c0;
-        for (long t = 0; t < tiles.count; t++) {
-          const long start = tiles.start(t), width = tiles.width(t), o = tiles.offset(t, steps) + step * width;
-          if (tiles.widest) copyRun<K>(src, at + start, d + o, d2 + o, minl(width, tiles.columns - start));
-          else if (at + start + width + W <= end) {  // whole vectors: what lies beyond is written over
-            for (long j = 0; j < width; j += W) copyRun<K>(src, at + start + j, d + o + j, d2 + o + j, W);
-          } else copyRun<K>(src, at + start, d + o, d2 + o, width);
+  // Every pixel is read once; a strip of its channels goes to as many tiles.
+  for (long strip = 0; strip < tiles.count; strip += STRIP) {
+    long from[STRIP], to[STRIP], width[STRIP], n[STRIP];
+    const long count = minl(STRIP, tiles.count - strip);
+    for (long t = 0; t < count; t++) {
+      from[t] = tiles.start(strip + t), width[t] = tiles.width(strip + t), to[t] = tiles.offset(strip + t, steps);
+      n[t] = tiles.widest ? minl(width[t], tiles.columns - from[t]) : width[t];
+    }
+    const long reach = from[count - 1] + roundUp(n[count - 1], W);
+    for (long h = b.h0; h < b.h1; h++)
+      for (long w = 0; w < b.w; w++) {
+        long at = ((b.n0 * b.h + h) * b.w + w) * b.c + b.c0;
+        for (long i = 0; i < b.m; i++, at += b.h * b.w * b.c) {
+          const bool whole = !tiles.widest && at + reach <= end;  // vectors: what lies beyond is written over
+          for (long t = 0; t < count; t++) {
+            float *o = d + to[t], *o2 = d2 + to[t];
+            if (whole)
+              for (long j = 0; j < n[t]; j += W) copyRun<K>(src, at + from[t] + j, o + j, o2 + j, W);
+            else copyRun<K>(src, at + from[t], o, o2, n[t]);
+            to[t] += width[t];
+          }
         }
       }
+  }
 }
 // -> d, d2 [tile][pixel][image][its columns]; `end`: floats of src.
 static inline void packImages(const Pair& src, const ImageBlock& b, long end, const PanelTiles& tiles, float* d,
