@@ -51,8 +51,9 @@ INL void inPlace(float* y, long n, F f) {
 
 // What a step's attributes ask of its output.
 struct Activate {
-  Activation kind;
-  float slope;
+  Activation kind = IDENTITY;
+  float slope = 0;
+  INL Activate() {}
   INL explicit Activate(const Step& s)
       : kind(static_cast<Activation>(static_cast<int>(s.attr("activation")))),
         slope(static_cast<float>(s.attr("slope"))) {}

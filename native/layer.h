@@ -52,7 +52,7 @@ struct BiasEpilogue {
   }
 };
 
-// dx = A + 2 x B: the data gradient of a Bayesian transposed convolution
+// dx = A + 2 x B: the data gradient of a Bayesian layer
 struct SquareEpilogue {
   float* dx;
   const float* x;
