@@ -1,6 +1,6 @@
 // Runs the tests, grouped by need, and ends with "N passed, N failed, N skipped".
 //   node scripts/test.mjs fast   pure TypeScript and the CPU addon, on the best and on the other instruction sets
-//   node scripts/test.mjs slow   real data, kill and resume, the packed package, sanitizers
+//   node scripts/test.mjs slow   real data, kill and resume, the packed package, sanitizers, NEON under an emulator
 //   node scripts/test.mjs all    both
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -42,14 +42,14 @@ function run(title, args, env = {}) {
 try {
   if (tier !== "slow") {
     run(`pure TypeScript and CPU (${isa})`, ["test/pure", "test/cpu", "--coverage"]);
-    for (const level of lower)
-      run(`CPU kernels on ${level}`, ["test/cpu/ops.test.ts", "test/cpu/golden.test.ts"], { BAYESCNN_SIMD: level });
+    const kernels = ["ops", "elementwise-accuracy", "golden"].map((t) => `test/cpu/${t}.test.ts`);
+    for (const level of lower) run(`CPU kernels on ${level}`, kernels, { BAYESCNN_SIMD: level });
     if (lower.length < 2 && process.arch === "x64")
       console.log("skipped: this CPU has no AVX-512; that build is compiled but not run");
   }
   if (tier !== "fast") {
     run("real data", ["test/data"]);
-    run("slow: kill and resume, package, sanitizers", ["test/slow"]);
+    run("slow: kill and resume, package, sanitizers, NEON", ["test/slow"]);
   }
 } finally {
   rmSync(tmp, { recursive: true, force: true });

@@ -61,6 +61,9 @@ let loaded: Addon | undefined;
 /** Loads the CPU addon (prebuilt or built), once. Throws a BayesError that says what to do when there is none. */
 export function loadAddon(): Addon {
   if (loaded) return loaded;
+  const wish = process.env.BAYESCNN_SIMD; // read by native/core/isa.cpp
+  if (wish !== undefined && !["avx512", "avx2", "base"].includes(wish))
+    throw new BayesError(`[addon] expected BAYESCNN_SIMD to be avx512, avx2 or base, received "${wish}"`);
   const require = createRequire(import.meta.url);
   const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
   try {

@@ -3,7 +3,7 @@
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
-import { afterAll, describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it, vi } from "vitest";
 import { cpu, type Device, setThreads, threads } from "../../lib/device.ts";
 import { compile } from "../../lib/graph/compile.ts";
 import { grad } from "../../lib/graph/grad.ts";
@@ -61,6 +61,14 @@ const long = (store: InstanceType<typeof addon.Store>) => {
   store.write(one, 0, Float32Array.of(1));
   return { plan: new addon.Plan(store, counting(counter, one)), counter };
 };
+
+it("knows no other instruction sets than its own", async () => {
+  vi.stubEnv("BAYESCNN_SIMD", "sse9");
+  vi.resetModules();
+  const fresh = await import("../../lib/native/addon.ts");
+  expect(() => fresh.loadAddon()).toThrow('[addon] expected BAYESCNN_SIMD to be avx512, avx2 or base, received "sse9"');
+  vi.unstubAllEnvs();
+});
 
 describe("a plan", () => {
   it("computes, takes a stride, and leaves what it was not given", () => {
