@@ -159,12 +159,18 @@ struct Weights {
             multiply<true>(part1 - part0, r ? X2 : X, stride, r ? G2 : G, count, {&whole, 1, count}, g.kg, b0, b1, out,
                            ldo, b > first);
           else
-            for (long i = 0; i < part1 - part0; i++)
+            for (long i = 0; i < part1 - part0; i++) {
+              Run at[RowPanel::MOST_LINES];
+              long count1 = 0;
               for (long q = 0; q < lines; q++) {
-                const Run at{0, static_cast<int32_t>(q * g.wo)};
-                multiply<true>(panel.run, (r ? X2 : X) + (i * g.dh + q * g.sh) * panel.width, g.sw * g.c, r ? G2 : G,
-                               count, {&at, 1, g.wo}, g.kg, b0, b1, out + i * panel.run * ldo, ldo, b > first || q > 0);
+                const long h = (oh + q) * g.sh - g.top + (part0 + i) * g.dh;
+                if (h >= 0 && h < g.h)
+                  at[count1++] = {static_cast<int32_t>((i * g.dh + q * g.sh) * panel.width),
+                                  static_cast<int32_t>(q * g.wo)};
               }
+              multiply<true>(panel.run, r ? X2 : X, g.sw * g.c, r ? G2 : G, count, {at, count1, g.wo}, g.kg, b0, b1,
+                             out + i * panel.run * ldo, ldo, b > first);
+            }
         }
       }
     });

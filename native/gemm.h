@@ -16,14 +16,14 @@ INL long padded(long columns) { return ceilDiv(columns, W) * W; }
 INL long columnBlocks(long columns) { return ceilDiv(columns, 2 * W); }
 INL long blockWidth(long columns, long block) { return minl(2 * W, padded(columns) - block * 2 * W); }
 
-// A product reads its operands in runs of equally many steps. Where one starts: x in floats (ACROSS: in steps), w in
+// A product reads its operands in runs of equally many steps. Where one starts: x in units of `scale` floats, w in
 // steps of the packed block.
 struct Run {
   int32_t x, w;
 };
 struct Runs {
   const Run* at;
-  long count, steps;
+  long count, steps, scale = 1;
 };
 
 // ACROSS = false: x[i * stride + t], rows apart (forward, data gradient); true: x[i + t * stride], rows together
@@ -40,7 +40,7 @@ static __attribute__((noinline)) void tile(const float* x, long stride, const fl
   for (long r = 0; r < runs.count; r++) {
     const float* row[GROUPS];
 #pragma GCC unroll 6
-    for (int g = 0; g < GROUPS; g++) row[g] = x + (ACROSS ? runs.at[r].x * stride : runs.at[r].x) + 3 * g * stride;
+    for (int g = 0; g < GROUPS; g++) row[g] = x + runs.at[r].x * runs.scale + 3 * g * stride;
     const float* b = w + static_cast<long>(runs.at[r].w) * (Z * W);
     for (long t = 0; t < runs.steps; t++, b += Z * W) {
       vf v[Z];

@@ -74,7 +74,7 @@ struct ImageWeights {
       const PanelTiles gs{minl(k, b1 * 2 * W) - b0 * 2 * W, b1 - b0, 2 * W};
       float *X = local + thread * localSize(), *G = X + routes * panelSize;
       Run* at = reinterpret_cast<Run*>(G + routes * mapSize);
-      Runs lists[MOST_TAPS];
+      Runs lists[MOST_TAPS] = {};
       const long first = groups * bands * split / splits, last = groups * bands * (split + 1) / splits;
       for (long b = first; b < last; b++) {
         const long group = b / bands, band = b % bands, n0 = n * group / groups, m = n * (group + 1) / groups - n0;
@@ -94,9 +94,11 @@ struct ImageWeights {
               const float* w = G + r * mapSize + gs.offset(j, out.steps());
               const float* xt = X + r * panelSize + xs.offset(t, in.steps());
               float* to = sums + xs.start(t) * kp + j * 2 * W;
-              for (long tap = 0; tap < taps; tap++, to += c * kp)
-                if (gs.width(j) == W) tileOf<1, true>(xs.width(t), xt, xs.width(t), w, lists[tap], to, kp, b > first);
-                else tileOf<2, true>(xs.width(t), xt, xs.width(t), w, lists[tap], to, kp, b > first);
+              for (long tap = 0; tap < taps; tap++, to += c * kp) {
+                const Runs list{lists[tap].at, lists[tap].count, lists[tap].steps, xs.width(t)};
+                if (gs.width(j) == W) tileOf<1, true>(list.scale, xt, list.scale, w, list, to, kp, b > first);
+                else tileOf<2, true>(list.scale, xt, list.scale, w, list, to, kp, b > first);
+              }
             }
         }
       }

@@ -148,7 +148,7 @@ static inline void packMap(const Geometry& g, const Pair& src, long group, long 
 // Where it can, a product reads a panel of image rows with their zeros in place of im2col: the taps of a kernel row are
 // one run of kw * c steps in it for every output pixel, so each pixel is copied (and squared) once, not once per tap.
 struct RowPanel {
-  static constexpr long MOST_ROWS = 64;
+  static constexpr long MOST_ROWS = 64, MOST_LINES = 64;  // of the kernel, and of outputs: wo >= 4
   bool use;
   long run, width, rows;  // steps of a kernel row; floats of a panel row; output rows of a panel
   explicit RowPanel(const Geometry& g) {
