@@ -12,22 +12,18 @@ enum Activation { IDENTITY, LEAKY, SOFTPLUS };
 INL vf reluv(vf z) { return z < 0.f ? vf{} : z; }  // a NaN stays a NaN, here and below
 INL vf leakyReluv(vf z, vf slope) { return select(z < 0.f, slope * z, z); }
 
-// e^r - 1 for |r| <= ln2 / 2
-INL vf expm1Small(vf r) {
-  const vf z = r * r;
-  const vf low = fma(set1(1.6666665459e-1f), r, set1(5.0000001201e-1f));
-  const vf middle = fma(set1(8.3334519073e-3f), r, set1(4.1665795894e-2f));
-  const vf high = fma(set1(1.9875691500e-4f), r, set1(1.3981999507e-3f));
-  return fma(fma(fma(high, z, middle), z, low), z, r);
-}
-// The derivative of softplus from its value y >= 0: sigmoid(z) = 1 - e^-y, by the steps of expv, but with 1 - 2^n taken
-// first, so that small derivatives keep their digits.
+// The derivative of softplus from its value y >= 0: sigmoid(z) = 1 - e^-y. With y = q - n ln 2 and |q| <= ln2 / 2, it
+// is (1 - 2^n) + 2^n (1 - e^-q), so that small derivatives keep their digits; 1 - e^-q = q + q^2 p(q), p by minimax
+// (7e-9).
 INL vf softplusSlope(vf y) {
-  const vf c = -minv(set1(87.f), y), magic = set1(12582912.f);
-  const vf t = fma(c, set1(1.44269504f), magic), n = t - magic;
-  const vf r = fma(n, set1(2.12194440e-4f), fma(n, set1(-0.693359375f), c));
-  const vf power = exponentOf2(asInt(t) - asInt(magic));
-  return fma(-power, expm1Small(r), 1.f - power);
+  const vf c = minv(set1(87.f), y);           // a NaN stays a NaN
+  const vf magic = set1(12582912.f + 127.f);  // adding it rounds to an integer, whose low bits are an exponent's
+  const vf t = fma(c, set1(-1.44269504f), magic);
+  const vf q = fma(t - magic, set1(0.69314718f), c), z = q * q;  // ln 2 need not be exact: n < 0 comes with 2^n
+  const vf low = fma(q, set1(1.666651586e-1f), set1(-4.999998254e-1f));
+  const vf high = fma(z, set1(-1.370675929e-3f), fma(q, set1(8.369179617e-3f), set1(-4.167059929e-2f)));
+  const vf power = asFloat(asInt(t) << 23);  // 2^n
+  return fma(power, fma(fma(high, z, low), z, q), 1.f - power);
 }
 
 // dL/dz from dL/dy and y

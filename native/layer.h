@@ -101,7 +101,7 @@ struct LrtEpilogue {
       if (bMu) m = m + loadn(bMu + c, left);
       if (bSigma2) v = v + loadn(bSigma2 + c, left);
       const vi dead = v <= 1e-16f;
-      const vf sd = sqrtv(v);
+      const vf sd = sqrtv(v);  // root and division together take as long as the rest of the loop, which hides them
       if (toY) storen(toY + o, m + select(dead, vf{}, sd * e), room);
       if (toR) storen(toR + o, select(dead, vf{}, (e * 0.5f) / sd), room);
     });

@@ -2,7 +2,7 @@ import type { Tensor } from "../../lib/graph/node.ts";
 import { bayesConv2d } from "../../lib/ops/bayesConv2d.ts";
 import { addBias, conv, geometries } from "./conv2d.ts";
 import { normals, seed } from "./gaussianNoise.ts";
-import { given, ints, map, type OpCase, uniform, type Value } from "./harness.ts";
+import { activated, given, ints, map, type OpCase, uniform, type Value } from "./harness.ts";
 
 /** y of the local reparameterization in float64, the moments repeated for every sample. */
 export function lrt(mean: Value, variance: Value, rng: Value, rows: Value, stream: number, samples: number): Value {
@@ -103,4 +103,13 @@ export const cases: OpCase[] = [
     inputs: { sigma2: uniform([3, 3, 2, 3], 1, 9e3, 1e4) },
     more: { wrt: ["x", "mu"], tolerance: 1e-4 },
   }),
+  ...activated([
+    row(geometries[0], 30, { bias: 0 }),
+    row(geometries[1], 31, { bias: 1 }),
+    row(geometries[4], 32, { bias: 2 }),
+    row(geometries[9], 33, { bias: 2 }),
+    row(geometries[0], 34, { bias: 2, samples: 3 }),
+    row(geometries[12], 35, { bias: 1, samples: 2 }),
+    withSamples(row(geometries[1], 36, { samples: 2, apart: true, bias: 2 }), 2, 36, geometries[1][3]),
+  ]),
 ];

@@ -1,7 +1,7 @@
 import { bayesLinear } from "../../lib/ops/bayesLinear.ts";
 import { bayesInputs, lrt, square, weights } from "./bayesConv2d.ts";
 import { addBias } from "./conv2d.ts";
-import type { OpCase } from "./harness.ts";
+import { activated, type OpCase } from "./harness.ts";
 import { matmul, sizes } from "./linear.ts";
 
 const row = ([name, x, w]: (typeof sizes)[number], i: number, bias: number, samples = 1): OpCase => ({
@@ -24,4 +24,5 @@ export const cases: OpCase[] = [
   ...sizes.map((s, i) => row(s, i, i % 3)),
   row(sizes[1], 10, 2, 4),
   row(sizes[3], 11, 0, 2),
+  ...activated([row(sizes[0], 12, 0), row(sizes[1], 13, 1), row(sizes[3], 14, 2), row(sizes[1], 15, 2, 3)]),
 ];

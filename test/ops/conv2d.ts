@@ -1,6 +1,6 @@
 import { type ConvOptions, convAttrs } from "../../lib/ops/conv.ts";
 import { conv2d } from "../../lib/ops/conv2d.ts";
-import { type OpCase, uniform, type Value } from "./harness.ts";
+import { activated, type OpCase, uniform, type Value } from "./harness.ts";
 
 /** out[o] += a[i] * b[j] for every tap of a convolution; f(index in x, in w, in y). */
 function forTaps(
@@ -88,7 +88,7 @@ export const geometries: readonly (readonly [string, readonly number[], readonly
   ["many taps in several chunks", [1, 2, 2, 130], [3, 3, 130, 3], { padding: 1 }, true],
 ];
 
-export const cases: OpCase[] = geometries.map(([name, x, w, options, bias], i) => ({
+const plain: OpCase[] = geometries.map(([name, x, w, options, bias], i) => ({
   name,
   inputs: {
     x: uniform(x, 10 * i),
@@ -98,3 +98,5 @@ export const cases: OpCase[] = geometries.map(([name, x, w, options, bias], i) =
   build: (t) => conv2d(t.x, t.w, t.b, options),
   reference: (v) => addBias(conv(v.x, v.w, options), v.b),
 }));
+
+export const cases: OpCase[] = [...plain, ...activated([0, 2, 5, 6, 9, 12].map((i) => plain[i]))];

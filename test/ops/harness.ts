@@ -2,6 +2,9 @@
 // differences), are the bits the same on 1, 2 and 3 threads, does the ONNX lowering agree. Rows live in test/ops/<op>.ts.
 import type { DType, Shape, Tensor } from "../../lib/graph/node.ts";
 import { sizeOf } from "../../lib/graph/node.ts";
+import { leakyRelu } from "../../lib/ops/leakyRelu.ts";
+import { relu } from "../../lib/ops/relu.ts";
+import { softplus } from "../../lib/ops/softplus.ts";
 
 /** A reference value: float64 whatever the dtype. */
 export interface Value {
@@ -70,3 +73,22 @@ export function awayFromZero(shape: Shape, seed: number, gap = 0.05): Value {
 
 /** Elementwise reference. */
 export const map = (x: Value, f: (x: number) => number): Value => ({ shape: x.shape, data: x.data.map(f) });
+
+/** The activations that a layer can apply itself: [name, op, the same in float64]. */
+export const activations: readonly (readonly [string, (z: Tensor) => Tensor, (z: number) => number])[] = [
+  ["ReLU", relu, (z) => Math.max(z, 0)],
+  ["leaky ReLU", (z) => leakyRelu(z, 0.3), (z) => (z > 0 ? z : 0.3 * z)],
+  ["softplus", softplus, (z) => Math.max(z, 0) + Math.log1p(Math.exp(-Math.abs(z)))],
+];
+
+/** The rows of a layer, each followed by every activation: in a compiled program the two are one step. */
+export const activated = (rows: readonly OpCase[]): OpCase[] =>
+  rows.flatMap((c) =>
+    activations.map(([name, apply, of]) => ({
+      ...c,
+      name: `${c.name}, then ${name}`,
+      build: (t) => apply(c.build(t) as Tensor),
+      reference: (v) => map(c.reference(v) as Value, of),
+      epsilon: 1e-6, // few sums lie that near to the kink
+    })),
+  );

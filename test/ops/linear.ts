@@ -1,6 +1,6 @@
 import { linear } from "../../lib/ops/linear.ts";
 import { addBias, conv } from "./conv2d.ts";
-import { type OpCase, uniform, type Value } from "./harness.ts";
+import { activated, type OpCase, uniform, type Value } from "./harness.ts";
 
 /** [name, [N, in], [in, out], bias] */
 export const sizes: readonly (readonly [string, readonly number[], readonly number[], boolean?])[] = [
@@ -19,10 +19,12 @@ export function matmul(x: Value, w: Value): Value {
   return { shape: [x.shape[0], w.shape[1]], data: y.data };
 }
 
-export const cases: OpCase[] = sizes.map(([name, x, w, bias], i) => ({
+const plain: OpCase[] = sizes.map(([name, x, w, bias], i) => ({
   name,
   inputs: { x: uniform(x, 10 * i), w: uniform(w, 10 * i + 1), ...(bias && { b: uniform([w[1]], 10 * i + 2) }) },
   build: (t) => linear(t.x, t.w, t.b),
   reference: (v) => addBias(matmul(v.x, v.w), v.b),
   ...(x[1] > 1000 && { wrt: ["w"], tolerance: 2e-5 }), // a long sum in float32, and a slow reference
 }));
+
+export const cases: OpCase[] = [...plain, ...activated([0, 1, 3, 4].map((i) => plain[i]))];

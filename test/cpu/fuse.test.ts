@@ -1,0 +1,61 @@
+// A layer that applies its activation itself against the same two ops apart: asking for the sums before the activation,
+// and for their gradient, keeps them apart.
+import { describe, expect, it } from "vitest";
+import { cpu } from "../../lib/device.ts";
+import { compile } from "../../lib/graph/compile.ts";
+import { grad } from "../../lib/graph/grad.ts";
+import { constant, type Tensor } from "../../lib/graph/node.ts";
+import { Store } from "../../lib/graph/store.ts";
+import { mul } from "../../lib/ops/mul.ts";
+import { sum } from "../../lib/ops/sum.ts";
+import { cases as bayesConv2d } from "../ops/bayesConv2d.ts";
+import { cases as bayesLinear } from "../ops/bayesLinear.ts";
+import { cases as conv2d } from "../ops/conv2d.ts";
+import { activations, type OpCase, random, type Value } from "../ops/harness.ts";
+import { cases as linear } from "../ops/linear.ts";
+
+const device = cpu();
+const feed = ({ dtype, data }: Value) => (dtype === "i32" ? Int32Array.from(data) : Float32Array.from(data));
+const plain = (cases: readonly OpCase[]) => cases.filter((c) => !c.name.includes("then "));
+
+function run(c: OpCase, activate: (z: Tensor) => Tensor, apart: boolean) {
+  using store = new Store(device);
+  const specs = Object.fromEntries(
+    Object.entries(c.inputs).map(([k, v]) => [k, { shape: v.shape, dtype: v.dtype ?? ("f32" as const) }]),
+  );
+  const wrt = Object.keys(specs).filter((k) => specs[k].dtype === "f32");
+  using p = compile<string, string>({ store }, specs, (t) => {
+    const z = c.build(t) as Tensor;
+    const y = activate(z);
+    const next = random(5);
+    const dy = constant(
+      Float32Array.from({ length: y.size }, () => 2 * next() - 1),
+      y.shape,
+    );
+    const [dz, ...ds] = grad(sum(mul(y, dy)), [z, ...wrt.map((k) => t[k])]);
+    return { y, ...Object.fromEntries(ds.map((d, i) => [`d${wrt[i]}`, d])), ...(apart && { z, dz }) };
+  });
+  const ops = p.planned.steps.map((s) => s.op);
+  return { ops, results: p.run(Object.fromEntries(Object.entries(c.inputs).map(([k, v]) => [k, feed(v)]))) };
+}
+
+for (const [op, rows] of Object.entries({ conv2d, linear, bayesConv2d, bayesLinear }))
+  describe(`${op} with its activation`, () => {
+    for (const [name, activate] of activations)
+      it(`${name}: the values of the two ops, bit for bit, and their gradients`, () => {
+        for (const c of plain(rows)) {
+          const fused = run(c, activate, false);
+          const apart = run(c, activate, true);
+          expect(fused.ops.some((o) => /relu|softplus/i.test(o))).toBe(false);
+          expect(apart.ops.filter((o) => /relu|softplus/i.test(o)).length).toBe(2);
+          expect(Buffer.from(fused.results.y.buffer).equals(Buffer.from(apart.results.y.buffer)), `${c.name}: y`).toBe(
+            true,
+          );
+          for (const [what, values] of Object.entries(fused.results)) {
+            const largest = apart.results[what].reduce((a, b) => Math.max(a, Math.abs(b)), 1e-30);
+            const worst = values.reduce((a, v, i) => Math.max(a, Math.abs(v - apart.results[what][i])), 0);
+            expect(worst / largest, `${c.name}: ${what}`).toBeLessThanOrEqual(1e-6);
+          }
+        }
+      });
+  });

@@ -1,0 +1,127 @@
+import { describe, expect, it } from "vitest";
+import { compile } from "../../lib/graph/compile.ts";
+import { grad } from "../../lib/graph/grad.ts";
+import { inLayer, type Tensor, topo } from "../../lib/graph/node.ts";
+import { Store } from "../../lib/graph/store.ts";
+import { add } from "../../lib/ops/add.ts";
+import { conv2d } from "../../lib/ops/conv2d.ts";
+import { leakyRelu } from "../../lib/ops/leakyRelu.ts";
+import { linear } from "../../lib/ops/linear.ts";
+import { mul } from "../../lib/ops/mul.ts";
+import { relu } from "../../lib/ops/relu.ts";
+import { reshape } from "../../lib/ops/reshape.ts";
+import { sigmoid } from "../../lib/ops/sigmoid.ts";
+import { softplus } from "../../lib/ops/softplus.ts";
+import { sum } from "../../lib/ops/sum.ts";
+import { nullDevice } from "../null-device.ts";
+
+type Inputs = Readonly<Record<"x" | "w" | "b", Tensor>>;
+const specs = { x: [4, 3], w: [3, 5], b: [5] };
+const planned = (build: (t: Inputs) => Record<string, Tensor>) =>
+  compile({ store: new Store(nullDevice()) }, specs, build).planned;
+/** The ops of the program, with the attributes of what was fused. */
+const steps = (build: (t: Inputs) => Record<string, Tensor>): string[] =>
+  planned(build).native.steps.map(({ op, attrs: { activation, slope } }) =>
+    activation ? `${op} ${activation} ${slope}` : op,
+  );
+
+describe("an activation behind a layer", () => {
+  it.each([
+    ["relu", relu, "1 0"],
+    ["leakyRelu", (z: Tensor) => leakyRelu(z, 0.25), "1 0.25"],
+    ["softplus", softplus, "2 0"],
+  ] as const)("%s becomes part of it, forward and backward", (name, f, how) => {
+    expect(steps(({ x, w, b }) => ({ y: f(linear(x, w, b)) }))).toEqual([`linear ${how}`]);
+    const graded = planned(({ x, w, b }) => {
+      const y = f(linear(x, w, b));
+      return { y, dw: grad(sum(mul(y, y)), [w])[0] };
+    });
+    const last = graded.native.steps.at(-1)!;
+    expect([last.op, last.attrs.activation, last.attrs.slope].join(" ")).toBe(`linearGrad ${how}`);
+    expect(last.inputs.at(-1)!.shape).toEqual([4, 5]); // y
+    expect(graded.native.steps.filter(({ op }) => op.startsWith(name))).toEqual([]);
+  });
+
+  it("keeps the layer's name, line and place in the order", () => {
+    const { steps } = planned(({ x, w }) => {
+      const z = inLayer("first", () => linear(x, w));
+      const other = sigmoid(x);
+      return { y: inLayer("second", () => relu(z)), other };
+    });
+    expect(steps.map((s) => s.op)).toEqual(["linear", "sigmoid"]);
+    expect(steps[0].node!.describe()).toMatch(/^linear \(layer first, at test\/pure\/fuse\.test\.ts:\d+\)$/);
+  });
+
+  it("goes on: what reads the activation reads the layer", () => {
+    expect(
+      steps(({ x, w }) => {
+        const y = softplus(linear(x, w));
+        return { y: sum(add(y, sigmoid(y))), flat: relu(conv2d(reshape(y, [4, 1, 5, 1]), reshape(w, [1, 1, 1, 15]))) };
+      }),
+    ).toEqual(["linear 2 0", "sigmoid", "add", "sum", "conv2d 1 0"]);
+  });
+
+  it("leaves the traced graph as it was", () => {
+    let traced: Tensor | undefined;
+    planned(({ x, w }) => {
+      traced = relu(linear(x, w));
+      return { y: traced };
+    });
+    expect(topo([traced!]).flatMap((n) => (n.leaf ? [] : [n.op.name]))).toEqual(["linear", "relu"]);
+  });
+});
+
+describe("stays apart", () => {
+  it("when something else reads the layer", () => {
+    expect(
+      steps(({ x, w }) => {
+        const z = linear(x, w);
+        return { y: add(relu(z), z) };
+      }),
+    ).toEqual(["linear", "relu", "add"]);
+  });
+  it("when the layer is an output", () => {
+    expect(
+      steps(({ x, w }) => {
+        const z = linear(x, w);
+        return { z, y: softplus(z) };
+      }),
+    ).toEqual(["linear", "softplus"]);
+  });
+  it("when two activations follow", () => {
+    expect(
+      steps(({ x, w }) => {
+        const z = linear(x, w);
+        return { y: relu(z), other: softplus(z) };
+      }),
+    ).toEqual(["linear", "relu", "softplus"]);
+  });
+  it("behind another op, and of other functions", () => {
+    expect(steps(({ x, w }) => ({ y: sigmoid(linear(x, w)), other: relu(sigmoid(x)) }))).toEqual([
+      "linear",
+      "sigmoid",
+      "sigmoid",
+      "relu",
+    ]);
+  });
+  it("when the slope is not positive: the sign of the output says nothing then", () => {
+    for (const slope of [0, -0.5])
+      expect(
+        steps(({ x, w }) => {
+          const y = leakyRelu(linear(x, w), slope);
+          return { y, dw: grad(sum(y), [w])[0] };
+        }),
+      ).toEqual(["linear", "leakyRelu", "broadcastTo", "leakyReluGrad", "linearGrad"]);
+  });
+  it("in the gradient, when that of the sums is asked for, or is one part of several", () => {
+    const ops = (more: (z: Tensor, y: Tensor) => Tensor) =>
+      steps(({ x, w }) => {
+        const z = linear(x, w);
+        const y = softplus(z);
+        const [dz, dw] = grad(more(z, y), [z, w]);
+        return { dz, dw };
+      });
+    expect(ops((_, y) => sum(y))).toContain("softplusGrad");
+    expect(ops((z, y) => add(sum(y), sum(sigmoid(z))))).toContain("softplusGrad");
+  });
+});
