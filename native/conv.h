@@ -19,18 +19,13 @@ namespace ISA {
 struct Forward {
   const Geometry& g;
   const RowPanel panel;
-  const bool images;
   ImageProduct product;
   int routes;
   long chunk, stride, mb, blocks, splits, ld, weightSize, panelSize, outSize, spareSize;
   float *packed, *local;
   Forward(const Geometry& geo, int routeCount, Bump& b)
-      : g(geo),
-        panel(geo),
-        images(ImageProduct::worthwhile(geo, false)),
-        product(geo, false, routeCount),
-        routes(routeCount) {
-    if (images) {
+      : g(geo), panel(geo), product(geo, false, routeCount), routes(routeCount) {
+    if (product.use) {
       product.take(b);
       return;
     }
@@ -62,7 +57,7 @@ struct Forward {
   }
   template <class E>
   void run(const Pair& x, const float* w1, const float* w2, E epilogue) const {
-    if (images) return product.run(x, w1, w2, epilogue);
+    if (product.use) return product.run(x, w1, w2, epilogue);
     pack(w1, w2);
     const long nb = columnBlocks(g.kg);
     parallel(blocks * splits, [&](long task, int thread) {
@@ -101,15 +96,14 @@ struct Forward {
 struct Weights {
   const Geometry& g;
   const RowPanel panel;
-  const bool images;
   ImageWeights product;
   bool rowwise;
   int routes;
   long mb, blocks, splits, chunks, chunk, columnTasks, stride, kp, panelSize, mapSize, partSize;
   float *part, *local;
   Weights(const Geometry& geo, int routeCount, Bump& b)
-      : g(geo), panel(geo), images(ImageWeights::worthwhile(geo)), product(geo, routeCount), routes(routeCount) {
-    if (images) {
+      : g(geo), panel(geo), product(geo, routeCount), routes(routeCount) {
+    if (product.use) {
       product.take(b);
       return;
     }
@@ -133,7 +127,7 @@ struct Weights {
   INL long localSize() const { return roundUp(2 * panelSize + 2 * mapSize, 16); }
 
   void run(const Pair& x, const Pair& map, float* dw1, float* dw2) const {
-    if (images) return product.run(x, map, dw1, dw2);
+    if (product.use) return product.run(x, map, dw1, dw2);
     const bool direct = splits == 1 && kp == g.kg;  // nothing to add up, nothing to cut off
     const Run whole{0, 0};
     parallel(splits * chunks * columnTasks * g.groups, [&](long task, int thread) {
@@ -177,22 +171,10 @@ struct Weights {
       }
     });
     if (direct) return;
-    const long rows = g.groups * g.depth, grain = maxl(1, 4096 / kp);
-    parallelRange(rows, grain, [&](long from, long to) {
-      for (int r = 0; r < routes; r++) {
-        float* dw = r ? dw2 : dw1;
-        if (!dw) continue;
-        for (long i = from; i < to; i++) {
-          const float* p = part + r * splits * partSize + i * kp;
-          float* d = dw + i % g.depth * g.k + i / g.depth * g.kg;
-          for (long c = 0; c < g.kg; c += W) {
-            vf v = load(p + c);
-            for (long s = 1; s < splits; s++) v = v + load(p + s * partSize + c);
-            storen(d + c, v, g.kg - c);
-          }
-        }
-      }
-    });
+    for (int r = 0; r < routes; r++)
+      if (r ? dw2 : dw1)
+        addSplits(part + r * splits * partSize, splits, g.groups * g.depth, kp, g.kg, r ? dw2 : dw1,
+                  [&](long i) { return i % g.depth * g.k + i / g.depth * g.kg; });
   }
 };
 
@@ -205,23 +187,18 @@ INL void addRun(float* d, const float* a, long n, bool roomy) {
   const long left = n - i;
   if (left == 0) return;
   if (roomy) {  // the vector lies in images of this task: lanes beyond the run add zero
-    vi lane;
-    for (int j = 0; j < W; j++) lane[j] = j;
-    const vi keep = lane < set1i(static_cast<int32_t>(left));
-    store(d + i, load(d + i) + asFloat(asInt(load(a + i)) & keep));  // the buffers have slack
+    store(d + i, load(d + i) + firstn(load(a + i), left));  // the buffers have slack
   } else storen(d + i, loadn(d + i, left) + load(a + i), left);
 }
 struct Data {
   const Geometry& g;
-  const bool images;
   ImageProduct product;
   int routes;
   long chunk, ldc, mb, perTask, tasks, ldg, weightSize, mapSize, columnSize, imageSize, spareSize;
   float *packed, *local;
   static constexpr long PIECE = 64;  // pixels of one call of the epilogue
-  Data(const Geometry& geo, int routeCount, Bump& b)
-      : g(geo), images(ImageProduct::worthwhile(geo, true)), product(geo, true, routeCount), routes(routeCount) {
-    if (images) {
+  Data(const Geometry& geo, int routeCount, Bump& b) : g(geo), product(geo, true, routeCount), routes(routeCount) {
+    if (product.use) {
       product.take(b);
       return;
     }
@@ -242,7 +219,7 @@ struct Data {
 
   template <class E>
   void run(const Pair& map, const float* w1, const float* w2, E epilogue) const {
-    if (images) return product.run(map, w1, w2, epilogue);
+    if (product.use) return product.run(map, w1, w2, epilogue);
     const long nb = columnBlocks(g.depth), size = g.imageSize(), hw = g.ho * g.wo;
     const bool whole = chunk >= g.depth && g.dw == 1 && g.groups == 1;
     const long run = g.kw * g.cg, runEnd = roundUp(run, W);

@@ -8,14 +8,15 @@
 namespace bayes {
 namespace ISA {
 
-// dw [rows][k] = the sum of `splits` partial sums [rows][kp].
-static inline void addSplits(const float* part, long splits, long rows, long kp, long k, float* dw) {
+// The sums of `splits` partial sums [rows][kp] each: the first n columns of row i go to dw + at(i).
+template <class At>
+static void addSplits(const float* part, long splits, long rows, long kp, long n, float* dw, At at) {
   parallelRange(rows, maxl(1, 4096 / kp), [&](long from, long to) {
     for (long i = from; i < to; i++)
-      for (long c = 0; c < k; c += W) {
+      for (long c = 0; c < n; c += W) {
         vf v = load(part + i * kp + c);
         for (long s = 1; s < splits; s++) v = v + load(part + (s * rows + i) * kp + c);
-        storen(dw + i * k + c, v, k - c);
+        storen(dw + at(i) + c, v, n - c);
       }
   });
 }
@@ -24,16 +25,17 @@ struct ImageWeights {
   static constexpr long STEPS = 448;  // of a block: what a tile adds up in registers
   static constexpr long MOST_TAPS = 256;
   static constexpr long BUDGET = 65536;  // floats of a panel
+  bool use;
   Axis vertical, horizontal;
   long n, c, k, kp, routes, taps;
   long tall, most, rows, bands, groups, splits, channelTasks, columnTasks, partSize, panelSize, mapSize, runs;
   float *part, *local;
 
-  static bool worthwhile(const Geometry& g) { return g.groups == 1 && g.c >= 5 && g.kh * g.kw <= MOST_TAPS; }
-
   ImageWeights(const Geometry& g, long routeCount) : n(g.n), c(g.c), k(g.k), routes(routeCount), taps(g.kh * g.kw) {
+    use = g.groups == 1 && c >= 5 && taps <= MOST_TAPS;
+    if (!use) return;
     vertical = {g.h, g.ho, g.kh, g.sh, g.dh, g.top, false}, horizontal = {g.w, g.wo, g.kw, g.sw, g.dw, g.left, false};
-    kp = padded(k), tall = kp == W ? TALL1 : TALL2, partSize = g.kh * g.kw * c * kp;
+    kp = padded(k), tall = kp == W ? TALL1 : TALL2, partSize = taps * c * kp;
     // few images and some rows, or all rows and as many images as make a block
     const long few = g.sw > 1 ? 32 : 6;
     rows = maxl(1, minl(g.ho, STEPS / (few * g.wo)));
@@ -41,13 +43,7 @@ struct ImageWeights {
     most = minl(n, bands > 1 ? few : maxl(few, STEPS / (g.ho * g.wo)));
     groups = ceilDiv(n, most), most = ceilDiv(n, groups);
     splits = minl(minl(maxl(1, (1L << 20) / (partSize * routes)), 16), groups * bands);  // partial sums of 4 MiB
-    long lines = 1;
-    for (long o = 0; o < g.ho; o += rows) {
-      long from, to;
-      vertical.reach(o, minl(o + rows, g.ho), from, to);
-      lines = maxl(lines, to - from);
-    }
-    const long inSteps = lines * g.w * most, outSteps = rows * g.wo * most;
+    const long inSteps = vertical.mostReached(rows) * g.w * most, outSteps = rows * g.wo * most;
     const long tiles = ceilDiv(c, tall), blocks = columnBlocks(k);
     channelTasks = minl(tiles, ceilDiv(c * inSteps, BUDGET));
     columnTasks = minl(blocks, ceilDiv(kp * outSteps, BUDGET));
@@ -105,7 +101,9 @@ struct ImageWeights {
     });
     if (direct) return;
     for (long r = 0; r < routes; r++)
-      if (r ? dw2 : dw1) addSplits(part + r * splits * partSize, splits, partSize / kp, kp, k, r ? dw2 : dw1);
+      if (r ? dw2 : dw1)
+        addSplits(part + r * splits * partSize, splits, partSize / kp, kp, k, r ? dw2 : dw1,
+                  [&](long i) { return i * k; });
   }
 
  private:

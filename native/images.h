@@ -31,6 +31,16 @@ struct Axis {
       }
     if (to == 0) from = 0;
   }
+  // The most input positions that a band of `band` outputs reaches over, at least one.
+  long mostReached(long band) const {
+    long most = 1;
+    for (long o = 0; o < out; o += band) {
+      long from, to;
+      reach(o, minl(o + band, out), from, to);
+      most = maxl(most, to - from);
+    }
+    return most;
+  }
   // The outputs whose tap i falls on the input, as [from, to); forward only.
   INL void span(long i, long& from, long& to) const {
     const long d = i * dilation - pad;

@@ -145,8 +145,9 @@ static inline void packMap(const Geometry& g, const Pair& src, long group, long 
   withKind(src, [&](auto K) { packMapKind<K.value>(g, src, group, p0, count, b0, b1, d, d2); });
 }
 
-// Where it can, a product reads a panel of image rows with their zeros in place of im2col: the taps of a kernel row are
-// one run of kw * c steps in it for every output pixel, so each pixel is copied (and squared) once, not once per tap.
+// Where it can, a product reads a panel of image rows with the zeros beside them in place of im2col: the taps of a
+// kernel row are one run of kw * c steps in it for every output pixel, so each pixel is copied (and squared) once, not
+// once per tap.
 struct RowPanel {
   static constexpr long MOST_ROWS = 64, MOST_LINES = 64;  // of the kernel, and of outputs: wo >= 4
   bool use;
@@ -177,10 +178,7 @@ struct RowPanel {
     const long before = minl(g.left * g.c, width);
     const long inside = minl(g.w * g.c, width - before), after = width - before - inside;
     for (long i = 0; i < lines; i++, h++, d += width, d2 += width) {
-      if (h < 0 || h >= g.h) {
-        zeroRun<KIND>(d, d2, width);
-        continue;
-      }
+      if (h < 0 || h >= g.h) continue;  // no run reads it
       zeroRun<KIND>(d, d2, before);
       copyRun<KIND>(src, (n * g.h + h) * g.w * g.c, d + before, d2 + before, inside);
       zeroRun<KIND>(d + before + inside, d2 + before + inside, after);

@@ -15,46 +15,34 @@ constexpr long EPILOGUE_SLACK = 8 * W;
 struct ImageProduct {
   static constexpr long BUDGET = 98304;  // floats of a panel, and of the outputs of a task
   static constexpr long MOST_TAPS = 256;
+  bool use;
   Axis vertical, horizontal;
   long n, ci, co, routes;
   long depth, rows, bands, most, groups, splits, ld, weightSize, panelSize, outSize, spareSize;
   float *packed, *local;
 
-  static bool worthwhile(const Geometry& g, bool transposed) {
-    const long ci = transposed ? g.k : g.c, co = transposed ? g.c : g.k;
-    return g.groups == 1 && g.n >= 4 && ci >= (transposed ? 8 : 16) && co >= 5 && g.kh * g.kw <= MOST_TAPS;
-  }
-
   ImageProduct(const Geometry& g, bool transposed, long routeCount) : n(g.n), routes(routeCount) {
+    ci = transposed ? g.k : g.c, co = transposed ? g.c : g.k;
+    use = g.groups == 1 && n >= 4 && ci >= (transposed ? 8 : 16) && co >= 5 && g.kh * g.kw <= MOST_TAPS;
+    if (!use) return;
     vertical = {transposed ? g.ho : g.h, transposed ? g.h : g.ho, g.kh, g.sh, g.dh, g.top, transposed};
     horizontal = {transposed ? g.wo : g.w, transposed ? g.w : g.wo, g.kw, g.sw, g.dw, g.left, transposed};
-    ci = transposed ? g.k : g.c, co = transposed ? g.c : g.k;
     depth = g.kh * g.kw * ci, ld = co + 2 * W;
     const long tall = minl(n, co <= W ? TALL1 : TALL2), line = horizontal.in * ci, outLine = horizontal.out * ld;
     // as many rows as the caches hold for one tile of images, and then as many images
     rows = vertical.out, bands = 1;
-    while (rows > 1 && tall * maxl(linesIn() * line, rows * outLine) > BUDGET)
+    while (rows > 1 && tall * maxl(vertical.mostReached(rows) * line, rows * outLine) > BUDGET)
       bands++, rows = ceilDiv(vertical.out, bands);
     bands = ceilDiv(vertical.out, rows);
-    most = BUDGET / maxl(linesIn() * line, rows * outLine) / tall * tall;
+    most = BUDGET / maxl(vertical.mostReached(rows) * line, rows * outLine) / tall * tall;
     most = minl(maxl(tall, minl(most, 8 * tall)), n);
     const long wish = ceilDiv(16, bands);  // tasks for every thread
     if (ceilDiv(n, most) < wish) most = maxl(tall, roundUp(ceilDiv(n, wish), tall));
     groups = ceilDiv(n, most), most = ceilDiv(n, groups);
     splits = minl(columnBlocks(co), ceilDiv(16, groups * bands));
     weightSize = depth * padded(co);
-    panelSize = linesIn() * line * most + 2 * W, outSize = most * rows * outLine;
+    panelSize = vertical.mostReached(rows) * line * most + 2 * W, outSize = most * rows * outLine;
     spareSize = rows * horizontal.out * roundUp(co, 4) + EPILOGUE_SLACK;
-  }
-  // The most input rows that a band of output rows reads.
-  long linesIn() const {
-    long lines = 1;
-    for (long o = 0; o < vertical.out; o += rows) {
-      long from, to;
-      vertical.reach(o, minl(o + rows, vertical.out), from, to);
-      lines = maxl(lines, to - from);
-    }
-    return lines;
   }
   void take(Bump& b) {
     packed = b.floats(routes * weightSize);

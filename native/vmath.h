@@ -19,17 +19,6 @@ INL vf copySign(vf size, vf sign) {
 }
 INL vf exponentOf2(vi n) { return asFloat((n + 127) << 23); }  // 2^n for n in [-126, 127]
 
-// e^r - 1 for |r| <= ln2 / 2
-INL vf expm1Near0(vf r) {
-  vf p = set1(1.9875691500e-4f);
-  p = fma(p, r, set1(1.3981999507e-3f));
-  p = fma(p, r, set1(8.3334519073e-3f));
-  p = fma(p, r, set1(4.1665795894e-2f));
-  p = fma(p, r, set1(1.6666665459e-1f));
-  p = fma(p, r, set1(5.0000001201e-1f));
-  return fma(p, r * r, r);
-}
-
 // e^r = 1 + r + r^2 p(r) for |r| <= ln2 / 2, in the order of Estrin: short chains, so that more vectors are under way.
 INL vf expPolynomial(vf r) {
   const vf z = r * r;

@@ -35,6 +35,21 @@ struct Cover {
   }
 };
 
+// f(image, h, w, pixel, rows, columns) for every pixel of rows [from, to) of the map that is pooled, in order: `pixel`
+// is its number, and rows and columns are the results whose windows cover it.
+template <class F>
+INL void eachCovered(const Window g, long from, long to, F f) {
+  for (long r = from; r < to; r++) {
+    const long image = r / g.h, h = r % g.h;
+    Cover rows{g.kh, g.sh, g.top, g.oh}, columns{g.kw, g.sw, g.left, g.ow};
+    rows.advance(h);
+    for (long w = 0; w < g.w; w++) {
+      columns.advance(w);
+      f(image, h, w, r * g.w + w, rows, columns);
+    }
+  }
+}
+
 // f(first row, last row) for runs of rows of `width` floats, some 16 thousand floats to a task
 template <class F>
 INL void parallelRows(long rows, long width, F f) {

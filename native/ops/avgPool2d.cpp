@@ -43,28 +43,22 @@ OP(avgPool2dGrad) {  // dy [N,OH,OW,C] -> dx [N,H,W,C]
   float* dx = s.out[0].f32();
   parallelRows(g.n * g.h, g.w * g.c, [=](long from, long to) {
     const long end = to * g.w * g.c, total = g.n * g.oh * g.ow * g.c;
-    for (long r = from; r < to; r++) {
-      const long image = r / g.h, h = r % g.h;
-      Cover rows{g.kh, g.sh, g.top, g.oh}, columns{g.kw, g.sw, g.left, g.ow};
-      rows.advance(h);
-      for (long w = 0; w < g.w; w++) {
-        columns.advance(w);
-        const long out = (r * g.w + w) * g.c;
-        for (long c = 0; c < g.c; c += W) {
-          vf sum{};
-          for (long i = rows.lo; i <= rows.hi; i++) {
-            const Span ys = inside(i * g.sh - g.top, g.kh, g.h);
-            for (long j = columns.lo; j <= columns.hi; j++) {
-              const Span xs = inside(j * g.sw - g.left, g.kw, g.w);
-              const long count = includePad ? g.kh * g.kw : (ys.to - ys.from) * (xs.to - xs.from);
-              const long at = ((image * g.oh + i) * g.ow + j) * g.c + c;
-              sum += loadn(dy + at, total - at) * set1(1.f / static_cast<float>(count));
-            }
+    eachCovered(g, from, to, [&](long image, long, long, long pixel, const Cover& rows, const Cover& columns) {
+      const long out = pixel * g.c;
+      for (long c = 0; c < g.c; c += W) {
+        vf sum{};
+        for (long i = rows.lo; i <= rows.hi; i++) {
+          const Span ys = inside(i * g.sh - g.top, g.kh, g.h);
+          for (long j = columns.lo; j <= columns.hi; j++) {
+            const Span xs = inside(j * g.sw - g.left, g.kw, g.w);
+            const long count = includePad ? g.kh * g.kw : (ys.to - ys.from) * (xs.to - xs.from);
+            const long at = ((image * g.oh + i) * g.ow + j) * g.c + c;
+            sum += loadn(dy + at, total - at) * set1(1.f / static_cast<float>(count));
           }
-          storen(dx + out + c, sum, end - out - c);
         }
+        storen(dx + out + c, sum, end - out - c);
       }
-    }
+    });
   });
 }
 

@@ -162,26 +162,21 @@ static __attribute__((noinline)) void gradPixelOf(const Window& g, float* dx, lo
 INL void gradRows(const Window& window, const float* dy, const uint8_t* index, float* dx, long from, long to) {
   const Window g = window;
   const long end = to * g.w * g.c, total = g.n * g.oh * g.ow * g.c;
-  for (long r = from; r < to; r++) {
-    const long image = r / g.h, h = r % g.h;
-    Cover rows{g.kh, g.sh, g.top, g.oh}, columns{g.kw, g.sw, g.left, g.ow};
-    rows.advance(h);
-    for (long w = 0; w < g.w; w++) {
-      columns.advance(w);
-      const long out = (r * g.w + w) * g.c, at = ((image * g.oh + rows.lo) * g.ow + columns.lo) * g.c;
-      const long k = (h - rows.lo * g.sh + g.top) * g.kw + w - columns.lo * g.sw + g.left;
-      const long y = rows.hi - rows.lo + 1, x = columns.hi - columns.lo + 1;
-      const bool inner = out + g.c + W <= end && at + (y * g.ow + x) * g.c + W <= total;  // whole vectors everywhere
-      float* d = dx + out;
-      const float* from = dy + at;
-      const uint8_t* where = index + at;
-      if (inner && y == 1 && x == 1) gradPixel<1, 1>(g, d, from, where, k);
-      else if (inner && y == 1 && x == 2) gradPixel<1, 2>(g, d, from, where, k);
-      else if (inner && y == 2 && x == 1) gradPixel<2, 1>(g, d, from, where, k);
-      else if (inner && y == 2 && x == 2) gradPixel<2, 2>(g, d, from, where, k);
-      else gradPixelOf(window, d, end - out, from, where, total - at, k, y, x);
-    }
-  }
+  eachCovered(
+      g, from, to, [=, &window](long image, long h, long w, long pixel, const Cover& rows, const Cover& columns) {
+        const long out = pixel * g.c, at = ((image * g.oh + rows.lo) * g.ow + columns.lo) * g.c;
+        const long k = (h - rows.lo * g.sh + g.top) * g.kw + w - columns.lo * g.sw + g.left;
+        const long y = rows.hi - rows.lo + 1, x = columns.hi - columns.lo + 1;
+        const bool inner = out + g.c + W <= end && at + (y * g.ow + x) * g.c + W <= total;  // whole vectors everywhere
+        float* d = dx + out;
+        const float* first = dy + at;
+        const uint8_t* where = index + at;
+        if (inner && y == 1 && x == 1) gradPixel<1, 1>(g, d, first, where, k);
+        else if (inner && y == 1 && x == 2) gradPixel<1, 2>(g, d, first, where, k);
+        else if (inner && y == 2 && x == 1) gradPixel<2, 1>(g, d, first, where, k);
+        else if (inner && y == 2 && x == 2) gradPixel<2, 2>(g, d, first, where, k);
+        else gradPixelOf(window, d, end - out, first, where, total - at, k, y, x);
+      });
 }
 
 OP(maxPool2dGrad) {  // dy, index [N,OH,OW,C] -> dx [N,H,W,C]
