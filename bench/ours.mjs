@@ -3,11 +3,10 @@ import { forwardProgram, stepProgram } from "../dist/cli/made.js";
 import { apply, f32 } from "../dist/graph/node.js";
 import { withTrace } from "../dist/graph/trace.js";
 import { adam, bayesConv2d, compile, conv2d, cpu, createModel, grad, Store, setThreads } from "../dist/index.js";
+import { launchesOf } from "../dist/predict/launches.js";
 import { flopsOf } from "./flops.mjs";
 import { serve } from "./serve.mjs";
 import { channelsOf, layers } from "./workloads.mjs";
-
-const LAUNCH_ROWS = 512; // of a prediction, as predict() has it
 
 /** @type {{ workload: import("./workloads.mjs").Workload, variant: string }} */
 const { workload, variant } = JSON.parse(process.argv[2]);
@@ -23,11 +22,11 @@ await serve({ ...about, flops: launches * flopsOf(program), traffic: launches * 
 function modelProgram() {
   const input = /** @type {[number, number, number]} */ ([32, 32, channelsOf(name)]);
   const model = createModel({ model: name, input, classes: 10, bayesian, activation: "softplus" });
-  const launches = kind === "step" ? 1 : Math.min(batch, Math.ceil((batch * samples) / LAUNCH_ROWS));
-  const made =
-    kind === "step" ? stepProgram(model, batch, adam()) : forwardProgram(model, Math.ceil(batch / launches), samples);
-  const once = () => made.program.run(/** @type {never} */ (made.feeds), launches);
-  return { program: made.program, launches, once };
+  // as many launches as predict() makes
+  const cut = kind === "step" ? { launches: 1, batch } : launchesOf(batch, samples);
+  const made = kind === "step" ? stepProgram(model, batch, adam()) : forwardProgram(model, cut.batch, samples);
+  const once = () => made.program.run(/** @type {never} */ (made.feeds), cut.launches);
+  return { program: made.program, launches: cut.launches, once };
 }
 
 /**

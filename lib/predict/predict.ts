@@ -5,6 +5,7 @@ import { compile } from "../graph/compile.ts";
 import { checkModel, type Model } from "../models/model.ts";
 import { gatherBatch } from "../ops/gatherBatch.ts";
 import { seedKey } from "../util/philox.ts";
+import { launchesOf } from "./launches.ts";
 import { type ClassificationMetrics, classificationMetrics } from "./metrics.ts";
 import {
   type Decomposition,
@@ -55,7 +56,6 @@ export interface Images {
   readonly shape: readonly [number, number, number];
 }
 
-const LAUNCH_ROWS = 512; // rows of one launch: enough to fill the cores, few enough to stay in cache
 /** Noise of predictions has a step of its own, so that it is none of the training's. */
 export const PREDICT_STEP = -1;
 
@@ -94,7 +94,7 @@ export async function predict(model: Model, data: Images, options: PredictOption
     fail("predict", `${count * shape[0] * shape[1] * shape[2]} pixel values for ${count} images`, images.length);
 
   const { classes, store } = model;
-  const batch = Math.min(count, Math.max(1, Math.floor(LAUNCH_ROWS / samples)));
+  const { launches, batch } = launchesOf(count, samples);
   const slot = "data/predict/images";
   if (store.slots.has(slot))
     throw new BayesError("[predict] expected an idle model, received one that is predicting; await that first");
@@ -115,12 +115,11 @@ export async function predict(model: Model, data: Images, options: PredictOption
     );
     const [low, high] = seedKey(seed);
     const rng = Int32Array.of(low, high, PREDICT_STEP, 0);
-    const batches = Math.ceil(count / batch);
     const logits = new Float32Array(samples * count * classes);
     let chunk = 1;
-    for (let at = 0; at < batches; ) {
+    for (let at = 0; at < launches; ) {
       signal?.throwIfAborted();
-      const n = Math.min(chunk, batches - at);
+      const n = Math.min(chunk, launches - at);
       const index = Int32Array.from({ length: n * batch }, (_, i) => Math.min(at * batch + i, count - 1));
       const start = performance.now();
       const out = (await program.runAsync({ index, rng }, n)).logits;

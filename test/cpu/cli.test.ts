@@ -6,6 +6,7 @@ import { version } from "../../lib/cli/version.ts";
 import { type Dataset, subset } from "../../lib/data/dataset.ts";
 import { embeddedMnist } from "../../lib/data/locate.ts";
 import { encodePng } from "../../lib/report/png.ts";
+import { build } from "../built.ts";
 import { cli, temporaryFolder } from "../cli-capture.ts";
 
 const root = join(import.meta.dirname, "../..");
@@ -336,14 +337,7 @@ describe("info and bench", () => {
 
 describe("the built program", () => {
   const main = join(root, "dist/cli/main.js");
-  beforeAll(() => {
-    const newest = (dir: string): number =>
-      Math.max(...readdirSync(dir, { recursive: true }).map((f) => statSync(join(dir, String(f))).mtimeMs));
-    if (existsSync(main) && statSync(main).mtimeMs >= newest(join(root, "lib"))) return;
-    spawnSync(process.execPath, [join(root, "node_modules/typescript/bin/tsc"), "-p", "tsconfig.build.json"], {
-      cwd: root,
-    });
-  });
+  beforeAll(build);
   const spawned = (...args: string[]) => spawnSync(process.execPath, [main, ...args], { encoding: "utf8" });
 
   it("has exit codes", () => {

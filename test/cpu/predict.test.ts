@@ -1,0 +1,119 @@
+// Monte-Carlo prediction: how it is cut into launches never shows, nor what else predicts at the same time.
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Worker } from "node:worker_threads";
+import fc from "fast-check";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { BayesError } from "../../lib/errors.ts";
+import { createModel, type ModelConfig } from "../../lib/models/create.ts";
+import { launchesOf } from "../../lib/predict/launches.ts";
+import { type Images, predict } from "../../lib/predict/predict.ts";
+import { saveCheckpoint } from "../../lib/train/checkpoint.ts";
+import { build } from "../built.ts";
+import { random } from "../ops/harness.ts";
+
+const made = (count: number, shape: Images["shape"], seed = 3): Images => {
+  const next = random(seed);
+  const length = count * shape[0] * shape[1] * shape[2];
+  return { images: Uint8Array.from({ length }, () => 256 * next()), count, shape };
+};
+const part = ({ images, count, shape }: Images, n: number): Images => ({
+  images: images.subarray(0, (images.length / count) * n),
+  count: n,
+  shape,
+});
+const normalise = (channels: number) => ({ scale: Array(channels).fill(1 / 128), shift: Array(channels).fill(-1) });
+
+describe("launches", () => {
+  it("are as few as before, of one size, and fit the images", () => {
+    const counts = fc.tuple(fc.integer({ min: 1, max: 100_000 }), fc.integer({ min: 1, max: 65_536 }));
+    fc.assert(
+      fc.property(counts, ([count, samples]) => {
+        const { launches, batch } = launchesOf(count, samples);
+        expect(Number.isInteger(batch) && batch >= 1 && batch <= count).toBe(true);
+        expect(launches).toBe(Math.ceil(count / batch)); // none is empty
+        expect(launches).toBeLessThanOrEqual(
+          Math.ceil(count / Math.min(count, Math.max(1, Math.floor(512 / samples)))),
+        );
+        expect((batch - 1) * samples).toBeLessThan(512);
+      }),
+    );
+    expect(launchesOf(256, 10)).toEqual({ launches: 5, batch: 52 });
+    expect(launchesOf(10_000, 32)).toEqual({ launches: 625, batch: 16 });
+    expect(launchesOf(3, 1000)).toEqual({ launches: 3, batch: 1 });
+  });
+
+  for (const [model, channels] of [
+    ["lenet5", 1],
+    ["alexnet", 3],
+    ["3conv3fc", 3],
+    ["resnet20", 3],
+  ] as const)
+    it(`${model}: an image has the same logits, bit for bit, alone and among others`, async () => {
+      using m = createModel({ model, input: [32, 32, channels], classes: 10, seed: 2 });
+      const options = { samples: 10, seed: 5, normalise: normalise(channels) };
+      const all = made(103, [32, 32, channels]);
+      const whole = await predict(m, all, options);
+      for (const count of [1, 7]) {
+        const few = await predict(m, part(all, count), options);
+        for (let s = 0; s < options.samples; s++)
+          expect(few.logits.subarray(s * count * 10, (s + 1) * count * 10)).toEqual(
+            whole.logits.subarray(s * 1030, s * 1030 + count * 10),
+          );
+      }
+    });
+});
+
+describe("at the same time", () => {
+  const config: ModelConfig = { model: "lenet5", input: [28, 28, 1], classes: 10, seed: 2 };
+  const data = made(150, [28, 28, 1]);
+  const options = { samples: 10, seed: 5, normalise: normalise(1) };
+  const tmp = mkdtempSync(join(tmpdir(), "bayescnn-predict-"));
+  beforeAll(build);
+  afterAll(() => rmSync(tmp, { recursive: true }));
+
+  it("two models of one process predict what each does alone", async () => {
+    using one = createModel(config);
+    using two = createModel({ model: "alexnet-half", input: [32, 32, 3], classes: 10, seed: 3 });
+    const both = [
+      () => predict(one, data, options),
+      () => predict(two, made(60, [32, 32, 3]), { ...options, normalise: normalise(3) }),
+    ];
+    const alone = [await both[0](), await both[1]()];
+    const together = await Promise.all(both.map((start) => start()));
+    expect(together.map((p) => p.logits)).toEqual(alone.map((p) => p.logits));
+  });
+
+  it("one model is asked once, and says so", async () => {
+    using model = createModel(config);
+    const alone = await predict(model, data, options);
+    const first = predict(model, data, options);
+    await expect(predict(model, data, options)).rejects.toThrow(BayesError);
+    await expect(predict(model, data, options)).rejects.toThrow(/expected an idle .*await/);
+    expect((await first).logits).toEqual(alone.logits);
+    expect((await predict(model, data, options)).logits).toEqual(alone.logits);
+  });
+
+  it("one model's weights predict the same in two worker_threads and here", async () => {
+    using model = createModel(config);
+    const parameter = [...model.store.slots.values()].find((s) => s.trainable)!;
+    model.store.set(
+      parameter.name,
+      (model.store.get(parameter.name) as Float32Array).map((v) => 1.5 * v),
+    );
+    const checkpoint = join(tmp, "model.safetensors");
+    saveCheckpoint(checkpoint, model);
+    const file = new URL("./predict-worker.mjs", import.meta.url);
+    const work = () => once(new Worker(file, { workerData: { config, checkpoint, data, options } }), "message");
+    const [[first], [second], here] = await Promise.all([work(), work(), predict(model, data, options)]);
+    expect(first).toEqual(here.logits);
+    expect(second).toEqual(here.logits);
+  });
+
+  it("a model itself cannot be sent to a worker_thread", () => {
+    using model = createModel(config);
+    expect(() => structuredClone(model)).toThrow(/could not be cloned/);
+  });
+});
