@@ -11,7 +11,7 @@
  */
 
 const titles = { lenet5: "LeNet-5", alexnet: "AlexNet", "3conv3fc": "3Conv3FC", resnet20: "ResNet-20" };
-const title = (/** @type {string} */ name) => titles[/** @type {keyof typeof titles} */ (name)] ?? name;
+export const title = (/** @type {string} */ name) => titles[/** @type {keyof typeof titles} */ (name)] ?? name;
 
 /**
  * The rows of a workload on the most threads that it was measured on.

@@ -1,10 +1,10 @@
-// The tables in bench/README.md, between markers, made of what bench/results holds: the goals, the instruction sets side
-// by side, and everything of each device. Every run writes them; `node bench/table.mjs` does so without a run.
+// The tables in bench/README.md, between markers, made of what bench/results holds: the goals, the quality of trained
+// networks, the instruction sets side by side, and everything of each device. Every run writes them; `node bench/table.mjs` does so without a run.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { goalTable } from "./goals.mjs";
-import { recorded, writeWhole } from "./results.mjs";
+import { goalTable, title } from "./goals.mjs";
+import { recorded, recordedQuality, writeWhole } from "./results.mjs";
 
 const README = join(import.meta.dirname, "README.md");
 
@@ -14,6 +14,7 @@ export function writeTables() {
   const devices = recorded();
   const before = readFileSync(README, "utf8");
   let text = replaced(before, "goals", goalsSection(devices));
+  text = replaced(text, "quality", qualitySection());
   text = replaced(text, "instruction sets", isaSection(devices));
   for (const [device, rows] of devices) text = replaced(text, device, deviceSection(device, rows));
   if (text !== before) writeWhole(README, text);
@@ -45,6 +46,32 @@ function goalsSection(devices) {
     );
   }
   return sections.join("\n\n") || "Nothing has been measured yet.";
+}
+
+/** Means over the seeds, [least..greatest]. */
+function qualitySection() {
+  /** @type {Map<string, import("./quality.mjs").QualityRow[]>} */
+  const networks = new Map();
+  for (const row of recordedQuality()) {
+    const key = `${row.id} ${row.precision}`;
+    networks.set(key, [...(networks.get(key) ?? []), row]);
+  }
+  if (networks.size === 0) return "Nothing has been trained yet.";
+  const lines = [...networks.values()].map((rows) => {
+    const [{ model, data, precision, epochs }] = rows;
+    const cell = (/** @type {number[]} */ values, /** @type {number} */ digits) => {
+      const [mean, ...ends] = [values.reduce((a, b) => a + b) / values.length, Math.min(...values), Math.max(...values)];
+      return `${mean.toFixed(digits)} [${ends.map((x) => x.toFixed(digits)).join("..")}]`;
+    };
+    return [
+      ...[title(model), data, precision, rows.length, epochs],
+      ...[cell(rows.map((r) => 100 * r.accuracy), 2), cell(rows.map((r) => r.nll), 4), cell(rows.map((r) => r.ece), 4)],
+      cell(rows.map((r) => r.seconds / r.epochs), 1),
+    ];
+  });
+  const [{ device, machine, samples }] = recordedQuality();
+  const head = ["network", "data", "precision", "seeds", "epochs", "accuracy, %", "NLL", "ECE", "seconds an epoch"];
+  return `${device}: ${machine}. Test images, ${samples} Monte-Carlo samples; mean [least..greatest] over the seeds.\n\n${table([head, ...lines])}`;
 }
 
 /** Ours on several instruction sets of one machine. @param {Map<string, Row[]>} devices */
