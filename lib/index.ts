@@ -66,6 +66,7 @@ export {
   type Mode,
   type Noise,
   noiseFor,
+  type Precision,
   parameter,
   type Trace,
   type TraceOptions,

@@ -26,12 +26,14 @@ struct ImageWeights {
   static constexpr long MOST_TAPS = 256;
   static constexpr long BUDGET = 65536;  // floats of a panel
   bool use;
+  Form form;
   Axis vertical, horizontal;
   long n, c, k, kp, routes, taps;
   long tall, most, rows, bands, groups, splits, channelTasks, columnTasks, partSize, panelSize, mapSize, runs;
   float *part, *local;
 
-  ImageWeights(const Geometry& g, long routeCount) : n(g.n), c(g.c), k(g.k), routes(routeCount), taps(g.kh * g.kw) {
+  ImageWeights(const Geometry& g, long routeCount)
+      : form(g.form), n(g.n), c(g.c), k(g.k), routes(routeCount), taps(g.kh * g.kw) {
     use = g.groups == 1 && c >= 5 && taps <= MOST_TAPS;
     if (!use) return;
     vertical = {g.h, g.ho, g.kh, g.sh, g.dh, g.top, false}, horizontal = {g.w, g.wo, g.kw, g.sw, g.dw, g.left, false};
@@ -78,8 +80,8 @@ struct ImageWeights {
         ImageBlock in{n0, m, 0, 0, vertical.in, horizontal.in, c, c0};
         vertical.reach(o0, o1, in.h0, in.h1);
         const ImageBlock out{n0, m, o0, o1, vertical.out, horizontal.out, k, b0 * 2 * W};
-        packImages(x, in, n * vertical.in * horizontal.in * c, xs, X, X + (routes - 1) * panelSize);
-        packImages(map, out, n * vertical.out * horizontal.out * k, gs, G, G + (routes - 1) * mapSize);
+        packImages(x, form, in, n * vertical.in * horizontal.in * c, xs, X, X + (routes - 1) * panelSize);
+        packImages(map, form, out, n * vertical.out * horizontal.out * k, gs, G, G + (routes - 1) * mapSize);
         for (long tap = 0; tap < taps; tap++) lists[tap] = tapRuns(tap, in, out, at + tap * runs);
         for (long r = 0; r < routes; r++) {
           float* dw = r ? dw2 : dw1;

@@ -104,9 +104,9 @@ static void packImagesKind(const Pair& src, const ImageBlock& b, long end, const
   }
 }
 // -> d, d2 [tile][pixel][image][its columns]; `end`: floats of src.
-static inline void packImages(const Pair& src, const ImageBlock& b, long end, const PanelTiles& tiles, float* d,
-                              float* d2) {
-  withKind(src, [&](auto K) { packImagesKind<K.value>(src, b, end, tiles, d, d2); });
+static inline void packImages(const Pair& src, Form form, const ImageBlock& b, long end, const PanelTiles& tiles,
+                              float* d, float* d2) {
+  withKind(src, form, [&](auto K) { packImagesKind<K.value>(src, b, end, tiles, d, d2); });
 }
 
 }  // namespace ISA

@@ -3,6 +3,7 @@
 // layer never lies in memory.
 #pragma once
 #include "activation.h"
+#include "bf16.h"
 
 namespace bayes {
 namespace ISA {
@@ -19,45 +20,60 @@ struct Pair {
   INL int routes() const { return kind == ONE ? 1 : 2; }
 };
 
-// Kind and activation as one number, the template argument of everything that makes elements.
+// Kind, activation and form as one number, the template argument of everything that makes elements.
 constexpr int ONE_LEAKY = ONE + 4 * LEAKY, PRODUCT_LEAKY = PRODUCT + 4 * LEAKY;
 constexpr int ONE_SOFTPLUS = ONE + 4 * SOFTPLUS, PRODUCT_SOFTPLUS = PRODUCT + 4 * SOFTPLUS;
+constexpr int FORM_STEP = 16;
 template <int K>
 struct KindOf {
   static constexpr int value = K;
 };
 // f(KindOf<K>()) for the pair's K:  withKind(src, [&](auto K) { packKind<K.value>(g, src, ...); });
-template <class F>
+template <int FORM = FLOAT, class F>
 INL void withKind(const Pair& p, F f) {
+  constexpr int AS = FORM * FORM_STEP;
   switch (p.kind + 4 * p.activation) {
     case ONE:
-      return f(KindOf<ONE>());
+      return f(KindOf<AS + ONE>());
     case SQUARE:
-      return f(KindOf<SQUARE>());
+      return f(KindOf<AS + SQUARE>());
     case PRODUCT:
-      return f(KindOf<PRODUCT>());
+      return f(KindOf<AS + PRODUCT>());
     case BOTH:
-      return f(KindOf<BOTH>());
+      return f(KindOf<AS + BOTH>());
     case ONE_LEAKY:
-      return f(KindOf<ONE_LEAKY>());
+      return f(KindOf<AS + ONE_LEAKY>());
     case PRODUCT_LEAKY:
-      return f(KindOf<PRODUCT_LEAKY>());
+      return f(KindOf<AS + PRODUCT_LEAKY>());
     case ONE_SOFTPLUS:
-      return f(KindOf<ONE_SOFTPLUS>());
+      return f(KindOf<AS + ONE_SOFTPLUS>());
     default:
-      return f(KindOf<PRODUCT_SOFTPLUS>());
+      return f(KindOf<AS + PRODUCT_SOFTPLUS>());
   }
 }
 
-// Elements at .. at + min(W, left) of both routes; zeros in the lanes beyond, and in b of a single route.
+template <class F>
+INL void withKind(const Pair& p, Form form, F f) {
+  if (form == FLOAT) withKind<FLOAT>(p, f);
+  else withKind<ROUNDED>(p, f);
+}
+
+// Elements at .. at + min(W, left) of both routes, whatever the form; zeros in the lanes beyond, and in b of a single
+// route.
 template <int K>
 INL void elements(const Pair& p, long at, long left, vf& a, vf& b) {
-  constexpr int KIND = K % 4, ACTIVATION = K / 4;
+  constexpr int KIND = K % 4, ACTIVATION = K / 4 % 4;
   a = loadn(p.a + at, left), b = vf{};
   if (ACTIVATION != IDENTITY) a = beforeActivation<ACTIVATION>(a, loadn(p.y + at, left), set1(p.slope));
   if (KIND == SQUARE) b = a * a;
   if (KIND == PRODUCT) b = a * loadn(p.b + at, left);
   if (KIND == BOTH) b = loadn(p.b + at, left);
+}
+
+// What a panel holds of an element.
+template <int K>
+INL vf inForm(vf a) {
+  return K / FORM_STEP == FLOAT ? a : bf16(a);
 }
 
 // d = a, d2 = the second route. Writes up to W - 1 floats beyond n: rows are written in order and have slack at the
@@ -67,8 +83,8 @@ INL void copyRun(const Pair& p, long at, float* d, float* d2, long n) {
   for (long i = 0; i < n; i += W) {
     vf a, b;
     elements<K>(p, at + i, n - i, a, b);
-    store(d + i, a);
-    if (K % 4 != ONE) store(d2 + i, b);
+    store(d + i, inForm<K>(a));
+    if (K % 4 != ONE) store(d2 + i, inForm<K>(b));
   }
 }
 template <int K>

@@ -15,6 +15,7 @@ struct Geometry {
   long n, h, w, c, ho, wo, k, kh, kw, sh, sw, top, left, dh, dw, groups, cg, kg;
   long depth;   // taps of one group: kh * kw * cg
   long pixels;  // of the map: n * ho * wo
+  Form form;    // of both operands of a product
   INL Geometry(const Step& s, const Tensor& image, const Tensor& weights, const Tensor& map) {
     if (weights.rank == 2) {
       n = image.dims[0], c = image.dims[1], k = map.dims[1];
@@ -29,6 +30,7 @@ struct Geometry {
     }
     n = minl(n, map.dims[0]);  // an output may hold several samples of the batch
     cg = c / groups, kg = k / groups, depth = kh * kw * cg, pixels = n * ho * wo;
+    form = s.attr("bf16") ? ROUNDED : FLOAT;
   }
   INL long imageSize() const { return h * w * c; }
 };
@@ -114,7 +116,7 @@ static void gatherKind(const Geometry& g, const Pair& src, long group, long p0, 
 }
 static inline void gather(const Geometry& g, const Pair& src, long group, long p0, long count, long k0, long k1,
                           float* X, float* X2, long stride) {
-  withKind(src, [&](auto K) { gatherKind<K.value>(g, src, group, p0, count, k0, k1, X, X2, stride); });
+  withKind(src, g.form, [&](auto K) { gatherKind<K.value>(g, src, group, p0, count, k0, k1, X, X2, stride); });
 }
 // Rows of the map: pixels [p0, p0 + count), channels of a group -> X, X2 [count][stride].
 template <int KIND>
@@ -125,7 +127,7 @@ static void mapRowsKind(const Geometry& g, const Pair& src, long group, long p0,
 }
 static inline void mapRows(const Geometry& g, const Pair& src, long group, long p0, long count, float* X, float* X2,
                            long stride) {
-  withKind(src, [&](auto K) { mapRowsKind<K.value>(g, src, group, p0, count, X, X2, stride); });
+  withKind(src, g.form, [&](auto K) { mapRowsKind<K.value>(g, src, group, p0, count, X, X2, stride); });
 }
 
 // The same rows as packed column blocks b0 .. b1 of [block][count][width] (gemm.h), the form the weight gradient
@@ -142,7 +144,7 @@ static void packMapKind(const Geometry& g, const Pair& src, long group, long p0,
 }
 static inline void packMap(const Geometry& g, const Pair& src, long group, long p0, long count, long b0, long b1,
                            float* d, float* d2) {
-  withKind(src, [&](auto K) { packMapKind<K.value>(g, src, group, p0, count, b0, b1, d, d2); });
+  withKind(src, g.form, [&](auto K) { packMapKind<K.value>(g, src, group, p0, count, b0, b1, d, d2); });
 }
 
 // Where it can, a product reads a panel of image rows with the zeros beside them in place of im2col: the taps of a
@@ -188,7 +190,7 @@ struct RowPanel {
   void fill(const Geometry& g, const Pair& src, long n, long oh, long count, long i0, long i1, float* d,
             float* d2) const {
     const long h = oh * g.sh - g.top + i0 * g.dh, lines = (count - 1) * g.sh + g.dh * (i1 - i0 - 1) + 1;
-    withKind(src, [&](auto K) { fillKind<K.value>(g, src, n, h, lines, d, d2); });
+    withKind(src, g.form, [&](auto K) { fillKind<K.value>(g, src, n, h, lines, d, d2); });
   }
 };
 

@@ -16,12 +16,13 @@ struct ImageProduct {
   static constexpr long BUDGET = 98304;  // floats of a panel, and of the outputs of a task
   static constexpr long MOST_TAPS = 256;
   bool use;
+  Form form;
   Axis vertical, horizontal;
   long n, ci, co, routes;
   long depth, rows, bands, most, groups, splits, ld, weightSize, panelSize, outSize, spareSize;
   float *packed, *local;
 
-  ImageProduct(const Geometry& g, bool transposed, long routeCount) : n(g.n), routes(routeCount) {
+  ImageProduct(const Geometry& g, bool transposed, long routeCount) : form(g.form), n(g.n), routes(routeCount) {
     ci = transposed ? g.k : g.c, co = transposed ? g.c : g.k;
     use = g.groups == 1 && n >= 4 && ci >= (transposed ? 8 : 16) && co >= 5 && g.kh * g.kw <= MOST_TAPS;
     if (!use) return;
@@ -56,8 +57,11 @@ struct ImageProduct {
       const long b = t % nb, r = t / nb, width = blockWidth(co, b);
       const float* w = r ? w2 : w1;
       float* d = packed + r * weightSize + b * 2 * W * depth;
-      if (!vertical.transposed) return packBlock(d, w, depth, co, co, b);
-      for (long tap = 0; tap < taps; tap++) packBlockTransposed(d + tap * ci * width, w + tap * ci * co, ci, ci, co, b);
+      for (long tap = 0; tap < taps; tap++, d += ci * width, w += ci * co) {
+        if (vertical.transposed) packBlockTransposed(d, w, ci, ci, co, b);
+        else packBlock(d, w, ci, co, co, b);
+        convertBlock(d, ci * width, form);
+      }
     });
   }
 
@@ -73,7 +77,7 @@ struct ImageProduct {
       float *X = local + thread * localSize(), *out = X + routes * panelSize, *spare = out + routes * outSize;
       ImageBlock block{n0, m, 0, 0, vertical.in, horizontal.in, ci, 0};
       vertical.reach(o0, o1, block.h0, block.h1);
-      packImages(x, block, n * vertical.in * horizontal.in * ci, {ci, 1, 0}, X, X + (routes - 1) * panelSize);
+      packImages(x, form, block, n * vertical.in * horizontal.in * ci, {ci, 1, 0}, X, X + (routes - 1) * panelSize);
       for (long b = b0; b < b1; b++)
         for (long r = 0; r < routes; r++)
           for (long o = o0; o < o1; o++)

@@ -1,16 +1,16 @@
 import { type Command, Option } from "commander";
-import { BayesError } from "../errors.ts";
+import type { Precision } from "../graph/trace.ts";
 import { modelNames } from "../models/create.ts";
 import { adam } from "../train/optimizers.ts";
 import { forwardProgram, madeModel, stepProgram } from "./made.ts";
-import { type Context, inContext, integer, type SharedOptions, shared } from "./options.ts";
+import { type Context, inContext, integer, precision, type SharedOptions, shared } from "./options.ts";
 
 interface BenchOptions extends SharedOptions {
   readonly model: string;
   readonly batch: number;
   readonly samples?: number;
   readonly frequentist?: boolean;
-  readonly precision: string;
+  readonly precision: Precision;
 }
 
 const WARM_UP_MS = 300;
@@ -22,11 +22,10 @@ const MOST_MS = 60_000;
 export function benchCommand(root: Command): void {
   const bench = root.command("bench").description("time a training step or a prediction on made-up data");
   const common = (command: Command, batch: number) =>
-    command
+    precision(command)
       .addOption(new Option("--model <name>", "architecture").choices(modelNames).default("lenet5"))
       .option("--batch <n>", "images in one step", integer(1, 65_536), batch)
-      .option("--frequentist", "the model without Bayesian layers")
-      .option("--precision <name>", "arithmetic: fp32", "fp32");
+      .option("--frequentist", "the model without Bayesian layers");
 
   shared(common(bench.command("step").description("one training step: forward, loss with KL, backward, Adam"), 128), {
     example: "bayescnn bench step --model alexnet --batch 64 --json",
@@ -48,14 +47,12 @@ export function benchCommand(root: Command): void {
 }
 
 async function measure(what: "step" | "predict", options: BenchOptions, { out, signal }: Context): Promise<void> {
-  if (options.precision !== "fp32")
-    throw new BayesError(
-      `[bench] expected --precision fp32, the only one this build has, received ${JSON.stringify(options.precision)}`,
-    );
   const samples = options.frequentist ? 1 : (options.samples ?? 1);
   using model = madeModel({ name: options.model, bayesian: !options.frequentist, seed: options.seed });
   using made =
-    what === "step" ? stepProgram(model, options.batch, adam()) : forwardProgram(model, options.batch, samples);
+    what === "step"
+      ? stepProgram(model, options.batch, adam(), options.precision)
+      : forwardProgram(model, options.batch, samples, options.precision);
   const once = async () => {
     await new Promise(setImmediate); // Ctrl-C is heard between two runs
     signal.throwIfAborted();
@@ -84,7 +81,8 @@ async function measure(what: "step" | "predict", options: BenchOptions, { out, s
   };
   out.record(result);
   const { flops } = made.program.report();
-  const twin = options.frequentist ? ", frequentist" : "";
+  const twin =
+    (options.frequentist ? ", frequentist" : "") + (options.precision === "fp32" ? "" : `, ${options.precision}`);
   const name = what === "step" ? "training step" : `prediction with ${samples} Monte-Carlo samples`;
   out.line(`${options.model}${twin}, batch ${options.batch}, one ${name} on ${model.store.device.name}`);
   out.line(`  median ${result.median_ms} ms, least ${result.min_ms} ms, most ${result.max_ms} ms, ${result.n} runs`);

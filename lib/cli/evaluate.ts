@@ -56,6 +56,7 @@ async function evaluateRun(dir: string, options: EvaluateOptions, { out, signal 
     samples: options.samples ?? config.testSamples,
     seed: options.seed ?? config.testSeed,
     mode: options.mode,
+    precision: options.precision ?? config.training.precision,
     normalise: config.normalise,
     signal,
   };

@@ -1,6 +1,7 @@
 /** Models and programs on made-up data, to look at and to time: nothing here is trained. */
 import { imageSize, makeDataset } from "../data/dataset.ts";
 import { compile, type Program } from "../graph/compile.ts";
+import type { Precision } from "../graph/trace.ts";
 import { createModel } from "../models/create.ts";
 import type { Model } from "../models/model.ts";
 import type { Optimizer } from "../train/optimizers.ts";
@@ -21,7 +22,12 @@ export function madeModel({ name, bayesian, seed = 1 }: { name: string; bayesian
 }
 
 /** The training step that fit() runs: gather, forward, loss with KL, backward, guard, optimizer. */
-export function stepProgram(model: Model, batch: number, optimizer: Optimizer): Made<StepProgram> {
+export function stepProgram(
+  model: Model,
+  batch: number,
+  optimizer: Optimizer,
+  precision?: Precision,
+): Made<StepProgram> {
   const size = imageSize(model.inputShape);
   const data = makeDataset({
     name: "made",
@@ -35,6 +41,7 @@ export function stepProgram(model: Model, batch: number, optimizer: Optimizer): 
   const program = compileStep(model, batch, {
     optimizer,
     samples: 1,
+    precision,
     clipNorm: undefined,
     normalise: { scale: new Array(channels).fill(1 / 255), shift: new Array(channels).fill(-0.5) },
     augment: undefined,
@@ -62,11 +69,12 @@ export function forwardProgram(
   model: Model,
   batch: number,
   samples: number,
+  precision?: Precision,
 ): Made<Program<"x" | "rows" | "rng", "logits">> {
   const i32 = (shape: readonly number[]) => ({ shape, dtype: "i32" as const });
   const mode = model.bayesian ? "sample" : "mean";
   const program = compile(
-    { store: model.store },
+    { store: model.store, precision },
     { x: [batch, ...model.inputShape], rows: i32([batch]), rng: i32([4]) },
     ({ x, rows, rng }) => ({
       logits: model.apply(x, { mode, samples, noise: { rng, rows } }).output,

@@ -3,6 +3,7 @@ import { availableParallelism } from "node:os";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { setThreads } from "../device.ts";
 import { BayesError, checkInt, checkNumber, fail } from "../errors.ts";
+import type { Precision } from "../graph/trace.ts";
 import { writeFileAtomic } from "../util/atomic.ts";
 import { type Output, output } from "./output.ts";
 
@@ -104,16 +105,26 @@ export function shared(
   return command.addHelpText("after", `\nExample:\n  $ ${example}`);
 }
 
+/** Adds --precision. @param otherwise what it is when nothing is said, if not fp32 */
+export const precision = (command: Command, otherwise?: string): Command => {
+  const option = new Option(
+    "--precision <name>",
+    `arithmetic of convolutions and linear layers${otherwise ? ` (default: ${otherwise})` : ""}`,
+  ).choices(["fp32", "bf16"]);
+  return command.addOption(otherwise === undefined ? option.default("fp32") : option);
+};
+
 /** What the commands that ask a trained run for predictions have in common. */
 export interface SamplingOptions extends SharedOptions {
   readonly dataDir?: string;
   readonly samples?: number;
   readonly mode: "sample" | "mean";
+  readonly precision?: Precision;
 }
 
 /** Adds them. */
 export function sampling(command: Command): Command {
-  return command
+  return precision(command, "the run's")
     .option("--data-dir <dir>", "where the data sets are (default: where they were)")
     .option("--samples <n>", "Monte-Carlo samples (default: the run's)", integer(1, 65_536))
     .addOption(

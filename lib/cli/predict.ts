@@ -65,6 +65,7 @@ async function predictImages(
     samples: options.samples ?? config.testSamples,
     seed: options.seed ?? config.testSeed,
     mode: options.mode,
+    precision: options.precision ?? config.training.precision,
     normalise: config.normalise,
     signal,
   });

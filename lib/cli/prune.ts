@@ -81,7 +81,13 @@ async function pruneRun(dir: string, options: PruneOptions, context: Context): P
     ...(fineTune > 0
       ? { fineTune: { ...fitOptions(model, data, config, runDir, false, context), seed: firstSeed } }
       : {}),
-    predict: { samples: config.testSamples, seed: config.testSeed, normalise: config.normalise, signal },
+    predict: {
+      samples: config.testSamples,
+      seed: config.testSeed,
+      precision: config.training.precision,
+      normalise: config.normalise,
+      signal,
+    },
   }).catch((error: unknown) => {
     if (!existsSync(join(runDir, FILES.checkpoint))) discardRun(runDir);
     else if (signal.aborted) throw stoppedRun(out, runDir);

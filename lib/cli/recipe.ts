@@ -5,6 +5,7 @@ import type { TrainTest } from "../data/dataset.ts";
 import { dataRoot, findData, isDatasetName } from "../data/locate.ts";
 import { normalisationOf } from "../data/prepare.ts";
 import { BayesError, fail } from "../errors.ts";
+import type { Precision } from "../graph/trace.ts";
 import type { ModelConfig } from "../models/create.ts";
 import { defaults } from "../train/defaults.ts";
 import { parseRate } from "../train/schedules.ts";
@@ -26,6 +27,7 @@ export interface TrainOptions extends SharedOptions {
   readonly warmup?: number;
   readonly beta: string;
   readonly samples: number;
+  readonly precision: Precision;
   readonly testSamples: number;
   readonly frequentist?: boolean;
   readonly activation?: "softplus" | "relu";
@@ -99,6 +101,7 @@ export function recipe(options: TrainOptions, { train, test }: TrainTest): RunCo
       learningRate: rateText(options.schedule, options.lr, options.epochs, options.warmup),
       beta: bayesian ? options.beta : undefined,
       samples: bayesian ? options.samples : 1,
+      precision: options.precision,
       validationSamples: bayesian ? defaults.validationSamples : 1,
       seed,
       clipNorm: options.clip,

@@ -31,7 +31,8 @@ export function testModel(
   options: { samples?: number; seed?: number; signal?: AbortSignal } = {},
 ): Promise<Tested> {
   const { samples = config.testSamples, seed = config.testSeed, signal } = options;
-  return evaluate(model, test, { samples, seed, normalise: config.normalise, signal });
+  const { precision } = config.training;
+  return evaluate(model, test, { samples, seed, precision, normalise: config.normalise, signal });
 }
 
 const tested = z.object({
@@ -98,6 +99,7 @@ export async function writeReport(
       samples: prediction.samples,
       epochs: parts.history?.length ?? training.epochs,
       seed: training.seed,
+      precision: training.precision,
       device: model.store.device.name,
       trainingSeconds: parts.trainingSeconds,
       version,

@@ -59,6 +59,7 @@ const schema = z.strictObject({
     /** Absent in a model without Bayesian layers. */
     beta: parsedBy(parseBeta).optional(),
     samples: positive,
+    precision: z.enum(["fp32", "bf16"]).default("fp32"),
     validationSamples: positive,
     seed: count,
     clipNorm: z.number().positive().optional(),

@@ -8,7 +8,7 @@ import { BayesError, fail } from "../errors.ts";
 import { createModel, type ModelConfig, modelNames } from "../models/create.ts";
 import type { ComparisonRow } from "../report/data.ts";
 import { defaults } from "../train/defaults.ts";
-import { type Context, decimal, inContext, integer, several, shared, spec, UsageError } from "./options.ts";
+import { type Context, decimal, inContext, integer, precision, several, shared, spec, UsageError } from "./options.ts";
 import { parseAugment, parsePosterior, parsePrior, rateText, recipe, type TrainOptions } from "./recipe.ts";
 import { comparisonRow, comparisonTable, testModel, writeOnnx, writeReport } from "./results.ts";
 import {
@@ -98,7 +98,7 @@ export function trainCommand(root: Command): void {
     .option("--best", "test the weights of the best validation, not the final ones")
     .option("--compare <rundir>", "print another tested run beside this one, such as the frequentist twin", several)
     .option("--resume <rundir>", "go on with a run; all of its settings are kept (--epochs may be raised)");
-  shared(command, {
+  shared(precision(command), {
     out: "run folder, new or empty (default: runs/MODEL-DATA-TIME)",
     seed: "seed of parameters, noise, data order and split (default: 1)",
     example: "bayescnn train --model lenet5 --data mnist --epochs 20 --seed 1",

@@ -40,6 +40,7 @@ export function announce({ out }: Context, model: Model, config: RunConfig, runD
       "optimizer",
       `${training.optimizer}, learning rate ${parseRate(training.learningRate).name}, batch ${training.batchSize}`,
     ],
+    ...(training.precision === "fp32" ? [] : [["precision", training.precision]]),
     ["device", `${device}, ${threads} thread${threads === 1 ? "" : "s"}`],
     ["run folder", runDir],
   ];
@@ -94,6 +95,7 @@ export function fitOptions(
     beta: t.beta === undefined ? undefined : parseBeta(t.beta),
     samples: t.samples,
     seed: t.seed,
+    precision: t.precision,
     clipNorm: t.clipNorm,
     normalise: config.normalise,
     augment: t.augment,
@@ -116,9 +118,9 @@ export function fitOptions(
 
 /** Figures of the validation set: a function of the recipe and the parameters alone, so a resumed run sees the same. */
 function validator(config: RunConfig) {
-  const { validationSamples, seed } = config.training;
+  const { validationSamples, seed, precision } = config.training;
   return async (model: Model, valid: NonNullable<RunData["valid"]>): Promise<Record<string, number>> => {
-    const options = { samples: validationSamples, seed, normalise: config.normalise };
+    const options = { samples: validationSamples, seed, precision, normalise: config.normalise };
     const { accuracy, nll, ece, brier } = (await evaluate(model, valid, options)).evaluation;
     return { accuracy, nll, ece, brier };
   };

@@ -21,6 +21,18 @@ import type { Store } from "./store.ts";
  */
 export type Mode = "mean" | "sample";
 
+/**
+ * Arithmetic of convolutions and linear layers, their gradients too: `bf16` rounds both operands of every product to
+ * bfloat16 and sums in float32. Parameters, activations, biases, noise, losses and updates are float32 in either.
+ */
+export type Precision = "fp32" | "bf16";
+
+/** Throws unless `value` is a {@link Precision} or undefined. Returns it. */
+export function checkPrecision(where: string, value: unknown): Precision | undefined {
+  if (value === undefined || value === "fp32" || value === "bf16") return value;
+  return fail(where, 'precision "fp32" or "bf16"', value);
+}
+
 /** What a stochastic op needs to draw its noise (see docs/design.md, "Noise is a function"). */
 export interface Noise {
   /** i32[4]: seed low, seed high, step, first Monte-Carlo sample. */
@@ -54,6 +66,7 @@ export interface Trace {
   readonly seed: number;
   /** How Bayesian layers treat their weights unless they say otherwise. */
   readonly bayes: BayesSettings;
+  readonly precision: Precision;
 }
 
 export interface TraceOptions {
@@ -66,6 +79,8 @@ export interface TraceOptions {
   /** Seed of parameter initialisation. */
   readonly seed?: number;
   readonly bayes?: BayesSettings;
+  /** Default: that of the trace around this one, else "fp32". */
+  readonly precision?: Precision;
 }
 
 let current: Trace | undefined;
@@ -84,6 +99,7 @@ export function withTrace<T>(options: TraceOptions, build: () => T): { value: T;
     throw new BayesError(
       "[trace] expected every model of one program to live in the program's store, received a model with another store",
     );
+  const precision = checkPrecision("trace", options.precision) ?? before?.precision ?? "fp32";
   const mine: Trace = {
     store: options.store,
     training: options.training ?? false,
@@ -96,6 +112,7 @@ export function withTrace<T>(options: TraceOptions, build: () => T): { value: T;
     counters: new Map(),
     seed: options.seed ?? 0,
     bayes: options.bayes ?? settings(),
+    precision,
   };
   current = mine;
   try {
@@ -104,6 +121,9 @@ export function withTrace<T>(options: TraceOptions, build: () => T): { value: T;
     current = before;
   }
 }
+
+/** The {@link Precision} as an attribute of the nodes that multiply; their gradients inherit it. */
+export const arithmetic = (): { readonly bf16: number } => ({ bf16: current?.precision === "bf16" ? 1 : 0 });
 
 /** Runs a layer under a name that is unique in the trace: the given one, or kind and ordinal ("conv2d_0"). */
 export function scope<T>(kind: string, name: string | undefined, build: (name: string) => T): T {

@@ -1,17 +1,18 @@
 import { apply, type Op, type Tensor } from "../graph/node.ts";
-import type { Noise } from "../graph/trace.ts";
+import { arithmetic, type Noise } from "../graph/trace.ts";
 import {
   type BayesWeights,
   bayesGradTypes,
   bayesInputs,
   bayesTypes,
+  type ConvAttrs,
   lrtOnnx,
   multiplied,
   type NoiseAttrs,
   taps,
 } from "./conv.ts";
 
-type Attrs = NoiseAttrs & { readonly bias: number };
+type Attrs = NoiseAttrs & Pick<ConvAttrs, "bias" | "bf16">;
 
 const gradOp: Op<Attrs> = {
   name: "bayesLinearGrad", // dy, r, x, mu, sigma2 -> dx, dmu, dsigma2, [dbMu], [dbSigma2]
@@ -46,5 +47,6 @@ const op: Op<Attrs> = {
  */
 export function bayesLinear(x: Tensor, weights: BayesWeights, noise: Noise): Tensor {
   const [inputs, bias] = bayesInputs("bayesLinear", x, weights, noise);
-  return apply(op, inputs, { bias, stream: noise.stream, samples: noise.samples })[0];
+  const { stream, samples } = noise;
+  return apply(op, inputs, { bias, stream, samples, ...arithmetic() })[0];
 }

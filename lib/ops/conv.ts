@@ -1,6 +1,6 @@
 import { checkInt, fail } from "../errors.ts";
 import { f32, type Shape, sameShape, sizeOf, type Tensor, type TensorType, typeName } from "../graph/node.ts";
-import type { Noise } from "../graph/trace.ts";
+import { arithmetic, type Noise } from "../graph/trace.ts";
 import type { OnnxContext } from "../onnx/context.ts";
 import { checkImages, checkList, type Padding, type Pair, pair, sides } from "./window.ts";
 
@@ -22,13 +22,14 @@ export interface ConvTransposeOptions extends Omit<ConvOptions, "padding"> {
   readonly outputPadding?: Pair;
 }
 
-/** What the kernels of the family read (bias: 0 none, 1 point, 2 Bayesian). */
+/** What the kernels of the family read (bias: 0 none, 1 point, 2 Bayesian; bf16: 1 where products round their operands). */
 export type ConvAttrs = {
   readonly stride: readonly number[];
   readonly padding: readonly number[];
   readonly dilation: readonly number[];
   readonly groups: number;
   readonly bias: number;
+  readonly bf16: number;
 };
 export type ConvTransposeAttrs = ConvAttrs & { readonly outputPadding: readonly number[] };
 /** The noise of a stochastic op, beside its inputs rng and rows. */
@@ -47,12 +48,13 @@ export function convAttrs(x: Shape, w: Shape, options: ConvOptions, bias: number
   const stride = pair(options.stride ?? 1);
   const dilation = pair(options.dilation ?? 1);
   const { padding = 0, groups = 1 } = options;
-  if (padding !== "same") return { stride, padding: sides(padding), dilation, groups, bias };
+  const rest = { dilation, groups, bias, ...arithmetic() };
+  if (padding !== "same") return { stride, padding: sides(padding), ...rest };
   const total = [0, 1].map((i) =>
     Math.max(0, (Math.ceil(x[i + 1] / stride[i]) - 1) * stride[i] + dilation[i] * (w[i] - 1) + 1 - x[i + 1]),
   );
   const before = total.map((t) => Math.floor(t / 2)); // an odd one goes to the bottom and the right
-  return { stride, padding: [...before, ...total.map((t, i) => t - before[i])], dilation, groups, bias };
+  return { stride, padding: [...before, ...total.map((t, i) => t - before[i])], ...rest };
 }
 
 export const convTransposeAttrs = (options: ConvTransposeOptions, bias: number): ConvTransposeAttrs => ({
@@ -62,6 +64,7 @@ export const convTransposeAttrs = (options: ConvTransposeOptions, bias: number):
   groups: options.groups ?? 1,
   outputPadding: pair(options.outputPadding ?? 0),
   bias,
+  ...arithmetic(),
 });
 
 /** What both directions check: image, kernel, and the numbers. Returns pads and dilated kernel per axis, and channels. */

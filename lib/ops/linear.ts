@@ -1,7 +1,8 @@
 import { apply, f32, type Op, type Tensor } from "../graph/node.ts";
-import { checkBias, multiplied, taps } from "./conv.ts";
+import { arithmetic } from "../graph/trace.ts";
+import { type ConvAttrs, checkBias, multiplied, taps } from "./conv.ts";
 
-type Attrs = { readonly bias: number };
+type Attrs = Pick<ConvAttrs, "bias" | "bf16">;
 
 const gradOp: Op<Attrs> = {
   name: "linearGrad", // dy, x, w -> dx, dw, [db]
@@ -32,4 +33,4 @@ const op: Op<Attrs> = {
  * @returns [N, out]
  */
 export const linear = (x: Tensor, w: Tensor, b?: Tensor): Tensor =>
-  apply(op, b ? [x, w, b] : [x, w], { bias: b ? 1 : 0 })[0];
+  apply(op, b ? [x, w, b] : [x, w], { bias: b ? 1 : 0, ...arithmetic() })[0];

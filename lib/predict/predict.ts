@@ -2,6 +2,7 @@ import { checkDataset, type Dataset } from "../data/dataset.ts";
 import { asIs, checkNormalisation, type Normalisation } from "../data/prepare.ts";
 import { BayesError, checkInt, checkOptions, fail } from "../errors.ts";
 import { compile } from "../graph/compile.ts";
+import { checkPrecision, type Precision } from "../graph/trace.ts";
 import { checkModel, type Model } from "../models/model.ts";
 import { gatherBatch } from "../ops/gatherBatch.ts";
 import { seedKey } from "../util/philox.ts";
@@ -22,6 +23,8 @@ export interface PredictOptions {
   /** "sample" (default): average over posterior draws; "mean": one pass with the posterior means. */
   readonly mode?: "sample" | "mean";
   readonly seed?: number;
+  /** Of the products in convolutions and linear layers; default "fp32". */
+  readonly precision?: Precision;
   /** Pixel scaling of the training run; default: pixels as they are. */
   readonly normalise?: Normalisation;
   /** Called with the number of images done. */
@@ -70,11 +73,13 @@ export async function predict(model: Model, data: Images, options: PredictOption
     samples: "number",
     mode: "string",
     seed: "number",
+    precision: "string",
     normalise: "object",
     onProgress: "function",
     signal: "object",
   });
   const { signal } = options;
+  const precision = checkPrecision("predict", options.precision);
   if (signal && !(signal instanceof AbortSignal)) fail("predict", "signal as an AbortSignal", signal);
   const seed = checkInt("predict", "the seed", options.seed ?? 0, 0);
   const pixels = options.normalise ?? asIs(model.inputShape[2]);
@@ -102,7 +107,7 @@ export async function predict(model: Model, data: Images, options: PredictOption
   store.define(slot, [count, ...shape], { dtype, init: () => images });
   try {
     using program = compile(
-      { store },
+      { store, precision },
       {
         index: { shape: [batch], dtype: "i32" },
         rng: { shape: [4], dtype: "i32" },

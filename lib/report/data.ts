@@ -37,6 +37,8 @@ export interface ReportSetup {
   samples?: number;
   epochs?: number;
   seed?: number | string;
+  /** of the products in convolutions and linear layers */
+  precision?: string;
   device?: string;
   trainingSeconds?: number;
   version?: string;

@@ -78,6 +78,7 @@ const SETUP_NAMES: { [K in keyof ReportSetup]-?: string } = {
   epochs: "Epochs",
   trainingSeconds: "Training time",
   seed: "Seed",
+  precision: "Precision",
   device: "Device",
   version: "Version",
 };

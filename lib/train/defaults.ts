@@ -17,6 +17,7 @@ export const defaults = {
   samples: 1,
   validationSamples: 4,
   testSamples: 32,
+  precision: "fp32",
   posterior: "rho",
   prior: "gaussian",
   estimator: "local",

@@ -126,6 +126,7 @@ function identify(model: Model, { train, valid }: FitData, s: Settings): Trainin
     modelSeed: model.seed,
     batchSize: s.batchSize,
     samples: s.samples,
+    precision: s.precision,
     optimizer: s.optimizer.name,
     learningRate: s.learningRate.name,
     beta: s.beta.name,

@@ -4,6 +4,7 @@ import { checkDataset, type Dataset } from "../data/dataset.ts";
 import { type Augmentation, checkNormalisation, type Normalisation } from "../data/prepare.ts";
 import { BayesError, checkInt, checkNumber, checkOptions, checkPath, fail } from "../errors.ts";
 import type { Tensor } from "../graph/node.ts";
+import { checkPrecision, type Precision } from "../graph/trace.ts";
 import type { Model } from "../models/model.ts";
 import { adam, type Optimizer } from "./optimizers.ts";
 import { constantRate, type LearningRate } from "./schedules.ts";
@@ -59,6 +60,8 @@ export interface FitOptions {
   readonly samples?: number;
   /** Of noise, data order and augmentation; default 0. (The initial parameters are the model's.) */
   readonly seed?: number;
+  /** Of the products in convolutions and linear layers; default "fp32". */
+  readonly precision?: Precision;
   /** Scales all gradients together so that their global norm is at most this. */
   readonly clipNorm?: number;
   /** Network input = pixel * scale + shift, per channel; default: pixels as they are. */
@@ -102,6 +105,7 @@ export interface Settings extends FitOptions {
   readonly beta: BetaSchedule;
   readonly samples: number;
   readonly seed: number;
+  readonly precision: Precision;
   readonly validateEvery: number;
   readonly monitor: string;
   readonly checkpoint: { readonly epochs?: number; readonly steps?: number; readonly seconds?: number };
@@ -126,6 +130,7 @@ export function settle(model: Model, data: FitData, o: FitOptions): Settings {
     beta: typeof beta === "number" ? constantBeta(beta) : beta,
     samples: checkInt(where, "samples", o.samples ?? 1, 1, 65536),
     seed: checkInt(where, "seed", o.seed ?? 0, 0),
+    precision: checkPrecision(where, o.precision) ?? "fp32",
     validateEvery: checkInt(where, "validateEvery", o.validateEvery ?? 1, 1),
     monitor: o.monitor ?? "nll",
     checkpoint: o.checkpoint ?? { epochs: 1 },
@@ -169,6 +174,7 @@ function checkShapes(o: FitOptions): void {
     beta: "number|object",
     samples: "number",
     seed: "number",
+    precision: "string",
     clipNorm: "number",
     normalise: "object",
     augment: "object",

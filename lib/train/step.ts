@@ -3,6 +3,7 @@ import { type Augmentation, asIs, type Normalisation } from "../data/prepare.ts"
 import { compile, type Program } from "../graph/compile.ts";
 import { grad } from "../graph/grad.ts";
 import { constant, type Tensor } from "../graph/node.ts";
+import type { Precision } from "../graph/trace.ts";
 import type { Model } from "../models/model.ts";
 import { add } from "../ops/add.ts";
 import { checkFinite } from "../ops/checkFinite.ts";
@@ -36,6 +37,7 @@ export function dropData({ store }: Model): void {
 export interface StepOptions {
   readonly optimizer: Optimizer;
   readonly samples: number;
+  readonly precision?: Precision;
   readonly clipNorm?: number;
   readonly normalise?: Normalisation;
   readonly augment?: Augmentation;
@@ -55,7 +57,7 @@ export function compileStep(model: Model, batch: number, options: StepOptions): 
   const { store } = model;
   const i32 = (shape: readonly number[]) => ({ shape, dtype: "i32" as const });
   const specs = { index: i32([batch]), epoch: i32([]), rng: i32([4]), lr: [], klWeight: [], count: i32([]) };
-  return compile({ store }, specs, (t) => {
+  return compile({ store, precision: options.precision }, specs, (t) => {
     const x = gatherBatch(store.tensor(IMAGES), t.index, {
       ...(options.normalise ?? asIs(model.inputShape[2])),
       augment: options.augment && { ...options.augment, rng: t.rng, epoch: t.epoch },

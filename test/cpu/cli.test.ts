@@ -118,6 +118,29 @@ describe("train", () => {
     expect((await cli("evaluate", run, "--compare", tmp)).stderr).toMatch(/expected the folder of a run/);
   });
 
+  it("keeps its precision in the recipe: resumed, tested and predicted with it unless told otherwise", async () => {
+    const out = join(tmp, "bf16");
+    const { code, events } = await cli(...trainArgs(out, "--precision", "bf16"));
+    expect(code).toBe(0);
+    expect(events[0].config.training.precision).toBe("bf16");
+    const { test } = events.at(-1)!;
+    const evaluated = async (...more: string[]) => (await cli("evaluate", out, ...more, "--json")).events[0];
+    expect(await evaluated()).toMatchObject(test);
+    const full = await evaluated("--precision", "fp32");
+    expect(full.nll).not.toBe(test.nll);
+    expect(full.nll).toBeCloseTo(test.nll, 1);
+    const more = await cli("train", "--resume", out, "--epochs", "4", "--json");
+    expect(more.code).toBe(0);
+    expect(more.events[0].config.training).toMatchObject({ precision: "bf16", epochs: 4 });
+    const lines = await cli("predict", out, "--index", "0", "--json");
+    expect((await cli("predict", out, "--index", "0", "--precision", "fp32", "--json")).events).not.toEqual(
+      lines.events,
+    );
+    expect((await cli("train", "--resume", out, "--precision", "fp32")).code).toBe(2);
+    expect(readFileSync(join(out, "report.html"), "utf8")).toContain("bf16");
+    expect((await cli("evaluate", run, "--precision", "bf16", "--json")).code).toBe(0);
+  });
+
   it("stopped by Ctrl-C and resumed is the uninterrupted run, bit for bit", async () => {
     const out = join(tmp, "stopped");
     const running = cli(...trainArgs(out));
@@ -332,6 +355,8 @@ describe("info and bench", () => {
     expect(min_ms).toBeGreaterThan(0);
     expect(median_ms).toBeGreaterThanOrEqual(min_ms);
     expect(max_ms).toBeGreaterThanOrEqual(median_ms);
+    const half = await cli("bench", "predict", "--batch", "8", "--samples", "2", "--precision", "bf16");
+    expect(half.stdout).toMatch(/^lenet5, bf16, batch 8, /);
   });
 });
 

@@ -74,6 +74,17 @@ describe("fit", () => {
     expect(steps[5].loss).toBe(steps[5].nll);
   });
 
+  it("learns in bf16, along nearly the same path", async () => {
+    const options = { epochs: 12, learningRate: 0.02, beta: 0.01 };
+    for (const make of [tinyBayes, tinyPlain]) {
+      const [half, full] = [await train({ ...options, precision: "bf16" }, make), await train(options, make)];
+      expect(half.result.history[11].valid?.accuracy).toBeGreaterThan(0.9);
+      expect(half.steps[0].nll).not.toBe(full.steps[0].nll);
+      expect(half.steps[0].nll).toBeCloseTo(full.steps[0].nll, 2);
+      expect(half.bits).not.toEqual(full.bits);
+    }
+  });
+
   it("adds (beta / N) KL to the mean NLL, N = the training examples", async () => {
     const { steps } = await train({ beta: 0.5 });
     for (const { loss, nll, kl } of steps) expect(loss).toBeCloseTo(nll + (0.5 / 200) * kl!, 4);
@@ -117,6 +128,7 @@ describe("the same bits", () => {
   const opts: Record<string, Partial<FitOptions>> = {
     adam: { optimizer: adam() },
     "three samples, clipped, AdamW": { samples: 3, clipNorm: 1, optimizer: adamw({ weightDecay: 0.01 }) },
+    "bf16, two samples": { precision: "bf16", samples: 2 },
     "Nesterov momentum": { optimizer: sgd({ momentum: 0.9, nesterov: true }) },
   };
   for (const [name, options] of Object.entries(opts)) {
@@ -331,6 +343,7 @@ describe("a run that goes wrong", () => {
       [{ batchSize: 0.5 }, data, /batchSize/],
       [{ samples: 0 }, data, /samples/],
       [{ seed: -1 }, data, /seed/],
+      [{ precision: "fp16" as never }, data, /^\[fit\] expected precision "fp32" or "bf16", received "fp16"$/],
       [{ learningRate: Number.NaN }, data, /learning rate/],
       [{ beta: -1 }, data, /beta/],
       [{ clipNorm: 0 }, data, /clipNorm/],
@@ -355,20 +368,27 @@ describe("a run that goes wrong", () => {
     await expect(train({ ...resume, optimizer: sgd() })).rejects.toThrow(
       /a run with optimizer "sgd\(.*\)", received "adam/,
     );
+    await expect(train({ ...resume, precision: "bf16" })).rejects.toThrow(
+      /a run with precision "bf16", received "fp32"/,
+    );
     await expect(train({ ...resume, batchSize: 16 })).rejects.toThrow(/a run with batchSize 16, received 32/);
     await expect(train(resume, () => tinyBayes({ norm: true }))).rejects.toThrow(/norm/);
     await expect(train(resume, tinyPlain)).rejects.toThrow(/tiny-plain/);
   });
 
-  it("goes on with more epochs, and starts from the beginning where there is no checkpoint yet", async () => {
-    const flat = { learningRate: 0.01, beta: 0.1 };
-    const { bits: whole } = await train({ ...flat, epochs: 2 });
-    const first = await train({ ...flat, epochs: 1, runDir, resume: true });
-    expect(first.result.steps).toBe(7);
-    const { result, steps, bits: parts } = await train({ ...flat, epochs: 2, runDir, resume: true });
-    expect([result.steps, steps.length]).toEqual([14, 7]);
-    expect(parts).toEqual(whole);
-  });
+  const precisions = ["fp32", "bf16"] as const;
+  it.each(precisions)(
+    "goes on with more epochs (%s), from the beginning where there is no checkpoint yet",
+    async (p) => {
+      const flat = { learningRate: 0.01, beta: 0.1, precision: p };
+      const { bits: whole } = await train({ ...flat, epochs: 2 });
+      const first = await train({ ...flat, epochs: 1, runDir, resume: true });
+      expect(first.result.steps).toBe(7);
+      const { result, steps, bits: parts } = await train({ ...flat, epochs: 2, runDir, resume: true });
+      expect([result.steps, steps.length]).toEqual([14, 7]);
+      expect(parts).toEqual(whole);
+    },
+  );
 
   it("warns when resumed on another instruction set", async () => {
     await train({ epochs: 1, runDir });

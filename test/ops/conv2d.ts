@@ -2,8 +2,8 @@ import { type ConvOptions, convAttrs } from "../../lib/ops/conv.ts";
 import { conv2d } from "../../lib/ops/conv2d.ts";
 import { activated, type OpCase, uniform, type Value } from "./harness.ts";
 
-/** out[o] += a[i] * b[j] for every tap of a convolution; f(index in x, in w, in y). */
-function forTaps(
+/** f(index in x, in w, in y) for every multiplication of a convolution. */
+export function forTaps(
   x: readonly number[],
   w: readonly number[],
   y: readonly number[],

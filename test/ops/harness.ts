@@ -92,3 +92,12 @@ export const activated = (rows: readonly OpCase[]): OpCase[] =>
       epsilon: 1e-6, // few sums lie that near to the kink
     })),
   );
+
+/** The bfloat16 nearest to a float32, ties to even: 8 bits of significand. */
+export function bf16(x: number): number {
+  if (!Number.isFinite(x) || x === 0) return x;
+  const ulp = 2 ** (Math.max(Math.floor(Math.log2(Math.abs(x))), -126) - 7);
+  const [down, rest] = [Math.floor(x / ulp), x / ulp - Math.floor(x / ulp)]; // exact: powers of two
+  const whole = rest > 0.5 || (rest === 0.5 && down % 2 !== 0) ? down + 1 : down;
+  return Math.abs(whole * ulp) >= 2 ** 128 ? Math.sign(x) * Number.POSITIVE_INFINITY : whole * ulp;
+}

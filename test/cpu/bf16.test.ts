@@ -1,0 +1,263 @@
+// Products in bf16 against naive float64 sums of operands that are rounded where the library says it rounds them
+// (docs/design.md). BAYESCNN_BF16=pairs and =rounded run it in both forms of the kernels; scripts/test.mjs does.
+import { afterAll, describe, expect, it } from "vitest";
+import { cpu, setThreads, threads } from "../../lib/device.ts";
+import { compile } from "../../lib/graph/compile.ts";
+import { grad } from "../../lib/graph/grad.ts";
+import { constant, type Shape, sizeOf, type Tensor } from "../../lib/graph/node.ts";
+import { Store } from "../../lib/graph/store.ts";
+import { type Noise, type Precision, withTrace } from "../../lib/graph/trace.ts";
+import { bayesConv2d } from "../../lib/ops/bayesConv2d.ts";
+import { bayesConvTranspose2d } from "../../lib/ops/bayesConvTranspose2d.ts";
+import { bayesLinear } from "../../lib/ops/bayesLinear.ts";
+import type { BayesWeights, ConvOptions, ConvTransposeOptions } from "../../lib/ops/conv.ts";
+import { conv2d } from "../../lib/ops/conv2d.ts";
+import { convTranspose2d } from "../../lib/ops/convTranspose2d.ts";
+import { leakyRelu } from "../../lib/ops/leakyRelu.ts";
+import { linear } from "../../lib/ops/linear.ts";
+import { mul } from "../../lib/ops/mul.ts";
+import { softplus } from "../../lib/ops/softplus.ts";
+import { sum } from "../../lib/ops/sum.ts";
+import { forTaps, geometries as narrow } from "../ops/conv2d.ts";
+import { geometries as transposed } from "../ops/convTranspose2d.ts";
+import { bf16, uniform } from "../ops/harness.ts";
+import { sizes } from "../ops/linear.ts";
+
+const device = cpu();
+const before = threads();
+afterAll(() => setThreads(before));
+
+const { fround } = Math;
+
+/** What the six ops have in common: y[o] = the sum of x[i] w[j] over visit(shape of y, f(i, j, o)). */
+interface Layer {
+  readonly name: string;
+  readonly x: Shape;
+  readonly w: Shape;
+  /** Of the output. */
+  readonly channels: number;
+  readonly plain: (x: Tensor, w: Tensor, b: Tensor) => Tensor;
+  readonly bayes: (x: Tensor, w: BayesWeights, noise: Noise) => Tensor;
+  readonly visit: (y: Shape, f: (i: number, j: number, o: number) => void) => void;
+  readonly activation?: "leaky" | "softplus";
+}
+
+const conv = (name: string, x: Shape, w: Shape, options: ConvOptions): Layer => ({
+  ...{ name: `convolution: ${name}`, x, w, channels: w[3] },
+  plain: (a, b, c) => conv2d(a, b, c, options),
+  bayes: (a, b, noise) => bayesConv2d(a, b, noise, options),
+  visit: (y, f) => forTaps(x, w, y, options, f),
+});
+const back = (name: string, x: Shape, w: Shape, options: ConvTransposeOptions): Layer => ({
+  ...{ name: `transposed: ${name}`, x, w, channels: w[2] * (options.groups ?? 1) },
+  plain: (a, b, c) => convTranspose2d(a, b, c, options),
+  bayes: (a, b, noise) => bayesConvTranspose2d(a, b, noise, options),
+  visit: (y, f) => forTaps(y, w, x, options as ConvOptions, (o, j, i) => f(i, j, o)),
+});
+const dense = (name: string, x: Shape, w: Shape): Layer => ({
+  ...{ name: `linear: ${name}`, x, w, channels: w[1] },
+  plain: linear,
+  bayes: bayesLinear,
+  visit: (y, f) => forTaps([x[0], 1, 1, x[1]], [1, 1, ...w], [y[0], 1, 1, y[1]], {}, f),
+});
+
+const layers: Layer[] = [
+  ...narrow.map(([name, x, w, options]) => conv(name, x, w, options)),
+  ...transposed.map(([name, x, w, options]) => back(name, x, w, options)),
+  ...sizes.map(([name, x, w]) => dense(name, x, w)),
+  // several images at once
+  conv("odd batch, odd channels", [7, 5, 4, 19], [3, 3, 19, 37], { padding: 1 }),
+  conv("a batch of 4, no padding", [4, 5, 6, 16], [3, 3, 16, 24], {}),
+  conv("stride", [5, 7, 8, 17], [3, 2, 17, 18], { stride: 2, padding: 1 }),
+  conv("dilation", [6, 6, 7, 21], [2, 3, 21, 11], { dilation: [2, 1], padding: [1, 0, 2, 1] }),
+  conv("one image, many channels", [1, 6, 5, 33], [3, 3, 33, 35], { padding: 1 }),
+  conv("two images, many channels", [2, 6, 5, 33], [3, 3, 33, 35], { padding: 1 }),
+  conv("1x1", [9, 3, 3, 34], [1, 1, 34, 16], {}),
+  conv("a batch of 33", [33, 3, 3, 18], [3, 3, 18, 20], { padding: 1 }),
+  back("several images", [5, 4, 3, 18], [4, 4, 17, 18], { stride: 2, padding: 1 }),
+  dense("a batch of 65", [65, 131], [131, 70]),
+  dense("a batch of 8, one block", [8, 65], [65, 8]),
+  ...(["leaky", "softplus"] as const).flatMap((activation) =>
+    [
+      conv(`several images, then ${activation}`, [7, 5, 4, 19], [3, 3, 19, 37], { padding: 1 }),
+      conv(`few channels, then ${activation}`, [2, 9, 8, 3], [5, 5, 3, 6], {}),
+      dense(`a batch of 33, then ${activation}`, [33, 37], [37, 41]),
+    ].map((layer) => ({ ...layer, activation })),
+  ),
+];
+
+const activate = { leaky: (z: Tensor) => leakyRelu(z, 0.3), softplus };
+
+/** A layer and its gradients for some dL/dy, computed on 1, 2 and 3 threads: the same bits. */
+function compute({ x, w, channels, activation, ...layer }: Layer, bayes: boolean, samples: number) {
+  const shapes: Record<string, Shape> = bayes
+    ? { x, mu: w, sigma2: w, biasMu: [channels], biasSigma2: [channels] }
+    : { x, w, b: [channels] };
+  const names = Object.keys(shapes);
+  const inputs = Object.fromEntries(
+    names.map((name, i) => [name, uniform(shapes[name], i, name.includes("sigma2") ? 0.05 : -1).data]),
+  );
+  const i32 = (...shape: number[]) => ({ shape, dtype: "i32" as const });
+  using store = new Store(device);
+  using program = compile({ store, precision: "bf16" }, { ...shapes, rng: i32(4), rows: i32(x[0]) }, (given) => {
+    const t = given as Record<string, Tensor>;
+    const { mu, sigma2, biasMu, biasSigma2, rng, rows } = t;
+    const z = bayes
+      ? layer.bayes(t.x, { mu, sigma2, biasMu, biasSigma2 }, { rng, rows, stream: 3, samples })
+      : layer.plain(t.x, t.w, t.b);
+    const y = activation ? activate[activation](z) : z;
+    const dy = constant(Float32Array.from(uniform(y.shape, 99).data), y.shape);
+    const wrt = names.map((name) => t[name]);
+    const gradients = grad(sum(mul(y, dy)), wrt);
+    const residue: Record<string, Tensor> = bayes ? { r: z.node.outputs[1] } : {};
+    return { y, dy, ...residue, ...Object.fromEntries(gradients.map((g, i) => [`d${names[i]}`, g])) };
+  });
+  const feeds = {
+    ...Object.fromEntries(names.map((name) => [name, Float32Array.from(inputs[name])])),
+    rng: Int32Array.of(1, 2, 3, 0),
+    rows: Int32Array.from({ length: x[0] }, (_, i) => 3 * i),
+  };
+  const runs = [1, 2, 3].map((n) => {
+    setThreads(n);
+    return program.run(feeds) as Record<string, Float32Array>;
+  });
+  for (const other of runs.slice(1))
+    for (const [name, values] of Object.entries(runs[0]))
+      expect(Buffer.from(other[name].buffer).equals(Buffer.from(values.buffer)), `${name} on other threads`).toBe(true);
+  return { inputs, got: runs[0], shape: program.outputs.get("y")!.shape };
+}
+
+/** The same in float64, from the noise that was drawn (in r) and the y that an activation's derivative is made of. */
+function expected(layer: Layer, { inputs, got, shape }: ReturnType<typeof compute>): Record<string, Float64Array> {
+  const { x, mu, sigma2 } = inputs;
+  const w = inputs.w ?? mu;
+  const { dy, y, r } = got;
+  const images = layer.x[0];
+  const one = [images, ...shape.slice(1)];
+  const [size, copies] = [sizeOf(one), shape[0] / images];
+  const product = (n: number, f: (into: Float64Array, i: number, j: number, o: number) => void) => {
+    const into = new Float64Array(n);
+    layer.visit(one, (i, j, o) => f(into, i, j, o));
+    return into;
+  };
+  const rounded = (v: Float64Array) => v.map(bf16);
+  const square = rounded(x.map((v) => fround(v * v)));
+
+  const slope = { leaky: (v: number) => (v > 0 ? 1 : fround(0.3)), softplus: (v: number) => -Math.expm1(-v) };
+  const dz = Float64Array.from(dy, (d, o) => (layer.activation ? fround(d * slope[layer.activation](y[o])) : d));
+  const total = (of: (o: number) => number) => {
+    const g = new Float64Array(size);
+    for (let o = 0; o < size * copies; o++) g[o % size] = fround(g[o % size] + of(o));
+    return g;
+  };
+  const g = total((o) => dz[o]);
+  const h = r && total((o) => fround(dz[o] * r[o]));
+  const perChannel = (v: Float64Array) => {
+    const into = new Float64Array(layer.channels);
+    for (const [o, d] of v.entries()) into[o % layer.channels] += d;
+    return into;
+  };
+
+  const [X, W, G] = [rounded(x), rounded(w), rounded(g)];
+  const mean = product(size, (into, i, j, o) => (into[o] += X[i] * W[j]));
+  const dx = product(x.length, (into, i, j, o) => (into[i] += G[o] * W[j]));
+  const dw = product(w.length, (into, i, j, o) => (into[j] += X[i] * G[o]));
+  if (!r) {
+    const z = mean.map((m, o) => m + inputs.b[o % layer.channels]);
+    return { y: activated(layer, z), dx, dw, db: perChannel(g) };
+  }
+  const [S, H] = [rounded(sigma2), rounded(h)];
+  const variance = product(size, (into, i, j, o) => (into[o] += square[i] * S[j]));
+  const dsquare = product(x.length, (into, i, j, o) => (into[i] += H[o] * S[j]));
+  const z = Float64Array.from(r, (v, at) => {
+    const o = at % size; // r = eps / (2 sqrt(v)), so sqrt(v) eps = 2 v r
+    const c = o % layer.channels;
+    return mean[o] + inputs.biasMu[c] + 2 * (variance[o] + inputs.biasSigma2[c]) * v;
+  });
+  return {
+    y: activated(layer, z),
+    dx: dx.map((d, i) => d + 2 * x[i] * dsquare[i]),
+    dmu: dw,
+    dsigma2: product(w.length, (into, i, j, o) => (into[j] += square[i] * H[o])),
+    dbiasMu: perChannel(g),
+    dbiasSigma2: perChannel(h),
+  };
+}
+function activated({ activation }: Layer, z: Float64Array): Float64Array {
+  if (activation === "leaky") return z.map((v) => (v > 0 ? v : 0.3 * v));
+  return activation ? z.map((v) => Math.max(v, 0) + Math.log1p(Math.exp(-Math.abs(v)))) : z;
+}
+
+describe(`products in bf16 on ${device.name}`, () => {
+  const kinds = [
+    ["plain", false, 1],
+    ["Bayesian", true, 1],
+    ["Bayesian, 2 samples", true, 2],
+  ] as const;
+  describe.each(layers)("$name", (layer) => {
+    it.each(kinds)("%s", (_, bayes, samples) => {
+      const done = compute(layer, bayes, samples);
+      for (const [name, want] of Object.entries(expected(layer, done))) {
+        const got = done.got[name];
+        expect(got.length).toBe(want.length);
+        const errors = want.map((v, i) => Math.abs(got[i] - v) / (1 + Math.abs(v)));
+        const worst = errors.reduce((a, b) => Math.max(a, b)); // NaN where there is one
+        // softplus' derivative has float32's error, so one in some thousand dL/dz rounds to the other neighbour
+        const loose = layer.activation === "softplus" && name !== "y";
+        expect(worst, `${name}, the worst at ${errors.indexOf(worst)}`).toBeLessThan(loose ? 2e-2 : 2e-5);
+        if (loose) expect(errors.reduce((a, b) => a + b) / errors.length, name).toBeLessThan(2e-4);
+      }
+    });
+  });
+
+  const values = [
+    ...[1 + 2 ** -8, 1 + 3 * 2 ** -8, 1 + 2 ** -8 + 2 ** -20, 1 + 2 ** -8 - 2 ** -20, -1 - 2 ** -8, -1 - 3 * 2 ** -8],
+    ...[3, -0.1, 1e-30, 2 ** -126, 0, 1e30, 3.38e38, -3.4e38, 3.4e38, 2 - 2 ** -9, Infinity, -Infinity, NaN],
+  ].map(fround);
+  const nearest = [1, 1 + 2 ** -6, 1 + 2 ** -7, 1, -1, -1 - 2 ** -6];
+  it.each([1, 3, 4, 5])(
+    "rounds both operands, ties to even, NaN to NaN, what is too large to infinity: batch %d",
+    (n) => {
+      const size = 20;
+      using store = new Store(device);
+      const at = (precision: "fp32" | "bf16", x: Float32Array, w: Float32Array) => {
+        using program = compile({ store, precision }, { x: [n, size], w: [size, size] }, (t) => ({
+          y: linear(t.x, t.w),
+        }));
+        return program.run({ x, w }).y;
+      };
+      for (const [i, value] of values.entries()) {
+        const one = Float32Array.from({ length: n * size }, (_, j) => (j % size === i ? 1 : 0));
+        const weight = (v: number) => Float32Array.from({ length: size ** 2 }, (_, j) => (j === i * size + 7 ? v : 0));
+        for (const [x, w] of [
+          [one.map((v) => (v ? value : 0)), weight(1)],
+          [one, weight(value)],
+        ]) {
+          const exact = at("fp32", x, w);
+          const got = at("bf16", x, w);
+          for (let b = 0; b < n; b++) {
+            expect(exact[b * size + 7]).toBe(value);
+            expect(got[b * size + 7], String(value)).toBe(nearest[i] ?? bf16(value));
+          }
+        }
+      }
+    },
+  );
+
+  it("is asked for by a program, which every trace inside it joins", () => {
+    using store = new Store(device);
+    const x = Float32Array.of(1 + 2 ** -8);
+    const square = (precision?: Precision, inner?: Precision) => {
+      using program = compile(
+        { store, precision },
+        { x: [1, 1] },
+        (t) => withTrace({ store, precision: inner }, () => ({ y: linear(t.x, t.x) })).value,
+      );
+      return program.run({ x }).y[0];
+    };
+    expect([square(), square("fp32"), square("bf16")]).toEqual([x[0] ** 2, x[0] ** 2, 1].map(fround));
+    expect([square("bf16", "fp32"), square("fp32", "bf16")]).toEqual([x[0] ** 2, 1].map(fround));
+    for (const bad of ["fp16", "BF16", 16, null])
+      expect(() => square(bad as never)).toThrow(/^\[trace\] expected precision "fp32" or "bf16", received /);
+  });
+});
