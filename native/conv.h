@@ -10,7 +10,7 @@
 // Tasks, blocks and splits depend on shapes alone; partial sums are added in a fixed order.
 #pragma once
 #include "imageWeights.h"
-#include "product.h"
+#include "lanes.h"
 
 namespace bayes {
 namespace ISA {
@@ -20,11 +20,16 @@ struct Forward {
   const Geometry& g;
   const RowPanel panel;
   ImageProduct product;
+  LaneProduct lanes;
   int routes;
   long chunk, stride, mb, blocks, splits, ld, weightSize, panelSize, outSize, spareSize;
   float *packed, *local;
   Forward(const Geometry& geo, int routeCount, Bump& b)
-      : g(geo), panel(geo), product(geo, false, routeCount), routes(routeCount) {
+      : g(geo), panel(geo), product(geo, false, routeCount), lanes(geo, false, routeCount), routes(routeCount) {
+    if (lanes.use) {
+      lanes.take(b);
+      return;
+    }
     if (product.use) {
       product.take(b);
       return;
@@ -58,6 +63,7 @@ struct Forward {
   }
   template <class E>
   void run(const Pair& x, const float* w1, const float* w2, E epilogue) const {
+    if (lanes.use) return lanes.run(x, w1, w2, epilogue);
     if (product.use) return product.run(x, w1, w2, epilogue);
     pack(w1, w2);
     const long nb = columnBlocks(g.kg);
@@ -93,17 +99,23 @@ struct Forward {
   }
 };
 
-// ---- Weights: dw1 (and dw2) [depth][k], null where nobody reads it.
+// ---- Weights: dw1 (and dw2) [depth][k], and the sums over the map db1 (and db2) [k]; null where nobody reads it.
 struct Weights {
   const Geometry& g;
   const RowPanel panel;
   ImageWeights product;
+  LaneWeights lanes;
+  MapSums sums;
   bool rowwise;
   int routes;
   long mb, blocks, splits, chunks, chunk, columnTasks, stride, kp, panelSize, mapSize, partSize;
   float *part, *local;
   Weights(const Geometry& geo, int routeCount, Bump& b)
-      : g(geo), panel(geo), product(geo, routeCount), routes(routeCount) {
+      : g(geo), panel(geo), product(geo, routeCount), lanes(geo, routeCount), routes(routeCount) {
+    if (lanes.use) {
+      lanes.take(b);
+      return;
+    }
     if (product.use) {
       product.take(b);
       return;
@@ -123,12 +135,15 @@ struct Weights {
     columnTasks = rowwise ? minl(columnBlocks(g.kg), ceilDiv(wish, chunks)) : 1;
     stride = panelStride(chunk), panelSize = rowwise ? panel.size(g) : mb * stride + W, mapSize = mb * kp;
     part = b.floats(routes * splits * partSize);
+    sums = MapSums(g, routes, splits);
+    sums.take(b);
     local = b.floats(poolThreads() * localSize());
   }
   INL long localSize() const { return roundUp(2 * panelSize + 2 * mapSize, 16); }
 
-  void run(const Pair& x, const Pair& map, float* dw1, float* dw2) const {
-    if (product.use) return product.run(x, map, dw1, dw2);
+  void run(const Pair& x, const Pair& map, float* dw1, float* dw2, float* db1, float* db2) const {
+    if (lanes.use) return lanes.run(x, map, dw1, dw2, db1, db2);
+    if (product.use) return product.run(x, map, dw1, dw2, db1, db2);
     const bool direct = splits == 1 && kp == g.kg;  // nothing to add up, nothing to cut off
     const Run whole{0, 0};
     parallel(splits * chunks * columnTasks * g.groups, [&](long task, int thread) {
@@ -147,7 +162,10 @@ struct Weights {
         else gather(g, x, group, p0, count, part0, part1, X, X2, stride);
         packMap(g, map, group, p0, count, b0, b1, G, G2);
         for (int r = 0; r < routes; r++) {
-          float* dw = r ? dw2 : dw1;
+          float *dw = r ? dw2 : dw1, *db = r ? db2 : db1;
+          for (long j = b0; j < b1 && db && part0 == 0; j++)
+            sums.add(r, split, group, j * 2 * W, (r ? G2 : G) + j * 2 * W * count, count, blockWidth(g.kg, j),
+                     b == first);
           if (!dw) continue;
           const long ldo = direct ? g.k : kp;
           float* out = (direct ? dw + group * g.kg : part + (r * splits + split) * partSize + group * g.depth * kp) +
@@ -171,6 +189,7 @@ struct Weights {
         }
       }
     });
+    sums.finish(db1, db2);
     if (direct) return;
     for (int r = 0; r < routes; r++)
       if (r ? dw2 : dw1)
@@ -194,11 +213,17 @@ INL void addRun(float* d, const float* a, long n, bool roomy) {
 struct Data {
   const Geometry& g;
   ImageProduct product;
+  LaneProduct lanes;
   int routes;
   long chunk, ldc, mb, perTask, tasks, ldg, weightSize, mapSize, columnSize, imageSize, spareSize;
   float *packed, *local;
   static constexpr long PIECE = 64;  // pixels of one call of the epilogue
-  Data(const Geometry& geo, int routeCount, Bump& b) : g(geo), product(geo, true, routeCount), routes(routeCount) {
+  Data(const Geometry& geo, int routeCount, Bump& b)
+      : g(geo), product(geo, true, routeCount), lanes(geo, true, routeCount), routes(routeCount) {
+    if (lanes.use) {
+      lanes.take(b);
+      return;
+    }
     if (product.use) {
       product.take(b);
       return;
@@ -220,6 +245,7 @@ struct Data {
 
   template <class E>
   void run(const Pair& map, const float* w1, const float* w2, E epilogue) const {
+    if (lanes.use) return lanes.run(map, w1, w2, epilogue);
     if (product.use) return product.run(map, w1, w2, epilogue);
     const long nb = columnBlocks(g.depth), size = g.imageSize(), hw = g.ho * g.wo;
     const bool whole = chunk >= g.depth && g.dw == 1 && g.groups == 1;

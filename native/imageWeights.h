@@ -21,6 +21,38 @@ static void addSplits(const float* part, long splits, long rows, long kp, long n
   });
 }
 
+// Sums over the pixels of a map, from the column blocks that a weight gradient packs anyway: the gradients of bias mean
+// and variance. Of every share of the batch first, then of all shares in order.
+struct MapSums {
+  long routes, splits, groups, kg, kp;
+  float* part;  // [route][split][group][kp]
+  MapSums() {}
+  MapSums(const Geometry& g, long routeCount, long shares)
+      : routes(routeCount), splits(shares), groups(g.groups), kg(g.kg), kp(padded(g.kg)) {}
+  void take(Bump& b) { part = b.floats(routes * splits * groups * kp); }
+  // A block of `width` columns from `column` on, of `steps` pixels.
+  void add(long route, long split, long group, long column, const float* block, long steps, long width,
+           bool first) const {
+    float* to = part + ((route * splits + split) * groups + group) * kp + column;
+    for (long j = 0; j < width; j += W) {
+      vf a{}, b{};
+      long t = 0;
+      for (; t + 2 <= steps; t += 2) a = a + load(block + t * width + j), b = b + load(block + (t + 1) * width + j);
+      if (t < steps) a = a + load(block + t * width + j);
+      store(to + j, first ? a + b : load(to + j) + (a + b));
+    }
+  }
+  void finish(float* db1, float* db2) const {
+    for (long r = 0; r < routes; r++)
+      for (long group = 0; group < groups; group++)
+        for (long c = 0; c < kg && (r ? db2 : db1); c++) {
+          double sum = 0;
+          for (long split = 0; split < splits; split++) sum += part[((r * splits + split) * groups + group) * kp + c];
+          (r ? db2 : db1)[group * kg + c] = static_cast<float>(sum);
+        }
+  }
+};
+
 struct ImageWeights {
   static constexpr long STEPS = 448;  // of a block: what a tile adds up in registers
   static constexpr long MOST_TAPS = 256;
@@ -31,6 +63,7 @@ struct ImageWeights {
   long n, c, k, kp, routes, taps;
   long tall, most, rows, bands, groups, splits, channelTasks, columnTasks, partSize, panelSize, mapSize, runs;
   float *part, *local;
+  MapSums sums;
 
   ImageWeights(const Geometry& g, long routeCount)
       : form(g.form), n(g.n), c(g.c), k(g.k), routes(routeCount), taps(g.kh * g.kw) {
@@ -46,6 +79,7 @@ struct ImageWeights {
     groups = ceilDiv(n, most), most = ceilDiv(n, groups);
     splits = minl(minl(maxl(1, (1L << 20) / (partSize * routes)), 16), groups * bands);  // partial sums of 4 MiB
     const long inSteps = vertical.mostReached(rows) * g.w * most, outSteps = rows * g.wo * most;
+    sums = MapSums(g, routes, splits);
     const long tiles = ceilDiv(c, tall), blocks = columnBlocks(k);
     channelTasks = minl(tiles, ceilDiv(c * inSteps, BUDGET));
     columnTasks = minl(blocks, ceilDiv(kp * outSteps, BUDGET));
@@ -57,11 +91,12 @@ struct ImageWeights {
   }
   void take(Bump& b) {
     part = b.floats(routes * splits * partSize);
+    sums.take(b);
     local = b.floats(poolThreads() * localSize());
   }
   INL long localSize() const { return roundUp(routes * (panelSize + mapSize) + 2 * taps * runs, 16); }
 
-  void run(const Pair& x, const Pair& map, float* dw1, float* dw2) const {
+  void run(const Pair& x, const Pair& map, float* dw1, float* dw2, float* db1, float* db2) const {
     const bool direct = splits == 1 && kp == k;  // nothing to add up, nothing to cut off
     parallel(splits * channelTasks * columnTasks, [&](long task, int thread) {
       const long split = task % splits, ct = task / splits % channelTasks, kt = task / splits / channelTasks;
@@ -84,14 +119,17 @@ struct ImageWeights {
         packImages(map, form, out, n * vertical.out * horizontal.out * k, gs, G, G + (routes - 1) * mapSize);
         for (long tap = 0; tap < taps; tap++) lists[tap] = tapRuns(tap, in, out, at + tap * runs);
         for (long r = 0; r < routes; r++) {
-          float* dw = r ? dw2 : dw1;
+          float *dw = r ? dw2 : dw1, *db = r ? db2 : db1;
+          for (long j = 0; j < gs.count && db && ct == 0; j++)
+            sums.add(r, split, 0, (b0 + j) * 2 * W, G + r * mapSize + gs.offset(j, out.steps()), out.steps(),
+                     gs.width(j), b == first);
           if (!dw) continue;
-          float* sums = (direct ? dw : part + (r * splits + split) * partSize) + c0 * kp + b0 * 2 * W;
+          float* from = (direct ? dw : part + (r * splits + split) * partSize) + c0 * kp + b0 * 2 * W;
           for (long j = 0; j < gs.count; j++)
             for (long t = 0; t < xs.count; t++) {  // both operands stay in the cache over all taps
               const float* w = G + r * mapSize + gs.offset(j, out.steps());
               const float* xt = X + r * panelSize + xs.offset(t, in.steps());
-              float* to = sums + xs.start(t) * kp + j * 2 * W;
+              float* to = from + xs.start(t) * kp + j * 2 * W;
               for (long tap = 0; tap < taps; tap++, to += c * kp) {
                 const Runs list{lists[tap].at, lists[tap].count, lists[tap].steps, xs.width(t)};
                 if (gs.width(j) == W) tileOf<1, true>(list.scale, xt, list.scale, w, list, to, kp, b > first);
@@ -101,6 +139,7 @@ struct ImageWeights {
         }
       }
     });
+    sums.finish(db1, db2);
     if (direct) return;
     for (long r = 0; r < routes; r++)
       if (r ? dw2 : dw1)

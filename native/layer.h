@@ -108,13 +108,15 @@ struct LrtEpilogue {
   }
 };
 
-// Sums over the rows of a map [rows][k] of both routes: the gradients of bias mean and variance.
+// Sums over the rows of a map [rows][k] of both routes: the bias gradients of a transposed convolution. (Others come
+// with the weight gradients, conv.h.)
 struct ColumnSums {
   long rows, k, chunks;
+  Form form;
   float* part;
   static constexpr long CHUNK = 512;
-  ColumnSums(long n, long columns, Bump& b)
-      : rows(n), k(columns), chunks(ceilDiv(n, CHUNK)), part(b.floats(2 * chunks * padded(columns))) {}
+  ColumnSums(long n, long columns, Form as, Bump& b)
+      : rows(n), k(columns), chunks(ceilDiv(n, CHUNK)), form(as), part(b.floats(2 * chunks * padded(columns))) {}
   template <int K, int V>
   INL void columns(const Pair& p, long c, long from, long to, long t) const {
     vf a[V]{}, b[V]{};
@@ -122,7 +124,7 @@ struct ColumnSums {
       for (int v = 0; v < V; v++) {
         vf g, h;
         elements<K>(p, i * k + c + v * W, V > 1 ? W : k - c, g, h);
-        a[v] = a[v] + g, b[v] = b[v] + h;
+        a[v] = a[v] + inForm<K>(g), b[v] = b[v] + inForm<K>(h);
       }
     for (int v = 0; v < V; v++) {
       store(part + t * padded(k) + c + v * W, a[v]);
@@ -134,7 +136,7 @@ struct ColumnSums {
     const long kp = padded(k);
     parallel(chunks, [&](long t, int) {
       const long from = t * CHUNK, to = minl(from + CHUNK, rows);
-      withKind(p, [&](auto K) {
+      withKind(p, form, [&](auto K) {
         long c = 0;  // four vectors side by side read whole cache lines, and do not wait for each other
         for (; c + 4 * W <= k; c += 4 * W) columns<K.value, 4>(p, c, from, to, t);
         for (; c < k; c += W) columns<K.value, 1>(p, c, from, to, t);
@@ -203,16 +205,11 @@ static inline size_t plainBackward(const Step& s, void* scratch) {
     if (scratch) data.run(map, w.f32(), nullptr, BiasEpilogue{s.out[0].f32(), nullptr, g.c});
     most = bump.used;
   }
-  if (s.out[1]) {
+  float* db = s.nout > 2 ? orNull(s.out[2]) : nullptr;
+  if (s.out[1] || db) {
     Bump bump(scratch);
     const Weights weights(g, 1, bump);
-    if (scratch) weights.run({x.f32(), nullptr, ONE}, map, s.out[1].f32(), nullptr);
-    if (bump.used > most) most = bump.used;
-  }
-  if (s.nout > 2 && s.out[2]) {
-    Bump bump(scratch);
-    const ColumnSums sums(g.pixels, g.k, bump);
-    if (scratch) sums.run(map, s.out[2].f32(), nullptr);
+    if (scratch) weights.run({x.f32(), nullptr, ONE}, map, orNull(s.out[1]), nullptr, db, nullptr);
     if (bump.used > most) most = bump.used;
   }
   return most;
@@ -256,16 +253,11 @@ static inline size_t bayesBackward(const Step& s, void* scratch) {
     if (scratch) data.run(map, mu.f32(), sigma2.f32(), SquareEpilogue{s.out[0].f32(), x.f32(), g.c});
     most = bump.used;
   }
-  if (s.out[1] || s.out[2]) {
+  float *db1 = s.nout > 3 ? orNull(s.out[3]) : nullptr, *db2 = s.nout > 4 ? orNull(s.out[4]) : nullptr;
+  if (s.out[1] || s.out[2] || db1 || db2) {
     Bump bump = shared;
     const Weights weights(g, 2, bump);
-    if (scratch) weights.run({x.f32(), x.f32(), SQUARE}, map, orNull(s.out[1]), orNull(s.out[2]));
-    if (bump.used > most) most = bump.used;
-  }
-  if (s.nout > 3) {
-    Bump bump = shared;
-    const ColumnSums sums(g.pixels, g.k, bump);
-    if (scratch) sums.run(map, orNull(s.out[3]), s.nout > 4 ? orNull(s.out[4]) : nullptr);
+    if (scratch) weights.run({x.f32(), x.f32(), SQUARE}, map, orNull(s.out[1]), orNull(s.out[2]), db1, db2);
     if (bump.used > most) most = bump.used;
   }
   return most;

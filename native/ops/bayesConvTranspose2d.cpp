@@ -32,12 +32,12 @@ static size_t transposedBackward(const Step& s,
   if (s.out[1] || s.out[2]) {
     Bump bump = shared;
     const Weights weights(g, 2, bump);
-    if (scratch) weights.run(image, {x.f32(), x.f32(), SQUARE}, orNull(s.out[1]), orNull(s.out[2]));
+    if (scratch) weights.run(image, {x.f32(), x.f32(), SQUARE}, orNull(s.out[1]), orNull(s.out[2]), nullptr, nullptr);
     if (bump.used > most) most = bump.used;
   }
   if (s.nout > 3) {
     Bump bump = shared;
-    const ColumnSums sums(g.n * g.h * g.w, g.c, bump);
+    const ColumnSums sums(g.n * g.h * g.w, g.c, g.form, bump);
     if (scratch) sums.run(image, orNull(s.out[3]), s.nout > 4 ? orNull(s.out[4]) : nullptr);
     if (bump.used > most) most = bump.used;
   }

@@ -164,7 +164,7 @@ function expected(layer: Layer, { inputs, got, shape }: ReturnType<typeof comput
   const dw = product(w.length, (into, i, j, o) => (into[j] += X[i] * G[o]));
   if (!r) {
     const z = mean.map((m, o) => m + inputs.b[o % layer.channels]);
-    return { y: activated(layer, z), dx, dw, db: perChannel(g) };
+    return { y: activated(layer, z), dx, dw, db: perChannel(G) };
   }
   const [S, H] = [rounded(sigma2), rounded(h)];
   const variance = product(size, (into, i, j, o) => (into[o] += square[i] * S[j]));
@@ -179,8 +179,8 @@ function expected(layer: Layer, { inputs, got, shape }: ReturnType<typeof comput
     dx: dx.map((d, i) => d + 2 * x[i] * dsquare[i]),
     dmu: dw,
     dsigma2: product(w.length, (into, i, j, o) => (into[j] += square[i] * H[o])),
-    dbiasMu: perChannel(g),
-    dbiasSigma2: perChannel(h),
+    dbiasMu: perChannel(G),
+    dbiasSigma2: perChannel(H),
   };
 }
 function activated({ activation }: Layer, z: Float64Array): Float64Array {

@@ -1,0 +1,291 @@
+// Narrow layers: products whose vector lanes are images, [row][column][channel][image]. However few the channels, all
+// lanes work. A forward pass or data gradient multiplies such a panel (as the packed operand of gemm.h) with the rows
+// of the transposed weights; a weight gradient multiplies two panels lane by lane and adds the lanes up at the end.
+#pragma once
+#include "product.h"
+
+namespace bayes {
+namespace ISA {
+
+constexpr long LANES = 2 * W;    // images of a panel
+constexpr long LANE_PIECE = 16;  // floats of an image read at once: a cache line
+
+// `count` floats at src of each of m images `size` apart -> d, d2 [count][LANES]; lanes beyond m are zero. Writes up to
+// LANE_PIECE - 1 rows of lanes beyond.
+template <int K>
+static void packLanesKind(const Pair& src, long at, long size, long m, long count, float* d, float* d2) {
+  alignas(64) float a[LANES * LANE_PIECE], b[LANES * LANE_PIECE];
+  memset(a, 0, sizeof a), memset(b, 0, sizeof b);
+  for (long x = 0; x < count; x += LANE_PIECE, d += LANE_PIECE * LANES, d2 += LANE_PIECE * LANES) {
+    for (long i = 0; i < m; i++)
+      for (long j = 0; j < LANE_PIECE; j += W) {
+        vf first{}, second{};
+        if (x + j < count) elements<K>(src, at + i * size + x + j, count - x - j, first, second);
+        store(a + i * LANE_PIECE + j, inForm<K>(first));
+        if (K % 4 != ONE) store(b + i * LANE_PIECE + j, inForm<K>(second));
+      }
+    for (long j = 0; j < LANE_PIECE; j += 8)
+      for (long i = 0; i < LANES; i += 8) {
+        transpose8(d + j * LANES + i, LANES, a + i * LANE_PIECE + j, LANE_PIECE);
+        if (K % 4 != ONE) transpose8(d2 + j * LANES + i, LANES, b + i * LANE_PIECE + j, LANE_PIECE);
+      }
+  }
+}
+static inline void packLanes(const Pair& src, Form form, long at, long size, long m, long count, float* d, float* d2) {
+  withKind(src, form, [&](auto K) { packLanesKind<K.value>(src, at, size, m, count, d, d2); });
+}
+// Whether n images fill the lanes well enough.
+INL bool fillsLanes(long n) { return n * 4 >= ceilDiv(n, LANES) * LANES * 3; }
+
+// ---- Forward, and the data gradient (transposed), with an epilogue as in product.h.
+struct LaneProduct {
+  static constexpr long BUDGET = 98304;                      // floats of a task: panels and outputs
+  static constexpr long MOST_CHANNELS = 12, MOST_ROWS = 64;  // of the output; of the kernel
+  bool use;
+  Form form;
+  Axis vertical, horizontal;
+  long n, ci, co, routes;
+  long line, outLine, stride, rows, bands, groups, weightSize, panelSize, imageSize, outSize, rowSize, spareSize;
+  float *packed, *local;
+
+  LaneProduct(const Geometry& g, bool transposed, long routeCount) : form(g.form), n(g.n), routes(routeCount) {
+    ci = transposed ? g.k : g.c, co = transposed ? g.c : g.k;
+    use = g.groups == 1 && co <= MOST_CHANNELS && fillsLanes(n) && g.dw == 1 && !(transposed && g.sw > 1) &&
+          g.kh <= MOST_ROWS;
+    vertical = {transposed ? g.ho : g.h, transposed ? g.h : g.ho, g.kh, g.sh, g.dh, g.top, transposed};
+    horizontal = {transposed ? g.wo : g.w, transposed ? g.w : g.wo, g.kw, g.sw, 1, g.left, transposed};
+    line = horizontal.in * ci, outLine = horizontal.out * co, stride = panelStride(g.kh * g.kw * ci);
+    groups = ceilDiv(n, LANES), rows = vertical.out;
+    auto size = [&] { return (vertical.mostReached(rows) * line + rows * outLine) * LANES * routes; };
+    while (use && rows > 1 && (size() > BUDGET || groups * ceilDiv(vertical.out, rows) < 8)) rows--;
+    bands = ceilDiv(vertical.out, rows), rows = ceilDiv(vertical.out, bands);
+    use = use && size() <= 2 * BUDGET && bands * vertical.mostReached(rows) <= 2 * vertical.in;  // little twice
+    weightSize = co * stride, panelSize = (vertical.mostReached(rows) * line + LANE_PIECE) * LANES;
+    imageSize = panelStride(rows * outLine + 8), outSize = LANES * imageSize + W, rowSize = (outLine + 8) * LANES;
+    spareSize = rows * horizontal.out * roundUp(co, 4) + EPILOGUE_SLACK;
+  }
+  void take(Bump& b) {
+    packed = b.floats(routes * weightSize);
+    local = b.floats(poolThreads() * localSize());
+  }
+  INL long localSize() const { return roundUp(routes * (panelSize + outSize) + rowSize + spareSize, 16); }
+
+  // Weights [kh][kw][c][k] -> rows [co][kh][kw][ci]. A gradient reads the taps of a kernel row backwards, so that both
+  // operands of a run go up.
+  void pack(const float* w, float* d) const {
+    const long kw = horizontal.taps;
+    for (long tap = 0; tap < vertical.taps * kw; tap++) {
+      const long to = vertical.transposed ? tap / kw * kw + kw - 1 - tap % kw : tap;
+      for (long i = 0; i < ci; i++)
+        for (long o = 0; o < co; o++)
+          d[o * stride + to * ci + i] = w[(tap * ci * co) + (vertical.transposed ? o * ci + i : i * co + o)];
+    }
+    convertBlock(d, weightSize, form);
+  }
+
+  template <class E>
+  void run(const Pair& x, const float* w1, const float* w2, E epilogue) const {
+    for (long r = 0; r < routes; r++) pack(r ? w2 : w1, packed + r * weightSize);
+    const long area = vertical.out * horizontal.out;
+    parallel(groups * bands, [&](long task, int thread) {
+      const long n0 = task / bands * LANES, m = minl(LANES, n - n0);
+      const long o0 = task % bands * rows, o1 = minl(o0 + rows, vertical.out);
+      float *X = local + thread * localSize(), *out = X + routes * panelSize, *row = out + routes * outSize;
+      float* spare = row + rowSize;
+      long h0, h1;
+      vertical.reach(o0, o1, h0, h1);
+      packLanes(x, form, (n0 * vertical.in + h0) * line, vertical.in * line, m, (h1 - h0) * line, X,
+                X + (routes - 1) * panelSize);
+      for (long r = 0; r < routes; r++)
+        for (long o = o0; o < o1; o++) {
+          outputs(o, h0, X + r * panelSize, packed + r * weightSize, row);
+          float* to = out + r * outSize + (o - o0) * outLine;
+          for (long c = 0; c < outLine; c += 8)
+            for (long i = 0; i < LANES; i += 8)
+              transpose8(to + i * imageSize + c, imageSize, row + c * LANES + i, LANES);
+        }
+      for (long i = 0; i < m; i++)
+        epilogue((n0 + i) * area + o0 * horizontal.out, (o1 - o0) * horizontal.out, 0, co, out + i * imageSize,
+                 out + (routes - 1) * outSize + i * imageSize, co, spare);
+    });
+  }
+
+ private:
+  // Output row o -> row [column][co][LANES].
+  void outputs(long o, long h0, const float* X, const float* w, float* row) const {
+    Run at[MOST_ROWS];
+    for (long q = 0; q < horizontal.out; q++, row += co * LANES) {
+      // the taps of a kernel row on the input, as [from, to) of the packed weights, lie side by side
+      const long start =
+          q * horizontal.stride + (horizontal.transposed ? horizontal.pad + 1 - horizontal.taps : -horizontal.pad);
+      const long from = maxl(0, -start), to = minl(horizontal.taps, horizontal.in - start);
+      long count = 0;
+      for (long i = 0; i < vertical.taps && from < to; i++) {
+        const long h = vertical.at(o, i);
+        if (h >= 0)
+          at[count++] = {static_cast<int32_t>((i * horizontal.taps + from) * ci),
+                         static_cast<int32_t>((h - h0) * line + (start + from) * ci)};
+      }
+      rowsOf<2, false>(co, w, stride, X, {at, count, (to - from) * ci}, row, LANES, false);
+    }
+  }
+};
+
+// ---- Both weight gradients, and the sums over the map (gradients of the biases).
+// out[i][j][:] += x[t * xstep + i] * g[t * gstep + j] lane by lane over `steps` pixels, all in units of LANES floats.
+template <int P, int Z>
+static __attribute__((noinline)) void laneTile(const float* x, long xstep, const float* g, long gstep, long steps,
+                                               float* out, long ld) {
+  vf a[P][Z];
+#pragma GCC unroll 6
+  for (int i = 0; i < P; i++)
+#pragma GCC unroll 2
+    for (int j = 0; j < Z; j++) a[i][j] = load(out + (i * ld + j) * W);
+  for (long t = 0; t < steps; t++, x += xstep * LANES, g += gstep * LANES)
+#pragma GCC unroll 2
+    for (int half = 0; half < 2; half++) {
+      vf v[Z];
+#pragma GCC unroll 2
+      for (int j = 0; j < Z; j++) v[j] = load(g + j * LANES + half * W);
+#pragma GCC unroll 6
+      for (int i = 0; i < P; i++) {
+        const vf xi = load(x + i * LANES + half * W);
+#pragma GCC unroll 2
+        for (int j = 0; j < Z; j++) a[i][j] = fma(xi, v[j], a[i][j]);
+      }
+    }
+#pragma GCC unroll 6
+  for (int i = 0; i < P; i++)
+#pragma GCC unroll 2
+    for (int j = 0; j < Z; j++) store(out + (i * ld + j) * W, a[i][j]);
+}
+template <int Z>
+INL void laneTileOf(long p, const float* x, long xstep, const float* g, long gstep, long steps, float* out, long ld) {
+  switch (p) {
+    case 1:
+      return laneTile<1, Z>(x, xstep, g, gstep, steps, out, ld);
+    case 2:
+      return laneTile<2, Z>(x, xstep, g, gstep, steps, out, ld);
+    case 3:
+      return laneTile<3, Z>(x, xstep, g, gstep, steps, out, ld);
+    case 4:
+      return laneTile<4, Z>(x, xstep, g, gstep, steps, out, ld);
+    case 5:
+      return laneTile<5, Z>(x, xstep, g, gstep, steps, out, ld);
+    default:
+      return laneTile<6, Z>(x, xstep, g, gstep, steps, out, ld);
+  }
+}
+
+struct LaneWeights {
+  static constexpr long BUDGET = 65536;  // floats of a task's panels
+  bool use;
+  Form form;
+  Axis vertical;
+  long n, w, c, k, wo, kw, left, sw, routes;
+  long taps, width, depth, kp, rows, bands, groups, splits, panelSize, mapSize, sumSize, biasSize;
+  float *part, *local;
+
+  LaneWeights(const Geometry& g, long routeCount)
+      : form(g.form),
+        vertical{g.h, g.ho, g.kh, g.sh, g.dh, g.top, false},
+        n(g.n),
+        w(g.w),
+        c(g.c),
+        k(g.k),
+        wo(g.wo),
+        kw(g.kw),
+        left(g.left),
+        sw(g.sw),
+        routes(routeCount) {
+    taps = kw * c, width = ((wo - 1) * sw + kw) * c, depth = g.depth, kp = padded(k);
+    use = g.groups == 1 && c < 5 && k <= 12 && fillsLanes(n) && g.dw == 1 && depth * k <= 2048;
+    groups = ceilDiv(n, LANES), rows = vertical.out;
+    auto size = [&] { return (vertical.mostReached(rows) * width + rows * wo * k) * LANES * routes; };
+    while (use && rows > 1 && size() > BUDGET) rows--;
+    use = use && size() <= 2 * BUDGET;
+    bands = ceilDiv(vertical.out, rows), rows = ceilDiv(vertical.out, bands);
+    splits = minl(groups * bands, 16);
+    panelSize = (vertical.mostReached(rows) * width + LANE_PIECE) * LANES;
+    mapSize = (rows * wo * k + LANE_PIECE) * LANES, sumSize = (depth + 1) * k * W;  // the last row: the map's own sums
+  }
+  void take(Bump& b) {
+    part = b.floats(routes * splits * (depth + 1) * kp);
+    local = b.floats(poolThreads() * localSize());
+  }
+  INL long localSize() const { return roundUp(routes * (panelSize + mapSize + sumSize), 16); }
+
+  void run(const Pair& x, const Pair& map, float* dw1, float* dw2, float* db1, float* db2) const {
+    parallel(splits, [&](long split, int thread) {
+      float *X = local + thread * localSize(), *G = X + routes * panelSize, *sums = G + routes * mapSize;
+      memset(sums, 0, routes * sumSize * sizeof(float));
+      const long first = groups * bands * split / splits, last = groups * bands * (split + 1) / splits;
+      for (long b = first; b < last; b++) {
+        const long n0 = b / bands * LANES, m = minl(LANES, n - n0);
+        const long o0 = b % bands * rows, o1 = minl(o0 + rows, vertical.out);
+        long h0, h1;
+        vertical.reach(o0, o1, h0, h1);
+        packRows(x, n0, m, h0, h1, X);
+        packLanes(map, form, (n0 * vertical.out + o0) * wo * k, vertical.out * wo * k, m, (o1 - o0) * wo * k, G,
+                  G + (routes - 1) * mapSize);
+        for (long o = o0; o < o1; o++)  // a row of the map and the rows under its windows stay in the L1 cache
+          for (long r = 0; r < routes; r++) {
+            const float* g = G + r * mapSize + (o - o0) * wo * k * LANES;
+            float* to = sums + r * sumSize;
+            for (long i = 0; i < vertical.taps && (r ? dw2 : dw1); i++)
+              if (vertical.at(o, i) >= 0)
+                products(X + r * panelSize + (vertical.at(o, i) - h0) * width * LANES, g, to + i * taps * k * W);
+            if (r ? db2 : db1) mapSums(g, to + depth * k * W);
+          }
+      }
+      for (long r = 0; r < routes; r++)
+        for (long i = 0; i <= depth; i++)
+          for (long j = 0; j < k; j++)
+            part[((r * splits + split) * (depth + 1) + i) * kp + j] = sum(load(sums + r * sumSize + (i * k + j) * W));
+    });
+    for (long r = 0; r < routes; r++) {
+      const float* from = part + r * splits * (depth + 1) * kp;
+      float *dw = r ? dw2 : dw1, *db = r ? db2 : db1;
+      for (long i = 0; i <= depth; i++) {
+        float* to = i < depth ? (dw ? dw + i * k : nullptr) : db;
+        for (long j = 0; j < k && to; j++) {
+          float v = 0;
+          for (long split = 0; split < splits; split++) v += from[(split * (depth + 1) + i) * kp + j];
+          to[j] = v;
+        }
+      }
+    }
+  }
+
+ private:
+  // Rows of the image with the zeros beside them.
+  void packRows(const Pair& x, long n0, long m, long h0, long h1, float* d) const {
+    const long size = vertical.in * w * c, before = left * c, inside = minl(w * c, width - before);
+    float* d2 = d + (routes - 1) * panelSize;
+    for (long h = h0; h < h1; h++, d += width * LANES, d2 += width * LANES) {
+      packLanes(x, form, (n0 * vertical.in + h) * w * c, size, m, inside, d + before * LANES, d2 + before * LANES);
+      for (float* p = d;; p = d2) {
+        memset(p, 0, before * LANES * sizeof(float));
+        memset(p + (before + inside) * LANES, 0, (width - before - inside) * LANES * sizeof(float));
+        if (p == d2) break;
+      }
+    }
+  }
+  // One row of the map under one kernel row.
+  void products(const float* x, const float* g, float* to) const {
+    const long tiles = ceilDiv(taps, 6);
+    for (long t = 0; t < tiles; t++) {
+      const long i = taps * t / tiles, p = taps * (t + 1) / tiles - i;
+      long j = 0;
+      for (; j + 2 <= k; j += 2) laneTileOf<2>(p, x + i * LANES, sw * c, g + j * LANES, k, wo, to + (i * k + j) * W, k);
+      if (j < k) laneTileOf<1>(p, x + i * LANES, sw * c, g + j * LANES, k, wo, to + (i * k + j) * W, k);
+    }
+  }
+  void mapSums(const float* g, float* to) const {
+    for (long t = 0; t < wo; t++)
+      for (long j = 0; j < k; j++, g += LANES) store(to + j * W, load(to + j * W) + (load(g) + load(g + W)));
+  }
+};
+
+}  // namespace ISA
+}  // namespace bayes
