@@ -1,4 +1,4 @@
-import { type Activation, type Node, type Tensor, topo } from "./node.ts";
+import { type Activation, Node, type Tensor, topo } from "./node.ts";
 
 /** What a program computes and does. */
 interface Goal {
@@ -7,17 +7,107 @@ interface Goal {
 }
 
 /**
+ * What is rewritten between tracing and planning: activations move behind max pooling, and what is left of them joins the
+ * layers. The traced graph stays as it is: whoever differentiates or exports it sees the plain nodes. Nothing changes a
+ * name, a line or a stream.
+ */
+export const fuse = (goal: Goal): Goal => joinLayers(poolFirst(goal));
+
+/** The nodes of a goal in order, and who reads a tensor (null: the caller). */
+function survey({ outputs, effects }: Goal) {
+  const nodes = [...new Set([...topo([...outputs.values(), ...effects.flatMap((n) => n.inputs)]), ...effects])];
+  const readers = new Map<Tensor, (Node | null)[]>();
+  const read = (t: Tensor, by: Node | null) => readers.set(t, [...(readers.get(t) ?? []), by]);
+  for (const n of nodes) for (const t of n.inputs) read(t, n);
+  for (const t of outputs.values()) read(t, null);
+  return { nodes, readers: (t: Tensor) => readers.get(t) ?? [] };
+}
+
+/** A node in another's place, or what stands for a node's outputs; undefined: the node stays. */
+type Change = Node | readonly (readonly [was: Tensor, is: Tensor])[] | undefined;
+
+/** The goal with every node changed by `change`, in order; `at(t)` is what became of a traced tensor. */
+function rebuild(
+  { outputs, effects }: Goal,
+  nodes: readonly Node[],
+  change: (n: Node, at: (t: Tensor) => Tensor) => Change,
+): Goal {
+  const now = new Map<Tensor, Tensor>();
+  const nodeNow = new Map<Node, Node>();
+  const at = (t: Tensor): Tensor => now.get(t) ?? t;
+  for (const n of nodes) {
+    let made = change(n, at);
+    if (!made) {
+      const inputs = n.inputs.map(at);
+      if (inputs.every((t, i) => t === n.inputs[i])) continue;
+      made = n.with(inputs, n.attrs);
+    }
+    if (made instanceof Node) {
+      nodeNow.set(n, made);
+      made = made.outputs.map((is, i) => [n.outputs[i], is] as const);
+    }
+    for (const [was, is] of made) now.set(was, is);
+  }
+  return {
+    outputs: new Map([...outputs].map(([name, t]) => [name, at(t)])),
+    effects: effects.map((n) => nodeNow.get(n) ?? n),
+  };
+}
+
+/**
+ * p = pool(f(z)) becomes p = f(pool(z)), and dz = f'(y) poolGrad(dp) becomes dz = poolGrad(f'(p) dp), where nothing else
+ * reads y = f(z): every activation that layers take (see {@link Activation}) never decreases, so the largest stays the
+ * largest, and f is computed of the pooled values only. z need not be kept, nor y. Equal but for rounding.
+ */
+function poolFirst(goal: Goal): Goal {
+  const { nodes, readers } = survey(goal);
+  const changes = new Map<Node, (at: (t: Tensor) => Tensor) => Change>();
+  for (const pool of nodes) {
+    const [y] = pool.inputs;
+    const f = y?.node;
+    if (pool.op.selects !== "forward" || !f.op.activation?.(f.attrs)) continue;
+    const [p, where] = pool.outputs;
+    const others = readers(y).filter((n) => n !== pool);
+    const gradient = others[0]; // dz = f'(y) dy
+    const dy = gradient?.inputs[0];
+    const behind = dy?.node; // dy = poolGrad(dp, where)
+    if (others.length > 0) {
+      if (others.length > 1 || !gradient?.op.activationGrad?.(gradient.attrs) || gradient.inputs[1] !== y) continue;
+      if (behind?.op.selects !== "backward" || behind.inputs[1] !== where || readers(dy!).length > 1) continue;
+    }
+    let pooled: Node;
+    let result: Node;
+    changes.set(f, (at) => {
+      pooled = pool.with([at(f.inputs[0])], pool.attrs, { place: f });
+      return [[where, pooled.outputs[1]]];
+    });
+    changes.set(pool, () => {
+      result = f.with([pooled.outputs[0]], f.attrs, { place: pool, types: [p] });
+      return [[p, result.outputs[0]]];
+    });
+    if (!gradient || !behind) continue;
+    let inner: Node;
+    changes.set(behind, (at) => {
+      const dp = at(behind.inputs[0]);
+      inner = gradient.with([dp, result.outputs[0]], gradient.attrs, { place: behind, types: [dp] });
+      return [];
+    });
+    changes.set(gradient, () => {
+      const dz = behind.with([inner.outputs[0], pooled.outputs[1]], behind.attrs, { place: gradient });
+      return [[gradient.outputs[0], dz.outputs[0]]];
+    });
+  }
+  return rebuild(goal, nodes, (n, at) => changes.get(n)?.(at));
+}
+
+/**
  * Activations join the layers before them, so that each is written once: y = f(z), z = layer(x) become one node where
  * nothing else reads z, and dx, dw = layerGrad(dz), dz = f'(z) dy become one where nothing else reads dz. Neither needs
- * the other, for f' is computed from y. No value changes, nor a name, a line or a stream. The traced graph stays as it is:
- * whoever differentiates or exports it sees the plain nodes.
+ * the other, for f' is computed from y. No value changes.
  */
-export function fuse({ outputs, effects }: Goal): Goal {
-  const nodes = [...new Set([...topo([...outputs.values(), ...effects.flatMap((n) => n.inputs)]), ...effects])];
-  const readers = new Map<Tensor, number>();
-  for (const t of [...nodes.flatMap((n) => n.inputs), ...outputs.values()]) readers.set(t, (readers.get(t) ?? 0) + 1);
-  const only = (t: Tensor): boolean => t.index === 0 && readers.get(t) === 1;
-
+function joinLayers(goal: Goal): Goal {
+  const { nodes, readers } = survey(goal);
+  const only = (t: Tensor): boolean => t.index === 0 && readers(t).length === 1;
   const activations = new Map<Node, Activation>(); // of layers
   const absorbed = new Set<Node>();
   for (const n of nodes) {
@@ -27,15 +117,8 @@ export function fuse({ outputs, effects }: Goal): Goal {
     activations.set(z.node, how);
     absorbed.add(n);
   }
-
-  const now = new Map<Tensor, Tensor>(); // what became of a traced tensor that is not the same any more
-  const nodeNow = new Map<Node, Node>();
-  const at = (t: Tensor): Tensor => now.get(t) ?? t;
-  for (const n of nodes) {
-    if (absorbed.has(n)) {
-      now.set(n.outputs[0], at(n.inputs[0]));
-      continue;
-    }
+  return rebuild(goal, nodes, (n, at) => {
+    if (absorbed.has(n)) return [[n.outputs[0], at(n.inputs[0])]];
     let inputs = n.inputs.map(at);
     let how = activations.get(n);
     const dz = n.inputs[0];
@@ -43,15 +126,6 @@ export function fuse({ outputs, effects }: Goal): Goal {
       how = dz.node.op.activationGrad?.(dz.node.attrs);
       if (how) inputs = [at(dz.node.inputs[0]), ...inputs.slice(1), at(dz.node.inputs[1])];
     }
-    if (!how && inputs.every((t, i) => t === n.inputs[i])) continue;
-    const fresh = n.with(inputs, { ...n.attrs, ...how });
-    nodeNow.set(n, fresh);
-    n.outputs.forEach((o, i) => {
-      now.set(o, fresh.outputs[i]);
-    });
-  }
-  return {
-    outputs: new Map([...outputs].map(([name, t]) => [name, at(t)])),
-    effects: effects.map((n) => nodeNow.get(n) ?? n),
-  };
+    return how && n.with(inputs, { ...n.attrs, ...how });
+  });
 }

@@ -8,14 +8,16 @@ export interface Claim {
 export const ALIGN = 64;
 export const aligned = (bytes: number): number => Math.ceil(Math.max(bytes, 1) / ALIGN) * ALIGN;
 
-/**
- * Places every claim in one arena: largest first, each at the lowest offset where it overlaps no other that is live at
- * the same time.
- * @returns the offsets, in the order of the claims, and the size of the arena, in bytes
- */
-export function planMemory(claims: readonly Claim[]): { offsets: number[]; bytes: number } {
+interface Placement {
+  /** In bytes, in the order of the claims. */
+  readonly offsets: number[];
+  /** Of the arena. */
+  readonly bytes: number;
+}
+
+/** Places the claims in an order of their own, each at the lowest offset where it overlaps no other that is live then. */
+function place(claims: readonly Claim[], order: readonly number[]): Placement {
   const offsets = new Array<number>(claims.length).fill(0);
-  const order = claims.map((_, i) => i).sort((a, b) => claims[b].bytes - claims[a].bytes || a - b);
   const placed: number[] = []; // sorted by offset
   let bytes = 0;
   for (const i of order) {
@@ -33,4 +35,33 @@ export function planMemory(claims: readonly Claim[]): { offsets: number[]; bytes
     placed.splice(where < 0 ? placed.length : where, 0, i);
   }
   return { offsets, bytes };
+}
+
+/** The most bytes that are live at one step: no arena is smaller. */
+export function liveBytes(claims: readonly Claim[]): number {
+  const change = new Map<number, number>();
+  const add = (step: number, bytes: number) => change.set(step, (change.get(step) ?? 0) + bytes);
+  for (const { bytes, from, to } of claims) {
+    add(from, aligned(bytes));
+    add(to + 1, -aligned(bytes));
+  }
+  let live = 0;
+  return [...change].sort(([a], [b]) => a - b).reduce((most, [, by]) => Math.max(most, (live += by)), 0);
+}
+
+const TRIES = 64;
+
+/** Places every claim in one arena: largest first; then, while there are gaps, the claim that sticks out comes first. */
+export function planMemory(claims: readonly Claim[]): Placement {
+  const order = claims.map((_, i) => i).sort((a, b) => claims[b].bytes - claims[a].bytes || a - b);
+  const least = liveBytes(claims);
+  let best = place(claims, order);
+  let last = best;
+  for (let t = 0; t < TRIES && best.bytes > least; t++) {
+    const top = order.findIndex((i) => aligned(last.offsets[i] + claims[i].bytes) === last.bytes);
+    order.unshift(...order.splice(top, 1));
+    last = place(claims, order);
+    if (last.bytes < best.bytes) best = last;
+  }
+  return best;
 }

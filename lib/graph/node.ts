@@ -46,6 +46,11 @@ export interface Op<A extends Attrs = Attrs> {
    * gradient, then takes dy for dz as input 0, and y as one input more.
    */
   readonly activates?: "forward" | "backward";
+  /**
+   * "forward": each output is one of the inputs, the largest of some, so that an {@link Activation} may as well come after
+   * it; output 1 says which. "backward": its gradient, from dy and that output.
+   */
+  readonly selects?: "forward" | "backward";
   /** Floating-point operations (a multiply-add is 2), for the plan's report. */
   flops?(node: Node<A>): number;
 }
@@ -71,8 +76,16 @@ export class Node<A extends Attrs = Attrs> {
   readonly site: string | undefined;
   readonly layer: string | undefined;
 
-  constructor(op: Op<A>, inputs: readonly Tensor[], attrs: A, types: readonly TensorType[], leaf?: Leaf, like?: Node) {
-    this.id = like ? like.id : created++;
+  constructor(
+    op: Op<A>,
+    inputs: readonly Tensor[],
+    attrs: A,
+    types: readonly TensorType[],
+    leaf?: Leaf,
+    like?: Node,
+    place = like,
+  ) {
+    this.id = place ? place.id : created++;
     this.op = op;
     this.inputs = inputs;
     this.attrs = attrs;
@@ -82,9 +95,13 @@ export class Node<A extends Attrs = Attrs> {
     this.outputs = types.map((t, i) => new Tensor(this as unknown as Node, i, t.shape, t.dtype));
   }
 
-  /** The same node, in place, line and layer, with other inputs or attributes. */
-  with(inputs: readonly Tensor[], attrs: A): Node<A> {
-    return new Node(this.op, inputs, attrs, this.outputs, this.leaf, this as unknown as Node);
+  /** The same node, in line and layer, with other inputs or attributes; perhaps in another's place, or of other types. */
+  with(
+    inputs: readonly Tensor[],
+    attrs: A,
+    { place, types = this.outputs }: { readonly place?: Node; readonly types?: readonly TensorType[] } = {},
+  ): Node<A> {
+    return new Node(this.op, inputs, attrs, types, this.leaf, this as unknown as Node, place);
   }
 
   /** "bayesConv2d (layer conv1, at model.ts:12)" */

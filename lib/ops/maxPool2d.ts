@@ -6,10 +6,15 @@ type GradAttrs = WindowAttrs & {
   readonly shape: readonly number[];
 };
 
-const gradOp: Op<GradAttrs> = { name: "maxPool2dGrad", infer: (_inputs, { shape }) => [f32(shape)] };
+const gradOp: Op<GradAttrs> = {
+  name: "maxPool2dGrad",
+  selects: "backward",
+  infer: (_inputs, { shape }) => [f32(shape)],
+};
 
 const op: Op<WindowAttrs> = {
   name: "maxPool2d",
+  selects: "forward",
   infer([x], attrs) {
     const y = pooled("maxPool2d", x, attrs);
     const [kh, kw] = attrs.kernel;

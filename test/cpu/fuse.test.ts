@@ -6,6 +6,7 @@ import { compile } from "../../lib/graph/compile.ts";
 import { grad } from "../../lib/graph/grad.ts";
 import { constant, type Tensor } from "../../lib/graph/node.ts";
 import { Store } from "../../lib/graph/store.ts";
+import { maxPool2d } from "../../lib/ops/maxPool2d.ts";
 import { mul } from "../../lib/ops/mul.ts";
 import { sum } from "../../lib/ops/sum.ts";
 import { cases as bayesConv2d } from "../ops/bayesConv2d.ts";
@@ -59,3 +60,38 @@ for (const [op, rows] of Object.entries({ conv2d, linear, bayesConv2d, bayesLine
         }
       });
   });
+
+describe("an activation that max pooling overtakes", () => {
+  const shape = [3, 7, 9, 5];
+  const next = random(11);
+  const data = Float32Array.from({ length: 945 }, () => Math.round(40 * next() - 20) / 8); // with many ties
+  const results = (activate: (z: Tensor) => Tensor, apart: boolean) => {
+    using store = new Store(device);
+    using p = compile<string, string>({ store }, { x: shape }, ({ x }) => {
+      const y = activate(x);
+      const pooled = maxPool2d(y, { kernel: 3, stride: 2, padding: 1 });
+      const weights = random(12);
+      const dy = constant(
+        Float32Array.from({ length: pooled.size }, () => 2 * weights() - 1),
+        pooled.shape,
+      );
+      return { pooled, dx: grad(sum(mul(pooled, dy)), [x])[0], ...(apart && { y }) };
+    });
+    return { ops: p.planned.steps.map((s) => s.op), ...p.run({ x: data }) } as unknown as {
+      ops: string[];
+      pooled: Float32Array;
+      dx: Float32Array;
+    };
+  };
+  for (const [name, activate] of activations)
+    it(`${name}: the same values and gradients`, () => {
+      const after = results(activate, false);
+      const before = results(activate, true);
+      const at = (ops: string[]) => ops.findIndex((op) => /relu|softplus/i.test(op)) - ops.indexOf("maxPool2d");
+      expect([at(after.ops), at(before.ops)]).toEqual([1, -1]);
+      for (const what of ["pooled", "dx"] as const)
+        after[what].forEach((v, i) => {
+          expect(Math.abs(v - before[what][i])).toBeLessThanOrEqual(1e-6 * Math.abs(before[what][i]) + 1e-7);
+        });
+    });
+});

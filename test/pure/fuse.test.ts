@@ -7,6 +7,7 @@ import { add } from "../../lib/ops/add.ts";
 import { conv2d } from "../../lib/ops/conv2d.ts";
 import { leakyRelu } from "../../lib/ops/leakyRelu.ts";
 import { linear } from "../../lib/ops/linear.ts";
+import { maxPool2d } from "../../lib/ops/maxPool2d.ts";
 import { mul } from "../../lib/ops/mul.ts";
 import { relu } from "../../lib/ops/relu.ts";
 import { reshape } from "../../lib/ops/reshape.ts";
@@ -123,5 +124,60 @@ describe("stays apart", () => {
       });
     expect(ops((_, y) => sum(y))).toContain("softplusGrad");
     expect(ops((z, y) => add(sum(y), sum(sigmoid(z))))).toContain("softplusGrad");
+  });
+});
+
+describe("an activation before max pooling", () => {
+  const pool = (t: Tensor) => maxPool2d(t, { kernel: [1, 2] });
+  const maps = (t: Tensor) => reshape(t, [4, 1, 1, 3]);
+  const layer = ({ x, w }: Inputs) => conv2d(maps(x), reshape(w, [1, 1, 3, 5]), undefined, { padding: [0, 1] });
+  it.each([
+    ["relu", relu],
+    ["leakyRelu", (z: Tensor) => leakyRelu(z, 0.25)],
+    ["softplus", softplus],
+  ] as const)("%s comes after it, and its gradient before that of the pooling", (name, f) => {
+    const { steps } = planned((t) => {
+      const p = pool(f(layer(t)));
+      return { p, dw: grad(sum(mul(p, p)), [t.w])[0] };
+    });
+    const ops = steps.map((s) => s.op);
+    expect(ops.filter((op) => /pool|relu|softplus|conv/i.test(op))).toEqual([
+      "conv2d",
+      "maxPool2d",
+      name,
+      `${name}Grad`,
+      "maxPool2dGrad",
+      "conv2dGrad",
+    ]);
+    const shape = (op: string) => steps.find((s) => s.op === op)!.node!.outputs[0].shape;
+    expect([name, `${name}Grad`, "maxPool2dGrad"].map(shape)).toEqual([
+      [4, 1, 1, 5],
+      [4, 1, 1, 5],
+      [4, 1, 3, 5],
+    ]);
+    expect(steps.find((s) => s.op === name)!.node!.describe()).toMatch(/\(at test\/pure\/fuse\.test\.ts:\d+\)$/);
+  });
+  it.each([
+    ["something else reads it", (y: Tensor, p: Tensor) => ({ y: add(sum(y), sum(p)) })],
+    ["it is an output", (y: Tensor, p: Tensor) => ({ y, p })],
+  ] as const)("stays there when %s", (_, results) => {
+    const ops = steps((t) => {
+      const y = relu(layer(t));
+      return results(y, pool(y));
+    });
+    expect(ops.slice(0, 2)).toEqual(["conv2d 1 0", "maxPool2d"]);
+  });
+  it("stays there when its own gradient is asked for, or a negative slope turns it around", () => {
+    const graded = (f: (z: Tensor) => Tensor, wrt: (t: Inputs, y: Tensor) => Tensor[]) =>
+      steps((t) => {
+        const y = f(layer(t));
+        return Object.fromEntries(grad(sum(pool(y)), wrt(t, y)).map((g, i) => [`g${i}`, g]));
+      });
+    expect(graded(softplus, (t, y) => [y, t.w]).slice(0, 2)).toEqual(["conv2d 2 0", "maxPool2d"]);
+    const turned = graded(
+      (z) => leakyRelu(z, -1),
+      (t) => [t.w],
+    );
+    expect(turned.slice(0, 3)).toEqual(["conv2d", "leakyRelu", "maxPool2d"]);
   });
 });
