@@ -1,22 +1,33 @@
 // Rows of standard normals. A counter sits in each 64-bit lane, where one multiply gives high and low half at once: 8
 // instructions a round without a shuffle. The lanes are numbered so that unpacking the pairs leaves the normals in
-// order. Bound by arithmetic: about 160 instructions per 2W normals.
+// order. Bound by arithmetic: about 160 instructions per 2W normals, two vectors in lockstep (wide.h).
 #pragma once
-#include "simd.h"
+#include "wide.h"
 #include "shared/philox.h"
 
 namespace bayes {
 namespace ISA {
 
+template <int N>
 struct VectorMath {
-  typedef vi I;
-  typedef vu U;
-  typedef vf F;
-  static INL vf toFloat(vi a) { return ISA::toFloat(a); }
-  static INL vi bits(vf a) { return asInt(a); }
-  static INL vf real(vi a) { return asFloat(a); }
-  static INL vf sqrt(vf a) { return sqrtv(a); }
-  static INL vf pick(vi i, vf a, vf b) { return i < 0 ? a : b; }
+  typedef Wide<vi, N> I;
+  typedef Wide<vu, N> U;
+  typedef Wide<vf, N> F;
+  static INL F toFloat(I a) {
+    return F([&](int i) { return ISA::toFloat(a.v[i]); });
+  }
+  static INL I bits(F a) {
+    return I([&](int i) { return asInt(a.v[i]); });
+  }
+  static INL F real(I a) {
+    return F([&](int i) { return asFloat(a.v[i]); });
+  }
+  static INL F sqrt(F a) {
+    return F([&](int i) { return sqrtv(a.v[i]); });
+  }
+  static INL F pick(I c, F a, F b) {
+    return F([&](int i) { return c.v[i] < 0 ? a.v[i] : b.v[i]; });
+  }
 };
 
 typedef uint64_t vq __attribute__((vector_size(VBYTES)));
@@ -77,6 +88,20 @@ INL void philoxVectors(vq counter, const NoiseRow& at, const vq (&key)[20], vq* 
   for (int j = 0; j < N; j++) u[j] = (c0[j] & low) | (c2[j] << 32), v[j] = (c1[j] & low) | (c3[j] << 32);
 }
 
+// N vectors of words -> 2N vectors of normals, in order.
+template <int N>
+INL void normalVectors(const vq* u, const vq* v, float* out) {
+  typedef VectorMath<N> M;
+  typename M::F even, odd;
+  normalPair<M>(typename M::I([&](int i) { return (vi)u[i]; }), typename M::I([&](int i) { return (vi)v[i]; }), even,
+                odd);
+#pragma GCC unroll 4
+  for (int i = 0; i < N; i++, out += 2 * W) {
+    store(out, zipLow(even.v[i], odd.v[i]));
+    store(out + W, zipHigh(even.v[i], odd.v[i]));
+  }
+}
+
 // out[0 .. 4 counters): the normals of counters first, first + 1, ... in order. Writes up to NOISE_SLACK floats beyond.
 // Two short loops over a piece, not one long one: their chains of dependent instructions overlap from turn to turn.
 static inline void fillNormals(float* out, uint32_t first, long counters, const NoiseRow& at) {
@@ -95,12 +120,8 @@ static inline void fillNormals(float* out, uint32_t first, long counters, const 
     for (; j + 2 <= n; j += 2) philoxVectors<2>(start + setq(j * NOISE_LANES), at, key, u + j, v + j);
     for (; j < n; j++) philoxVectors<1>(start + setq(j * NOISE_LANES), at, key, u + j, v + j);
     float* o = out + 4 * NOISE_LANES * i;
-    for (j = 0; j < n; j++, o += 2 * W) {
-      vf even, odd;
-      normalPair<VectorMath>((vi)u[j], (vi)v[j], even, odd);
-      store(o, zipLow(even, odd));
-      store(o + W, zipHigh(even, odd));
-    }
+    for (j = 0; j + 2 <= n; j += 2, o += 4 * W) normalVectors<2>(u + j, v + j, o);
+    if (j < n) normalVectors<1>(u + j, v + j, o);
   }
 }
 
