@@ -6,12 +6,13 @@ import { adam, bayesConv2d, compile, conv2d, cpu, createModel, grad, Store, setT
 import { launchesOf } from "../dist/predict/launches.js";
 import { flopsOf } from "./flops.mjs";
 import { serve } from "./serve.mjs";
-import { channelsOf, layers } from "./workloads.mjs";
+import { channelsOf, layers, parseVariant } from "./workloads.mjs";
 
 /** @type {{ workload: import("./workloads.mjs").Workload, variant: string }} */
 const { workload, variant } = JSON.parse(process.argv[2]);
 const { kind, name, batch, samples, backward, threads } = workload;
-const bayesian = variant === "Bayesian";
+const { network, precision } = parseVariant(variant);
+const bayesian = network === "Bayesian";
 setThreads(threads);
 const { program, launches, once } = kind === "layer" ? layerProgram() : modelProgram();
 const { traffic, arenaBytes, workspaceBytes } = program.report();
@@ -24,7 +25,10 @@ function modelProgram() {
   const model = createModel({ model: name, input, classes: 10, bayesian, activation: "softplus" });
   // as many launches as predict() makes
   const cut = kind === "step" ? { launches: 1, batch } : launchesOf(batch, samples);
-  const made = kind === "step" ? stepProgram(model, batch, adam()) : forwardProgram(model, cut.batch, samples);
+  const made =
+    kind === "step"
+      ? stepProgram(model, batch, adam(), precision)
+      : forwardProgram(model, cut.batch, samples, precision);
   const once = () => made.program.run(/** @type {never} */ (made.feeds), cut.launches);
   return { program: made.program, launches: cut.launches, once };
 }
@@ -46,7 +50,7 @@ function layerProgram() {
   const seed = { name: "benchSeed", infer: () => [f32([])], grad: (_, { inputs: [, dy] }) => [dy, undefined] };
   /** @type {Record<"rng" | "rows", import("../dist/index.js").InputSpec>} */
   const specs = { rng: { shape: [4], dtype: "i32" }, rows: { shape: [batch], dtype: "i32" } };
-  const program = compile({ store }, specs, (noise) => {
+  const program = compile({ store, precision }, specs, (noise) => {
     const x = resident("x", [batch, g.size, g.size, g.channels]);
     const { value: y, trace } = withTrace({ store, mode: "sample", noise }, () =>
       (bayesian ? bayesConv2d : conv2d)(x, g.filters, g.kernel, { stride: g.stride, padding: g.padding }),

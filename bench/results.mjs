@@ -11,7 +11,7 @@ const QUALITY = "quality.json";
 
 /** Rows of every device, best instruction set first. @returns {Map<string, Row[]>} */
 export function recorded() {
-  const order = ["avx512", "avx2", "neon", "base"];
+  const order = ["avx512bf16", "avx512", "avx2", "neon", "base"];
   const files = readdirSync(FOLDER).filter((file) => file.endsWith(".json") && file !== QUALITY);
   /** @type {Row[][]} */
   const all = files.map((file) => JSON.parse(readFileSync(join(FOLDER, file), "utf8")));

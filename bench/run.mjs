@@ -8,7 +8,7 @@ import { record, writeRows } from "./results.mjs";
 import { SLOW_MS } from "./serve.mjs";
 import { writeTables } from "./table.mjs";
 import { Worker } from "./worker.mjs";
-import { describe, workloads } from "./workloads.mjs";
+import { describe, parseVariant, workloads } from "./workloads.mjs";
 
 /**
  * @typedef {{ worker: Worker, turns: number, medians: number[], thrown: number, disturbed: number }} Trial
@@ -187,15 +187,16 @@ function rowsOf(workload, trials) {
     seen.add(variant);
     const { device = "", flops = 0, traffic = 0, memory = 0, workspace = 0 } = ours.worker.about;
     const ms = summary(ours.medians);
+    const { network, precision } = parseVariant(variant);
     const peerMs = theirs ? summary(theirs.medians) : null;
     /** @type {Row} */
     const row = {
       id,
       workload: name,
-      what: `${variant}: ${describe(workload)}`,
+      what: `${network}: ${describe(workload)}`,
       device,
       isa: device.replace(/^cpu-/, ""),
-      precision: "fp32",
+      precision,
       threads,
       ms,
       peer: theirs ? `${theirs.worker.about.version} ${peerVariant}` : null,
@@ -213,7 +214,7 @@ function rowsOf(workload, trials) {
       measured,
     };
     found.push(row);
-    const mine = `${name}  ${row.what}  ${threads} threads  ${ms.median} ms [${ms.min}..${ms.max}]`;
+    const mine = `${name}  ${row.what}, ${precision}  ${threads} threads  ${ms.median} ms [${ms.min}..${ms.max}]`;
     const against = peerMs ? `  ${row.peer} ${peerMs.median} ms  ratio ${row.ratio}` : "";
     console.log(mine + against + (row.disturbed ? "  (disturbed)" : ""));
   }

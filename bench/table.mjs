@@ -86,6 +86,8 @@ function isaSection(devices) {
   return sections.join("\n\n") || "So far only one instruction set has been measured.";
 }
 
+const whatOf = (/** @type {Row} */ r) => (r.precision === "fp32" ? r.what : `${r.what}, ${r.precision}`);
+
 /** @param {readonly { device: string, rows: Row[] }[]} devices of one machine, the best first */
 function sideBySide([best, ...others]) {
   const key = (/** @type {Row} */ r) => `${r.id} ${r.what} ${r.precision}`;
@@ -93,7 +95,7 @@ function sideBySide([best, ...others]) {
   const rows = [...new Map(best.rows.map((r) => [key(r), r])).values()]; // ours is in several rows
   const common = rows.filter((r) => times.some((of) => of.has(key(r))));
   const lines = common.map((r) => [
-    ...[r.workload, r.what, r.threads, r.ms.median],
+    ...[r.workload, whatOf(r), r.threads, r.ms.median],
     ...times.map((of) => {
       const ms = of.get(key(r));
       return ms === undefined ? "" : `${ms} (${(ms / r.ms.median).toFixed(2)} times)`;
@@ -159,7 +161,7 @@ function pairTable(rows) {
     ...[...lines.values()].map((same) => {
       const [r] = same;
       return [
-        ...[r.workload, r.precision === "fp32" ? r.what : `${r.what}, ${r.precision}`, r.threads],
+        ...[r.workload, whatOf(r), r.threads],
         times(r.ms) + (r.disturbed && !r.peer ? " *" : ""),
         ...[
           percent(r.peakShare),

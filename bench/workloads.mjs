@@ -11,7 +11,7 @@ import { hasFeature } from "./machine.mjs";
  * @property {number} samples Monte-Carlo samples (predict)
  * @property {boolean} backward forward and backward (layer)
  * @property {readonly Pair[]} pairs
- * @typedef {"Bayesian" | "frequentist"} Variant
+ * @typedef {"Bayesian" | "frequentist" | "Bayesian, bf16" | "frequentist, bf16"} Variant in fp32 unless it says otherwise
  * @typedef {readonly [ours: Variant, peer: string, variant: string]} Pair
  */
 
@@ -70,7 +70,13 @@ const twins = [
 const step = (batch, name, threads) => ({
   id: `step ${name} batch ${batch} threads ${threads}`,
   ...{ kind: "step", name, batch, threads, samples: 1, backward: true },
-  pairs: [["Bayesian", "pytorch", "deterministic"], ["Bayesian", "pytorch", "Bayesian"], ...twins],
+  pairs: [
+    ["Bayesian", "pytorch", "deterministic"],
+    ["Bayesian", "pytorch", "Bayesian"],
+    ...twins,
+    .../** @type {Pair[]} */ (batch === 256 ? [["Bayesian, bf16", "pytorch", "deterministic"]] : []),
+    .../** @type {Pair[]} */ (batch === 256 && bf16 ? [["frequentist, bf16", "pytorch", "deterministic, bf16"]] : []),
+  ],
 });
 
 /** @type {(batch: number, name: string, samples: number, threads: number) => Workload} */
@@ -118,6 +124,12 @@ export function workloads(threads) {
       both.map((backward) => layer(g, backward, threads)),
     ),
   ];
+}
+
+/** A variant of ours: which of the two networks, and in which precision. @param {string} variant */
+export function parseVariant(variant) {
+  const [network, precision] = variant.split(", ");
+  return { network, precision: precision === "bf16" ? /** @type {const} */ ("bf16") : /** @type {const} */ ("fp32") };
 }
 
 /** @param {Workload} w what is timed, in words */

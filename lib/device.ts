@@ -10,7 +10,7 @@ export interface Device {
   readonly addon: Addon;
 }
 
-/** The CPU, with the best instruction set it has (environment variable BAYESCNN_SIMD=avx512|avx2|base lowers it). */
+/** The CPU, with the best instruction set it has (environment variable BAYESCNN_SIMD=avx512bf16|avx512|avx2|base lowers it). */
 export function cpu(): Device {
   const addon = loadAddon();
   return { kind: "cpu", name: `cpu-${addon.isa}`, addon };

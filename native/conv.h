@@ -58,7 +58,7 @@ struct Forward {
       const long b = t % nb, group = t / nb % g.groups, r = t / nb / g.groups;
       float* d = packed + r * weightSize + group * g.depth * padded(g.kg) + b * 2 * W * g.depth;
       packBlock(d, (r ? w2 : w1) + group * g.kg, g.depth, g.k, g.kg, b);
-      convertBlock(d, g.depth * blockWidth(g.kg, b), g.form);
+      convertBlock(d, g.depth, blockWidth(g.kg, b), g.form);
     });
   }
   template <class E>
@@ -135,7 +135,7 @@ struct Weights {
     columnTasks = rowwise ? minl(columnBlocks(g.kg), ceilDiv(wish, chunks)) : 1;
     stride = panelStride(chunk), panelSize = rowwise ? panel.size(g) : mb * stride + W, mapSize = mb * kp;
     part = b.floats(routes * splits * partSize);
-    sums = MapSums(g, routes, splits);
+    sums = MapSums(g, g.form, routes, splits);
     sums.take(b);
     local = b.floats(poolThreads() * localSize());
   }
@@ -256,7 +256,7 @@ struct Data {
       const long b = t % nb, group = t / nb % g.groups, r = t / nb / g.groups;
       float* d = packed + r * weightSize + group * g.kg * padded(g.depth) + b * 2 * W * g.kg;
       packBlockTransposed(d, (r ? w2 : w1) + group * g.kg, g.kg, g.k, g.depth, b);
-      convertBlock(d, g.kg * blockWidth(g.depth, b), g.form);
+      convertBlock(d, g.kg, blockWidth(g.depth, b), g.form);
     });
     parallel(tasks, [&](long task, int thread) {
       const long n0 = task * perTask, n1 = minl(n0 + perTask, g.n);

@@ -4,7 +4,7 @@
 // second route of a Bayesian layer (x^2 with sigma^2) shares no operand with the first once x^2 lies in its own panel,
 // so it is simply a second call: fusing the two in registers was measured to gain nothing.
 #pragma once
-#include "simd.h"
+#include "bf16.h"
 
 namespace bayes {
 namespace ISA {
@@ -24,11 +24,12 @@ struct Run {
 struct Runs {
   const Run* at;
   long count, steps, scale = 1;
+  Form form = FLOAT;  // of both operands; steps and floats are words where they are in words
 };
 
 // ACROSS = false: x[i * stride + t], rows apart (forward, data gradient); true: x[i + t * stride], rows together
 // (weight gradient: the same panel read across).
-template <int P, int Z, bool ACROSS>
+template <int P, int Z, bool ACROSS, int HOW>
 static __attribute__((noinline)) void tile(const float* x, long stride, const float* w, const Runs& runs, float* out,
                                            long ld, bool add) {
   vf a[P][Z];
@@ -48,9 +49,9 @@ static __attribute__((noinline)) void tile(const float* x, long stride, const fl
       for (int z = 0; z < Z; z++) v[z] = load(b + z * W);
 #pragma GCC unroll 16
       for (int i = 0; i < P; i++) {
-        const vf xi = set1(ACROSS ? row[0][i] : row[ACROSS ? 0 : i / 3][(i % 3) * stride]);
+        const vf xi = broadcast<HOW>(ACROSS ? row[0] + i : row[ACROSS ? 0 : i / 3] + (i % 3) * stride);
 #pragma GCC unroll 2
-        for (int z = 0; z < Z; z++) a[i][z] = fma(xi, v[z], a[i][z]);
+        for (int z = 0; z < Z; z++) a[i][z] = multiplyAdd<HOW>(xi, v[z], a[i][z]);
       }
 #pragma GCC unroll 6
       for (int g = 0; g < GROUPS; g++) row[g] += ACROSS ? stride : 1;
@@ -61,12 +62,12 @@ static __attribute__((noinline)) void tile(const float* x, long stride, const fl
 #pragma GCC unroll 2
     for (int z = 0; z < Z; z++) store(out + i * ld + z * W, a[i][z]);
 }
-template <int Z, bool ACROSS>
-INL void tileOf(long rows, const float* x, long stride, const float* w, const Runs& runs, float* out, long ld,
+template <int Z, bool ACROSS, int HOW>
+INL void tileIn(long rows, const float* x, long stride, const float* w, const Runs& runs, float* out, long ld,
                 bool add) {
-#define TILE(P)                                                                                        \
-  case P:                                                                                              \
-    if constexpr (P <= (Z == 1 ? TALL1 : TALL2)) tile<P, Z, ACROSS>(x, stride, w, runs, out, ld, add); \
+#define TILE(P)                                                                                             \
+  case P:                                                                                                   \
+    if constexpr (P <= (Z == 1 ? TALL1 : TALL2)) tile<P, Z, ACROSS, HOW>(x, stride, w, runs, out, ld, add); \
     break;
   switch (rows) {
     TILE(1)
@@ -75,6 +76,15 @@ INL void tileOf(long rows, const float* x, long stride, const float* w, const Ru
     TILE(4) TILE(5) TILE(6) TILE(7) TILE(8) TILE(9) TILE(10) TILE(11) TILE(12) TILE(13) TILE(14) TILE(15) TILE(16)
   }
 #undef TILE
+}
+template <int Z, bool ACROSS>
+static void tileOf(long rows, const float* x, long stride, const float* w, const Runs& runs, float* out, long ld,
+                   bool add) {
+  if (runs.form < PAIRS) return tileIn<Z, ACROSS, NO_PAIRS>(rows, x, stride, w, runs, out, ld, add);
+#if defined(__AVX512BF16__)
+  if (bf16Pairs() == INSTRUCTION) return tileIn<Z, ACROSS, INSTRUCTION>(rows, x, stride, w, runs, out, ld, add);
+#endif
+  tileIn<Z, ACROSS, EMULATED>(rows, x, stride, w, runs, out, ld, add);
 }
 
 // `rows` rows of one column block, in tiles of about equal height (a tile of one or two rows would be bound by

@@ -25,10 +25,11 @@ static void addSplits(const float* part, long splits, long rows, long kp, long n
 // and variance. Of every share of the batch first, then of all shares in order.
 struct MapSums {
   long routes, splits, groups, kg, kp;
+  Form form;
   float* part;  // [route][split][group][kp]
   MapSums() {}
-  MapSums(const Geometry& g, long routeCount, long shares)
-      : routes(routeCount), splits(shares), groups(g.groups), kg(g.kg), kp(padded(g.kg)) {}
+  MapSums(const Geometry& g, Form as, long routeCount, long shares)
+      : routes(routeCount), splits(shares), groups(g.groups), kg(g.kg), kp(padded(g.kg)), form(as) {}
   void take(Bump& b) { part = b.floats(routes * splits * groups * kp); }
   // A block of `width` columns from `column` on, of `steps` pixels.
   void add(long route, long split, long group, long column, const float* block, long steps, long width,
@@ -36,9 +37,14 @@ struct MapSums {
     float* to = part + ((route * splits + split) * groups + group) * kp + column;
     for (long j = 0; j < width; j += W) {
       vf a{}, b{};
+      const float* s = block + j;
       long t = 0;
-      for (; t + 2 <= steps; t += 2) a = a + load(block + t * width + j), b = b + load(block + (t + 1) * width + j);
-      if (t < steps) a = a + load(block + t * width + j);
+      if (form < PAIRS) {
+        for (; t + 2 <= steps; t += 2, s += 2 * width) a = a + load(s), b = b + load(s + width);
+        if (t < steps) a = a + load(s);
+      } else {
+        for (; t < steps; t++, s += width) a = a + earlier(load(s)), b = b + later(load(s));
+      }
       store(to + j, first ? a + b : load(to + j) + (a + b));
     }
   }
@@ -60,13 +66,13 @@ struct ImageWeights {
   bool use;
   Form form;
   Axis vertical, horizontal;
-  long n, c, k, kp, routes, taps;
+  long n, c, k, kp, routes, taps, perStep, units;  // units: of images that are one step of a pixel
   long tall, most, rows, bands, groups, splits, channelTasks, columnTasks, partSize, panelSize, mapSize, runs;
   float *part, *local;
   MapSums sums;
 
   ImageWeights(const Geometry& g, long routeCount)
-      : form(g.form), n(g.n), c(g.c), k(g.k), routes(routeCount), taps(g.kh * g.kw) {
+      : form(inWords(g.form, PAIRS_OF_RUNS)), n(g.n), c(g.c), k(g.k), routes(routeCount), taps(g.kh * g.kw) {
     use = g.groups == 1 && c >= 5 && taps <= MOST_TAPS;
     if (!use) return;
     vertical = {g.h, g.ho, g.kh, g.sh, g.dh, g.top, false}, horizontal = {g.w, g.wo, g.kw, g.sw, g.dw, g.left, false};
@@ -75,11 +81,12 @@ struct ImageWeights {
     const long few = g.sw > 1 ? 32 : 6;
     rows = maxl(1, minl(g.ho, STEPS / (few * g.wo)));
     bands = ceilDiv(g.ho, rows), rows = ceilDiv(g.ho, bands);
-    most = minl(n, bands > 1 ? few : maxl(few, STEPS / (g.ho * g.wo)));
-    groups = ceilDiv(n, most), most = ceilDiv(n, groups);
+    perStep = stepsPerWord(form), units = ceilDiv(n, perStep);
+    most = minl(units, bands > 1 ? few : maxl(few, STEPS / (g.ho * g.wo)));
+    groups = ceilDiv(units, most), most = ceilDiv(units, groups);
     splits = minl(minl(maxl(1, (1L << 20) / (partSize * routes)), 16), groups * bands);  // partial sums of 4 MiB
     const long inSteps = vertical.mostReached(rows) * g.w * most, outSteps = rows * g.wo * most;
-    sums = MapSums(g, routes, splits);
+    sums = MapSums(g, form, routes, splits);
     const long tiles = ceilDiv(c, tall), blocks = columnBlocks(k);
     channelTasks = minl(tiles, ceilDiv(c * inSteps, BUDGET));
     columnTasks = minl(blocks, ceilDiv(kp * outSteps, BUDGET));
@@ -110,11 +117,12 @@ struct ImageWeights {
       Runs lists[MOST_TAPS] = {};
       const long first = groups * bands * split / splits, last = groups * bands * (split + 1) / splits;
       for (long b = first; b < last; b++) {
-        const long group = b / bands, band = b % bands, n0 = n * group / groups, m = n * (group + 1) / groups - n0;
+        const long group = b / bands, band = b % bands, n0 = units * group / groups * perStep;
+        const long m = minl(n, units * (group + 1) / groups * perStep) - n0;
         const long o0 = band * rows, o1 = minl(o0 + rows, vertical.out);
-        ImageBlock in{n0, m, 0, 0, vertical.in, horizontal.in, c, c0};
+        ImageBlock in{n0, m, 0, 0, vertical.in, horizontal.in, c, c0, perStep};
         vertical.reach(o0, o1, in.h0, in.h1);
-        const ImageBlock out{n0, m, o0, o1, vertical.out, horizontal.out, k, b0 * 2 * W};
+        const ImageBlock out{n0, m, o0, o1, vertical.out, horizontal.out, k, b0 * 2 * W, perStep};
         packImages(x, form, in, n * vertical.in * horizontal.in * c, xs, X, X + (routes - 1) * panelSize);
         packImages(map, form, out, n * vertical.out * horizontal.out * k, gs, G, G + (routes - 1) * mapSize);
         for (long tap = 0; tap < taps; tap++) lists[tap] = tapRuns(tap, in, out, at + tap * runs);
@@ -131,7 +139,7 @@ struct ImageWeights {
               const float* xt = X + r * panelSize + xs.offset(t, in.steps());
               float* to = from + xs.start(t) * kp + j * 2 * W;
               for (long tap = 0; tap < taps; tap++, to += c * kp) {
-                const Runs list{lists[tap].at, lists[tap].count, lists[tap].steps, xs.width(t)};
+                const Runs list{lists[tap].at, lists[tap].count, lists[tap].steps, xs.width(t), form};
                 if (gs.width(j) == W) tileOf<1, true>(list.scale, xt, list.scale, w, list, to, kp, b > first);
                 else tileOf<2, true>(list.scale, xt, list.scale, w, list, to, kp, b > first);
               }
@@ -150,7 +158,7 @@ struct ImageWeights {
  private:
   // Where a tap falls on the input: runs of pixels side by side, and of the images of each.
   Runs tapRuns(long tap, const ImageBlock& in, const ImageBlock& out, Run* at) const {
-    const long i = tap / horizontal.taps, j = tap % horizontal.taps;
+    const long i = tap / horizontal.taps, j = tap % horizontal.taps, each = in.stepsOfPixel();
     long from, to, count = 0;
     horizontal.span(j, from, to);
     const bool together = horizontal.stride == 1;
@@ -158,10 +166,10 @@ struct ImageWeights {
       const long h = vertical.at(o, i);
       if (h < 0) continue;
       for (long q = from; q < (together ? from + 1 : to); q++)
-        at[count++] = {static_cast<int32_t>(((h - in.h0) * in.w + horizontal.at(q, j)) * in.m),
-                       static_cast<int32_t>(((o - out.h0) * out.w + q) * in.m)};
+        at[count++] = {static_cast<int32_t>(((h - in.h0) * in.w + horizontal.at(q, j)) * each),
+                       static_cast<int32_t>(((o - out.h0) * out.w + q) * each)};
     }
-    return {at, count, together ? (to - from) * in.m : in.m};
+    return {at, count, together ? (to - from) * each : each};
   }
 };
 

@@ -60,22 +60,32 @@ struct PanelTiles {
   INL long size(long steps) const { return (widest ? padded(columns) : columns) * steps + count * W; }
 };
 
-// Pixels [h0, h1) x [0, w) of images n0 .. n0 + m of src [n, h, w, c], channels c0 .. c0 + tiles.columns.
+// Pixels [h0, h1) x [0, w) of images n0 .. n0 + m of src [n, h, w, c], channels c0 .. c0 + tiles.columns. A step is the
+// pixel of `perStep` images, 1 or (PAIRS_OF_RUNS) 2.
 struct ImageBlock {
-  long n0, m, h0, h1, h, w, c, c0;
-  INL long steps() const { return (h1 - h0) * w * m; }
+  long n0, m, h0, h1, h, w, c, c0, perStep = 1;
+  INL long stepsOfPixel() const { return ceilDiv(m, perStep); }
+  INL long steps() const { return (h1 - h0) * w * stepsOfPixel(); }
 };
 constexpr long STRIP = 16;  // tiles written side by side
 template <int K>
 static void packImagesKind(const Pair& src, const ImageBlock& b, long end, const PanelTiles& tiles, float* d,
                            float* d2) {
-  const long steps = b.steps();
+  constexpr int FORM = K / FORM_STEP;
+  constexpr long PER = FORM == PAIRS_OF_RUNS ? 2 : 1;
+  const long steps = b.steps(), image = b.h * b.w * b.c;
+  const auto copy = [&](long at, long next, float* o, float* o2, long n) {
+    if (PER == 1) copyRun<K>(src, at, o, o2, n);
+    else copyRuns<K>(src, at, next, o, o2, n);
+  };
   if (tiles.count == 1) {
-    const long width = tiles.width(0);
+    const long width = ceilDiv(tiles.width(0), FORM == PAIRS ? 2 : 1);
     for (long h = b.h0; h < b.h1; h++)
-      for (long w = 0; w < b.w; w++)
-        for (long i = 0; i < b.m; i++, d += width, d2 += width)
-          copyRun<K>(src, (((b.n0 + i) * b.h + h) * b.w + w) * b.c + b.c0, d, d2, tiles.columns);
+      for (long w = 0; w < b.w; w++) {
+        long at = ((b.n0 * b.h + h) * b.w + w) * b.c + b.c0;
+        for (long i = 0; i < b.m; i += PER, at += PER * image, d += width, d2 += width)
+          copy(at, i + 1 < b.m ? image : 0, d, d2, tiles.columns);
+      }
     return;
   }
   // Every pixel is read once; a strip of its channels goes to as many tiles.
@@ -90,23 +100,27 @@ static void packImagesKind(const Pair& src, const ImageBlock& b, long end, const
     for (long h = b.h0; h < b.h1; h++)
       for (long w = 0; w < b.w; w++) {
         long at = ((b.n0 * b.h + h) * b.w + w) * b.c + b.c0;
-        for (long i = 0; i < b.m; i++, at += b.h * b.w * b.c) {
-          const bool whole = !tiles.widest && at + reach <= end;  // vectors: what lies beyond is written over
+        for (long i = 0; i < b.m; i += PER, at += PER * image) {
+          const long next = PER > 1 && i + 1 < b.m ? image : 0;
+          const bool whole = !tiles.widest && at + next + reach <= end;  // vectors: what lies beyond is written over
           for (long t = 0; t < count; t++) {
             float *o = d + to[t], *o2 = d2 + to[t];
             if (whole)
-              for (long j = 0; j < n[t]; j += W) copyRun<K>(src, at + from[t] + j, o + j, o2 + j, W);
-            else copyRun<K>(src, at + from[t], o, o2, n[t]);
+              for (long j = 0; j < n[t]; j += W) copy(at + from[t] + j, next, o + j, o2 + j, W);
+            else copy(at + from[t], next, o, o2, n[t]);
             to[t] += width[t];
           }
         }
       }
   }
 }
-// -> d, d2 [tile][pixel][image][its columns]; `end`: floats of src.
+// -> d, d2 [tile][pixel][image][its columns], in the form (PAIRS: a single tile); `end`: floats of src.
 static inline void packImages(const Pair& src, Form form, const ImageBlock& b, long end, const PanelTiles& tiles,
                               float* d, float* d2) {
-  withKind(src, form, [&](auto K) { packImagesKind<K.value>(src, b, end, tiles, d, d2); });
+  const auto pack = [&](auto K) { packImagesKind<K.value>(src, b, end, tiles, d, d2); };
+  if (form == PAIRS) withKind<PAIRS>(src, pack);
+  else if (form == PAIRS_OF_RUNS) withKind<PAIRS_OF_RUNS>(src, pack);
+  else withKind(src, form, pack);
 }
 
 }  // namespace ISA

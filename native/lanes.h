@@ -80,7 +80,7 @@ struct LaneProduct {
         for (long o = 0; o < co; o++)
           d[o * stride + to * ci + i] = w[(tap * ci * co) + (vertical.transposed ? o * ci + i : i * co + o)];
     }
-    convertBlock(d, weightSize, form);
+    convertBlock(d, co, stride, form);
   }
 
   template <class E>

@@ -76,15 +76,31 @@ INL vf inForm(vf a) {
   return K / FORM_STEP == FLOAT ? a : bf16(a);
 }
 
-// d = a, d2 = the second route. Writes up to W - 1 floats beyond n: rows are written in order and have slack at the
-// end.
+// d = a, d2 = the second route. Writes up to W - 1 elements beyond n (zeros): rows are written in order and have slack
+// at the end.
 template <int K>
 INL void copyRun(const Pair& p, long at, float* d, float* d2, long n) {
   for (long i = 0; i < n; i += W) {
     vf a, b;
     elements<K>(p, at + i, n - i, a, b);
-    store(d + i, inForm<K>(a));
-    if (K % 4 != ONE) store(d2 + i, inForm<K>(b));
+    if (K / FORM_STEP == PAIRS) {
+      storeHalves(d + i / 2, a);
+      if (K % 4 != ONE) storeHalves(d2 + i / 2, b);
+    } else {
+      store(d + i, inForm<K>(a));
+      if (K % 4 != ONE) store(d2 + i, inForm<K>(b));
+    }
+  }
+}
+// The same of two runs, `next` elements apart, a word of both; 0: there is one run, and zeros.
+template <int K>
+INL void copyRuns(const Pair& p, long at, long next, float* d, float* d2, long n) {
+  for (long i = 0; i < n; i += W) {
+    vf a, b, c{}, e{};
+    elements<K>(p, at + i, n - i, a, b);
+    if (next) elements<K>(p, at + next + i, n - i, c, e);
+    store(d + i, words(a, c));
+    if (K % 4 != ONE) store(d2 + i, words(b, e));
   }
 }
 template <int K>

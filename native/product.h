@@ -18,18 +18,19 @@ struct ImageProduct {
   bool use;
   Form form;
   Axis vertical, horizontal;
-  long n, ci, co, routes;
+  long n, ci, co, steps, routes;  // steps: of a tap, ci or words of two
   long depth, rows, bands, most, groups, splits, ld, weightSize, panelSize, outSize, spareSize;
   float *packed, *local;
 
-  ImageProduct(const Geometry& g, bool transposed, long routeCount) : form(g.form), n(g.n), routes(routeCount) {
+  ImageProduct(const Geometry& g, bool transposed, long routeCount)
+      : form(inWords(g.form, PAIRS)), n(g.n), routes(routeCount) {
     ci = transposed ? g.k : g.c, co = transposed ? g.c : g.k;
     use = g.groups == 1 && n >= 4 && ci >= (transposed ? 8 : 16) && co >= 5 && g.kh * g.kw <= MOST_TAPS;
     if (!use) return;
     vertical = {transposed ? g.ho : g.h, transposed ? g.h : g.ho, g.kh, g.sh, g.dh, g.top, transposed};
     horizontal = {transposed ? g.wo : g.w, transposed ? g.w : g.wo, g.kw, g.sw, g.dw, g.left, transposed};
-    depth = g.kh * g.kw * ci, ld = co + 2 * W;
-    const long tall = minl(n, co <= W ? TALL1 : TALL2), line = horizontal.in * ci, outLine = horizontal.out * ld;
+    steps = ceilDiv(ci, stepsPerWord(form)), depth = g.kh * g.kw * ci, ld = co + 2 * W;
+    const long tall = minl(n, co <= W ? TALL1 : TALL2), line = horizontal.in * steps, outLine = horizontal.out * ld;
     // as many rows as the caches hold for one tile of images, and then as many images
     rows = vertical.out, bands = 1;
     while (rows > 1 && tall * maxl(vertical.mostReached(rows) * line, rows * outLine) > BUDGET)
@@ -57,10 +58,10 @@ struct ImageProduct {
       const long b = t % nb, r = t / nb, width = blockWidth(co, b);
       const float* w = r ? w2 : w1;
       float* d = packed + r * weightSize + b * 2 * W * depth;
-      for (long tap = 0; tap < taps; tap++, d += ci * width, w += ci * co) {
+      for (long tap = 0; tap < taps; tap++, d += steps * width, w += ci * co) {
         if (vertical.transposed) packBlockTransposed(d, w, ci, ci, co, b);
         else packBlock(d, w, ci, co, co, b);
-        convertBlock(d, ci * width, form);
+        convertBlock(d, ci, width, form);
       }
     });
   }
@@ -92,7 +93,7 @@ struct ImageProduct {
  private:
   // Column block b of output row o of all images of the block.
   void line(const ImageBlock& block, long o, long b, const float* X, const float* w, float* out, long image) const {
-    const long pixel = block.m * ci;
+    const long pixel = block.m * steps;
     Run at[MOST_TAPS];
     for (long q = 0; q < horizontal.out; q++, out += ld) {
       long count = 0;
@@ -103,10 +104,10 @@ struct ImageProduct {
           const long v = horizontal.at(q, j);
           if (v >= 0)
             at[count++] = {static_cast<int32_t>(((h - block.h0) * horizontal.in + v) * pixel),
-                           static_cast<int32_t>((i * horizontal.taps + j) * ci)};
+                           static_cast<int32_t>((i * horizontal.taps + j) * steps)};
         }
       }
-      multiply<false>(block.m, X, ci, w, depth, {at, count, ci}, co, b, b + 1, out, image, false);
+      multiply<false>(block.m, X, steps, w, depth, {at, count, steps, 1, form}, co, b, b + 1, out, image, false);
     }
   }
 };

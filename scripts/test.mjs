@@ -12,7 +12,10 @@ const tier = process.argv[2] ?? "fast";
 const require = createRequire(import.meta.url);
 const vitest = join(require.resolve("vitest/package.json"), "../vitest.mjs");
 const { isa } = require("node-gyp-build")(process.cwd());
-const lower = { avx512: ["avx2", "base"], avx2: ["base"] }[isa] ?? [];
+const levels = ["avx512bf16", "avx512", "avx2", "base"];
+const lower = levels.includes(isa) ? levels.slice(levels.indexOf(isa) + 1) : [];
+const untested = levels.slice(0, Math.max(0, levels.indexOf(isa)));
+const notRun = `skipped: this CPU does not have ${untested.join(" and ")}: compiled but not run`;
 const tmp = mkdtempSync(join(tmpdir(), "bayescnn-test-"));
 const total = { passed: 0, failed: 0, skipped: 0 };
 
@@ -42,10 +45,11 @@ function run(title, args, env = {}) {
 try {
   if (tier !== "slow") {
     run(`pure TypeScript and CPU (${isa})`, ["test/pure", "test/cpu", "--coverage"]);
-    const kernels = ["ops", "elementwise-accuracy", "golden"].map((t) => `test/cpu/${t}.test.ts`);
+    const kernels = ["ops", "bf16", "elementwise-accuracy", "golden"].map((t) => `test/cpu/${t}.test.ts`);
     for (const level of lower) run(`CPU kernels on ${level}`, kernels, { BAYESCNN_SIMD: level });
-    if (lower.length < 2 && process.arch === "x64")
-      console.log("skipped: this CPU has no AVX-512; that build is compiled but not run");
+    const form = isa === "avx512bf16" ? "rounded" : "pairs"; // the other one than what was just tested
+    run(`products in bf16, ${form}`, ["test/cpu/bf16.test.ts"], { BAYESCNN_BF16: form });
+    if (untested.length > 0) console.log(notRun);
   }
   if (tier !== "fast") {
     run("real data", ["test/data"]);
@@ -54,7 +58,6 @@ try {
 } finally {
   rmSync(tmp, { recursive: true, force: true });
 }
-if (lower.length < 2 && process.arch === "x64")
-  console.log(`skipped: this CPU has no AVX-512, so that build is compiled but not run`);
+if (untested.length > 0) console.log(notRun);
 console.log(`\n${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
 process.exit(total.failed ? 1 : 0);

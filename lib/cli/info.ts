@@ -79,7 +79,7 @@ function machineInfo(options: SharedOptions, out: Output): void {
       "instruction set",
       facts.instructionSet === null
         ? "none: the CPU addon does not load"
-        : `${facts.instructionSet} (BAYESCNN_SIMD=avx512|avx2|base lowers it)`,
+        : `${facts.instructionSet} (BAYESCNN_SIMD=avx512bf16|avx512|avx2|base lowers it)`,
     ],
     ["threads", facts.threads === null ? "none" : String(facts.threads)],
     ["devices", facts.devices.join(", ") || "none"],

@@ -56,14 +56,20 @@ export interface Addon {
   hasOp(name: string): boolean;
 }
 
+// environment variables that native/core/isa.cpp reads
+function checkWish(name: string, words: readonly string[]): void {
+  const wish = process.env[name];
+  if (wish !== undefined && !words.includes(wish))
+    throw new BayesError(`[addon] expected ${name} to be one of ${words.join(", ")}, received "${wish}"`);
+}
+
 let loaded: Addon | undefined;
 
 /** Loads the CPU addon (prebuilt or built), once. Throws a BayesError that says what to do when there is none. */
 export function loadAddon(): Addon {
   if (loaded) return loaded;
-  const wish = process.env.BAYESCNN_SIMD; // read by native/core/isa.cpp
-  if (wish !== undefined && !["avx512", "avx2", "base"].includes(wish))
-    throw new BayesError(`[addon] expected BAYESCNN_SIMD to be avx512, avx2 or base, received "${wish}"`);
+  checkWish("BAYESCNN_SIMD", ["avx512bf16", "avx512", "avx2", "base"]);
+  checkWish("BAYESCNN_BF16", ["pairs", "rounded"]);
   const require = createRequire(import.meta.url);
   const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
   try {

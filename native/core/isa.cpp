@@ -7,6 +7,11 @@
 
 namespace bayes {
 
+static const char* wish(const char* variable) {  // never null
+  const char* value = getenv(variable);
+  return value ? value : "";
+}
+
 static int detect() {
 #if defined(__x86_64__)
   __builtin_cpu_init();
@@ -14,9 +19,9 @@ static int detect() {
   const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
                       __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
   int best = avx512 ? 2 : avx2 ? 1 : 0;
-  const char* wish = getenv("BAYESCNN_SIMD");
-  if (wish && !strcmp(wish, "base")) best = 0;
-  if (wish && !strcmp(wish, "avx2") && best > 1) best = 1;
+  const char* most = wish("BAYESCNN_SIMD");
+  if (!strcmp(most, "base")) best = 0;
+  if (!strcmp(most, "avx2") && best > 1) best = 1;
   return best;
 #else
   return 0;
@@ -28,13 +33,31 @@ int isaLevel() {
   return level;
 }
 
+// AVX512_BF16: the AVX-512 build uses it where there is one, for products of bfloat16 pairs alone
+static bool multipliesPairs() {
+#if defined(__x86_64__)
+  return isaLevel() == 2 && __builtin_cpu_supports("avx512bf16") && strcmp(wish("BAYESCNN_SIMD"), "avx512");
+#else
+  return false;
+#endif
+}
+
 const char* isaName() {
 #if defined(__aarch64__)
   return "neon";
 #else
-  static const char* names[] = {"base", "avx2", "avx512"};
-  return names[isaLevel()];
+  static const char* names[] = {"base", "avx2", "avx512", "avx512bf16"};
+  return names[isaLevel() + multipliesPairs()];
 #endif
+}
+
+Bf16Pairs bf16Pairs() {
+  static const Bf16Pairs how = [] {
+    const char* form = wish("BAYESCNN_BF16");
+    if (!strcmp(form, "rounded")) return NO_PAIRS;
+    return multipliesPairs() ? INSTRUCTION : !strcmp(form, "pairs") ? EMULATED : NO_PAIRS;
+  }();
+  return how;
 }
 
 static std::unordered_map<std::string, OpEntry*>& table(int level) {

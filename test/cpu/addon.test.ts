@@ -62,11 +62,14 @@ const long = (store: InstanceType<typeof addon.Store>) => {
   return { plan: new addon.Plan(store, counting(counter, one)), counter };
 };
 
-it("knows no other instruction sets than its own", async () => {
-  vi.stubEnv("BAYESCNN_SIMD", "sse9");
+it.each([
+  ["BAYESCNN_SIMD", "sse9", "avx512bf16, avx512, avx2, base"],
+  ["BAYESCNN_BF16", "fp8", "pairs, rounded"],
+])("knows no other words in %s than its own", async (name, word, known) => {
+  vi.stubEnv(name, word);
   vi.resetModules();
   const fresh = await import("../../lib/native/addon.ts");
-  expect(() => fresh.loadAddon()).toThrow('[addon] expected BAYESCNN_SIMD to be avx512, avx2 or base, received "sse9"');
+  expect(() => fresh.loadAddon()).toThrow(`[addon] expected ${name} to be one of ${known}, received "${word}"`);
   vi.unstubAllEnvs();
 });
 

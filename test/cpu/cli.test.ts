@@ -327,7 +327,7 @@ describe("info and bench", () => {
   it("describes the machine and a model", async () => {
     const [machine] = (await cli("info", "--json")).events;
     expect(machine).toMatchObject({ event: "info", version, node: process.version });
-    expect(["avx512", "avx2", "base", "neon"]).toContain(machine.instructionSet);
+    expect(["avx512bf16", "avx512", "avx2", "base", "neon"]).toContain(machine.instructionSet);
     const { events } = await cli("info", "--model", "lenet5", "--batch", "4", "--json");
     const model = events.at(-1)!;
     expect(model.parameters).toBe(2 * 61_706); // LeNet-5 has 61,706 weights and biases

@@ -29,6 +29,28 @@ it.skipIf(!has)(
   },
 );
 
+it.skipIf(!has)(
+  "bfloat16 instructions are in the tiles for CPUs that have them, and nowhere else (needs build/ on Linux)",
+  () => {
+    const dir = join(objects, "ops_avx512/native/unity");
+    if (!existsSync(dir)) return; // not x64
+    const files = readdirSync(dir).filter((f) => f.endsWith(".o"));
+    const code = execFileSync("objdump", ["-dC", "--no-show-raw-insn", ...files.map((f) => join(dir, f))], {
+      encoding: "utf8",
+      maxBuffer: 1 << 28,
+    });
+    const [inside, outside] = [new Set<string>(), new Set<string>()];
+    let where = "";
+    for (const line of code.split("\n")) {
+      where = /^[0-9a-f]+ <(.*)>:$/.exec(line)?.[1] ?? where;
+      if (/\t(vdpbf16ps|vcvtne)/.test(line))
+        (/::tile<\d+, \d, (true|false), 2>/.test(where) ? inside : outside).add(where);
+    }
+    expect(inside.size).toBe(56); // 16 heights of one vector and 12 of two, both ways of reading
+    expect([...outside]).toEqual([]);
+  },
+);
+
 it.skipIf(!has)("what runs when the addon is loaded uses no wide vectors (needs build/ on Linux)", () => {
   for (const isa of ["avx2", "avx512"]) {
     const dir = join(objects, `ops_${isa}/native/unity`);

@@ -45,12 +45,13 @@ it.skipIf(!has)(
     });
     const run = spawnSync(
       process.execPath,
-      [join(root, "node_modules/vitest/vitest.mjs"), "run", "test/cpu/ops.test.ts"],
+      [join(root, "node_modules/vitest/vitest.mjs"), "run", "test/cpu/ops.test.ts", "test/cpu/bf16.test.ts"],
       {
         cwd: copy,
         encoding: "utf8",
         env: {
           ...process.env,
+          BAYESCNN_BF16: "pairs",
           LD_PRELOAD: libraries.join(":"),
           ASAN_OPTIONS: "detect_leaks=0:halt_on_error=1", // node itself keeps what it allocated
           UBSAN_OPTIONS: "print_stacktrace=1:halt_on_error=1",
