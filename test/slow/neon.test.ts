@@ -32,14 +32,14 @@ it.skipIf(reason !== "")(`agrees with the float64 references on NEON${reason}`, 
   );
   const driver = join(tmp, "driver");
   await promisify(execFile)(compiler, ["-static", "-pthread", ...objects, "-o", driver]);
-  const tests = ["ops", "elementwise-accuracy", "golden"].map((t) => `test/cpu/${t}.test.ts`);
+  const tests = ["ops", "bf16", "elementwise-accuracy", "golden"].map((t) => `test/cpu/${t}.test.ts`);
   const run = spawnSync(
     process.execPath,
     [join(root, "node_modules/vitest/vitest.mjs"), "run", "--reporter=verbose", ...tests],
     {
       cwd: root,
       encoding: "utf8",
-      env: { ...process.env, BAYESCNN_DRIVER: `${emulator} ${driver}` },
+      env: { ...process.env, BAYESCNN_BF16: "pairs", BAYESCNN_DRIVER: `${emulator} ${driver}` },
     },
   );
   expect(run.status, run.stdout.slice(-4000) + run.stderr.slice(-1000)).toBe(0);
