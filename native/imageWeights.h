@@ -88,10 +88,16 @@ struct ImageWeights {
     const long inSteps = vertical.mostReached(rows) * g.w * most, outSteps = rows * g.wo * most;
     sums = MapSums(g, form, routes, splits);
     const long tiles = ceilDiv(c, tall), blocks = columnBlocks(k);
+    // Tasks for every thread, whose panels fit the cache: every column task packs all channels, and the other way round.
     channelTasks = minl(tiles, ceilDiv(c * inSteps, BUDGET));
     columnTasks = minl(blocks, ceilDiv(kp * outSteps, BUDGET));
-    columnTasks = minl(blocks, maxl(columnTasks, ceilDiv(12, splits * channelTasks)));
-    channelTasks = minl(tiles, maxl(channelTasks, ceilDiv(12, splits * columnTasks)));
+    long least = 0;
+    for (long columns = columnTasks, fewest = channelTasks; columns <= blocks; columns++) {
+      const long channels = minl(tiles, maxl(fewest, ceilDiv(12, splits * columns)));
+      const long packed = columns * c * inSteps + channels * kp * outSteps;
+      if (least == 0 || (splits * columns * channels >= 12 && packed < least))
+        least = packed, columnTasks = columns, channelTasks = channels;
+    }
     panelSize = PanelTiles{ceilDiv(c, channelTasks) + tall + 1, ceilDiv(tiles, channelTasks) + 2, 0}.size(inSteps);
     mapSize = PanelTiles{ceilDiv(blocks, columnTasks) * 2 * W, ceilDiv(blocks, columnTasks), 2 * W}.size(outSteps);
     runs = g.sw > 1 ? rows * g.wo : rows;
