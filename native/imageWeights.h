@@ -88,7 +88,8 @@ struct ImageWeights {
     const long inSteps = vertical.mostReached(rows) * g.w * most, outSteps = rows * g.wo * most;
     sums = MapSums(g, form, routes, splits);
     const long tiles = ceilDiv(c, tall), blocks = columnBlocks(k);
-    // Tasks for every thread, whose panels fit the cache: every column task packs all channels, and the other way round.
+    // Tasks for every thread, whose panels fit the cache: every column task packs all channels, and the other way
+    // round.
     channelTasks = minl(tiles, ceilDiv(c * inSteps, BUDGET));
     columnTasks = minl(blocks, ceilDiv(kp * outSteps, BUDGET));
     long least = 0;

@@ -37,6 +37,48 @@ static inline void packLanes(const Pair& src, Form form, long at, long size, lon
 // Whether n images fill the lanes well enough.
 INL bool fillsLanes(long n) { return n * 4 >= ceilDiv(n, LANES) * LANES * 3; }
 
+// out[i][:] = sum over the runs of w[run.x + t][i] * X[run.w + t][:], for P of `columns` columns and several pixels
+// whose inputs lie `shift` rows of lanes apart. Runs may be short: all of it is one function.
+template <int P>
+static __attribute__((noinline)) void lanePixels(const float* w, long columns, const float* X, long shift,
+                                                 const Runs& runs, long pixels, float* out, long ld) {
+  for (long p = 0; p < pixels; p++, X += shift * LANES, out += ld * LANES) {
+    vf a[P][2]{};
+    for (long r = 0; r < runs.count; r++) {
+      const float *x = w + runs.at[r].x * columns, *b = X + runs.at[r].w * LANES;
+      for (long t = 0; t < runs.steps; t++, x += columns, b += LANES) {
+        const vf low = load(b), high = load(b + W);
+#pragma GCC unroll 6
+        for (int i = 0; i < P; i++) {
+          const vf xi = set1(x[i]);
+          a[i][0] = fma(xi, low, a[i][0]), a[i][1] = fma(xi, high, a[i][1]);
+        }
+      }
+    }
+#pragma GCC unroll 6
+    for (int i = 0; i < P; i++) store(out + i * LANES, a[i][0]), store(out + i * LANES + W, a[i][1]);
+  }
+}
+// f(KindOf<P>()) for P in 1 .. 6
+template <class F>
+INL void withRows(long p, F f) {
+  switch (p) {
+    case 1:
+      return f(KindOf<1>());
+    case 2:
+      return f(KindOf<2>());
+    case 3:
+      return f(KindOf<3>());
+    case 4:
+      return f(KindOf<4>());
+    case 5:
+      return f(KindOf<5>());
+    default:
+      return f(KindOf<6>());
+  }
+}
+constexpr long LANE_ROWS = 6;
+
 // ---- Forward, and the data gradient (transposed), with an epilogue as in product.h.
 struct LaneProduct {
   static constexpr long BUDGET = 98304;                      // floats of a task: panels and outputs
@@ -45,7 +87,7 @@ struct LaneProduct {
   Form form;
   Axis vertical, horizontal;
   long n, ci, co, routes;
-  long line, outLine, stride, rows, bands, groups, weightSize, panelSize, imageSize, outSize, rowSize, spareSize;
+  long line, outLine, rows, bands, groups, weightSize, panelSize, imageSize, outSize, rowSize, spareSize;
   float *packed, *local;
 
   LaneProduct(const Geometry& g, bool transposed, long routeCount) : form(g.form), n(g.n), routes(routeCount) {
@@ -54,13 +96,14 @@ struct LaneProduct {
           g.kh <= MOST_ROWS;
     vertical = {transposed ? g.ho : g.h, transposed ? g.h : g.ho, g.kh, g.sh, g.dh, g.top, transposed};
     horizontal = {transposed ? g.wo : g.w, transposed ? g.w : g.wo, g.kw, g.sw, 1, g.left, transposed};
-    line = horizontal.in * ci, outLine = horizontal.out * co, stride = panelStride(g.kh * g.kw * ci);
+    line = horizontal.in * ci, outLine = horizontal.out * co;
     groups = ceilDiv(n, LANES), rows = vertical.out;
     auto size = [&] { return (vertical.mostReached(rows) * line + rows * outLine) * LANES * routes; };
     while (use && rows > 1 && (size() > BUDGET || groups * ceilDiv(vertical.out, rows) < 8)) rows--;
     bands = ceilDiv(vertical.out, rows), rows = ceilDiv(vertical.out, bands);
     use = use && size() <= 2 * BUDGET && bands * vertical.mostReached(rows) <= 2 * vertical.in;  // little twice
-    weightSize = co * stride, panelSize = (vertical.mostReached(rows) * line + LANE_PIECE) * LANES;
+    weightSize = roundUp(g.kh * g.kw * ci * co, W),
+    panelSize = (vertical.mostReached(rows) * line + LANE_PIECE) * LANES;
     imageSize = panelStride(rows * outLine + 8), outSize = LANES * imageSize + W, rowSize = (outLine + 8) * LANES;
     spareSize = rows * horizontal.out * roundUp(co, 4) + EPILOGUE_SLACK;
   }
@@ -70,7 +113,7 @@ struct LaneProduct {
   }
   INL long localSize() const { return roundUp(routes * (panelSize + outSize) + rowSize + spareSize, 16); }
 
-  // Weights [kh][kw][c][k] -> rows [co][kh][kw][ci]. A gradient reads the taps of a kernel row backwards, so that both
+  // Weights [kh][kw][c][k] -> [kh][kw][ci][co]. A gradient reads the taps of a kernel row backwards, so that both
   // operands of a run go up.
   void pack(const float* w, float* d) const {
     const long kw = horizontal.taps;
@@ -78,9 +121,9 @@ struct LaneProduct {
       const long to = vertical.transposed ? tap / kw * kw + kw - 1 - tap % kw : tap;
       for (long i = 0; i < ci; i++)
         for (long o = 0; o < co; o++)
-          d[o * stride + to * ci + i] = w[(tap * ci * co) + (vertical.transposed ? o * ci + i : i * co + o)];
+          d[(to * ci + i) * co + o] = w[tap * ci * co + (vertical.transposed ? o * ci + i : i * co + o)];
     }
-    convertBlock(d, co, stride, form);
+    convertBlock(d, 1, weightSize, form);
   }
 
   template <class E>
@@ -111,22 +154,39 @@ struct LaneProduct {
   }
 
  private:
+  // The taps of a kernel row that fall on the input for output column q: [from, to) of the packed weights, which lie
+  // side by side in both, the first at input column start + from.
+  struct Reach {
+    long start, from, to;
+  };
+  INL Reach reach(long q) const {
+    const long start =
+        q * horizontal.stride + (horizontal.transposed ? horizontal.pad + 1 - horizontal.taps : -horizontal.pad);
+    return {start, maxl(0, -start), maxl(0, minl(horizontal.taps, horizontal.in - start))};
+  }
   // Output row o -> row [column][co][LANES].
   void outputs(long o, long h0, const float* X, const float* w, float* row) const {
     Run at[MOST_ROWS];
-    for (long q = 0; q < horizontal.out; q++, row += co * LANES) {
-      // the taps of a kernel row on the input, as [from, to) of the packed weights, lie side by side
-      const long start =
-          q * horizontal.stride + (horizontal.transposed ? horizontal.pad + 1 - horizontal.taps : -horizontal.pad);
-      const long from = maxl(0, -start), to = minl(horizontal.taps, horizontal.in - start);
+    for (long q = 0, next; q < horizontal.out; q = next) {
+      const Reach here = reach(q);
+      for (next = q + 1; next < horizontal.out; next++)  // columns that reach over the same taps go together
+        if (reach(next).from != here.from || reach(next).to != here.to) break;
+      const long steps = maxl(0, here.to - here.from) * ci;
       long count = 0;
-      for (long i = 0; i < vertical.taps && from < to; i++) {
+      for (long i = 0; i < vertical.taps && steps; i++) {
         const long h = vertical.at(o, i);
         if (h >= 0)
-          at[count++] = {static_cast<int32_t>((i * horizontal.taps + from) * ci),
-                         static_cast<int32_t>((h - h0) * line + (start + from) * ci)};
+          at[count++] = {static_cast<int32_t>((i * horizontal.taps + here.from) * ci),
+                         static_cast<int32_t>((h - h0) * line + (here.start + here.from) * ci)};
       }
-      rowsOf<2, false>(co, w, stride, X, {at, count, (to - from) * ci}, row, LANES, false);
+      const long tiles = ceilDiv(co, LANE_ROWS);
+      for (long t = 0; t < tiles; t++) {
+        const long c = co * t / tiles;
+        withRows(co * (t + 1) / tiles - c, [&](auto P) {
+          lanePixels<P.value>(w + c, co, X, horizontal.stride * ci, {at, count, steps}, next - q,
+                              row + (q * co + c) * LANES, co);
+        });
+      }
     }
   }
 };
@@ -159,24 +219,6 @@ static __attribute__((noinline)) void laneTile(const float* x, long xstep, const
 #pragma GCC unroll 2
     for (int j = 0; j < Z; j++) store(out + (i * ld + j) * W, a[i][j]);
 }
-template <int Z>
-INL void laneTileOf(long p, const float* x, long xstep, const float* g, long gstep, long steps, float* out, long ld) {
-  switch (p) {
-    case 1:
-      return laneTile<1, Z>(x, xstep, g, gstep, steps, out, ld);
-    case 2:
-      return laneTile<2, Z>(x, xstep, g, gstep, steps, out, ld);
-    case 3:
-      return laneTile<3, Z>(x, xstep, g, gstep, steps, out, ld);
-    case 4:
-      return laneTile<4, Z>(x, xstep, g, gstep, steps, out, ld);
-    case 5:
-      return laneTile<5, Z>(x, xstep, g, gstep, steps, out, ld);
-    default:
-      return laneTile<6, Z>(x, xstep, g, gstep, steps, out, ld);
-  }
-}
-
 struct LaneWeights {
   static constexpr long BUDGET = 65536;  // floats of a task's panels
   bool use;
@@ -273,12 +315,15 @@ struct LaneWeights {
   }
   // One row of the map under one kernel row.
   void products(const float* x, const float* g, float* to) const {
-    const long tiles = ceilDiv(taps, 6);
+    const long tiles = ceilDiv(taps, LANE_ROWS);
     for (long t = 0; t < tiles; t++) {
-      const long i = taps * t / tiles, p = taps * (t + 1) / tiles - i;
-      long j = 0;
-      for (; j + 2 <= k; j += 2) laneTileOf<2>(p, x + i * LANES, sw * c, g + j * LANES, k, wo, to + (i * k + j) * W, k);
-      if (j < k) laneTileOf<1>(p, x + i * LANES, sw * c, g + j * LANES, k, wo, to + (i * k + j) * W, k);
+      const long i = taps * t / tiles;
+      withRows(taps * (t + 1) / tiles - i, [&](auto P) {
+        long j = 0;
+        for (; j + 2 <= k; j += 2)
+          laneTile<P.value, 2>(x + i * LANES, sw * c, g + j * LANES, k, wo, to + (i * k + j) * W, k);
+        if (j < k) laneTile<P.value, 1>(x + i * LANES, sw * c, g + j * LANES, k, wo, to + (i * k + j) * W, k);
+      });
     }
   }
   void mapSums(const float* g, float* to) const {

@@ -58,12 +58,14 @@ struct SquareEpilogue {
   const float* x;
   long k;
   INL void operator()(long p0, long count, long c0, long c1, const float* A, const float* B, long ld, float*) const {
-    for (long p = 0; p < count; p++)
-      for (long c = c0; c < c1; c += W) {
-        const long o = (p0 + p) * k + c;
-        const vf v = loadn(x + o, c1 - c);
-        storen(dx + o, load(A + p * ld + c) + (v + v) * load(B + p * ld + c), c1 - c);
-      }
+    if (ld == k) return row(p0 * k, count * k, A, B);  // rows side by side are one
+    for (long p = 0; p < count; p++) row((p0 + p) * k + c0, c1 - c0, A + p * ld + c0, B + p * ld + c0);
+  }
+  INL void row(long o, long n, const float* A, const float* B) const {
+    for (long i = 0; i < n; i += W) {
+      const vf v = loadn(x + o + i, n - i);
+      storen(dx + o + i, load(A + i) + (v + v) * load(B + i), n - i);
+    }
   }
 };
 

@@ -15,6 +15,7 @@ const gradOp: Op<GradAttrs> = {
 const op: Op<WindowAttrs> = {
   name: "maxPool2d",
   selects: "forward",
+  activates: "forward",
   infer([x], attrs) {
     const y = pooled("maxPool2d", x, attrs);
     const [kh, kw] = attrs.kernel;

@@ -1,6 +1,7 @@
 // Largest value of each window, NHWC. Bound by bandwidth: x read once, y written once. For the gradient the position in
 // the window is kept as one byte an output (window order, the first of equals), so the backward pass reads neither x
 // nor y: dx gathers, for each of its pixels, the windows that cover it, in a fixed order and without atomics.
+#include "../activation.h"
 #include "../bytes.h"
 #include "../window.h"
 namespace bayes {
@@ -77,19 +78,20 @@ INL void poolRows(const Window g, const float* x, float* y, uint8_t* index, long
 }
 
 template <bool WHERE>
-INL void pool(const Window& g, const float* x, float* y, uint8_t* index) {
+INL void pool(const Window& g, const float* x, float* y, uint8_t* index, const Activate& activate) {
   parallelRows(g.n * g.oh, g.ow * g.c * g.kh, [=](long from, long to) {
     if (g.kh == 2 && g.kw == 2) poolRows<WHERE, 2, 2>(g, x, y, index, from, to);
     else if (g.kh == 3 && g.kw == 3) poolRows<WHERE, 3, 3>(g, x, y, index, from, to);
     else poolRows<WHERE, 0, 0>(g, x, y, index, from, to);
+    if (y) activate(y + from * g.ow * g.c, (to - from) * g.ow * g.c);
   });
 }
 
 OP(maxPool2d) {  // x [N,H,W,C] -> y [N,OH,OW,C], index u8 of the same shape
   const Window g = Window::of(s, s.in[0], s.out[0] ? s.out[0] : s.out[1]);
   float* y = s.out[0] ? s.out[0].f32() : nullptr;  // null: a program that wants the gradient alone
-  if (s.out[1]) pool<true>(g, s.in[0].f32(), y, s.out[1].u8());
-  else pool<false>(g, s.in[0].f32(), y, nullptr);
+  if (s.out[1]) pool<true>(g, s.in[0].f32(), y, s.out[1].u8(), Activate(s));
+  else pool<false>(g, s.in[0].f32(), y, nullptr, Activate(s));
 }
 
 // What W results give to their pixel k: dy where the maximum lies there.
