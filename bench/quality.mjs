@@ -43,7 +43,7 @@ const { values: options } = parseArgs({
     quick: { type: "boolean", default: false },
   },
 });
-const precisions = options.precision.split(",");
+const precisions = /** @type {import("../dist/index.js").Precision[]} */ (options.precision.split(","));
 const machine = describeMachine();
 console.log(machine);
 /** @type {QualityRow[]} */
@@ -77,15 +77,23 @@ if (!options.quick) writeTables();
  * @param {import("../dist/index.js").TrainTest} data
  * @param {number} epochs
  * @param {number} seed
- * @param {string} precision
+ * @param {import("../dist/index.js").Precision} precision
  */
 async function trained(model, { train, test }, epochs, seed, precision) {
   const net = createModel({ model, input: [...train.shape], classes: train.classes.length, bayesian: true, seed });
   try {
-    const shared = { seed, normalise: normalisationOf(train), ...(precision === "fp32" ? {} : { precision }) };
-    const recipe = { batchSize: defaults.batchSize, beta: Number(defaults.beta) };
-    const learningRate = cosineRate(defaults.learningRate);
-    const { wall } = await fit(net, { train }, { epochs: options.quick ? 1 : epochs, learningRate, ...recipe, ...shared });
+    const shared = { seed, normalise: normalisationOf(train), precision };
+    const { wall } = await fit(
+      net,
+      { train },
+      {
+        epochs: options.quick ? 1 : epochs,
+        batchSize: defaults.batchSize,
+        learningRate: cosineRate(defaults.learningRate),
+        beta: Number(defaults.beta),
+        ...shared,
+      },
+    );
     const { evaluation } = await evaluate(net, test, { samples: TEST_SAMPLES, ...shared });
     return { ...evaluation, seconds: wall.seconds };
   } finally {

@@ -59,19 +59,18 @@ function qualitySection() {
   if (networks.size === 0) return "Nothing has been trained yet.";
   const lines = [...networks.values()].map((rows) => {
     const [{ model, data, precision, epochs }] = rows;
-    const cell = (/** @type {number[]} */ values, /** @type {number} */ digits) => {
-      const [mean, ...ends] = [values.reduce((a, b) => a + b) / values.length, Math.min(...values), Math.max(...values)];
-      return `${mean.toFixed(digits)} [${ends.map((x) => x.toFixed(digits)).join("..")}]`;
+    const cell = (/** @type {"accuracy" | "nll" | "ece"} */ of, scale = 1, digits = 4) => {
+      const values = rows.map((r) => scale * r[of]);
+      const mean = values.reduce((a, b) => a + b) / values.length;
+      const [least, greatest] = [Math.min(...values), Math.max(...values)].map((x) => x.toFixed(digits));
+      return `${mean.toFixed(digits)} [${least}..${greatest}]`;
     };
-    return [
-      ...[title(model), data, precision, rows.length, epochs],
-      ...[cell(rows.map((r) => 100 * r.accuracy), 2), cell(rows.map((r) => r.nll), 4), cell(rows.map((r) => r.ece), 4)],
-      cell(rows.map((r) => r.seconds / r.epochs), 1),
-    ];
+    return [title(model), data, precision, rows.length, epochs, cell("accuracy", 100, 2), cell("nll"), cell("ece")];
   });
   const [{ device, machine, samples }] = recordedQuality();
-  const head = ["network", "data", "precision", "seeds", "epochs", "accuracy, %", "NLL", "ECE", "seconds an epoch"];
-  return `${device}: ${machine}. Test images, ${samples} Monte-Carlo samples; mean [least..greatest] over the seeds.\n\n${table([head, ...lines])}`;
+  const head = ["network", "data", "precision", "seeds", "epochs", "accuracy, %", "NLL", "ECE"];
+  const about = `Test images, ${samples} Monte-Carlo samples; mean [least..greatest] over the seeds.`;
+  return `${device}: ${machine}. ${about}\n\n${table([head, ...lines])}`;
 }
 
 /** Ours on several instruction sets of one machine. @param {Map<string, Row[]>} devices */
