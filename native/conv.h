@@ -45,8 +45,7 @@ struct Forward {
     splits = g.groups > 1 || blocks >= 8 ? 1 : minl(columnBlocks(g.k), ceilDiv(16, blocks));  // of the columns
     ld = g.k + 2 * W;  // a group may write padding beyond its columns, which the next one overwrites
     weightSize = g.groups * g.depth * padded(g.kg);
-    panelSize = panel.use ? panel.size(g) : mb * stride + W, outSize = mb * ld,
-    spareSize = mb * roundUp(g.k, 4) + EPILOGUE_SLACK;
+    panelSize = panel.use ? panel.size(g) : mb * stride + W, outSize = mb * ld, spareSize = epilogueSpare(g.k);
     packed = b.floats(routes * weightSize);
     local = b.floats(poolThreads() * localSize());
   }
@@ -237,7 +236,7 @@ struct Data {
     mb = minl(mb, perTask * g.ho * g.wo);
     weightSize = g.groups * g.kg * padded(g.depth);
     mapSize = mb * ldg + W, columnSize = mb * ldc + W;
-    imageSize = perTask * g.imageSize() + W, spareSize = PIECE * roundUp(g.c, 4) + EPILOGUE_SLACK;
+    imageSize = perTask * g.imageSize() + W, spareSize = epilogueSpare(g.c);
     packed = b.floats(routes * weightSize);
     local = b.floats(poolThreads() * localSize());
   }

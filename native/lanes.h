@@ -105,7 +105,7 @@ struct LaneProduct {
     weightSize = roundUp(g.kh * g.kw * ci * co, W),
     panelSize = (vertical.mostReached(rows) * line + LANE_PIECE) * LANES;
     imageSize = panelStride(rows * outLine + 8), outSize = LANES * imageSize + W, rowSize = (outLine + 8) * LANES;
-    spareSize = rows * horizontal.out * roundUp(co, 4) + EPILOGUE_SLACK;
+    spareSize = epilogueSpare(co);
   }
   void take(Bump& b) {
     packed = b.floats(routes * weightSize);

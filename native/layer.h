@@ -30,9 +30,6 @@ INL void activateRows(const Activate& activate, float* y, long rows, long k, lon
   if (c0 == 0 && c1 == k) return activate(y, rows * k);
   for (long i = 0; i < rows; i++) activate(y + i * k + c0, c1 - c0);
 }
-// Rows that an epilogue writes before it applies the activation to them, so that they are still in the L1 cache.
-INL long rowsAtOnce(long k) { return maxl(1, 2048 / k); }
-
 // y = f(mean + bias)
 struct BiasEpilogue {
   float* y;
@@ -81,31 +78,50 @@ struct LrtEpilogue {
   INL void operator()(long p0, long count, long c0, long c1, const float* mean, const float* variance, long ld,
                       float* eps) const {
     const long quads = ceilDiv(k, 4), first = c0 / 4, width = ceilDiv(c1, 4) - first, lde = 4 * width;
-    for (long s = 0; s < copies; s++)
-      for (long p = 0, n; p < count; p += n) {
-        const long image = (p0 + p) / area, pixel = (p0 + p) % area;
-        n = minl(minl(count - p, area - pixel), rowsAtOnce(k));
+    float *shared = eps + spareTensor(k), *sharedRoot = shared + spareTensor(k);
+    for (long p = 0, n; p < count; p += n) {
+      const long image = (p0 + p) / area, pixel = (p0 + p) % area;
+      n = minl(minl(count - p, area - pixel), rowsAtOnce(k));
+      if (copies > 1) moments(n, c0, c1, mean + p * ld, variance + p * ld, ld, shared, sharedRoot, lde);
+      for (long s = 0; s < copies; s++) {
         const NoiseRow at = noise.at(s * images + image);
         if (width == quads) fillNormals(eps, static_cast<uint32_t>(pixel * quads), n * quads, at);
         else
           for (long i = 0; i < n; i++)
             fillNormals(eps + i * lde, static_cast<uint32_t>((pixel + i) * quads + first), width, at);
         const long o = ((s * images + image) * area + pixel) * k;
-        rows(n, c0, c1, mean + p * ld, variance + p * ld, ld, eps - c0, lde, y ? y + o : nullptr, r ? r + o : nullptr);
-        if (y) activateRows(activate, y + o, n, k, c0, c1);
+        float *toY = y ? y + o : nullptr, *toR = r ? r + o : nullptr;
+        if (copies > 1) rows<true>(n, c0, c1, shared - c0, sharedRoot - c0, lde, eps - c0, lde, toY, toR);
+        else rows<false>(n, c0, c1, mean + p * ld, variance + p * ld, ld, eps - c0, lde, toY, toR);
+        if (y) activateRows(activate, toY, n, k, c0, c1);
+      }
+    }
+  }
+  // m: mean -> mean + bMu; v: variance -> sqrt(variance + bSigma2), or 0
+  INL void finish(vf& m, vf& v, long c, long left) const {
+    if (bMu) m = m + loadn(bMu + c, left);
+    if (bSigma2) v = v + loadn(bSigma2 + c, left);
+    v = select(v <= 1e-16f, vf{}, sqrtv(v));
+  }
+  // Finished moments of n rows of the channels [c0, c1) -> [n][lde]
+  INL void moments(long n, long c0, long c1, const float* mean, const float* variance, long ld, float* toMean,
+                   float* toRoot, long lde) const {
+    for (long i = 0; i < n; i++)
+      for (long c = c0; c < c1; c += W) {  // what is too much in a row, the next one writes over
+        vf m = load(mean + i * ld + c), v = load(variance + i * ld + c);
+        finish(m, v, c, c1 - c);
+        store(toMean + i * lde + c - c0, m), store(toRoot + i * lde + c - c0, v);
       }
   }
-  INL void rows(long n, long c0, long c1, const float* mean, const float* variance, long ld, const float* eps, long lde,
+  template <bool FINISHED>
+  INL void rows(long n, long c0, long c1, const float* mean, const float* second, long ld, const float* eps, long lde,
                 float* toY, float* toR) const {
     eachChannelVector(n, k, c0, c1, [&](long i, long o, long c, long left, long room) {
-      vf m = load(mean + i * ld + c), v = load(variance + i * ld + c);
+      vf m = load(mean + i * ld + c), sd = load(second + i * ld + c);
       const vf e = load(eps + i * lde + c);
-      if (bMu) m = m + loadn(bMu + c, left);
-      if (bSigma2) v = v + loadn(bSigma2 + c, left);
-      const vi dead = v <= 1e-16f;
-      const vf sd = sqrtv(v);  // root and division together take as long as the rest of the loop, which hides them
-      if (toY) storen(toY + o, m + select(dead, vf{}, sd * e), room);
-      if (toR) storen(toR + o, select(dead, vf{}, (e * 0.5f) / sd), room);
+      if (!FINISHED) finish(m, sd, c, left);
+      if (toY) storen(toY + o, m + sd * e, room);
+      if (toR) storen(toR + o, select(sd == 0.f, vf{}, (e * 0.5f) / sd), room);
     });
   }
 };

@@ -8,9 +8,11 @@ namespace bayes {
 namespace ISA {
 
 // An epilogue is called as epilogue(p0, count, c0, c1, first, second, ld, spare): channels [c0, c1) of pixels p0 .. p0
-// + count in two buffers [count][ld] starting at channel 0 (one per route); `spare` has room for count * roundUp(k, 4)
-// + EPILOGUE_SLACK floats.
-constexpr long EPILOGUE_SLACK = 8 * W;
+// + count in two buffers [count][ld] starting at channel 0 (one per route). It works on rowsAtOnce(k) pixels at a time,
+// so that they stay in the L1 cache, and finds room for three tensors of that size in `spare`.
+INL long rowsAtOnce(long k) { return maxl(1, 2048 / k); }
+INL long spareTensor(long k) { return rowsAtOnce(k) * roundUp(k, 4) + 4 * W; }
+INL long epilogueSpare(long k) { return 3 * spareTensor(k); }
 
 struct ImageProduct {
   static constexpr long BUDGET = 98304;  // floats of a panel, and of the outputs of a task
@@ -44,7 +46,7 @@ struct ImageProduct {
     splits = minl(columnBlocks(co), ceilDiv(16, groups * bands));
     weightSize = depth * padded(co);
     panelSize = vertical.mostReached(rows) * line * most + 2 * W, outSize = most * rows * outLine;
-    spareSize = rows * horizontal.out * roundUp(co, 4) + EPILOGUE_SLACK;
+    spareSize = epilogueSpare(co);
   }
   void take(Bump& b) {
     packed = b.floats(routes * weightSize);
