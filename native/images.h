@@ -67,7 +67,8 @@ struct ImageBlock {
   INL long stepsOfPixel() const { return ceilDiv(m, perStep); }
   INL long steps() const { return (h1 - h0) * w * stepsOfPixel(); }
 };
-constexpr long STRIP = 16;  // tiles written side by side
+constexpr long STRIP = 16;        // tiles written side by side
+constexpr long PIXELS_AHEAD = 2;  // fetched early: the streams of several images are more than a CPU follows by itself
 template <int K>
 static void packImagesKind(const Pair& src, const ImageBlock& b, long end, const PanelTiles& tiles, float* d,
                            float* d2) {
@@ -83,8 +84,10 @@ static void packImagesKind(const Pair& src, const ImageBlock& b, long end, const
     for (long h = b.h0; h < b.h1; h++)
       for (long w = 0; w < b.w; w++) {
         long at = ((b.n0 * b.h + h) * b.w + w) * b.c + b.c0;
-        for (long i = 0; i < b.m; i += PER, at += PER * image, d += width, d2 += width)
+        for (long i = 0; i < b.m; i += PER, at += PER * image, d += width, d2 += width) {
+          prefetch<K>(src, at + PIXELS_AHEAD * b.c, tiles.columns);
           copy(at, i + 1 < b.m ? image : 0, d, d2, tiles.columns);
+        }
       }
     return;
   }
@@ -102,6 +105,7 @@ static void packImagesKind(const Pair& src, const ImageBlock& b, long end, const
         long at = ((b.n0 * b.h + h) * b.w + w) * b.c + b.c0;
         for (long i = 0; i < b.m; i += PER, at += PER * image) {
           const long next = PER > 1 && i + 1 < b.m ? image : 0;
+          prefetch<K>(src, at + PIXELS_AHEAD * b.c + from[0], reach - from[0]);
           const bool whole = !tiles.widest && at + next + reach <= end;  // vectors: what lies beyond is written over
           for (long t = 0; t < count; t++) {
             float *o = d + to[t], *o2 = d2 + to[t];

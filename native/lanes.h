@@ -17,13 +17,15 @@ static void packLanesKind(const Pair& src, long at, long size, long m, long coun
   alignas(64) float a[LANES * LANE_PIECE], b[LANES * LANE_PIECE];
   memset(a, 0, sizeof a), memset(b, 0, sizeof b);
   for (long x = 0; x < count; x += LANE_PIECE, d += LANE_PIECE * LANES, d2 += LANE_PIECE * LANES) {
-    for (long i = 0; i < m; i++)
+    for (long i = 0; i < m; i++) {
+      prefetch<K>(src, at + i * size + x + 2 * LANE_PIECE, LANE_PIECE);
       for (long j = 0; j < LANE_PIECE; j += W) {
         vf first{}, second{};
         if (x + j < count) elements<K>(src, at + i * size + x + j, count - x - j, first, second);
         store(a + i * LANE_PIECE + j, inForm<K>(first));
         if (K % 4 != ONE) store(b + i * LANE_PIECE + j, inForm<K>(second));
       }
+    }
     for (long j = 0; j < LANE_PIECE; j += 8)
       for (long i = 0; i < LANES; i += 8) {
         transpose8(d + j * LANES + i, LANES, a + i * LANE_PIECE + j, LANE_PIECE);

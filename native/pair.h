@@ -70,6 +70,16 @@ INL void elements(const Pair& p, long at, long left, vf& a, vf& b) {
   if (KIND == BOTH) b = loadn(p.b + at, left);
 }
 
+// Into the cache, for a later call of elements; where it lies beyond the tensors, nothing happens.
+template <int K>
+INL void prefetch(const Pair& p, long at, long n) {
+  for (long i = 0; i < n; i += 16) {
+    __builtin_prefetch(p.a + at + i);
+    if (K % 4 >= PRODUCT) __builtin_prefetch(p.b + at + i);
+    if (K / 4 % 4 != IDENTITY) __builtin_prefetch(p.y + at + i);
+  }
+}
+
 // What a panel holds of an element.
 template <int K>
 INL vf inForm(vf a) {
