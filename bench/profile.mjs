@@ -1,19 +1,19 @@
-// Where the time of one training step goes: each step of the flat program on its own, best of several.
+// Where the time of one training step goes, or of one launch of a prediction: each step of the flat program on its own,
+// best of several.
 // GF/s counts what has to be done: no taps on padding, no gradient of the first layer's input.
 //   node bench/profile.mjs lenet5 256 [frequentist]      (after npm run build)
-import { cpu, createModel, setThreads } from "../dist/index.js";
-import { adam } from "../dist/train/optimizers.js";
-import { compileStep, residentData } from "../dist/train/step.js";
+//   node bench/profile.mjs lenet5 52 predict 10          52 images, 10 samples of each
+import { forwardProgram, stepProgram } from "../dist/cli/made.js";
+import { adam, cpu, createModel, setThreads } from "../dist/index.js";
 import { stepFlops } from "./flops.mjs";
 
-const [name = "lenet5", batch = "256", kind] = process.argv.slice(2);
+const [name = "lenet5", batch = "256", kind, samples = "10"] = process.argv.slice(2);
 if (process.env.THREADS) setThreads(Number(process.env.THREADS));
 const input = name === "lenet5" ? [32, 32, 1] : [32, 32, 3];
 const model = createModel({ model: name, input, classes: 10, bayesian: kind !== "frequentist" });
-const count = Number(batch);
-const size = count * input[0] * input[1] * input[2];
-residentData(model, { name: "made", images: new Float32Array(size).map(() => Math.random()), labels: new Int32Array(count), count, shape: input, classes: Array(10).fill("") });
-const program = compileStep(model, count, { optimizer: adam(), samples: 1 });
+const predicts = kind === "predict";
+const made = predicts ? forwardProgram(model, Number(batch), Number(samples)) : stepProgram(model, Number(batch), adam());
+const { program } = made;
 const { native, steps } = program.planned;
 const { Plan } = cpu().addon;
 const bytes = (k) => new Uint8Array(k);
@@ -30,7 +30,7 @@ const best = (run, times) => {
   return least;
 };
 // first the whole: an optimizer step on an empty arena spoils the parameters
-const whole = best(() => program.run({ index: new Int32Array(count).map((_, i) => i), epoch: 0, rng: new Int32Array(4), lr: 0, klWeight: 0, count: 1 }), 15);
+const whole = best(() => program.run(/** @type {never} */ (made.feeds)), 15);
 const rows = native.steps.map((step, i) => {
   const plan = new Plan(model.store.native, { ...native, steps: [step] });
   const ms = best(() => plan.run(1, feeds, results), 15);
@@ -40,4 +40,4 @@ const rows = native.steps.map((step, i) => {
 const sum = rows.reduce((s, r) => s + r.ms, 0);
 for (const r of rows.sort((a, b) => b.ms - a.ms).slice(0, 25))
   console.log(`${r.ms.toFixed(3).padStart(9)} ms ${((100 * r.ms) / sum).toFixed(1).padStart(5)} %  ${r.gflops.toFixed(1).padStart(6)} GF/s ${r.gbs.toFixed(1).padStart(6)} GB/s  ${r.op} ${r.layer}`);
-console.log(`sum of ${rows.length} steps ${sum.toFixed(2)} ms, whole step ${whole.toFixed(2)} ms, arena ${(native.arenaBytes / 1e6).toFixed(1)} MB`);
+console.log(`sum of ${rows.length} steps ${sum.toFixed(2)} ms, whole ${whole.toFixed(2)} ms, arena ${(native.arenaBytes / 1e6).toFixed(1)} MB`);
