@@ -97,31 +97,33 @@ struct LrtEpilogue {
       }
     }
   }
-  // m: mean -> mean + bMu; v: variance -> sqrt(variance + bSigma2), or 0
-  INL void finish(vf& m, vf& v, long c, long left) const {
-    if (bMu) m = m + loadn(bMu + c, left);
-    if (bSigma2) v = v + loadn(bSigma2 + c, left);
-    v = select(v <= 1e-16f, vf{}, sqrtv(v));
-  }
-  // Finished moments of n rows of the channels [c0, c1) -> [n][lde]
+  // Finished moments of n rows of the channels [c0, c1) -> [n][lde]: mean + bMu, and sqrt(variance + bSigma2) or 0
   INL void moments(long n, long c0, long c1, const float* mean, const float* variance, long ld, float* toMean,
                    float* toRoot, long lde) const {
     for (long i = 0; i < n; i++)
       for (long c = c0; c < c1; c += W) {  // what is too much in a row, the next one writes over
         vf m = load(mean + i * ld + c), v = load(variance + i * ld + c);
-        finish(m, v, c, c1 - c);
-        store(toMean + i * lde + c - c0, m), store(toRoot + i * lde + c - c0, v);
+        addBiases(m, v, c, c1 - c);
+        store(toMean + i * lde + c - c0, m);
+        store(toRoot + i * lde + c - c0, select(v <= 1e-16f, vf{}, sqrtv(v)));
       }
+  }
+  INL void addBiases(vf& m, vf& v, long c, long left) const {
+    if (bMu) m = m + loadn(bMu + c, left);
+    if (bSigma2) v = v + loadn(bSigma2 + c, left);
   }
   template <bool FINISHED>
   INL void rows(long n, long c0, long c1, const float* mean, const float* second, long ld, const float* eps, long lde,
                 float* toY, float* toR) const {
     eachChannelVector(n, k, c0, c1, [&](long i, long o, long c, long left, long room) {
-      vf m = load(mean + i * ld + c), sd = load(second + i * ld + c);
+      vf m = load(mean + i * ld + c), v = load(second + i * ld + c);
       const vf e = load(eps + i * lde + c);
-      if (!FINISHED) finish(m, sd, c, left);
-      if (toY) storen(toY + o, m + sd * e, room);
-      if (toR) storen(toR + o, select(sd == 0.f, vf{}, (e * 0.5f) / sd), room);
+      if (!FINISHED) addBiases(m, v, c, left);
+      // Of the variance, not of the root: waiting for that would cost what hides root and division.
+      const vi dead = FINISHED ? v == 0.f : v <= 1e-16f;
+      const vf sd = FINISHED ? v : sqrtv(v);
+      if (toY) storen(toY + o, m + select(dead, vf{}, sd * e), room);
+      if (toR) storen(toR + o, select(dead, vf{}, (e * 0.5f) / sd), room);
     });
   }
 };
