@@ -113,7 +113,7 @@ struct LaneProduct {
     packed = b.floats(routes * weightSize);
     local = b.floats(poolThreads() * localSize());
   }
-  INL long localSize() const { return roundUp(routes * (panelSize + outSize) + rowSize + spareSize, 16); }
+  INL long localSize() const { return roundUp(routes * (panelSize + outSize) + 4 * rowSize + spareSize, 16); }
 
   // Weights [kh][kw][c][k] -> [kh][kw][ci][co]. A gradient reads the taps of a kernel row backwards, so that both
   // operands of a run go up.
@@ -141,6 +141,20 @@ struct LaneProduct {
       vertical.reach(o0, o1, h0, h1);
       packLanes(x, form, (n0 * vertical.in + h0) * line, vertical.in * line, m, (h1 - h0) * line, X,
                 X + (routes - 1) * panelSize);
+      if constexpr (E::LANEWISE) {
+        float *second = row + rowSize, *y = second + rowSize, *residue = y + rowSize;
+        for (long o = o0; o < o1; o++) {
+          outputs(o, h0, X, packed, row);
+          outputs(o, h0, X + panelSize, packed + weightSize, second);
+          for (long s = 0; s < epilogue.copies; s++) {
+            epilogue.lanes(s, n0, m, o * horizontal.out, horizontal.out, row, second, y, residue);
+            const long at = ((s * n + n0) * vertical.out + o) * outLine;
+            if (epilogue.y) storeRow(y, m, epilogue.y + at);
+            if (epilogue.r) storeRow(residue, m, epilogue.r + at);
+          }
+        }
+        return;
+      }
       for (long r = 0; r < routes; r++)
         for (long o = o0; o < o1; o++) {
           outputs(o, h0, X + r * panelSize, packed + r * weightSize, row);
@@ -156,6 +170,20 @@ struct LaneProduct {
   }
 
  private:
+  // [column][co][LANES] -> the same row of m images, which lie a whole map apart.
+  void storeRow(const float* row, long m, float* to) const {
+    const long size = vertical.out * outLine;
+    for (long c = 0; c < outLine; c += 8)
+      for (long i = 0; i < m; i += 8) {
+        const long images = minl(8, m - i), floats = minl(8, outLine - c);
+        if (images == 8 && floats == 8) {
+          transpose8(to + i * size + c, size, row + c * LANES + i, LANES);
+          continue;
+        }
+        for (long j = 0; j < images; j++)
+          for (long x = 0; x < floats; x++) to[(i + j) * size + c + x] = row[(c + x) * LANES + i + j];
+      }
+  }
   // The taps of a kernel row that fall on the input for output column q: [from, to) of the packed weights, which lie
   // side by side in both, the first at input column start + from.
   struct Reach {

@@ -32,6 +32,7 @@ INL void activateRows(const Activate& activate, float* y, long rows, long k, lon
 }
 // y = f(mean + bias)
 struct BiasEpilogue {
+  static constexpr bool LANEWISE = false;
   float* y;
   const float* bias;  // or null
   long k;
@@ -51,6 +52,7 @@ struct BiasEpilogue {
 
 // dx = A + 2 x B: the data gradient of a Bayesian layer
 struct SquareEpilogue {
+  static constexpr bool LANEWISE = false;
   float* dx;
   const float* x;
   long k;
@@ -107,6 +109,40 @@ struct LrtEpilogue {
         store(toMean + i * lde + c - c0, m);
         store(toRoot + i * lde + c - c0, select(v <= 1e-16f, vf{}, sqrtv(v)));
       }
+  }
+  // Lane by lane (lanes.h): pixels [pixel, pixel + count) of images image, image + 1, ... of copy s, all channels;
+  // moments and results [pixel][k][LANES].
+  static constexpr bool LANEWISE = true;
+  void lanes(long s, long image, long m, long pixel, long count, const float* mean, const float* variance, float* toY,
+             float* toR) const {
+    NoiseLanes draws;
+    draws.at = noise.at(s * images + image);
+    roundKeys(draws.at, draws.key);
+    for (long j = 0; j < 4; j++)
+      for (long l = 0; l < NOISE_LANES; l++) {
+        const NoiseRow row = noise.at(s * images + image + minl(m - 1, NoiseLanes::laneRow(j, l)));
+        draws.rows[j][l] = row.row, draws.streams[j][l] = row.stream;
+      }
+    const long quads = ceilDiv(k, 4);
+    for (long p = 0, o = 0; p < count; p++, o += k * LANES)
+      for (long q = 0; q < quads; q++)
+        draws.draw(static_cast<uint32_t>((pixel + p) * quads + q), k - 4 * q > 2, [&](int i, const LanePair& pair) {
+          const long c = 4 * q + i;
+          laneVectors(c, o + c * LANES, pair.even.v, mean, variance, toY, toR);
+          if (c + 1 < k) laneVectors(c + 1, o + (c + 1) * LANES, pair.odd.v, mean, variance, toY, toR);
+        });
+    activate(toY, count * k * LANES);
+  }
+  INL void laneVectors(long c, long o, const vf* eps, const float* mean, const float* variance, float* toY,
+                       float* toR) const {
+    const vf mu = set1(bMu ? bMu[c] : 0), sigma2 = set1(bSigma2 ? bSigma2[c] : 0);
+    for (long h = 0; h < 2; h++) {
+      const vf m = load(mean + o + h * W) + mu, v = load(variance + o + h * W) + sigma2;
+      const vi dead = v <= 1e-16f;
+      const vf sd = sqrtv(v);
+      store(toY + o + h * W, m + select(dead, vf{}, sd * eps[h]));
+      if (r) store(toR + o + h * W, select(dead, vf{}, (eps[h] * 0.5f) / sd));
+    }
   }
   INL void addBiases(vf& m, vf& v, long c, long left) const {
     if (bMu) m = m + loadn(bMu + c, left);

@@ -32,28 +32,39 @@ struct VectorMath {
 
 typedef uint64_t vq __attribute__((vector_size(VBYTES)));
 INL vq setq(uint64_t x) { return x - vq{}; }
-// mulLow: low halves -> 64-bit products; zipLow, zipHigh: a0 b0 a1 b1 and a2 b2 a3 b3 of each 128 bits. (The masked
+// mulLow: low halves -> 64-bit products; of each 128 bits zipLow, zipHigh: a0 b0 a1 b1 and a2 b2 a3 b3, and evenLanes,
+// oddLanes: a0 a2 b0 b2 and a1 a3 b1 b3. (The masked
 // forms of AVX-512 compile to the plain ones; g++ 12 warns of an uninitialised value inside its own header for those.)
 #if defined(__AVX512F__)
 INL vq mulLow(vq a, vq b) { return (vq)_mm512_maskz_mul_epu32(0xff, (__m512i)a, (__m512i)b); }
 INL vf zipLow(vf a, vf b) { return _mm512_maskz_unpacklo_ps(0xffff, a, b); }  // a0 b0 a1 b1 of each 128 bits
 INL vf zipHigh(vf a, vf b) { return _mm512_maskz_unpackhi_ps(0xffff, a, b); }
+INL vf evenLanes(vf a, vf b) { return _mm512_maskz_shuffle_ps(0xffff, a, b, 0x88); }
+INL vf oddLanes(vf a, vf b) { return _mm512_maskz_shuffle_ps(0xffff, a, b, 0xdd); }
 #elif defined(__AVX2__)
 INL vq mulLow(vq a, vq b) { return (vq)_mm256_mul_epu32((__m256i)a, (__m256i)b); }
 INL vf zipLow(vf a, vf b) { return _mm256_unpacklo_ps(a, b); }
 INL vf zipHigh(vf a, vf b) { return _mm256_unpackhi_ps(a, b); }
+INL vf evenLanes(vf a, vf b) { return _mm256_shuffle_ps(a, b, 0x88); }
+INL vf oddLanes(vf a, vf b) { return _mm256_shuffle_ps(a, b, 0xdd); }
 #elif defined(__x86_64__)
 INL vq mulLow(vq a, vq b) { return (vq)_mm_mul_epu32((__m128i)a, (__m128i)b); }
 INL vf zipLow(vf a, vf b) { return _mm_unpacklo_ps(a, b); }
 INL vf zipHigh(vf a, vf b) { return _mm_unpackhi_ps(a, b); }
+INL vf evenLanes(vf a, vf b) { return _mm_shuffle_ps(a, b, 0x88); }
+INL vf oddLanes(vf a, vf b) { return _mm_shuffle_ps(a, b, 0xdd); }
 #elif defined(__aarch64__)
 INL vq mulLow(vq a, vq b) { return (vq)vmull_u32(vmovn_u64((uint64x2_t)a), vmovn_u64((uint64x2_t)b)); }
 INL vf zipLow(vf a, vf b) { return vzip1q_f32(a, b); }
 INL vf zipHigh(vf a, vf b) { return vzip2q_f32(a, b); }
+INL vf evenLanes(vf a, vf b) { return vuzp1q_f32(a, b); }
+INL vf oddLanes(vf a, vf b) { return vuzp2q_f32(a, b); }
 #else
 INL vq mulLow(vq a, vq b) { return (a & 0xffffffffu) * (b & 0xffffffffu); }
 INL vf zipLow(vf a, vf b) { return vf{a[0], b[0], a[1], b[1]}; }
 INL vf zipHigh(vf a, vf b) { return vf{a[2], b[2], a[3], b[3]}; }
+INL vf evenLanes(vf a, vf b) { return vf{a[0], a[2], b[0], b[2]}; }
+INL vf oddLanes(vf a, vf b) { return vf{a[1], a[3], b[1], b[3]}; }
 #endif
 
 // Words 1..3 of the counter and the key: everything about a normal but its place in the row.
@@ -66,16 +77,14 @@ constexpr int NOISE_LANES = W / 2;  // counters per vector
 constexpr int NOISE_SLACK = 2 * W;  // fillNormals may write this much past the end
 constexpr int NOISE_PIECE = 16;     // vectors of counters between the two loops of fillNormals
 
-// N vectors of counters in lockstep (one alone is bound by latency): words 0, 2 -> u and 1, 3 -> v, in 32-bit lanes.
+// Words 0, 1 and 3 of N vectors of counters -> words 0, 2 in u and 1, 3 in v, in 32-bit lanes. In
+// lockstep, since one alone is bound by latency.
 template <int N>
-INL void philoxVectors(vq counter, const NoiseRow& at, const vq (&key)[20], vq* u, vq* v) {
+INL void philoxRounds(vq (&c0)[N], vq (&c1)[N], vq (&c3)[N], const NoiseRow& at, const vq (&key)[20], vq* u, vq* v) {
   const vq m0 = setq(PHILOX_M0), m1 = setq(PHILOX_M1), low = setq(0xffffffffu);
-  vq c0[N], c1[N], c2[N], c3[N];
+  vq c2[N];
 #pragma GCC unroll 4
-  for (int j = 0; j < N; j++) {
-    c0[j] = (counter + setq(j * NOISE_LANES)) & low;
-    c1[j] = setq(at.row), c2[j] = setq(at.step), c3[j] = setq(at.stream);
-  }
+  for (int j = 0; j < N; j++) c2[j] = setq(at.step);
 #pragma GCC unroll 10
   for (int round = 0; round < 10; round++)
 #pragma GCC unroll 4
@@ -86,6 +95,22 @@ INL void philoxVectors(vq counter, const NoiseRow& at, const vq (&key)[20], vq* 
     }
 #pragma GCC unroll 4
   for (int j = 0; j < N; j++) u[j] = (c0[j] & low) | (c2[j] << 32), v[j] = (c1[j] & low) | (c3[j] << 32);
+}
+INL void roundKeys(const NoiseRow& at, vq (&key)[20]) {
+  uint32_t k0 = at.key0, k1 = at.key1;
+  for (int round = 0; round < 10; round++, k0 += PHILOX_W0, k1 += PHILOX_W1)
+    key[2 * round] = setq(k0), key[2 * round + 1] = setq(k1);
+}
+// N vectors of counters of one row, in order.
+template <int N>
+INL void philoxVectors(vq counter, const NoiseRow& at, const vq (&key)[20], vq* u, vq* v) {
+  vq c0[N], c1[N], c3[N];
+#pragma GCC unroll 4
+  for (int j = 0; j < N; j++) {
+    c0[j] = (counter + setq(j * NOISE_LANES)) & setq(0xffffffffu);
+    c1[j] = setq(at.row), c3[j] = setq(at.stream);
+  }
+  philoxRounds<N>(c0, c1, c3, at, key, u, v);
 }
 
 // N vectors of words -> 2N vectors of normals, in order.
@@ -107,9 +132,7 @@ INL void normalVectors(const vq* u, const vq* v, float* out) {
 static inline void fillNormals(float* out, uint32_t first, long counters, const NoiseRow& at) {
   vq lane, key[20];
   for (int i = 0; i < NOISE_LANES; i++) lane[i] = i / 2 + (i % 2) * (W / 4);
-  uint32_t k0 = at.key0, k1 = at.key1;
-  for (int round = 0; round < 10; round++, k0 += PHILOX_W0, k1 += PHILOX_W1)
-    key[2 * round] = setq(k0), key[2 * round + 1] = setq(k1);
+  roundKeys(at, key);
   const long vectors = ceilDiv(counters, NOISE_LANES);
   for (long i = 0; i < vectors; i += NOISE_PIECE) {
     vq u[NOISE_PIECE], v[NOISE_PIECE];
@@ -124,6 +147,43 @@ static inline void fillNormals(float* out, uint32_t first, long counters, const 
     if (j < n) normalVectors<1>(u + j, v + j, o);
   }
 }
+
+// The normals of one counter for 2W rows at once: pairs(i, pair) gets numbers i and i + 1 of each row's four, for i = 0
+// and (where `all`) 2. Rows are given in the order of the words: laneRow.
+struct LanePair {
+  VectorMath<2>::F even, odd;
+};
+struct NoiseLanes {
+  vq rows[4], streams[4], key[20];
+  NoiseRow at;  // the rest, the same for all rows
+  // The row that belongs into lane l of vector j.
+  INL static long laneRow(long j, long l) { return j / 2 * W + 4 * (l / 2) + l % 2 + j % 2 * 2; }
+  template <class F>
+  INL void draw(uint32_t counter, bool all, F pairs) const {
+    vq u[4], v[4], c0[4], c1[4], c3[4];
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; j++) c0[j] = setq(counter), c1[j] = rows[j], c3[j] = streams[j];
+    philoxRounds<4>(c0, c1, c3, at, key, u, v);
+    pairs(0, ordered<0>(u, v));
+    if (all) pairs(2, ordered<1>(u, v));
+  }
+
+ private:
+  // Words 0 and 1 of the counters, or 2 and 3, in the order of the rows -> two normals each.
+  template <int ODD>
+  INL static LanePair ordered(const vq* u, const vq* v) {
+    typedef VectorMath<2> M;
+    const auto words = [](const vq* w) {
+      return typename M::I([&](int h) {
+        const vf a = (vf)w[2 * h], b = (vf)w[2 * h + 1];
+        return asInt(ODD ? oddLanes(a, b) : evenLanes(a, b));
+      });
+    };
+    LanePair pair;
+    normalPair<M>(words(u), words(v), pair.even, pair.odd);
+    return pair;
+  }
+};
 
 // The two noise inputs every stochastic op ends with: rng i32[4] = seed low, seed high, step, first sample; rows
 // i32[B].

@@ -87,6 +87,8 @@ export const cases: OpCase[] = [
   row(geometries[0], 20, { samples: 3, bias: 2 }),
   row(geometries[2], 21, { samples: 2, bias: 1 }),
   withSamples(row(geometries[1], 22, { samples: 2, apart: true, bias: 2 }), 2, 22, geometries[1][3]),
+  row(geometries[6], 26, { samples: 2, bias: 2 }),
+  withSamples(row(geometries[6], 27, { samples: 3, apart: true, bias: 2 }), 3, 27, geometries[6][3]), // lanes of 2 samples
   // v = 0: y is the mean, and no gradient is NaN
   row(["all-zero patches", [2, 5, 5, 3], [3, 3, 3, 5], { padding: 1 }], 23, {
     bias: 1,
