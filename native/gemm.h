@@ -1,8 +1,9 @@
-// The one register kernel under every convolution and linear layer: out[i][:] += x[i] * w[:] over a run of steps, a
-// tile of P rows by Z vectors. Per step it loads Z vectors of packed weights and P broadcasts for P * Z multiply-adds,
-// so the two FMA ports are the bound as long as P * Z is at least their latency x 2 and x and w come from L1 or L2. The
-// second route of a Bayesian layer (x^2 with sigma^2) shares no operand with the first once x^2 lies in its own panel,
-// so it is simply a second call: fusing the two in registers was measured to gain nothing.
+// The register kernel under convolutions and linear layers (those of few channels have their own, lanes.h): out[i][:]
+// += x[i] * w[:] over a run of steps, a tile of P rows by Z vectors. Per step it loads Z vectors of packed weights and
+// P broadcasts for P * Z multiply-adds, so the two FMA ports are the bound as long as P * Z is at least their latency x
+// 2 and x and w come from L1 or L2. The second route of a Bayesian layer (x^2 with sigma^2) shares no operand with the
+// first once x^2 lies in its own panel, so it is simply a second call: fusing the two in registers was measured to gain
+// nothing.
 #pragma once
 #include "bf16.h"
 

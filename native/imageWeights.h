@@ -92,12 +92,13 @@ struct ImageWeights {
     // round.
     channelTasks = minl(tiles, ceilDiv(c * inSteps, BUDGET));
     columnTasks = minl(blocks, ceilDiv(kp * outSteps, BUDGET));
-    long least = 0;
+    long most12 = 0, least = 0;  // tasks, up to twelve; floats packed
     for (long columns = columnTasks, fewest = channelTasks; columns <= blocks; columns++) {
       const long channels = minl(tiles, maxl(fewest, ceilDiv(12, splits * columns)));
+      const long tasks = minl(12, splits * columns * channels);
       const long packed = columns * c * inSteps + channels * kp * outSteps;
-      if (least == 0 || (splits * columns * channels >= 12 && packed < least))
-        least = packed, columnTasks = columns, channelTasks = channels;
+      if (tasks > most12 || (tasks == most12 && packed < least))
+        most12 = tasks, least = packed, columnTasks = columns, channelTasks = channels;
     }
     panelSize = PanelTiles{ceilDiv(c, channelTasks) + tall + 1, ceilDiv(tiles, channelTasks) + 2, 0}.size(inSteps);
     mapSize = PanelTiles{ceilDiv(blocks, columnTasks) * 2 * W, ceilDiv(blocks, columnTasks), 2 * W}.size(outSteps);

@@ -1,6 +1,7 @@
 // Narrow layers: products whose vector lanes are images, [row][column][channel][image]. However few the channels, all
-// lanes work. A forward pass or data gradient multiplies such a panel (as the packed operand of gemm.h) with the rows
-// of the transposed weights; a weight gradient multiplies two panels lane by lane and adds the lanes up at the end.
+// lanes work. A forward pass or data gradient multiplies such a panel with broadcast weights (in a Run, x is where the
+// weights start and w where the panel does); a weight gradient multiplies two panels lane by lane and adds the lanes up
+// at the end. In bf16, lanes hold rounded floats.
 #pragma once
 #include "product.h"
 
@@ -332,7 +333,7 @@ struct LaneWeights {
  private:
   // Rows of the image with the zeros beside them.
   void packRows(const Pair& x, long n0, long m, long h0, long h1, float* d) const {
-    const long size = vertical.in * w * c, before = left * c, inside = minl(w * c, width - before);
+    const long size = vertical.in * w * c, before = minl(left * c, width), inside = minl(w * c, width - before);
     float* d2 = d + (routes - 1) * panelSize;
     for (long h = h0; h < h1; h++, d += width * LANES, d2 += width * LANES) {
       packLanes(x, form, (n0 * vertical.in + h) * w * c, size, m, inside, d + before * LANES, d2 + before * LANES);

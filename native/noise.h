@@ -33,11 +33,11 @@ struct VectorMath {
 typedef uint64_t vq __attribute__((vector_size(VBYTES)));
 INL vq setq(uint64_t x) { return x - vq{}; }
 // mulLow: low halves -> 64-bit products; of each 128 bits zipLow, zipHigh: a0 b0 a1 b1 and a2 b2 a3 b3, and evenLanes,
-// oddLanes: a0 a2 b0 b2 and a1 a3 b1 b3. (The masked
-// forms of AVX-512 compile to the plain ones; g++ 12 warns of an uninitialised value inside its own header for those.)
+// oddLanes: a0 a2 b0 b2 and a1 a3 b1 b3. (The masked forms of AVX-512 compile to the plain ones; g++ 12 warns of an
+// uninitialised value inside its own header for those.)
 #if defined(__AVX512F__)
 INL vq mulLow(vq a, vq b) { return (vq)_mm512_maskz_mul_epu32(0xff, (__m512i)a, (__m512i)b); }
-INL vf zipLow(vf a, vf b) { return _mm512_maskz_unpacklo_ps(0xffff, a, b); }  // a0 b0 a1 b1 of each 128 bits
+INL vf zipLow(vf a, vf b) { return _mm512_maskz_unpacklo_ps(0xffff, a, b); }
 INL vf zipHigh(vf a, vf b) { return _mm512_maskz_unpackhi_ps(0xffff, a, b); }
 INL vf evenLanes(vf a, vf b) { return _mm512_maskz_shuffle_ps(0xffff, a, b, 0x88); }
 INL vf oddLanes(vf a, vf b) { return _mm512_maskz_shuffle_ps(0xffff, a, b, 0xdd); }

@@ -83,9 +83,10 @@ struct Step {
 
 // The pool. Tasks are numbered by shapes alone and each owns its outputs, so the thread count never shows in a result.
 void parallelTasks(long tasks, void (*fn)(void* context, long task, int thread), void* context);
+int poolThreads();  // how many may call fn at once: thread is in [0, poolThreads()). Sizes scratch memory, nothing else
+
 enum Bf16Pairs { NO_PAIRS, EMULATED, INSTRUCTION };
 Bf16Pairs bf16Pairs();  // how products of bfloat16 pairs run here (native/bf16.h)
-int poolThreads();  // how many may call fn at once: thread is in [0, poolThreads()). Sizes scratch memory, nothing else
 
 void registerOp(int level, OpEntry* entry);
 const OpEntry* findOp(const char* name);  // on the instruction set in use; null: no such op

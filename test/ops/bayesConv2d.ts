@@ -1,6 +1,6 @@
 import type { Tensor } from "../../lib/graph/node.ts";
 import { bayesConv2d } from "../../lib/ops/bayesConv2d.ts";
-import { addBias, conv, geometries } from "./conv2d.ts";
+import { addBias, conv, geometries, inLanes } from "./conv2d.ts";
 import { normals, seed } from "./gaussianNoise.ts";
 import { activated, given, ints, map, type OpCase, uniform, type Value } from "./harness.ts";
 
@@ -87,8 +87,9 @@ export const cases: OpCase[] = [
   row(geometries[0], 20, { samples: 3, bias: 2 }),
   row(geometries[2], 21, { samples: 2, bias: 1 }),
   withSamples(row(geometries[1], 22, { samples: 2, apart: true, bias: 2 }), 2, 22, geometries[1][3]),
-  row(geometries[6], 26, { samples: 2, bias: 2 }),
-  withSamples(row(geometries[6], 27, { samples: 3, apart: true, bias: 2 }), 3, 27, geometries[6][3]), // lanes of 2 samples
+  row(geometries[inLanes], 26, { samples: 2, bias: 2 }),
+  // here images of two samples lie in one vector
+  withSamples(row(geometries[inLanes], 27, { samples: 3, apart: true, bias: 2 }), 3, 27, geometries[inLanes][3]),
   // v = 0: y is the mean, and no gradient is NaN
   row(["all-zero patches", [2, 5, 5, 3], [3, 3, 3, 5], { padding: 1 }], 23, {
     bias: 1,

@@ -77,14 +77,6 @@ export const geometries: readonly (readonly [string, readonly number[], readonly
   ["one pixel, one channel", [1, 1, 1, 1], [1, 1, 1, 1], {}],
   ["oblong kernel, uneven padding", [1, 6, 5, 3], [2, 4, 3, 5], { padding: [2, 0, 1, 3] }, true],
   ["stride", [2, 9, 8, 4], [3, 3, 4, 10], { stride: [2, 3], padding: 1 }],
-  ["images in the lanes of vectors", [13, 5, 6, 2], [3, 3, 2, 7], { padding: 1, stride: [2, 1] }, true],
-  [
-    "more of them, dilation down, uneven padding",
-    [30, 5, 4, 1],
-    [2, 3, 1, 5],
-    { dilation: [2, 1], padding: [1, 2, 2, 0] },
-    true,
-  ],
   ["stride larger than the kernel", [2, 9, 10, 3], [2, 1, 3, 4], { stride: [4, 3] }, true],
   ["same with stride", [1, 7, 6, 2], [3, 4, 2, 3], { stride: [3, 2], padding: "same" }],
   ["dilation", [1, 9, 8, 3], [3, 2, 3, 4], { dilation: [2, 3], padding: [1, 2] }, true],
@@ -94,7 +86,12 @@ export const geometries: readonly (readonly [string, readonly number[], readonly
   ["1x1", [3, 4, 3, 33], [1, 1, 33, 17], {}, true],
   ["kernel as large as the padded image", [2, 2, 3, 5], [4, 5, 5, 8], { padding: 1 }],
   ["many taps in several chunks", [1, 2, 2, 130], [3, 3, 130, 3], { padding: 1 }, true],
+  // 29 and 30 images fill the lanes of vectors of every width well enough (native/lanes.h)
+  ["images in lanes", [29, 5, 6, 2], [3, 3, 2, 7], { padding: 1, stride: [2, 1] }, true],
+  ["images in lanes, uneven", [30, 5, 4, 1], [2, 3, 1, 5], { dilation: [2, 1], padding: [1, 2, 2, 0] }, true],
+  ["images in lanes, all padding", [30, 2, 4, 1], [1, 4, 1, 8], { stride: [1, 40], padding: [0, 36, 0, 0] }, true],
 ];
+export const inLanes = geometries.findIndex(([name]) => name === "images in lanes");
 
 const plain: OpCase[] = geometries.map(([name, x, w, options, bias], i) => ({
   name,
@@ -107,4 +104,4 @@ const plain: OpCase[] = geometries.map(([name, x, w, options, bias], i) => ({
   reference: (v) => addBias(conv(v.x, v.w, options), v.b),
 }));
 
-export const cases: OpCase[] = [...plain, ...activated([0, 2, 5, 6, 9, 12].map((i) => plain[i]))];
+export const cases: OpCase[] = [...plain, ...activated([0, 2, 5, 6, 9, 12, inLanes].map((i) => plain[i]))];

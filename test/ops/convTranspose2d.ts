@@ -26,6 +26,7 @@ export const geometries: readonly (readonly [
   ["dilation, uneven padding", [1, 4, 4, 3], [3, 2, 2, 3], { dilation: [2, 1], padding: [1, 0, 2, 1] }],
   ["groups", [2, 3, 3, 6], [3, 3, 2, 6], { groups: 3, stride: 2 }, true],
   ["one channel", [1, 2, 2, 1], [2, 2, 1, 1], { stride: 2 }],
+  ["images in lanes", [30, 3, 4, 5], [3, 2, 3, 5], { stride: [2, 1], padding: [1, 1] }, true],
 ];
 
 export const reference = (x: Value, w: Value, { outputPadding = 0, ...rest }: ConvTransposeOptions): Value =>

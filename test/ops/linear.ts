@@ -10,6 +10,7 @@ export const sizes: readonly (readonly [string, readonly number[], readonly numb
   ["a batch of 33, in odd blocks", [33, 37], [37, 41], true],
   ["one output", [5, 19], [19, 1]],
   ["inputs in several chunks", [4, 1601], [1601, 18], true],
+  ["images in lanes", [30, 84], [84, 10], true],
 ];
 
 /** Naive x w in float64. */
