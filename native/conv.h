@@ -15,6 +15,14 @@
 namespace bayes {
 namespace ISA {
 
+// Scratch memory for the first form that serves the layer; false: neither does.
+template <class A, class B>
+INL bool takeFirst(Bump& b, A& first, B& second) {
+  if (first.use) first.take(b);
+  else if (second.use) second.take(b);
+  return first.use || second.use;
+}
+
 // ---- Forward, with an epilogue as in product.h.
 struct Forward {
   const Geometry& g;
@@ -26,14 +34,7 @@ struct Forward {
   float *packed, *local;
   Forward(const Geometry& geo, int routeCount, Bump& b)
       : g(geo), panel(geo), product(geo, false, routeCount), lanes(geo, false, routeCount), routes(routeCount) {
-    if (lanes.use) {
-      lanes.take(b);
-      return;
-    }
-    if (product.use) {
-      product.take(b);
-      return;
-    }
+    if (takeFirst(b, lanes, product)) return;
     chunk = ceilDiv(g.depth, ceilDiv(g.depth, 768));
     stride = panelStride(chunk);
     mb = 49152 / (stride * routes);                     // panels of 192 KiB
@@ -111,14 +112,7 @@ struct Weights {
   float *part, *local;
   Weights(const Geometry& geo, int routeCount, Bump& b)
       : g(geo), panel(geo), product(geo, routeCount), lanes(geo, routeCount), routes(routeCount) {
-    if (lanes.use) {
-      lanes.take(b);
-      return;
-    }
-    if (product.use) {
-      product.take(b);
-      return;
-    }
+    if (takeFirst(b, lanes, product)) return;
     kp = padded(g.kg), partSize = g.groups * g.depth * kp;
     // a small map in front of large weights: blocks of several images, or the sums would travel to memory too often
     rowwise = panel.use && (panel.rows * g.wo >= 128 || partSize <= 32768);
@@ -192,8 +186,8 @@ struct Weights {
     if (direct) return;
     for (int r = 0; r < routes; r++)
       if (r ? dw2 : dw1)
-        addSplits(part + r * splits * partSize, splits, g.groups * g.depth, kp, g.kg, r ? dw2 : dw1,
-                  [&](long i) { return i % g.depth * g.k + i / g.depth * g.kg; });
+        addSplits(part + r * splits * partSize, splits, g.groups * g.depth, kp, g.kg,
+                  [&](long i) { return (r ? dw2 : dw1) + i % g.depth * g.k + i / g.depth * g.kg; });
   }
 };
 
@@ -219,14 +213,7 @@ struct Data {
   static constexpr long PIECE = 64;  // pixels of one call of the epilogue
   Data(const Geometry& geo, int routeCount, Bump& b)
       : g(geo), product(geo, true, routeCount), lanes(geo, true, routeCount), routes(routeCount) {
-    if (lanes.use) {
-      lanes.take(b);
-      return;
-    }
-    if (product.use) {
-      product.take(b);
-      return;
-    }
+    if (takeFirst(b, lanes, product)) return;
     const long chunks = ceilDiv(g.depth, 768);
     chunk = roundUp(ceilDiv(g.depth, chunks), 2 * W), ldc = panelStride(chunk);
     ldg = panelStride(g.kg);

@@ -8,16 +8,18 @@
 namespace bayes {
 namespace ISA {
 
-// The sums of `splits` partial sums [rows][kp] each: the first n columns of row i go to dw + at(i).
-template <class At>
-static void addSplits(const float* part, long splits, long rows, long kp, long n, float* dw, At at) {
+// The sums of `splits` partial sums [rows][kp] each: the first n columns of row i go to row(i), if that is not null.
+template <class Row>
+static void addSplits(const float* part, long splits, long rows, long kp, long n, Row row) {
   parallelRange(rows, maxl(1, 4096 / kp), [&](long from, long to) {
-    for (long i = from; i < to; i++)
-      for (long c = 0; c < n; c += W) {
+    for (long i = from; i < to; i++) {
+      float* d = row(i);
+      for (long c = 0; c < n && d; c += W) {
         vf v = load(part + i * kp + c);
         for (long s = 1; s < splits; s++) v = v + load(part + (s * rows + i) * kp + c);
-        storen(dw + at(i) + c, v, n - c);
+        storen(d + c, v, n - c);
       }
+    }
   });
 }
 
@@ -159,8 +161,8 @@ struct ImageWeights {
     if (direct) return;
     for (long r = 0; r < routes; r++)
       if (r ? dw2 : dw1)
-        addSplits(part + r * splits * partSize, splits, partSize / kp, kp, k, r ? dw2 : dw1,
-                  [&](long i) { return i * k; });
+        addSplits(part + r * splits * partSize, splits, partSize / kp, kp, k,
+                  [&](long i) { return (r ? dw2 : dw1) + i * k; });
   }
 
  private:

@@ -3,6 +3,7 @@
 // weights start and w where the panel does); a weight gradient multiplies two panels lane by lane and adds the lanes up
 // at the end. In bf16, lanes hold rounded floats.
 #pragma once
+#include "imageWeights.h"
 #include "product.h"
 
 namespace bayes {
@@ -97,17 +98,18 @@ struct LaneProduct {
     ci = transposed ? g.k : g.c, co = transposed ? g.c : g.k;
     use = g.groups == 1 && co <= MOST_CHANNELS && fillsLanes(n) && g.dw == 1 && !(transposed && g.sw > 1) &&
           g.kh <= MOST_ROWS;
+    if (!use) return;
     vertical = {transposed ? g.ho : g.h, transposed ? g.h : g.ho, g.kh, g.sh, g.dh, g.top, transposed};
     horizontal = {transposed ? g.wo : g.w, transposed ? g.w : g.wo, g.kw, g.sw, 1, g.left, transposed};
     line = horizontal.in * ci, outLine = horizontal.out * co;
     groups = ceilDiv(n, LANES), rows = vertical.out;
     auto size = [&] { return (vertical.mostReached(rows) * line + rows * outLine) * LANES * routes; };
-    while (use && rows > 1 && (size() > BUDGET || groups * ceilDiv(vertical.out, rows) < 8)) rows--;
+    while (rows > 1 && (size() > BUDGET || groups * ceilDiv(vertical.out, rows) < 8)) rows--;
     bands = ceilDiv(vertical.out, rows), rows = ceilDiv(vertical.out, bands);
-    use = use && size() <= 2 * BUDGET && bands * vertical.mostReached(rows) <= 2 * vertical.in;  // little twice
+    use = size() <= 2 * BUDGET && bands * vertical.mostReached(rows) <= 2 * vertical.in;  // little twice
     weightSize = roundUp(g.kh * g.kw * ci * co, W),
     panelSize = (vertical.mostReached(rows) * line + LANE_PIECE) * LANES;
-    imageSize = panelStride(rows * outLine + 8), outSize = LANES * imageSize + W, rowSize = (outLine + 8) * LANES;
+    imageSize = panelStride(rows * outLine), outSize = LANES * imageSize + W, rowSize = outLine * LANES;
     spareSize = epilogueSpare(co);
   }
   void take(Bump& b) {
@@ -150,8 +152,8 @@ struct LaneProduct {
           for (long s = 0; s < epilogue.copies; s++) {
             epilogue.lanes(s, n0, m, o * horizontal.out, horizontal.out, row, second, y, residue);
             const long at = ((s * n + n0) * vertical.out + o) * outLine;
-            if (epilogue.y) storeRow(y, m, epilogue.y + at);
-            if (epilogue.r) storeRow(residue, m, epilogue.r + at);
+            if (epilogue.y) storeRow(y, m, epilogue.y + at, vertical.out * outLine);
+            if (epilogue.r) storeRow(residue, m, epilogue.r + at, vertical.out * outLine);
           }
         }
         return;
@@ -159,10 +161,7 @@ struct LaneProduct {
       for (long r = 0; r < routes; r++)
         for (long o = o0; o < o1; o++) {
           outputs(o, h0, X + r * panelSize, packed + r * weightSize, row);
-          float* to = out + r * outSize + (o - o0) * outLine;
-          for (long c = 0; c < outLine; c += 8)
-            for (long i = 0; i < LANES; i += 8)
-              transpose8(to + i * imageSize + c, imageSize, row + c * LANES + i, LANES);
+          storeRow(row, m, out + r * outSize + (o - o0) * outLine, imageSize);
         }
       for (long i = 0; i < m; i++)
         epilogue((n0 + i) * area + o0 * horizontal.out, (o1 - o0) * horizontal.out, 0, co, out + i * imageSize,
@@ -171,9 +170,8 @@ struct LaneProduct {
   }
 
  private:
-  // [column][co][LANES] -> the same row of m images, which lie a whole map apart.
-  void storeRow(const float* row, long m, float* to) const {
-    const long size = vertical.out * outLine;
+  // [column][co][LANES] -> the same row of m images, which lie `size` floats apart.
+  void storeRow(const float* row, long m, float* to, long size) const {
     for (long c = 0; c < outLine; c += 8)
       for (long i = 0; i < m; i += 8) {
         const long images = minl(8, m - i), floats = minl(8, outLine - c);
@@ -250,13 +248,14 @@ static __attribute__((noinline)) void laneTile(const float* x, long xstep, const
 #pragma GCC unroll 2
     for (int j = 0; j < Z; j++) store(out + (i * ld + j) * W, a[i][j]);
 }
+
 struct LaneWeights {
   static constexpr long BUDGET = 65536;  // floats of a task's panels
   bool use;
   Form form;
   Axis vertical;
   long n, w, c, k, wo, kw, left, sw, routes;
-  long taps, width, depth, kp, rows, bands, groups, splits, panelSize, mapSize, sumSize, biasSize;
+  long taps, width, depth, kp, rows, bands, groups, splits, panelSize, mapSize, sumSize;
   float *part, *local;
 
   LaneWeights(const Geometry& g, long routeCount)
@@ -273,10 +272,11 @@ struct LaneWeights {
         routes(routeCount) {
     taps = kw * c, width = ((wo - 1) * sw + kw) * c, depth = g.depth, kp = padded(k);
     use = g.groups == 1 && c < 5 && k <= 12 && fillsLanes(n) && g.dw == 1 && depth * k <= 2048;
+    if (!use) return;
     groups = ceilDiv(n, LANES), rows = vertical.out;
     auto size = [&] { return (vertical.mostReached(rows) * width + rows * wo * k) * LANES * routes; };
-    while (use && rows > 1 && size() > BUDGET) rows--;
-    use = use && size() <= 2 * BUDGET;
+    while (rows > 1 && size() > BUDGET) rows--;
+    use = size() <= 2 * BUDGET;
     bands = ceilDiv(vertical.out, rows), rows = ceilDiv(vertical.out, bands);
     splits = minl(groups * bands, 16);
     panelSize = (vertical.mostReached(rows) * width + LANE_PIECE) * LANES;
@@ -317,16 +317,10 @@ struct LaneWeights {
             part[((r * splits + split) * (depth + 1) + i) * kp + j] = sum(load(sums + r * sumSize + (i * k + j) * W));
     });
     for (long r = 0; r < routes; r++) {
-      const float* from = part + r * splits * (depth + 1) * kp;
       float *dw = r ? dw2 : dw1, *db = r ? db2 : db1;
-      for (long i = 0; i <= depth; i++) {
-        float* to = i < depth ? (dw ? dw + i * k : nullptr) : db;
-        for (long j = 0; j < k && to; j++) {
-          float v = 0;
-          for (long split = 0; split < splits; split++) v += from[(split * (depth + 1) + i) * kp + j];
-          to[j] = v;
-        }
-      }
+      addSplits(part + r * splits * (depth + 1) * kp, splits, depth + 1, kp, k, [&](long i) {
+        return i == depth ? db : dw ? dw + i * k : nullptr;
+      });
     }
   }
 

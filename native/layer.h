@@ -99,6 +99,8 @@ struct LrtEpilogue {
       }
     }
   }
+  INL static vf sampleOf(vf m, vf sd, vi dead, vf eps) { return m + select(dead, vf{}, sd * eps); }
+  INL static vf residueOf(vf sd, vi dead, vf eps) { return select(dead, vf{}, (eps * 0.5f) / sd); }
   // Finished moments of n rows of the channels [c0, c1) -> [n][lde]: mean + bMu, and sqrt(variance + bSigma2) or 0
   INL void moments(long n, long c0, long c1, const float* mean, const float* variance, long ld, float* toMean,
                    float* toRoot, long lde) const {
@@ -140,8 +142,8 @@ struct LrtEpilogue {
       const vf m = load(mean + o + h * W) + mu, v = load(variance + o + h * W) + sigma2;
       const vi dead = v <= 1e-16f;
       const vf sd = sqrtv(v);
-      store(toY + o + h * W, m + select(dead, vf{}, sd * eps[h]));
-      if (r) store(toR + o + h * W, select(dead, vf{}, (eps[h] * 0.5f) / sd));
+      store(toY + o + h * W, sampleOf(m, sd, dead, eps[h]));
+      if (r) store(toR + o + h * W, residueOf(sd, dead, eps[h]));
     }
   }
   INL void addBiases(vf& m, vf& v, long c, long left) const {
@@ -158,8 +160,8 @@ struct LrtEpilogue {
       // Of the variance, not of the root: waiting for that would cost what hides root and division.
       const vi dead = FINISHED ? v == 0.f : v <= 1e-16f;
       const vf sd = FINISHED ? v : sqrtv(v);
-      if (toY) storen(toY + o, m + select(dead, vf{}, sd * e), room);
-      if (toR) storen(toR + o, select(dead, vf{}, (e * 0.5f) / sd), room);
+      if (toY) storen(toY + o, sampleOf(m, sd, dead, e), room);
+      if (toR) storen(toR + o, residueOf(sd, dead, e), room);
     });
   }
 };
