@@ -26,23 +26,34 @@ INL bool takeFirst(Bump& b, A& first, B& second) {
 // ---- Forward, with an epilogue as in product.h.
 struct Forward {
   const Geometry& g;
-  const RowPanel panel;
+  RowPanel panel;
+  ShortProduct fast;
   ImageProduct product;
   LaneProduct lanes;
+  bool byRows;  // a block is some rows of an image
   int routes;
   long chunk, stride, mb, blocks, splits, ld, weightSize, panelSize, outSize, spareSize;
   float *packed, *local;
   Forward(const Geometry& geo, int routeCount, Bump& b)
-      : g(geo), panel(geo), product(geo, false, routeCount), lanes(geo, false, routeCount), routes(routeCount) {
+      : g(geo),
+        panel(geo),
+        fast(geo, false),
+        product(geo, false, routeCount, fast.lowest()),
+        lanes(geo, false, routeCount),
+        routes(routeCount) {
+    fast.take(b);
     if (takeFirst(b, lanes, product)) return;
+    if (fast.use && !panel.use) panel.rows = maxl(1, 128 / g.wo);
+    panel.rows = minl(roundUp(panel.rows, fast.lowest()), g.ho);
     chunk = ceilDiv(g.depth, ceilDiv(g.depth, 768));
     stride = panelStride(chunk);
     mb = 49152 / (stride * routes);                     // panels of 192 KiB
     mb = minl(mb, maxl(TALL2, 65536 / (g.k + 2 * W)));  // and the outputs, 256 KiB each
     mb = minl(maxl(mb, 2 * TALL2), 256);
     mb = minl(mb, maxl(ceilDiv(g.pixels, 16), minl(g.pixels, 8 * TALL2)));  // but some tasks for every thread
-    if (panel.use) mb = panel.rows * g.wo;
-    blocks = panel.use ? g.n * panel.perImage(g) : ceilDiv(g.pixels, mb);
+    byRows = panel.use || fast.use;
+    if (byRows) mb = panel.rows * g.wo;
+    blocks = byRows ? g.n * panel.perImage(g) : ceilDiv(g.pixels, mb);
     splits = g.groups > 1 || blocks >= 8 ? 1 : minl(columnBlocks(g.k), ceilDiv(16, blocks));  // of the columns
     ld = g.k + 2 * W;  // a group may write padding beyond its columns, which the next one overwrites
     weightSize = g.groups * g.depth * padded(g.kg);
@@ -54,8 +65,8 @@ struct Forward {
 
   void pack(const float* w1, const float* w2) const {  // weights [depth][k]
     const long nb = columnBlocks(g.kg);
-    parallel(routes * g.groups * nb, [&](long t, int) {
-      const long b = t % nb, group = t / nb % g.groups, r = t / nb / g.groups;
+    parallel((routes - fast.use) * g.groups * nb, [&](long t, int) {
+      const long b = t % nb, group = t / nb % g.groups, r = fast.use + t / nb / g.groups;
       float* d = packed + r * weightSize + group * g.depth * padded(g.kg) + b * 2 * W * g.depth;
       packBlock(d, (r ? w2 : w1) + group * g.kg, g.depth, g.k, g.kg, b);
       convertBlock(d, g.depth, blockWidth(g.kg, b), g.form);
@@ -64,32 +75,34 @@ struct Forward {
   template <class E>
   void run(const Pair& x, const float* w1, const float* w2, E epilogue) const {
     if (lanes.use) return lanes.run(x, w1, w2, epilogue);
-    if (product.use) return product.run(x, w1, w2, epilogue);
+    if (product.use) return product.run(x, w1, w2, fast, epilogue);
+    if (fast.use) fast.pack(w1);
     pack(w1, w2);
     const long nb = columnBlocks(g.kg);
     parallel(blocks * splits, [&](long task, int thread) {
       const long split = task % splits, n = task / splits / panel.perImage(g);
       const long oh = task / splits % panel.perImage(g) * panel.rows, lines = minl(panel.rows, g.ho - oh);
-      const long p0 = panel.use ? (n * g.ho + oh) * g.wo : task / splits * mb;
-      const long count = panel.use ? lines * g.wo : minl(mb, g.pixels - p0);
+      const long p0 = byRows ? (n * g.ho + oh) * g.wo : task / splits * mb;
+      const long count = byRows ? lines * g.wo : minl(mb, g.pixels - p0);
       const long b0 = nb * split / splits, b1 = nb * (split + 1) / splits;
       float *X = local + thread * localSize(), *X2 = X + panelSize, *out = X2 + panelSize, *out2 = out + outSize;
-      if (panel.use) {
+      if (fast.use) fast.rows(x, n, 1, oh, oh + lines, b0, b1, out, ld, thread);
+      if (panel.use && routes > fast.use) {
         panel.fill(g, x, n, oh, lines, 0, g.kh, X, X2);
         Run at[RowPanel::MOST_ROWS];
-        for (int r = 0; r < routes; r++)
+        for (int r = fast.use; r < routes; r++)
           for (long b = b0; b < b1; b++)  // a block of weights stays in the cache for all lines
             for (long q = 0; q < lines; q++)
               multiply<false>(g.wo, (r ? X2 : X) + q * g.sh * panel.width, g.sw * g.c, packed + r * weightSize, g.depth,
                               {at, panel.runs(g, oh + q, at), panel.run}, g.kg, b, b + 1,
                               (r ? out2 : out) + q * g.wo * ld, ld, false);
       }
-      for (long group = 0; group < g.groups && !panel.use; group++)
+      for (long group = 0; group < g.groups && !panel.use && routes > fast.use; group++)
         for (long k0 = 0; k0 < g.depth; k0 += chunk) {
           const long k1 = minl(k0 + chunk, g.depth);
           gather(g, x, group, p0, count, k0, k1, X, X2, stride);
           const Run at{0, static_cast<int32_t>(k0)};
-          for (int r = 0; r < routes; r++)
+          for (int r = fast.use; r < routes; r++)
             multiply<false>(count, r ? X2 : X, stride, packed + r * weightSize + group * g.depth * padded(g.kg),
                             g.depth, {&at, 1, k1 - k0}, g.kg, b0, b1, (r ? out2 : out) + group * g.kg, ld, k0 > 0);
         }
@@ -103,6 +116,7 @@ struct Forward {
 struct Weights {
   const Geometry& g;
   const RowPanel panel;
+  ShortWeights fast;
   ImageWeights product;
   LaneWeights lanes;
   MapSums sums;
@@ -111,7 +125,8 @@ struct Weights {
   long mb, blocks, splits, chunks, chunk, columnTasks, stride, kp, panelSize, mapSize, partSize;
   float *part, *local;
   Weights(const Geometry& geo, int routeCount, Bump& b)
-      : g(geo), panel(geo), product(geo, routeCount), lanes(geo, routeCount), routes(routeCount) {
+      : g(geo), panel(geo), fast(geo), product(geo, routeCount), lanes(geo, routeCount), routes(routeCount) {
+    fast.take(b);
     if (takeFirst(b, lanes, product)) return;
     kp = padded(g.kg), partSize = g.groups * g.depth * kp;
     // a small map in front of large weights: blocks of several images, or the sums would travel to memory too often
@@ -136,7 +151,9 @@ struct Weights {
 
   void run(const Pair& x, const Pair& map, float* dw1, float* dw2, float* db1, float* db2) const {
     if (lanes.use) return lanes.run(x, map, dw1, dw2, db1, db2);
-    if (product.use) return product.run(x, map, dw1, dw2, db1, db2);
+    if (fast.use) fast.run(x, map, dw1, db1);
+    if (product.use && routes > fast.use) product.run(x, map, dw1, dw2, db1, db2, fast.use);
+    if (product.use) return;
     const bool direct = splits == 1 && kp == g.kg;  // nothing to add up, nothing to cut off
     const Run whole{0, 0};
     parallel(splits * chunks * columnTasks * g.groups, [&](long task, int thread) {
@@ -205,6 +222,7 @@ INL void addRun(float* d, const float* a, long n, bool roomy) {
 }
 struct Data {
   const Geometry& g;
+  ShortProduct fast;
   ImageProduct product;
   LaneProduct lanes;
   int routes;
@@ -212,7 +230,12 @@ struct Data {
   float *packed, *local;
   static constexpr long PIECE = 64;  // pixels of one call of the epilogue
   Data(const Geometry& geo, int routeCount, Bump& b)
-      : g(geo), product(geo, true, routeCount), lanes(geo, true, routeCount), routes(routeCount) {
+      : g(geo),
+        fast(geo, true),
+        product(geo, true, routeCount, fast.lowest()),
+        lanes(geo, true, routeCount),
+        routes(routeCount) {
+    if (product.use) fast.take(b);
     if (takeFirst(b, lanes, product)) return;
     const long chunks = ceilDiv(g.depth, 768);
     chunk = roundUp(ceilDiv(g.depth, chunks), 2 * W), ldc = panelStride(chunk);
@@ -232,7 +255,7 @@ struct Data {
   template <class E>
   void run(const Pair& map, const float* w1, const float* w2, E epilogue) const {
     if (lanes.use) return lanes.run(map, w1, w2, epilogue);
-    if (product.use) return product.run(map, w1, w2, epilogue);
+    if (product.use) return product.run(map, w1, w2, fast, epilogue);
     const long nb = columnBlocks(g.depth), size = g.imageSize(), hw = g.ho * g.wo;
     const bool whole = chunk >= g.depth && g.dw == 1 && g.groups == 1;
     const long run = g.kw * g.cg, runEnd = roundUp(run, W);

@@ -113,7 +113,8 @@ struct ImageWeights {
   }
   INL long localSize() const { return roundUp(routes * (panelSize + mapSize) + 2 * taps * runs, 16); }
 
-  void run(const Pair& x, const Pair& map, float* dw1, float* dw2, float* db1, float* db2) const {
+  // The routes from `route` on.
+  void run(const Pair& x, const Pair& map, float* dw1, float* dw2, float* db1, float* db2, long route) const {
     const bool direct = splits == 1 && kp == k;  // nothing to add up, nothing to cut off
     parallel(splits * channelTasks * columnTasks, [&](long task, int thread) {
       const long split = task % splits, ct = task / splits % channelTasks, kt = task / splits / channelTasks;
@@ -133,10 +134,12 @@ struct ImageWeights {
         ImageBlock in{n0, m, 0, 0, vertical.in, horizontal.in, c, c0, perStep};
         vertical.reach(o0, o1, in.h0, in.h1);
         const ImageBlock out{n0, m, o0, o1, vertical.out, horizontal.out, k, b0 * 2 * W, perStep};
-        packImages(x, form, in, n * vertical.in * horizontal.in * c, xs, X, X + (routes - 1) * panelSize);
-        packImages(map, form, out, n * vertical.out * horizontal.out * k, gs, G, G + (routes - 1) * mapSize);
+        float *X2 = X + (routes - 1) * panelSize, *G2 = G + (routes - 1) * mapSize;
+        // without the first route: both to one place, where the second is what stays
+        packImages(x, form, in, n * vertical.in * horizontal.in * c, xs, route ? X2 : X, X2);
+        packImages(map, form, out, n * vertical.out * horizontal.out * k, gs, route ? G2 : G, G2);
         for (long tap = 0; tap < taps; tap++) lists[tap] = tapRuns(tap, in, out, at + tap * runs);
-        for (long r = 0; r < routes; r++) {
+        for (long r = route; r < routes; r++) {
           float *dw = r ? dw2 : dw1, *db = r ? db2 : db1;
           for (long j = 0; j < gs.count && db && ct == 0; j++)
             sums.add(r, split, 0, (b0 + j) * 2 * W, G + r * mapSize + gs.offset(j, out.steps()), out.steps(),
@@ -157,9 +160,9 @@ struct ImageWeights {
         }
       }
     });
-    sums.finish(db1, db2);
+    sums.finish(route ? nullptr : db1, db2);
     if (direct) return;
-    for (long r = 0; r < routes; r++)
+    for (long r = route; r < routes; r++)
       if (r ? dw2 : dw1)
         addSplits(part + r * splits * partSize, splits, partSize / kp, kp, k,
                   [&](long i) { return (r ? dw2 : dw1) + i * k; });

@@ -2,7 +2,8 @@
 // input of panel[pixel'][c] * w[tap][c][column]. Forward and data gradient of a convolution are both one: they differ
 // in which input a tap reads and in how the weights are packed. One or two routes over the same block of images.
 #pragma once
-#include "images.h"
+
+#include "winograd.h"
 
 namespace bayes {
 namespace ISA {
@@ -15,7 +16,7 @@ INL long spareTensor(long k) { return rowsAtOnce(k) * roundUp(k, 4) + 4 * W; }
 INL long epilogueSpare(long k) { return 3 * spareTensor(k); }
 
 struct ImageProduct {
-  static constexpr long BUDGET = 98304;  // floats of a panel, and of the outputs of a task
+  static constexpr long BUDGET = 98304;
   static constexpr long MOST_TAPS = 256;
   bool use;
   Form form;
@@ -24,7 +25,8 @@ struct ImageProduct {
   long depth, rows, bands, most, groups, splits, ld, weightSize, panelSize, outSize, spareSize;
   float *packed, *local;
 
-  ImageProduct(const Geometry& g, bool transposed, long routeCount)
+  // `lowest`: rows come in multiples of that many.
+  ImageProduct(const Geometry& g, bool transposed, long routeCount, long lowest)
       : form(inWords(g.form, PAIRS)), n(g.n), routes(routeCount) {
     ci = transposed ? g.k : g.c, co = transposed ? g.c : g.k;
     use = g.groups == 1 && n >= 4 && ci >= (transposed ? 8 : 16) && co >= 5 && g.kh * g.kw <= MOST_TAPS;
@@ -37,7 +39,7 @@ struct ImageProduct {
     rows = vertical.out, bands = 1;
     while (rows > 1 && tall * maxl(vertical.mostReached(rows) * line, rows * outLine) > BUDGET)
       bands++, rows = ceilDiv(vertical.out, bands);
-    bands = ceilDiv(vertical.out, rows);
+    rows = minl(roundUp(rows, lowest), vertical.out), bands = ceilDiv(vertical.out, rows);
     most = BUDGET / maxl(vertical.mostReached(rows) * line, rows * outLine) / tall * tall;
     most = minl(maxl(tall, minl(most, 8 * tall)), n);
     const long wish = ceilDiv(16, bands);  // tasks for every thread
@@ -54,10 +56,11 @@ struct ImageProduct {
   }
   INL long localSize() const { return roundUp(routes * (panelSize + outSize) + spareSize, 16); }
 
-  void pack(const float* w1, const float* w2) const {  // weights [tap][c][k] of the convolution
+  // Weights [tap][c][k] of the convolution, of the routes from `first` on
+  void pack(const float* w1, const float* w2, long first) const {
     const long nb = columnBlocks(co), taps = vertical.taps * horizontal.taps;
-    parallel(routes * nb, [&](long t, int) {
-      const long b = t % nb, r = t / nb, width = blockWidth(co, b);
+    parallel((routes - first) * nb, [&](long t, int) {
+      const long b = t % nb, r = first + t / nb, width = blockWidth(co, b);
       const float* w = r ? w2 : w1;
       float* d = packed + r * weightSize + b * 2 * W * depth;
       for (long tap = 0; tap < taps; tap++, d += steps * width, w += ci * co) {
@@ -68,9 +71,11 @@ struct ImageProduct {
     });
   }
 
+  // The first route by `fast`, where that serves.
   template <class E>
-  void run(const Pair& x, const float* w1, const float* w2, E epilogue) const {
-    pack(w1, w2);
+  void run(const Pair& x, const float* w1, const float* w2, const ShortProduct& fast, E epilogue) const {
+    if (fast.use) fast.pack(w1);
+    if (routes > fast.use) pack(w1, w2, fast.use);
     const long nb = columnBlocks(co), area = vertical.out * horizontal.out;
     parallel(groups * bands * splits, [&](long task, int thread) {
       const long split = task % splits, band = task / splits % bands, group = task / splits / bands;
@@ -80,9 +85,12 @@ struct ImageProduct {
       float *X = local + thread * localSize(), *out = X + routes * panelSize, *spare = out + routes * outSize;
       ImageBlock block{n0, m, 0, 0, vertical.in, horizontal.in, ci, 0};
       vertical.reach(o0, o1, block.h0, block.h1);
-      packImages(x, form, block, n * vertical.in * horizontal.in * ci, {ci, 1, 0}, X, X + (routes - 1) * panelSize);
+      float* X2 = X + (routes - 1) * panelSize;
+      if (fast.use) fast.rows(x, n0, m, o0, o1, b0, b1, out, ld, thread);
+      if (routes > fast.use)  // both routes to one place: the second is what stays
+        packImages(x, form, block, n * vertical.in * horizontal.in * ci, {ci, 1, 0}, fast.use ? X2 : X, X2);
       for (long b = b0; b < b1; b++)
-        for (long r = 0; r < routes; r++)
+        for (long r = fast.use; r < routes; r++)
           for (long o = o0; o < o1; o++)
             line(block, o, b, X + r * panelSize, packed + r * weightSize,
                  out + r * outSize + (o - o0) * horizontal.out * ld, count * ld);

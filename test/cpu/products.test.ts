@@ -1,5 +1,6 @@
-// Products in bf16 against naive float64 sums of operands that are rounded where the library says it rounds them
-// (docs/design.md). BAYESCNN_BF16=pairs and =rounded run it in both forms of the kernels; scripts/test.mjs does.
+// The products of layers, forward and backward, against naive float64 sums: in bf16 of operands that are rounded where
+// the library says it rounds them (docs/design.md), and in float32 where a layer takes few multiplications (native/
+// winograd.h). BAYESCNN_BF16=pairs and =rounded run it in both forms of the kernels; scripts/test.mjs does.
 import { afterAll, describe, expect, it } from "vitest";
 import { cpu, setThreads, threads } from "../../lib/device.ts";
 import { compile } from "../../lib/graph/compile.ts";
@@ -86,10 +87,33 @@ const layers: Layer[] = [
   ),
 ];
 
+// in tiles of 4, 3 and 2 results, cut off at the edges, oblong; batches of every form of the second route
+const tiles: Layer[] = [
+  conv("5x5, two images", [2, 8, 9, 32], [5, 5, 32, 19], { padding: "same" }),
+  conv("5x5, several images, few channels", [5, 6, 8, 13], [5, 5, 13, 45], { padding: [2, 1] }),
+  conv("5x5, one small image", [1, 4, 4, 40], [5, 5, 40, 48], { padding: 2 }),
+  conv("3x3", [4, 8, 11, 40], [3, 3, 40, 41], { padding: 1 }),
+  conv("3x3, 61 images", [61, 4, 4, 48], [3, 3, 48, 32], { padding: 1 }),
+  conv("5x3, uneven padding", [5, 7, 11, 48], [5, 3, 48, 40], { padding: [3, 0, 1, 2] }),
+  conv("5x5, two rows", [3, 6, 13, 33], [5, 5, 33, 32], { padding: [0, 1] }),
+  conv("3x3, two columns", [3, 9, 4, 49], [3, 3, 49, 48], {}),
+  back("5x5", [4, 8, 7, 40], [5, 5, 24, 40], { padding: 2 }),
+  ...(["leaky", "softplus"] as const).map((activation) => ({
+    ...conv(`5x5, then ${activation}`, [6, 7, 8, 32], [5, 5, 32, 24], { padding: 2 }),
+    activation,
+  })),
+];
+
 const activate = { leaky: (z: Tensor) => leakyRelu(z, 0.3), softplus };
 
 /** A layer and its gradients for some dL/dy, computed on 1, 2 and 3 threads: the same bits. */
-function compute({ x, w, channels, activation, ...layer }: Layer, bayes: boolean, samples: number) {
+function compute(
+  { x, w, channels, activation, ...layer }: Layer,
+  precision: Precision,
+  bayes: boolean,
+  samples: number,
+  first = 0, // of the images
+) {
   const shapes: Record<string, Shape> = bayes
     ? { x, mu: w, sigma2: w, biasMu: [channels], biasSigma2: [channels] }
     : { x, w, b: [channels] };
@@ -97,9 +121,10 @@ function compute({ x, w, channels, activation, ...layer }: Layer, bayes: boolean
   const inputs = Object.fromEntries(
     names.map((name, i) => [name, uniform(shapes[name], i, name.includes("sigma2") ? 0.05 : -1).data]),
   );
+  inputs.x = uniform([first + x[0], ...x.slice(1)], 0).data.slice((first * sizeOf(x)) / x[0]);
   const i32 = (...shape: number[]) => ({ shape, dtype: "i32" as const });
   using store = new Store(device);
-  using program = compile({ store, precision: "bf16" }, { ...shapes, rng: i32(4), rows: i32(x[0]) }, (given) => {
+  using program = compile({ store, precision }, { ...shapes, rng: i32(4), rows: i32(x[0]) }, (given) => {
     const t = given as Record<string, Tensor>;
     const { mu, sigma2, biasMu, biasSigma2, rng, rows } = t;
     const z = bayes
@@ -115,7 +140,7 @@ function compute({ x, w, channels, activation, ...layer }: Layer, bayes: boolean
   const feeds = {
     ...Object.fromEntries(names.map((name) => [name, Float32Array.from(inputs[name])])),
     rng: Int32Array.of(1, 2, 3, 0),
-    rows: Int32Array.from({ length: x[0] }, (_, i) => 3 * i),
+    rows: Int32Array.from({ length: x[0] }, (_, i) => 3 * (first + i)),
   };
   const runs = [1, 2, 3].map((n) => {
     setThreads(n);
@@ -124,11 +149,14 @@ function compute({ x, w, channels, activation, ...layer }: Layer, bayes: boolean
   for (const other of runs.slice(1))
     for (const [name, values] of Object.entries(runs[0]))
       expect(Buffer.from(other[name].buffer).equals(Buffer.from(values.buffer)), `${name} on other threads`).toBe(true);
-  return { inputs, got: runs[0], shape: program.outputs.get("y")!.shape };
+  return { precision, inputs, got: runs[0], shape: program.outputs.get("y")!.shape };
 }
 
 /** The same in float64, from the noise that was drawn (in r) and the y that an activation's derivative is made of. */
-function expected(layer: Layer, { inputs, got, shape }: ReturnType<typeof compute>): Record<string, Float64Array> {
+function expected(
+  layer: Layer,
+  { precision, inputs, got, shape }: ReturnType<typeof compute>,
+): Record<string, Float64Array> {
   const { x, mu, sigma2 } = inputs;
   const w = inputs.w ?? mu;
   const { dy, y, r } = got;
@@ -140,7 +168,7 @@ function expected(layer: Layer, { inputs, got, shape }: ReturnType<typeof comput
     layer.visit(one, (i, j, o) => f(into, i, j, o));
     return into;
   };
-  const rounded = (v: Float64Array) => v.map(bf16);
+  const rounded = (v: Float64Array) => (precision === "bf16" ? v.map(bf16) : v);
   const square = rounded(x.map((v) => fround(v * v)));
 
   const slope = { leaky: (v: number) => (v > 0 ? 1 : fround(0.3)), softplus: (v: number) => -Math.expm1(-v) };
@@ -188,28 +216,54 @@ function activated({ activation }: Layer, z: Float64Array): Float64Array {
   return activation ? z.map((v) => Math.max(v, 0) + Math.log1p(Math.exp(-Math.abs(v)))) : z;
 }
 
-describe(`products in bf16 on ${device.name}`, () => {
-  const kinds = [
-    ["plain", false, 1],
-    ["Bayesian", true, 1],
-    ["Bayesian, 2 samples", true, 2],
-  ] as const;
-  describe.each(layers)("$name", (layer) => {
+const kinds = [
+  ["plain", false, 1],
+  ["Bayesian", true, 1],
+  ["Bayesian, 2 samples", true, 2],
+] as const;
+const rms = (v: Float64Array) => Math.sqrt(v.reduce((a, b) => a + b * b, 0) / v.length);
+
+// errors of a sum are relative to itself; in tiles, to what else is in the tile
+describe.each([
+  ["bf16", "sums", layers],
+  ["bf16", "tiles", tiles],
+  ["fp32", "tiles", tiles],
+] as const)(`products in %s on ${device.name}, %s`, (precision, how, all) => {
+  describe.each(all)("$name", (layer) => {
     it.each(kinds)("%s", (_, bayes, samples) => {
-      const done = compute(layer, bayes, samples);
+      const done = compute(layer, precision, bayes, samples);
       for (const [name, want] of Object.entries(expected(layer, done))) {
         const got = done.got[name];
         expect(got.length).toBe(want.length);
-        const errors = want.map((v, i) => Math.abs(got[i] - v) / (1 + Math.abs(v)));
+        const scale = how === "tiles" ? rms(want) : 1;
+        const errors = want.map((v, i) => Math.abs(got[i] - v) / (scale + Math.abs(v)));
         const worst = errors.reduce((a, b) => Math.max(a, b)); // NaN where there is one
         // softplus' derivative has float32's error, so one in some thousand dL/dz rounds to the other neighbour
-        const loose = layer.activation === "softplus" && name !== "y";
-        expect(worst, `${name}, the worst at ${errors.indexOf(worst)}`).toBeLessThan(loose ? 2e-2 : 2e-5);
+        const loose = precision === "bf16" && layer.activation === "softplus" && name !== "y";
+        const most = loose ? 2e-2 : how === "tiles" ? 5e-5 : 2e-5;
+        expect(worst, `${name}, the worst at ${errors.indexOf(worst)}`).toBeLessThan(most);
         if (loose) expect(errors.reduce((a, b) => a + b) / errors.length, name).toBeLessThan(2e-4);
       }
     });
   });
+});
 
+// single images take other forms of the second route than batches
+describe.each(tiles.filter(({ name, x, activation }) => name[0] === "c" && x[0] > 1 && !activation))(
+  `batches on ${device.name}: $name`,
+  (layer) => {
+    it("do not change a bit", () => {
+      const whole = compute(layer, "fp32", true, 1);
+      const size = sizeOf(whole.shape) / layer.x[0];
+      for (const n of [0, layer.x[0] - 1]) {
+        const one = compute({ ...layer, x: [1, ...layer.x.slice(1)] }, "fp32", true, 1, n);
+        expect(one.got.y).toEqual(whole.got.y.subarray(n * size, (n + 1) * size));
+      }
+    });
+  },
+);
+
+describe(`bf16 on ${device.name}`, () => {
   const values = [
     ...[1 + 2 ** -8, 1 + 3 * 2 ** -8, 1 + 2 ** -8 + 2 ** -20, 1 + 2 ** -8 - 2 ** -20, -1 - 2 ** -8, -1 - 3 * 2 ** -8],
     ...[3, -0.1, 1e-30, 2 ** -126, 0, 1e30, 3.38e38, -3.4e38, 3.4e38, 2 - 2 ** -9, Infinity, -Infinity, NaN],

@@ -1,0 +1,292 @@
+// Convolutions of stride 1 by short correlations (short.h) along both axes: tiles of the image are transformed, then a
+// number of plain matrix products, one for every point, do what a product over all taps did, with two to five times
+// fewer multiplications; and back. Only ever the first route: errors are relative to what else is in a tile, which
+// suits a mean and its gradients but not a variance, whose smallest values have to stay positive and exact. Bound by
+// the multiply-adds of the points and, for few channels, by the transforms.
+#pragma once
+#include "imageWeights.h"
+#include "short.h"
+#include "window.h"
+
+namespace bayes {
+namespace ISA {
+
+// The first route alone.
+INL Pair firstOf(const Pair& p) { return {p.a, nullptr, ONE, p.activation, p.slope, p.y}; }
+
+// Tiles along one axis: `m` results each, from `n` inputs of which the first lies `pad` before the tile's results.
+struct ShortAxis {
+  long in, out, pad;
+  const Short* by;
+  INL long tiles() const { return ceilDiv(out, by->m); }
+};
+// Where a plain product multiplies: the taps of all outputs that fall on the input.
+INL long tapsInside(long in, long out, long taps, long pad) {
+  long count = 0;
+  for (long o = 0; o < out; o++)
+    for (long i = 0; i < taps; i++) count += o - pad + i >= 0 && o - pad + i < in;
+  return count;
+}
+// Vectors of different points lie an odd number of cache lines apart, or they would share a set.
+INL long pointStride(long n) { return (ceilDiv(n, 16) | 1) * 16; }
+
+// The geometry of both axes, and whether it pays: by multiply-adds and transforms of one image, a function of the
+// layer's shape alone, so that predictions do not depend on the batch.
+struct ShortPlan {
+  ShortAxis vertical, horizontal;
+  long ci, co, points = 0;
+  bool use;
+  ShortPlan(const Geometry& g, bool transposed) {
+    ci = transposed ? g.k : g.c, co = transposed ? g.c : g.k;
+    vertical = {transposed ? g.ho : g.h, transposed ? g.h : g.ho, transposed ? g.kh - 1 - g.top : g.top, nullptr};
+    horizontal = {transposed ? g.wo : g.w, transposed ? g.w : g.wo, transposed ? g.kw - 1 - g.left : g.left, nullptr};
+    vertical.by = shortFor(g.kh, vertical.out), horizontal.by = shortFor(g.kw, horizontal.out);
+    use = vertical.by && horizontal.by && g.groups == 1 && g.sh == 1 && g.sw == 1 && g.dh == 1 && g.dw == 1 &&
+          ci >= 5 && co > 12 && g.depth <= 4096;
+    if (!use) return;
+    points = vertical.by->n * horizontal.by->n;
+    const double taps = static_cast<double>(tapsInside(vertical.in, vertical.out, g.kh, vertical.pad)) *
+                        tapsInside(horizontal.in, horizontal.out, g.kw, horizontal.pad);
+    const double all = static_cast<double>(vertical.tiles() * horizontal.tiles() * points);
+    const double vectors = 20.0 * (ceilDiv(ci, 8) + 0.6 * ceilDiv(co, 8));
+    use = all * (1.15 * ci * co / 8 + vectors) < 0.8 * taps * ci * co / 8;
+  }
+};
+
+// The window [h0, h0 + rows) x [w0, w0 + columns) of an image [h, w, c] that starts at `image`, channels c0 .. c0 + W
+// -> d [rows][columns][W], zeros outside.
+template <int K>
+static void windowKind(const Pair& src, long image, long h, long w, long c, long c0, long h0, long w0, long rows,
+                       long columns, float* d) {
+  const Span in = inside(h0, rows, h), across = inside(w0, columns, w);
+  const long n = across.to - across.from;
+  if (in.to - in.from < rows || n < columns)
+    for (long i = 0; i < rows * columns; i++) store(d + i * W, vf{});
+  d += (in.from * columns + across.from) * W;
+  long at = image + ((h0 + in.from) * w + w0 + across.from) * c + c0;
+  for (long i = in.from; i < in.to; i++, at += w * c, d += columns * W)
+    for (long j = 0; j < n; j++) {
+      vf a, b;
+      elements<K>(src, at + j * c, c - c0, a, b);
+      store(d + j * W, inForm<K>(a));
+    }
+}
+constexpr long MOST_POINTS = 64;
+
+// Tiles of `src` [n, h, w, c], a matrix applied along both axes -> [point][tile][channel], a point `step` floats from
+// the next, or [point][block][tile][width], the packed columns of gemm.h.
+struct TileTransform {
+  const Pair& src;
+  Form form;
+  long h, w, c;            // of an image
+  long top, left;          // where the window of tile 0 starts
+  long stepH, stepW;       // from tile to tile
+  long rows, columns;      // of a window
+  long rowsTo, columnsTo;  // after the transform
+  long tilesH, tilesW;
+  Short::Lines *vertical, *horizontal;
+  // Tile t, at `row` of `rows` of them; ld > 0: the first layout.
+  void run(long t, float* to, long step, long row, long ofRows, long ld) const {
+    alignas(64) float a[MOST_POINTS * W], b[MOST_POINTS * W];
+    const long image = t / (tilesH * tilesW) * h * w * c;
+    const long h0 = t / tilesW % tilesH * stepH - top, w0 = t % tilesW * stepW - left;
+    const bool plain = src.activation == IDENTITY && form == FLOAT && h0 >= 0 && w0 >= 0 && h0 + rows <= h &&
+                       w0 + columns <= w && roundUp(c, W) == c;
+    for (long c0 = 0; c0 < c; c0 += W) {
+      if (plain) vertical(src.a + image + (h0 * w + w0) * c + c0, w * c, c, b, columns * W, W, columns);
+      else {
+        withKind(src, form, [&](auto K) { windowKind<K.value>(src, image, h, w, c, c0, h0, w0, rows, columns, a); });
+        vertical(a, columns * W, W, b, columns * W, W, columns);
+      }
+      const long start = c0 / (2 * W) * 2 * W;
+      float* d = to + (ld ? row * ld + c0 : start * ofRows + row * blockWidth(c, c0 / (2 * W)) + c0 - start);
+      horizontal(b, W, columns * W, d, step, columnsTo * step, rowsTo);
+    }
+  }
+};
+
+// ---- The product of forward pass and data gradient, for the tasks of other forms (product.h, conv.h).
+struct ShortProduct : ShortPlan {
+  static constexpr long BUDGET = 32768;  // floats of the transformed tiles at work
+  Form form;
+  long most, ldx, stepX, stepOut, weightSize;
+  bool transposed;
+  float *packed, *local;
+  ShortProduct(const Geometry& g, bool backwards) : ShortPlan(g, backwards), form(g.form), transposed(backwards) {
+    if (!use) return;
+    ldx = padded(ci);
+    if (ldx % 256 == 0) ldx += 16;  // rows of a tile would share a cache set
+    most = minl(maxl(BUDGET / (points * ldx) / TALL2, 2), 16) * TALL2;
+    stepX = pointStride(most * ldx), stepOut = pointStride(most * 2 * W);
+    weightSize = points * ci * padded(co);
+  }
+  INL long lowest() const { return use ? vertical.by->m : 1; }  // of an output's rows, tasks take multiples
+  void take(Bump& b) {
+    if (!use) return;
+    packed = b.floats(weightSize);
+    local = b.floats(poolThreads() * localSize());
+  }
+  INL long localSize() const { return points * (stepX + stepOut); }
+
+  // Weights [kh][kw][c][k] -> [block][point][ci][width]. A gradient reads the taps backwards.
+  void pack(const float* w) const {
+    const long kh = vertical.by->r, kw = horizontal.by->r, nh = horizontal.by->n;
+    parallelRange(columnBlocks(co) * ci, maxl(1, 1024 / (kh * kw)), [&](long from, long to) {
+      alignas(64) float a[MOST_POINTS * W], c[MOST_POINTS * W];
+      for (long t = from; t < to; t++) {
+        const long b = t / ci, i = t % ci, width = blockWidth(co, b);
+        float* d = packed + b * 2 * W * points * ci + i * width;
+        for (long z = 0; z < width; z += W) {
+          const long o = b * 2 * W + z;
+          for (long tap = 0; tap < kh * kw; tap++) {
+            vf v;
+            if (!transposed) v = o < co ? loadn(w + (tap * ci + i) * co + o, co - o) : vf{};
+            else
+              for (long l = 0; l < W; l++) v[l] = o + l < co ? w[((kh * kw - 1 - tap) * co + o + l) * ci + i] : 0;
+            store(a + tap * W, form == FLOAT ? v : bf16(v));
+          }
+          vertical.by->weights(a, kw * W, W, c, kw * W, W, kw);
+          horizontal.by->weights(c, W, kw * W, d + z, width * ci, nh * width * ci, vertical.by->n);
+        }
+      }
+    });
+  }
+
+  // Column blocks [b0, b1) of the output rows [o0, o1) of m images from n0 on -> out [image][row][column][ld]. o0 is a
+  // multiple of a tile's rows.
+  void rows(const Pair& x, long n0, long m, long o0, long o1, long b0, long b1, float* out, long ld, int thread) const {
+    const long mv = vertical.by->m, mh = horizontal.by->m, nv = vertical.by->n, nh = horizontal.by->n;
+    const long down = ceilDiv(o1 - o0, mv), across = horizontal.tiles(), total = m * down * across;
+    const Pair first = firstOf(x);
+    const TileTransform transform{
+        first, form, vertical.in, horizontal.in, ci,     vertical.pad - o0,  horizontal.pad,      mv, mh, nv,
+        nh,    nv,   nh,          down,          across, vertical.by->input, horizontal.by->input};
+    float *X = local + thread * localSize(), *products = X + points * stepX;
+    const long pieces = ceilDiv(total, most);
+    for (long piece = 0; piece < pieces; piece++) {
+      const long t0 = total * piece / pieces, count = total * (piece + 1) / pieces - t0;
+      for (long t = 0; t < count; t++) transform.run(n0 * down * across + t0 + t, X, stepX, t, count, ldx);
+      const Run whole{0, 0};
+      for (long b = b0; b < b1; b++) {
+        const long width = blockWidth(co, b);
+        const float* w = packed + b * 2 * W * points * ci;
+        for (long p = 0; p < points; p++)
+          multiply<false>(count, X + p * stepX, ldx, w + p * width * ci, ci, {&whole, 1, ci}, width, 0, 1,
+                          products + p * stepOut, 2 * W, false);
+        for (long t = 0; t < count; t++) {
+          const long tile = t0 + t, r0 = tile / across % down * mv, q0 = tile % across * mh;
+          float* to = out + ((tile / across / down * (o1 - o0) + r0) * horizontal.out + q0) * ld + b * 2 * W;
+          for (long z = 0; z < width; z += W)
+            untile(products + t * 2 * W + z, to + z, ld, o1 - o0 - r0, horizontal.out - q0);
+        }
+      }
+    }
+  }
+
+ private:
+  // One tile's products, a vector of columns -> its results, as many as lie inside.
+  INL void untile(const float* products, float* to, long ld, long inRows, long inColumns) const {
+    const long mv = vertical.by->m, mh = horizontal.by->m, nh = horizontal.by->n;
+    alignas(64) float a[MOST_POINTS * W], y[MOST_POINTS * W];
+    vertical.by->output(products, nh * stepOut, stepOut, a, nh * W, W, nh);
+    if (inRows >= mv && inColumns >= mh) return horizontal.by->output(a, W, nh * W, to, ld, horizontal.out * ld, mv);
+    horizontal.by->output(a, W, nh * W, y, W, mh * W, mv);
+    for (long i = 0; i < minl(mv, inRows); i++)
+      for (long j = 0; j < minl(mh, inColumns); j++)
+        store(to + (i * horizontal.out + j) * ld, load(y + (i * mh + j) * W));
+  }
+};
+
+// ---- The weight gradient, and the sum over the map. Tiles of many images are transformed, then every point is a
+// product of its own that adds them up, so nothing depends on who does what.
+struct ShortWeights : ShortPlan {
+  static constexpr long BUDGET = 3 << 19;  // floats of the transformed tiles: 6 MiB
+  static constexpr long PIECE = 8;         // tiles of a task
+  Form form;
+  long n, kp, total, blocks, most, ldx, stepX, stepMap;
+  float *X, *map, *sums;
+  MapSums bias;
+  ShortWeights(const Geometry& g) : ShortPlan(g, false), form(g.form), n(g.n) {
+    if (!use) return;
+    kp = padded(co), ldx = padded(ci);
+    if (ldx % 256 == 0) ldx += 16;
+    total = n * vertical.tiles() * horizontal.tiles();
+    blocks = ceilDiv(total, maxl(32, BUDGET / (points * (ldx + kp)))), most = ceilDiv(total, blocks);
+    stepX = pointStride(most * ldx), stepMap = pointStride(most * kp);
+    bias = MapSums(g, FLOAT, 1, 1);
+  }
+  void take(Bump& b) {
+    if (!use) return;
+    X = b.floats(points * stepX), map = b.floats(points * stepMap);
+    sums = b.floats(points * ci * kp);
+    bias.take(b);
+  }
+  void run(const Pair& x, const Pair& g, float* dw, float* db) const {
+    const Pair firstX = firstOf(x), firstG = firstOf(g);
+    const long mv = vertical.by->m, mh = horizontal.by->m, nv = vertical.by->n, nh = horizontal.by->n;
+    const long down = vertical.tiles(), across = horizontal.tiles();
+    const TileTransform tileX{
+        firstX, form, vertical.in, horizontal.in, ci,     vertical.pad,       horizontal.pad,      mv, mh, nv,
+        nh,     nv,   nh,          down,          across, vertical.by->input, horizontal.by->input};
+    const TileTransform tileMap{firstG,
+                                form,
+                                vertical.out,
+                                horizontal.out,
+                                co,
+                                0,
+                                0,
+                                mv,
+                                mh,
+                                mv,
+                                mh,
+                                nv,
+                                nh,
+                                down,
+                                across,
+                                vertical.by->outputGradient,
+                                horizontal.by->outputGradient};
+    for (long block = 0; block < blocks; block++) {
+      const long t0 = total * block / blocks, count = total * (block + 1) / blocks - t0;
+      parallelRange(count, PIECE, [&](long from, long to) {
+        for (long t = from; t < to; t++) {
+          if (dw) tileX.run(t0 + t, X, stepX, t, count, ldx);
+          tileMap.run(t0 + t, map, stepMap, t, count, 0);
+        }
+      });
+      const Run whole{0, 0};
+      parallel(points, [&](long p, int) {
+        const float* G = map + p * stepMap;
+        const bool one = p == vertical.by->one * nh + horizontal.by->one;
+        for (long b = 0; b < columnBlocks(co) && db && one; b++)
+          bias.add(0, 0, 0, b * 2 * W, G + b * 2 * W * count, count, blockWidth(co, b), block == 0);
+        if (dw)
+          multiply<true>(ci, X + p * stepX, ldx, G, count, {&whole, 1, count}, co, 0, columnBlocks(co),
+                         sums + p * ci * kp, kp, block > 0);
+      });
+    }
+    if (db) {
+      bias.finish(db, nullptr);
+      for (long c = 0; c < co; c++) db[c] /= vertical.by->sumScale * horizontal.by->sumScale;
+    }
+    if (dw) finish(dw);
+  }
+
+ private:
+  // Sums of the points -> dw [kh][kw][c][k]
+  void finish(float* dw) const {
+    const long kh = vertical.by->r, kw = horizontal.by->r, nh = horizontal.by->n;
+    parallelRange(ci, maxl(1, 128 / kp), [&](long from, long to) {
+      alignas(64) float a[MOST_POINTS * W], y[MOST_POINTS * W];
+      for (long i = from; i < to; i++)
+        for (long k = 0; k < co; k += W) {
+          const float* s = sums + i * kp + k;
+          vertical.by->weightsGradient(s, nh * ci * kp, ci * kp, a, nh * W, W, nh);
+          horizontal.by->weightsGradient(a, W, nh * W, y, W, kw * W, kh);
+          for (long tap = 0; tap < kh * kw; tap++) storen(dw + (tap * ci + i) * co + k, load(y + tap * W), co - k);
+        }
+    });
+  }
+};
+
+}  // namespace ISA
+}  // namespace bayes
