@@ -85,8 +85,8 @@ constexpr long LANE_ROWS = 6;
 
 // ---- Forward, and the data gradient (transposed), with an epilogue as in product.h.
 struct LaneProduct {
-  static constexpr long BUDGET = 98304;                      // floats of a task: panels and outputs
-  static constexpr long MOST_CHANNELS = 12, MOST_ROWS = 64;  // of the output; of the kernel
+  static constexpr long BUDGET = 98304;  // floats of a task: panels and outputs
+  static constexpr long MOST_ROWS = 64;  // of the kernel
   bool use;
   Form form;
   Axis vertical, horizontal;
@@ -96,8 +96,7 @@ struct LaneProduct {
 
   LaneProduct(const Geometry& g, bool transposed, long routeCount) : form(g.form), n(g.n), routes(routeCount) {
     ci = transposed ? g.k : g.c, co = transposed ? g.c : g.k;
-    use = g.groups == 1 && co <= MOST_CHANNELS && fillsLanes(n) && g.dw == 1 && !(transposed && g.sw > 1) &&
-          g.kh <= MOST_ROWS;
+    use = g.groups == 1 && co <= NARROW && fillsLanes(n) && g.dw == 1 && !(transposed && g.sw > 1) && g.kh <= MOST_ROWS;
     if (!use) return;
     vertical = {transposed ? g.ho : g.h, transposed ? g.h : g.ho, g.kh, g.sh, g.dh, g.top, transposed};
     horizontal = {transposed ? g.wo : g.w, transposed ? g.w : g.wo, g.kw, g.sw, 1, g.left, transposed};
@@ -271,7 +270,7 @@ struct LaneWeights {
         sw(g.sw),
         routes(routeCount) {
     taps = kw * c, width = ((wo - 1) * sw + kw) * c, depth = g.depth, kp = padded(k);
-    use = g.groups == 1 && c < 5 && k <= 12 && fillsLanes(n) && g.dw == 1 && depth * k <= 2048;
+    use = g.groups == 1 && c < 5 && k <= NARROW && fillsLanes(n) && g.dw == 1 && depth * k <= 2048;
     if (!use) return;
     groups = ceilDiv(n, LANES), rows = vertical.out;
     auto size = [&] { return (vertical.mostReached(rows) * width + rows * wo * k) * LANES * routes; };

@@ -9,6 +9,8 @@
 namespace bayes {
 namespace ISA {
 
+constexpr long NARROW = 12;  // most results a pixel of a narrow product, whose images lie in the lanes (lanes.h)
+
 // image [n, h, w, c] <-> map [n, ho, wo, k], weights [kh, kw, cg = c / groups, k]. For a transposed convolution the
 // image is its output.
 struct Geometry {

@@ -75,7 +75,7 @@ struct ImageProduct {
   template <class E>
   void run(const Pair& x, const float* w1, const float* w2, const ShortProduct& fast, E epilogue) const {
     if (fast.use) fast.pack(w1);
-    if (routes > fast.use) pack(w1, w2, fast.use);
+    if (routes > fast.routes()) pack(w1, w2, fast.routes());
     const long nb = columnBlocks(co), area = vertical.out * horizontal.out;
     parallel(groups * bands * splits, [&](long task, int thread) {
       const long split = task % splits, band = task / splits % bands, group = task / splits / bands;
@@ -87,10 +87,10 @@ struct ImageProduct {
       vertical.reach(o0, o1, block.h0, block.h1);
       float* X2 = X + (routes - 1) * panelSize;
       if (fast.use) fast.rows(x, n0, m, o0, o1, b0, b1, out, ld, thread);
-      if (routes > fast.use)  // both routes to one place: the second is what stays
+      if (routes > fast.routes())  // both routes to one place: the second is what stays
         packImages(x, form, block, n * vertical.in * horizontal.in * ci, {ci, 1, 0}, fast.use ? X2 : X, X2);
       for (long b = b0; b < b1; b++)
-        for (long r = fast.use; r < routes; r++)
+        for (long r = fast.routes(); r < routes; r++)
           for (long o = o0; o < o1; o++)
             line(block, o, b, X + r * panelSize, packed + r * weightSize,
                  out + r * outSize + (o - o0) * horizontal.out * ld, count * ld);

@@ -36,18 +36,20 @@ struct ShortPlan {
   ShortAxis vertical, horizontal;
   long ci, co, points = 0;
   bool use;
+  INL long routes() const { return use ? 1 : 0; }  // that it takes from another form
   ShortPlan(const Geometry& g, bool transposed) {
     ci = transposed ? g.k : g.c, co = transposed ? g.c : g.k;
     vertical = {transposed ? g.ho : g.h, transposed ? g.h : g.ho, transposed ? g.kh - 1 - g.top : g.top, nullptr};
     horizontal = {transposed ? g.wo : g.w, transposed ? g.w : g.wo, transposed ? g.kw - 1 - g.left : g.left, nullptr};
     vertical.by = shortFor(g.kh, vertical.out), horizontal.by = shortFor(g.kw, horizontal.out);
     use = vertical.by && horizontal.by && g.groups == 1 && g.sh == 1 && g.sw == 1 && g.dh == 1 && g.dw == 1 &&
-          ci >= 5 && co > 12 && g.depth <= 4096;
+          ci >= 5 && co > NARROW && g.depth <= 4096;
     if (!use) return;
     points = vertical.by->n * horizontal.by->n;
     const double taps = static_cast<double>(tapsInside(vertical.in, vertical.out, g.kh, vertical.pad)) *
                         tapsInside(horizontal.in, horizontal.out, g.kw, horizontal.pad);
     const double all = static_cast<double>(vertical.tiles() * horizontal.tiles() * points);
+    // transforms and multiply-adds in multiply-adds of a vector of 8, as measured with AVX2
     const double vectors = 20.0 * (ceilDiv(ci, 8) + 0.6 * ceilDiv(co, 8));
     use = all * (1.15 * ci * co / 8 + vectors) < 0.8 * taps * ci * co / 8;
   }
@@ -76,31 +78,30 @@ constexpr long MOST_POINTS = 64;
 // Tiles of `src` [n, h, w, c], a matrix applied along both axes -> [point][tile][channel], a point `step` floats from
 // the next, or [point][block][tile][width], the packed columns of gemm.h.
 struct TileTransform {
-  const Pair& src;
+  Pair src;
   Form form;
-  long h, w, c;            // of an image
-  long top, left;          // where the window of tile 0 starts
-  long stepH, stepW;       // from tile to tile
-  long rows, columns;      // of a window
-  long rowsTo, columnsTo;  // after the transform
-  long tilesH, tilesW;
-  Short::Lines *vertical, *horizontal;
+  ShortAxis vertical, horizontal;  // `in` and `pad` are those of src, tiles are counted by `out`
+  long c;
+  bool ofResults;  // windows of m results, for outputGradient; else of n inputs, for input
   // Tile t, at `row` of `rows` of them; ld > 0: the first layout.
-  void run(long t, float* to, long step, long row, long ofRows, long ld) const {
+  void run(long t, float* to, long step, long row, long rows, long ld) const {
     alignas(64) float a[MOST_POINTS * W], b[MOST_POINTS * W];
-    const long image = t / (tilesH * tilesW) * h * w * c;
-    const long h0 = t / tilesW % tilesH * stepH - top, w0 = t % tilesW * stepW - left;
-    const bool plain = src.activation == IDENTITY && form == FLOAT && h0 >= 0 && w0 >= 0 && h0 + rows <= h &&
-                       w0 + columns <= w && roundUp(c, W) == c;
+    const Short &v = *vertical.by, &u = *horizontal.by;
+    Short::Lines *down = ofResults ? v.outputGradient : v.input, *along = ofResults ? u.outputGradient : u.input;
+    const long tall = ofResults ? v.m : v.n, wide = ofResults ? u.m : u.n, h = vertical.in, w = horizontal.in;
+    const long across = horizontal.tiles(), image = t / across / vertical.tiles() * h * w * c;
+    const long h0 = t / across % vertical.tiles() * v.m - vertical.pad, w0 = t % across * u.m - horizontal.pad;
+    const bool plain = src.activation == IDENTITY && form == FLOAT && h0 >= 0 && w0 >= 0 && h0 + tall <= h &&
+                       w0 + wide <= w && c % W == 0;
     for (long c0 = 0; c0 < c; c0 += W) {
-      if (plain) vertical(src.a + image + (h0 * w + w0) * c + c0, w * c, c, b, columns * W, W, columns);
+      if (plain) down(src.a + image + (h0 * w + w0) * c + c0, w * c, c, b, wide * W, W, wide);
       else {
-        withKind(src, form, [&](auto K) { windowKind<K.value>(src, image, h, w, c, c0, h0, w0, rows, columns, a); });
-        vertical(a, columns * W, W, b, columns * W, W, columns);
+        withKind(src, form, [&](auto K) { windowKind<K.value>(src, image, h, w, c, c0, h0, w0, tall, wide, a); });
+        down(a, wide * W, W, b, wide * W, W, wide);
       }
-      const long start = c0 / (2 * W) * 2 * W;
-      float* d = to + (ld ? row * ld + c0 : start * ofRows + row * blockWidth(c, c0 / (2 * W)) + c0 - start);
-      horizontal(b, W, columns * W, d, step, columnsTo * step, rowsTo);
+      const long block = c0 / (2 * W), start = block * 2 * W;
+      float* d = to + (ld ? row * ld + c0 : start * rows + row * blockWidth(c, block) + c0 - start);
+      along(b, W, wide * W, d, step, u.n * step, v.n);
     }
   }
 };
@@ -114,8 +115,7 @@ struct ShortProduct : ShortPlan {
   float *packed, *local;
   ShortProduct(const Geometry& g, bool backwards) : ShortPlan(g, backwards), form(g.form), transposed(backwards) {
     if (!use) return;
-    ldx = padded(ci);
-    if (ldx % 256 == 0) ldx += 16;  // rows of a tile would share a cache set
+    ldx = panelStride(ci);
     most = minl(maxl(BUDGET / (points * ldx) / TALL2, 2), 16) * TALL2;
     stepX = pointStride(most * ldx), stepOut = pointStride(most * 2 * W);
     weightSize = points * ci * padded(co);
@@ -155,12 +155,10 @@ struct ShortProduct : ShortPlan {
   // Column blocks [b0, b1) of the output rows [o0, o1) of m images from n0 on -> out [image][row][column][ld]. o0 is a
   // multiple of a tile's rows.
   void rows(const Pair& x, long n0, long m, long o0, long o1, long b0, long b1, float* out, long ld, int thread) const {
-    const long mv = vertical.by->m, mh = horizontal.by->m, nv = vertical.by->n, nh = horizontal.by->n;
-    const long down = ceilDiv(o1 - o0, mv), across = horizontal.tiles(), total = m * down * across;
-    const Pair first = firstOf(x);
-    const TileTransform transform{
-        first, form, vertical.in, horizontal.in, ci,     vertical.pad - o0,  horizontal.pad,      mv, mh, nv,
-        nh,    nv,   nh,          down,          across, vertical.by->input, horizontal.by->input};
+    const ShortAxis band{vertical.in, o1 - o0, vertical.pad - o0, vertical.by};
+    const long mv = vertical.by->m, mh = horizontal.by->m;
+    const long down = band.tiles(), across = horizontal.tiles(), total = m * down * across;
+    const TileTransform transform{firstOf(x), form, band, horizontal, ci, false};
     float *X = local + thread * localSize(), *products = X + points * stepX;
     const long pieces = ceilDiv(total, most);
     for (long piece = 0; piece < pieces; piece++) {
@@ -208,8 +206,7 @@ struct ShortWeights : ShortPlan {
   MapSums bias;
   ShortWeights(const Geometry& g) : ShortPlan(g, false), form(g.form), n(g.n) {
     if (!use) return;
-    kp = padded(co), ldx = padded(ci);
-    if (ldx % 256 == 0) ldx += 16;
+    kp = padded(co), ldx = panelStride(ci);
     total = n * vertical.tiles() * horizontal.tiles();
     blocks = ceilDiv(total, maxl(32, BUDGET / (points * (ldx + kp)))), most = ceilDiv(total, blocks);
     stepX = pointStride(most * ldx), stepMap = pointStride(most * kp);
@@ -222,29 +219,10 @@ struct ShortWeights : ShortPlan {
     bias.take(b);
   }
   void run(const Pair& x, const Pair& g, float* dw, float* db) const {
-    const Pair firstX = firstOf(x), firstG = firstOf(g);
-    const long mv = vertical.by->m, mh = horizontal.by->m, nv = vertical.by->n, nh = horizontal.by->n;
-    const long down = vertical.tiles(), across = horizontal.tiles();
-    const TileTransform tileX{
-        firstX, form, vertical.in, horizontal.in, ci,     vertical.pad,       horizontal.pad,      mv, mh, nv,
-        nh,     nv,   nh,          down,          across, vertical.by->input, horizontal.by->input};
-    const TileTransform tileMap{firstG,
-                                form,
-                                vertical.out,
-                                horizontal.out,
-                                co,
-                                0,
-                                0,
-                                mv,
-                                mh,
-                                mv,
-                                mh,
-                                nv,
-                                nh,
-                                down,
-                                across,
-                                vertical.by->outputGradient,
-                                horizontal.by->outputGradient};
+    const ShortAxis rows{vertical.out, vertical.out, 0, vertical.by};
+    const ShortAxis columns{horizontal.out, horizontal.out, 0, horizontal.by};
+    const TileTransform tileX{firstOf(x), form, vertical, horizontal, ci, false};
+    const TileTransform tileMap{firstOf(g), form, rows, columns, co, true};
     for (long block = 0; block < blocks; block++) {
       const long t0 = total * block / blocks, count = total * (block + 1) / blocks - t0;
       parallelRange(count, PIECE, [&](long from, long to) {
@@ -256,7 +234,7 @@ struct ShortWeights : ShortPlan {
       const Run whole{0, 0};
       parallel(points, [&](long p, int) {
         const float* G = map + p * stepMap;
-        const bool one = p == vertical.by->one * nh + horizontal.by->one;
+        const bool one = p == vertical.by->one * horizontal.by->n + horizontal.by->one;
         for (long b = 0; b < columnBlocks(co) && db && one; b++)
           bias.add(0, 0, 0, b * 2 * W, G + b * 2 * W * count, count, blockWidth(co, b), block == 0);
         if (dw)
