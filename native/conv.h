@@ -4,11 +4,11 @@
 //   Data        dx[pixel][c]    = sum over taps of g[pixel'][k] * w[tap][k], the transpose of Forward
 // Each runs over several images at once where it pays (product.h, imageWeights.h: nothing is multiplied with padding);
 // with at most 12 results a pixel the images lie in the lanes (lanes.h); kernels of 3 and 5 take fewer multiplications
-// for the first route (winograd.h), whatever form the second has; the forms below serve few inputs, small batches and
-// groups: rows of an image or im2col (panel.h), and for Data col2im, scattered by the one task that owns the image.
-// Each runs one route (plain layers) or two at once over the same block (mean and variance), and each serves transposed
-// convolutions too, with the roles of image and map swapped. A linear layer is a 1x1 convolution of 1x1 images. Tasks,
-// blocks and splits depend on shapes alone; partial sums are added in a fixed order.
+// for the first route (winograd.h), whatever form the second has, or for both; the forms below serve few inputs, small
+// batches and groups: rows of an image or im2col (panel.h), and for Data col2im, scattered by the one task that owns
+// the image. Each runs one route (plain layers) or two at once over the same block (mean and variance), and each serves
+// transposed convolutions too, with the roles of image and map swapped. A linear layer is a 1x1 convolution of 1x1
+// images. Tasks, blocks and splits depend on shapes alone; partial sums are added in a fixed order.
 #pragma once
 #include "imageWeights.h"
 #include "lanes.h"
@@ -38,8 +38,8 @@ struct Forward {
   Forward(const Geometry& geo, int routeCount, Bump& b)
       : g(geo),
         panel(geo),
-        fast(geo, false),
-        product(geo, false, routeCount, fast.lowest()),
+        fast(geo, false, 1),
+        product(geo, false, routeCount, fast),
         lanes(geo, false, routeCount),
         routes(routeCount) {
     fast.take(b);
@@ -66,8 +66,8 @@ struct Forward {
 
   void pack(const float* w1, const float* w2) const {  // weights [depth][k]
     const long nb = columnBlocks(g.kg);
-    parallel((routes - fast.routes()) * g.groups * nb, [&](long t, int) {
-      const long b = t % nb, group = t / nb % g.groups, r = fast.routes() + t / nb / g.groups;
+    parallel((routes - fast.routes) * g.groups * nb, [&](long t, int) {
+      const long b = t % nb, group = t / nb % g.groups, r = fast.routes + t / nb / g.groups;
       float* d = packed + r * weightSize + group * g.depth * padded(g.kg) + b * 2 * W * g.depth;
       packBlock(d, (r ? w2 : w1) + group * g.kg, g.depth, g.k, g.kg, b);
       convertBlock(d, g.depth, blockWidth(g.kg, b), g.form);
@@ -77,7 +77,7 @@ struct Forward {
   void run(const Pair& x, const float* w1, const float* w2, E epilogue) const {
     if (lanes.use) return lanes.run(x, w1, w2, epilogue);
     if (product.use) return product.run(x, w1, w2, fast, epilogue);
-    if (fast.use) fast.pack(w1);
+    fast.pack(w1, w2);
     pack(w1, w2);
     const long nb = columnBlocks(g.kg);
     parallel(blocks * splits, [&](long task, int thread) {
@@ -87,23 +87,23 @@ struct Forward {
       const long count = byRows ? lines * g.wo : minl(mb, g.pixels - p0);
       const long b0 = nb * split / splits, b1 = nb * (split + 1) / splits;
       float *X = local + thread * localSize(), *X2 = X + panelSize, *out = X2 + panelSize, *out2 = out + outSize;
-      if (fast.use) fast.rows(x, n, 1, oh, oh + lines, b0, b1, out, ld, thread);
-      if (panel.use && routes > fast.routes()) {
+      if (fast.use) fast.rows(x, 0, g.form, n, 1, {0, g.h}, oh, oh + lines, b0, b1, out, ld, thread);
+      if (panel.use && routes > fast.routes) {
         panel.fill(g, x, n, oh, lines, 0, g.kh, X, X2);
         Run at[RowPanel::MOST_ROWS];
-        for (int r = fast.routes(); r < routes; r++)
+        for (int r = fast.routes; r < routes; r++)
           for (long b = b0; b < b1; b++)  // a block of weights stays in the cache for all lines
             for (long q = 0; q < lines; q++)
               multiply<false>(g.wo, (r ? X2 : X) + q * g.sh * panel.width, g.sw * g.c, packed + r * weightSize, g.depth,
                               {at, panel.runs(g, oh + q, at), panel.run}, g.kg, b, b + 1,
                               (r ? out2 : out) + q * g.wo * ld, ld, false);
       }
-      for (long group = 0; group < g.groups && !panel.use && routes > fast.routes(); group++)
+      for (long group = 0; group < g.groups && !panel.use && routes > fast.routes; group++)
         for (long k0 = 0; k0 < g.depth; k0 += chunk) {
           const long k1 = minl(k0 + chunk, g.depth);
           gather(g, x, group, p0, count, k0, k1, X, X2, stride);
           const Run at{0, static_cast<int32_t>(k0)};
-          for (int r = fast.routes(); r < routes; r++)
+          for (int r = fast.routes; r < routes; r++)
             multiply<false>(count, r ? X2 : X, stride, packed + r * weightSize + group * g.depth * padded(g.kg),
                             g.depth, {&at, 1, k1 - k0}, g.kg, b0, b1, (r ? out2 : out) + group * g.kg, ld, k0 > 0);
         }
@@ -126,7 +126,12 @@ struct Weights {
   long mb, blocks, splits, chunks, chunk, columnTasks, stride, kp, panelSize, mapSize, partSize;
   float *part, *local;
   Weights(const Geometry& geo, int routeCount, Bump& b)
-      : g(geo), panel(geo), fast(geo), product(geo, routeCount), lanes(geo, routeCount), routes(routeCount) {
+      : g(geo),
+        panel(geo),
+        fast(geo, routeCount),
+        product(geo, routeCount),
+        lanes(geo, routeCount),
+        routes(routeCount) {
     fast.take(b);
     if (takeFirst(b, lanes, product)) return;
     kp = padded(g.kg), partSize = g.groups * g.depth * kp;
@@ -152,8 +157,8 @@ struct Weights {
 
   void run(const Pair& x, const Pair& map, float* dw1, float* dw2, float* db1, float* db2) const {
     if (lanes.use) return lanes.run(x, map, dw1, dw2, db1, db2);
-    if (fast.use) fast.run(x, map, dw1, db1);
-    if (product.use && routes > fast.routes()) product.run(x, map, dw1, dw2, db1, db2, fast.routes());
+    fast.run(x, map, dw1, dw2, db1, db2);
+    if (product.use && routes > fast.routes) product.run(x, map, dw1, dw2, db1, db2, fast.routes);
     if (product.use) return;
     const bool direct = splits == 1 && kp == g.kg;  // nothing to add up, nothing to cut off
     const Run whole{0, 0};
@@ -232,8 +237,8 @@ struct Data {
   static constexpr long PIECE = 64;  // pixels of one call of the epilogue
   Data(const Geometry& geo, int routeCount, Bump& b)
       : g(geo),
-        fast(geo, true),
-        product(geo, true, routeCount, fast.lowest()),
+        fast(geo, true, gradientRoutes(geo, routeCount)),
+        product(geo, true, routeCount, fast),
         lanes(geo, true, routeCount),
         routes(routeCount) {
     if (product.use) fast.take(b);

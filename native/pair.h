@@ -18,6 +18,12 @@ struct Pair {
   float slope = 0;
   const float* y = nullptr;
   INL int routes() const { return kind == ONE ? 1 : 2; }
+  INL Pair first() const { return {a, nullptr, ONE, activation, slope, y}; }
+  // A route that needs no making, or null.
+  INL const float* asItIs(bool second) const {
+    if (activation != IDENTITY) return nullptr;
+    return !second ? a : kind == BOTH ? b : nullptr;
+  }
 };
 
 // Kind, activation and form as one number, the template argument of everything that makes elements.

@@ -25,8 +25,8 @@ struct ImageProduct {
   long depth, rows, bands, most, groups, splits, ld, weightSize, panelSize, outSize, spareSize;
   float *packed, *local;
 
-  // `lowest`: rows come in multiples of that many.
-  ImageProduct(const Geometry& g, bool transposed, long routeCount, long lowest)
+  // `fast` takes its routes from this form.
+  ImageProduct(const Geometry& g, bool transposed, long routeCount, const ShortProduct& fast)
       : form(inWords(g.form, PAIRS)), n(g.n), routes(routeCount) {
     ci = transposed ? g.k : g.c, co = transposed ? g.c : g.k;
     use = g.groups == 1 && n >= 4 && ci >= (transposed ? 8 : 16) && co >= 5 && g.kh * g.kw <= MOST_TAPS;
@@ -34,12 +34,13 @@ struct ImageProduct {
     vertical = {transposed ? g.ho : g.h, transposed ? g.h : g.ho, g.kh, g.sh, g.dh, g.top, transposed};
     horizontal = {transposed ? g.wo : g.w, transposed ? g.w : g.wo, g.kw, g.sw, g.dw, g.left, transposed};
     steps = ceilDiv(ci, stepsPerWord(form)), depth = g.kh * g.kw * ci, ld = co + 2 * W;
-    const long tall = minl(n, co <= W ? TALL1 : TALL2), line = horizontal.in * steps, outLine = horizontal.out * ld;
+    const long tall = minl(n, co <= W ? TALL1 : TALL2), line = horizontal.in * (fast.use ? ci : steps),
+               outLine = horizontal.out * ld;
     // as many rows as the caches hold for one tile of images, and then as many images
     rows = vertical.out, bands = 1;
     while (rows > 1 && tall * maxl(vertical.mostReached(rows) * line, rows * outLine) > BUDGET)
       bands++, rows = ceilDiv(vertical.out, bands);
-    rows = minl(roundUp(rows, lowest), vertical.out), bands = ceilDiv(vertical.out, rows);
+    rows = minl(roundUp(rows, fast.lowest()), vertical.out), bands = ceilDiv(vertical.out, rows);
     most = BUDGET / maxl(vertical.mostReached(rows) * line, rows * outLine) / tall * tall;
     most = minl(maxl(tall, minl(most, 8 * tall)), n);
     const long wish = ceilDiv(16, bands);  // tasks for every thread
@@ -71,11 +72,10 @@ struct ImageProduct {
     });
   }
 
-  // The first route by `fast`, where that serves.
   template <class E>
   void run(const Pair& x, const float* w1, const float* w2, const ShortProduct& fast, E epilogue) const {
-    if (fast.use) fast.pack(w1);
-    if (routes > fast.routes()) pack(w1, w2, fast.routes());
+    fast.pack(w1, w2);
+    if (routes > fast.routes) pack(w1, w2, fast.routes);
     const long nb = columnBlocks(co), area = vertical.out * horizontal.out;
     parallel(groups * bands * splits, [&](long task, int thread) {
       const long split = task % splits, band = task / splits % bands, group = task / splits / bands;
@@ -86,11 +86,17 @@ struct ImageProduct {
       ImageBlock block{n0, m, 0, 0, vertical.in, horizontal.in, ci, 0};
       vertical.reach(o0, o1, block.h0, block.h1);
       float* X2 = X + (routes - 1) * panelSize;
-      if (fast.use) fast.rows(x, n0, m, o0, o1, b0, b1, out, ld, thread);
-      if (routes > fast.routes())  // both routes to one place: the second is what stays
+      if (fast.routes == 1 && fast.form == FLOAT && x.asItIs(false))
+        fast.rows(x, 0, FLOAT, n0, m, {0, vertical.in}, o0, o1, b0, b1, out, ld, thread);
+      else if (fast.use) {  // windows overlap: elements are made once
+        makeRows(fast.routes < routes ? x.first() : x, fast.form, block, X, X2);
+        for (long r = 0; r < fast.routes; r++)
+          fast.rows({X, X2, BOTH}, r, FLOAT, 0, m, {block.h0, block.h1}, o0, o1, b0, b1, out + r * outSize, ld, thread);
+      }
+      if (routes > fast.routes)  // both routes to one place: the second is what stays
         packImages(x, form, block, n * vertical.in * horizontal.in * ci, {ci, 1, 0}, fast.use ? X2 : X, X2);
       for (long b = b0; b < b1; b++)
-        for (long r = fast.routes(); r < routes; r++)
+        for (long r = fast.routes; r < routes; r++)
           for (long o = o0; o < o1; o++)
             line(block, o, b, X + r * panelSize, packed + r * weightSize,
                  out + r * outSize + (o - o0) * horizontal.out * ld, count * ld);
@@ -101,6 +107,14 @@ struct ImageProduct {
   }
 
  private:
+  // The elements of a block of images -> d, d2 [image][pixel][channel]
+  static void makeRows(const Pair& x, Form form, const ImageBlock& b, float* d, float* d2) {
+    const long size = (b.h1 - b.h0) * b.w * b.c;
+    withKind(x, form, [&](auto K) {
+      for (long i = 0; i < b.m; i++)
+        copyRun<K.value>(x, ((b.n0 + i) * b.h + b.h0) * b.w * b.c, d + i * size, d2 + i * size, size);
+    });
+  }
   // Column block b of output row o of all images of the block.
   void line(const ImageBlock& block, long o, long b, const float* X, const float* w, float* out, long image) const {
     const long pixel = block.m * steps;

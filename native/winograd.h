@@ -1,8 +1,9 @@
 // Convolutions of stride 1 by short correlations (short.h) along both axes: tiles of the image are transformed, then a
 // number of plain matrix products, one for every point, do what a product over all taps did, with two to five times
-// fewer multiplications; and back. Only ever the first route: errors are relative to what else is in a tile, which
-// suits a mean and its gradients but not a variance, whose smallest values have to stay positive and exact. Bound by
-// the multiply-adds of the points and, for few channels, by the transforms.
+// fewer multiplications; and back. Errors are relative to what else is in a tile, which suits a mean and its gradients
+// but never a variance, whose smallest values have to stay positive and exact; the gradients through a variance come
+// this way only where their operands are rounded to bfloat16 anyhow. Bound by the multiply-adds of the points and, for
+// few channels, by the transforms.
 #pragma once
 #include "imageWeights.h"
 #include "short.h"
@@ -11,8 +12,8 @@
 namespace bayes {
 namespace ISA {
 
-// The first route alone.
-INL Pair firstOf(const Pair& p) { return {p.a, nullptr, ONE, p.activation, p.slope, p.y}; }
+// How many routes of a gradient are taken: in float32, those through a variance are plain sums.
+INL long gradientRoutes(const Geometry& g, long routes) { return inWords(g.form, PAIRS) == ROUNDED ? routes : 1; }
 
 // Tiles along one axis: `m` results each, from `n` inputs of which the first lies `pad` before the tile's results.
 struct ShortAxis {
@@ -34,10 +35,9 @@ INL long pointStride(long n) { return (ceilDiv(n, 16) | 1) * 16; }
 // layer's shape alone, so that predictions do not depend on the batch.
 struct ShortPlan {
   ShortAxis vertical, horizontal;
-  long ci, co, points = 0;
+  long ci, co, points = 0, routes = 0;  // routes: how many it takes from another form, the first or both
   bool use;
-  INL long routes() const { return use ? 1 : 0; }  // that it takes from another form
-  ShortPlan(const Geometry& g, bool transposed) {
+  ShortPlan(const Geometry& g, bool transposed, long routesIfUsed) {
     ci = transposed ? g.k : g.c, co = transposed ? g.c : g.k;
     vertical = {transposed ? g.ho : g.h, transposed ? g.h : g.ho, transposed ? g.kh - 1 - g.top : g.top, nullptr};
     horizontal = {transposed ? g.wo : g.w, transposed ? g.w : g.wo, transposed ? g.kw - 1 - g.left : g.left, nullptr};
@@ -52,12 +52,13 @@ struct ShortPlan {
     // transforms and multiply-adds in multiply-adds of a vector of 8, as measured with AVX2
     const double vectors = 20.0 * (ceilDiv(ci, 8) + 0.6 * ceilDiv(co, 8));
     use = all * (1.15 * ci * co / 8 + vectors) < 0.8 * taps * ci * co / 8;
+    if (use) routes = routesIfUsed;
   }
 };
 
 // The window [h0, h0 + rows) x [w0, w0 + columns) of an image [h, w, c] that starts at `image`, channels c0 .. c0 + W
-// -> d [rows][columns][W], zeros outside.
-template <int K>
+// of a route -> d [rows][columns][W], zeros outside.
+template <int K, bool SECOND>
 static void windowKind(const Pair& src, long image, long h, long w, long c, long c0, long h0, long w0, long rows,
                        long columns, float* d) {
   const Span in = inside(h0, rows, h), across = inside(w0, columns, w);
@@ -70,15 +71,16 @@ static void windowKind(const Pair& src, long image, long h, long w, long c, long
     for (long j = 0; j < n; j++) {
       vf a, b;
       elements<K>(src, at + j * c, c - c0, a, b);
-      store(d + j * W, inForm<K>(a));
+      store(d + j * W, inForm<K>(SECOND ? b : a));
     }
 }
 constexpr long MOST_POINTS = 64;
 
-// Tiles of `src` [n, h, w, c], a matrix applied along both axes -> [point][tile][channel], a point `step` floats from
-// the next, or [point][block][tile][width], the packed columns of gemm.h.
+// Tiles of a route of `src` [n, h, w, c], a matrix applied along both axes -> [point][tile][channel], a point `step`
+// floats from the next, or [point][block][tile][width], the packed columns of gemm.h.
 struct TileTransform {
   Pair src;
+  bool second;
   Form form;
   ShortAxis vertical, horizontal;  // `in` and `pad` are those of src, tiles are counted by `out`
   long c;
@@ -91,12 +93,15 @@ struct TileTransform {
     const long tall = ofResults ? v.m : v.n, wide = ofResults ? u.m : u.n, h = vertical.in, w = horizontal.in;
     const long across = horizontal.tiles(), image = t / across / vertical.tiles() * h * w * c;
     const long h0 = t / across % vertical.tiles() * v.m - vertical.pad, w0 = t % across * u.m - horizontal.pad;
-    const bool plain = src.activation == IDENTITY && form == FLOAT && h0 >= 0 && w0 >= 0 && h0 + tall <= h &&
-                       w0 + wide <= w && c % W == 0;
+    const float* plain = src.asItIs(second);
+    if (form != FLOAT || h0 < 0 || w0 < 0 || h0 + tall > h || w0 + wide > w || c % W) plain = nullptr;
     for (long c0 = 0; c0 < c; c0 += W) {
-      if (plain) down(src.a + image + (h0 * w + w0) * c + c0, w * c, c, b, wide * W, W, wide);
+      if (plain) down(plain + image + (h0 * w + w0) * c + c0, w * c, c, b, wide * W, W, wide);
       else {
-        withKind(src, form, [&](auto K) { windowKind<K.value>(src, image, h, w, c, c0, h0, w0, tall, wide, a); });
+        withKind(src, form, [&](auto K) {
+          if (second) windowKind<K.value, true>(src, image, h, w, c, c0, h0, w0, tall, wide, a);
+          else windowKind<K.value, false>(src, image, h, w, c, c0, h0, w0, tall, wide, a);
+        });
         down(a, wide * W, W, b, wide * W, W, wide);
       }
       const long block = c0 / (2 * W), start = block * 2 * W;
@@ -113,7 +118,8 @@ struct ShortProduct : ShortPlan {
   long most, ldx, stepX, stepOut, weightSize;
   bool transposed;
   float *packed, *local;
-  ShortProduct(const Geometry& g, bool backwards) : ShortPlan(g, backwards), form(g.form), transposed(backwards) {
+  ShortProduct(const Geometry& g, bool backwards, long routesIfUsed)
+      : ShortPlan(g, backwards, routesIfUsed), form(g.form), transposed(backwards) {
     if (!use) return;
     ldx = panelStride(ci);
     most = minl(maxl(BUDGET / (points * ldx) / TALL2, 2), 16) * TALL2;
@@ -123,19 +129,54 @@ struct ShortProduct : ShortPlan {
   INL long lowest() const { return use ? vertical.by->m : 1; }  // of an output's rows, tasks take multiples
   void take(Bump& b) {
     if (!use) return;
-    packed = b.floats(weightSize);
+    packed = b.floats(routes * weightSize);
     local = b.floats(poolThreads() * localSize());
   }
   INL long localSize() const { return points * (stepX + stepOut); }
 
+  void pack(const float* w1, const float* w2) const {
+    for (long r = 0; r < routes; r++) packRoute(r ? w2 : w1, packed + r * weightSize);
+  }
+
+  // Column blocks [b0, b1) of the output rows [o0, o1) of m images -> out [image][row][column][ld]. o0 is a multiple of
+  // a tile's rows. x holds `lines` of the input rows, and the images are those from n0 on.
+  void rows(const Pair& x, long route, Form as, long n0, long m, Span lines, long o0, long o1, long b0, long b1,
+            float* out, long ld, int thread) const {
+    const ShortAxis band{lines.to - lines.from, o1 - o0, vertical.pad - o0 + lines.from, vertical.by};
+    const long mv = vertical.by->m, mh = horizontal.by->m;
+    const long down = band.tiles(), across = horizontal.tiles(), total = m * down * across;
+    const TileTransform transform{x, route > 0, as, band, horizontal, ci, false};
+    float *X = local + thread * localSize(), *products = X + points * stepX;
+    const long pieces = ceilDiv(total, most);
+    for (long piece = 0; piece < pieces; piece++) {
+      const long t0 = total * piece / pieces, count = total * (piece + 1) / pieces - t0;
+      for (long t = 0; t < count; t++) transform.run(n0 * down * across + t0 + t, X, stepX, t, count, ldx);
+      const Run whole{0, 0};
+      for (long b = b0; b < b1; b++) {
+        const long width = blockWidth(co, b);
+        const float* w = packed + route * weightSize + b * 2 * W * points * ci;
+        for (long p = 0; p < points; p++)
+          multiply<false>(count, X + p * stepX, ldx, w + p * width * ci, ci, {&whole, 1, ci}, width, 0, 1,
+                          products + p * stepOut, 2 * W, false);
+        for (long t = 0; t < count; t++) {
+          const long tile = t0 + t, r0 = tile / across % down * mv, q0 = tile % across * mh;
+          float* to = out + ((tile / across / down * (o1 - o0) + r0) * horizontal.out + q0) * ld + b * 2 * W;
+          for (long z = 0; z < width; z += W)
+            untile(products + t * 2 * W + z, to + z, ld, o1 - o0 - r0, horizontal.out - q0);
+        }
+      }
+    }
+  }
+
+ private:
   // Weights [kh][kw][c][k] -> [block][point][ci][width]. A gradient reads the taps backwards.
-  void pack(const float* w) const {
+  void packRoute(const float* w, float* blocks) const {
     const long kh = vertical.by->r, kw = horizontal.by->r, nh = horizontal.by->n;
     parallelRange(columnBlocks(co) * ci, maxl(1, 1024 / (kh * kw)), [&](long from, long to) {
       alignas(64) float a[MOST_POINTS * W], c[MOST_POINTS * W];
       for (long t = from; t < to; t++) {
         const long b = t / ci, i = t % ci, width = blockWidth(co, b);
-        float* d = packed + b * 2 * W * points * ci + i * width;
+        float* d = blocks + b * 2 * W * points * ci + i * width;
         for (long z = 0; z < width; z += W) {
           const long o = b * 2 * W + z;
           for (long tap = 0; tap < kh * kw; tap++) {
@@ -152,36 +193,6 @@ struct ShortProduct : ShortPlan {
     });
   }
 
-  // Column blocks [b0, b1) of the output rows [o0, o1) of m images from n0 on -> out [image][row][column][ld]. o0 is a
-  // multiple of a tile's rows.
-  void rows(const Pair& x, long n0, long m, long o0, long o1, long b0, long b1, float* out, long ld, int thread) const {
-    const ShortAxis band{vertical.in, o1 - o0, vertical.pad - o0, vertical.by};
-    const long mv = vertical.by->m, mh = horizontal.by->m;
-    const long down = band.tiles(), across = horizontal.tiles(), total = m * down * across;
-    const TileTransform transform{firstOf(x), form, band, horizontal, ci, false};
-    float *X = local + thread * localSize(), *products = X + points * stepX;
-    const long pieces = ceilDiv(total, most);
-    for (long piece = 0; piece < pieces; piece++) {
-      const long t0 = total * piece / pieces, count = total * (piece + 1) / pieces - t0;
-      for (long t = 0; t < count; t++) transform.run(n0 * down * across + t0 + t, X, stepX, t, count, ldx);
-      const Run whole{0, 0};
-      for (long b = b0; b < b1; b++) {
-        const long width = blockWidth(co, b);
-        const float* w = packed + b * 2 * W * points * ci;
-        for (long p = 0; p < points; p++)
-          multiply<false>(count, X + p * stepX, ldx, w + p * width * ci, ci, {&whole, 1, ci}, width, 0, 1,
-                          products + p * stepOut, 2 * W, false);
-        for (long t = 0; t < count; t++) {
-          const long tile = t0 + t, r0 = tile / across % down * mv, q0 = tile % across * mh;
-          float* to = out + ((tile / across / down * (o1 - o0) + r0) * horizontal.out + q0) * ld + b * 2 * W;
-          for (long z = 0; z < width; z += W)
-            untile(products + t * 2 * W + z, to + z, ld, o1 - o0 - r0, horizontal.out - q0);
-        }
-      }
-    }
-  }
-
- private:
   // One tile's products, a vector of columns -> its results, as many as lie inside.
   INL void untile(const float* products, float* to, long ld, long inRows, long inColumns) const {
     const long mv = vertical.by->m, mh = horizontal.by->m, nh = horizontal.by->n;
@@ -204,13 +215,14 @@ struct ShortWeights : ShortPlan {
   long n, kp, total, blocks, most, ldx, stepX, stepMap;
   float *X, *map, *sums;
   MapSums bias;
-  ShortWeights(const Geometry& g) : ShortPlan(g, false), form(g.form), n(g.n) {
+  ShortWeights(const Geometry& g, long routeCount)
+      : ShortPlan(g, false, gradientRoutes(g, routeCount)), form(g.form), n(g.n) {
     if (!use) return;
     kp = padded(co), ldx = panelStride(ci);
     total = n * vertical.tiles() * horizontal.tiles();
     blocks = ceilDiv(total, maxl(32, BUDGET / (points * (ldx + kp)))), most = ceilDiv(total, blocks);
     stepX = pointStride(most * ldx), stepMap = pointStride(most * kp);
-    bias = MapSums(g, FLOAT, 1, 1);
+    bias = MapSums(g, FLOAT, routes, 1);
   }
   void take(Bump& b) {
     if (!use) return;
@@ -218,11 +230,23 @@ struct ShortWeights : ShortPlan {
     sums = b.floats(points * ci * kp);
     bias.take(b);
   }
-  void run(const Pair& x, const Pair& g, float* dw, float* db) const {
+  // Null where nobody reads it.
+  void run(const Pair& x, const Pair& g, float* dw1, float* dw2, float* db1, float* db2) const {
+    if (!use) return;
+    for (long r = 0; r < routes; r++)
+      if ((r ? dw2 : dw1) || (r ? db2 : db1)) runRoute(x, g, r, r ? dw2 : dw1, r ? db2 : db1);
+    bias.finish(db1, routes > 1 ? db2 : nullptr);
+    for (long r = 0; r < routes; r++)
+      for (long c = 0; c < co && (r ? db2 : db1); c++)
+        (r ? db2 : db1)[c] /= vertical.by->sumScale * horizontal.by->sumScale;
+  }
+
+ private:
+  void runRoute(const Pair& x, const Pair& g, long route, float* dw, float* db) const {
     const ShortAxis rows{vertical.out, vertical.out, 0, vertical.by};
     const ShortAxis columns{horizontal.out, horizontal.out, 0, horizontal.by};
-    const TileTransform tileX{firstOf(x), form, vertical, horizontal, ci, false};
-    const TileTransform tileMap{firstOf(g), form, rows, columns, co, true};
+    const TileTransform tileX{x, route > 0, form, vertical, horizontal, ci, false};
+    const TileTransform tileMap{g, route > 0, form, rows, columns, co, true};
     for (long block = 0; block < blocks; block++) {
       const long t0 = total * block / blocks, count = total * (block + 1) / blocks - t0;
       parallelRange(count, PIECE, [&](long from, long to) {
@@ -236,20 +260,15 @@ struct ShortWeights : ShortPlan {
         const float* G = map + p * stepMap;
         const bool one = p == vertical.by->one * horizontal.by->n + horizontal.by->one;
         for (long b = 0; b < columnBlocks(co) && db && one; b++)
-          bias.add(0, 0, 0, b * 2 * W, G + b * 2 * W * count, count, blockWidth(co, b), block == 0);
+          bias.add(route, 0, 0, b * 2 * W, G + b * 2 * W * count, count, blockWidth(co, b), block == 0);
         if (dw)
           multiply<true>(ci, X + p * stepX, ldx, G, count, {&whole, 1, count}, co, 0, columnBlocks(co),
                          sums + p * ci * kp, kp, block > 0);
       });
     }
-    if (db) {
-      bias.finish(db, nullptr);
-      for (long c = 0; c < co; c++) db[c] /= vertical.by->sumScale * horizontal.by->sumScale;
-    }
     if (dw) finish(dw);
   }
 
- private:
   // Sums of the points -> dw [kh][kw][c][k]
   void finish(float* dw) const {
     const long kh = vertical.by->r, kw = horizontal.by->r, nh = horizontal.by->n;
