@@ -1,6 +1,6 @@
 // Runs the tests, grouped by need, and ends with "N passed, N failed, N skipped".
 //   node scripts/test.mjs fast   pure TypeScript and the CPU addon, on the best and on the other instruction sets
-//   node scripts/test.mjs slow   real data, kill and resume, the packed package, sanitizers, NEON under an emulator
+//   node scripts/test.mjs slow   real data, kill and resume, the packed package, sanitizers, NEON and AVX-512 emulated
 //   node scripts/test.mjs all    both
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -53,7 +53,7 @@ try {
   }
   if (tier !== "fast") {
     run("real data", ["test/data"]);
-    run("slow: kill and resume, package, sanitizers, NEON", ["test/slow"]);
+    run("slow: kill and resume, package, sanitizers, emulated instruction sets", ["test/slow"]);
   }
 } finally {
   rmSync(tmp, { recursive: true, force: true });

@@ -1,0 +1,85 @@
+// The kernels for CPUs that are not at hand: the op rows, the products, the accuracy tests and the golden model run on
+// them in a process of their own (test/driver). NEON is cross-compiled and runs under an emulator (apt-get install
+// g++-aarch64-linux-gnu qemu-user-static); AVX-512 and its bfloat16 instruction are put together from what AVX2 has
+// (test/driver/avx512.h), which leaves only the compiler's own mapping of intrinsics untested.
+import { execFile, spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, expect, it } from "vitest";
+
+const root = join(import.meta.dirname, "../..");
+const tmp = mkdtempSync(join(tmpdir(), "bayescnn-emulated-"));
+afterAll(() => rmSync(tmp, { recursive: true, force: true }));
+
+// what binding.gyp passes
+const common = "-std=c++17 -O3 -ffp-contract=off -fno-math-errno -fno-trapping-math -Wno-psabi -I.";
+const tests = ["ops", "products", "elementwise-accuracy", "golden"].map((t) => `test/cpu/${t}.test.ts`);
+
+const found = (tool: string) => spawnSync(tool, ["--version"]).status === 0;
+const hasAvx2 = () => {
+  try {
+    return /\bavx2\b/.test(readFileSync("/proc/cpuinfo", "utf8"));
+  } catch {
+    return false; // not Linux
+  }
+};
+
+interface Processor {
+  readonly compiler: string;
+  readonly flags: string;
+  readonly emulator?: string;
+  readonly device: string;
+  readonly env?: Record<string, string>;
+}
+const processors: Record<string, Processor> = {
+  NEON: {
+    compiler: "aarch64-linux-gnu-g++",
+    flags: "-static -DISA=base -DISA_LEVEL=0",
+    emulator: "qemu-aarch64-static",
+    device: "cpu-neon",
+    env: { BAYESCNN_BF16: "pairs" },
+  },
+  "AVX-512 with bfloat16": {
+    compiler: "g++",
+    flags: "-mavx2 -mfma -DISA=avx512 -DISA_LEVEL=2 -include test/driver/avx512.h",
+    device: "cpu-avx512bf16",
+  },
+};
+
+for (const [name, { compiler, flags, emulator, device, env }] of Object.entries(processors)) {
+  const missing = [compiler, ...(emulator ? [emulator] : [])].filter((tool) => !found(tool));
+  if (compiler === "g++" && !hasAvx2()) missing.push("AVX2");
+  const reason = missing.length ? ` (skipped: no ${missing.join(" and no ")})` : "";
+  if (reason) console.log(`${name}${reason}`);
+
+  it.skipIf(reason !== "")(`agrees with the float64 references on ${name}${reason}`, { timeout: 900_000 }, async () => {
+    spawnSync(process.execPath, ["scripts/list-ops.mjs"], { cwd: root });
+    const sources = ["unity/ops", "unity/layers", "core/pool", "core/isa", "core/cpu"].map((s) => `native/${s}.cpp`);
+    const options = [...common.split(" "), ...flags.split(" ")];
+    const objects = await Promise.all(
+      [...sources, "test/driver/driver.cpp"].map(async (source, i) => {
+        const object = join(tmp, `${device}-${i}.o`);
+        await promisify(execFile)(compiler, [...options, "-c", source, "-o", object], { cwd: root });
+        return object;
+      }),
+    );
+    const driver = join(tmp, device);
+    const link = flags.includes("-static") ? ["-static"] : [];
+    await promisify(execFile)(compiler, [...link, "-pthread", ...objects, "-o", driver]);
+    const run = spawnSync(
+      process.execPath,
+      [join(root, "node_modules/vitest/vitest.mjs"), "run", "--reporter=verbose", ...tests],
+      {
+        cwd: root,
+        encoding: "utf8",
+        maxBuffer: 2 ** 26,
+        env: { ...process.env, ...env, BAYESCNN_DRIVER: emulator ? `${emulator} ${driver}` : driver },
+      },
+    );
+    expect(run.status, run.stdout.slice(-4000) + run.stderr.slice(-1000)).toBe(0);
+    expect(run.stdout).toContain(`bayesConv2d on ${device}`); // the rows did run, and there
+    expect(run.stdout).toContain(`products in bf16 on ${device}`);
+  });
+}
