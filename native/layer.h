@@ -117,14 +117,7 @@ struct LrtEpilogue {
   static constexpr bool LANEWISE = true;
   void lanes(long s, long image, long m, long pixel, long count, const float* mean, const float* variance, float* toY,
              float* toR) const {
-    NoiseLanes draws;
-    draws.at = noise.at(s * images + image);
-    roundKeys(draws.at, draws.key);
-    for (long j = 0; j < 4; j++)
-      for (long l = 0; l < NOISE_LANES; l++) {
-        const NoiseRow row = noise.at(s * images + image + minl(m - 1, NoiseLanes::laneRow(j, l)));
-        draws.rows[j][l] = row.row, draws.streams[j][l] = row.stream;
-      }
+    const NoiseLanes draws([&](long i) { return noise.at(s * images + image + minl(m - 1, i)); });
     const long quads = ceilDiv(k, 4);
     for (long p = 0, o = 0; p < count; p++, o += k * LANES)
       for (long q = 0; q < quads; q++)

@@ -1,6 +1,6 @@
 // Rows of standard normals. A counter sits in each 64-bit lane, where one multiply gives high and low half at once: 8
 // instructions a round without a shuffle. The lanes are numbered so that unpacking the pairs leaves the normals in
-// order. Bound by arithmetic: about 160 instructions per 2W normals, two vectors in lockstep (wide.h).
+// order. Bound by arithmetic: about 145 instructions per 2W normals, some vectors in lockstep (wide.h).
 #pragma once
 #include "wide.h"
 #include "shared/philox.h"
@@ -77,40 +77,69 @@ constexpr int NOISE_LANES = W / 2;  // counters per vector
 constexpr int NOISE_SLACK = 2 * W;  // fillNormals may write this much past the end
 constexpr int NOISE_PIECE = 16;     // vectors of counters between the two loops of fillNormals
 
-// Words 0, 1 and 3 of N vectors of counters -> words 0, 2 in u and 1, 3 in v, in 32-bit lanes. In
-// lockstep, since one alone is bound by latency.
-template <int N>
-INL void philoxRounds(vq (&c0)[N], vq (&c1)[N], vq (&c3)[N], const NoiseRow& at, const vq (&key)[20], vq* u, vq* v) {
-  const vq m0 = setq(PHILOX_M0), m1 = setq(PHILOX_M1), low = setq(0xffffffffu);
-  vq c2[N];
+// The even 32-bit lanes of a, the odd ones of b.
+#if defined(__AVX2__) && !defined(__AVX512F__)
+INL vq merge(vq a, vq b) { return (vq)_mm256_blend_epi32((__m256i)a, (__m256i)b, 0xaa); }
+#else
+INL vq merge(vq a, vq b) { return (a & 0xffffffffu) | (b & ~vq{} << 32); }
+#endif
+
+// The keys of ten rounds; the last one where it is needed, in the odd lanes.
+struct RoundKeys {
+  vq key[20];
+  INL explicit RoundKeys(const NoiseRow& at) {
+    uint32_t k0 = at.key0, k1 = at.key1;
+    for (int round = 0; round < 10; round++, k0 += PHILOX_W0, k1 += PHILOX_W1)
+      key[2 * round] = setq(k0), key[2 * round + 1] = setq(k1);
+    key[19] = key[19] << 32;
+  }
+};
+// What the first three rounds add to counters of a row: of their products, one is the row's alone, and another one
+// everybody's, so that only the counter's own are left for every vector.
+struct RowWords {
+  vq first, second[2], third;
+  INL RowWords(vq row, vq stream, uint32_t step, const RoundKeys& keys) {
+    const uint64_t b = static_cast<uint64_t>(PHILOX_M1) * step;
+    const vq a = mulLow(setq(b >> 32) ^ row ^ keys.key[0], setq(PHILOX_M0));
+    first = stream ^ keys.key[1];
+    second[0] = setq(b) ^ keys.key[2], second[1] = (a >> 32) ^ keys.key[3];
+    third = a ^ keys.key[5];
+  }
+};
+
+// N vectors of counters, given as their products with PHILOX_M0, of the rows rowOf(j) -> words 0, 2 in u and 1, 3 in v,
+// in 32-bit lanes. In lockstep, since one alone is bound by latency. What is in the odd lanes on the way is of no use.
+template <int N, class Row>
+INL void philoxRounds(const vq (&counters)[N], Row rowOf, const RoundKeys& keys, vq* u, vq* v) {
+  const vq m0 = setq(PHILOX_M0), m1 = setq(PHILOX_M1);
+  vq c0[N], c1[N], c2[N], c3[N];
 #pragma GCC unroll 4
-  for (int j = 0; j < N; j++) c2[j] = setq(at.step);
+  for (int j = 0; j < N; j++) {
+    c1[j] = mulLow((counters[j] >> 32) ^ rowOf(j).first, m1);
+    c0[j] = (c1[j] >> 32) ^ rowOf(j).second[0], c2[j] = counters[j] ^ rowOf(j).second[1];
+  }
 #pragma GCC unroll 10
-  for (int round = 0; round < 10; round++)
+  for (int round = 2; round < 9; round++)
 #pragma GCC unroll 4
     for (int j = 0; j < N; j++) {
       const vq a = mulLow(c0[j], m0), b = mulLow(c2[j], m1);
-      c0[j] = (b >> 32) ^ c1[j] ^ key[2 * round], c1[j] = b;
-      c2[j] = (a >> 32) ^ c3[j] ^ key[2 * round + 1], c3[j] = a;
+      c0[j] = (b >> 32) ^ c1[j] ^ keys.key[2 * round], c1[j] = b;
+      c2[j] = (a >> 32) ^ (round == 2 ? rowOf(j).third : c3[j] ^ keys.key[2 * round + 1]), c3[j] = a;
     }
 #pragma GCC unroll 4
-  for (int j = 0; j < N; j++) u[j] = (c0[j] & low) | (c2[j] << 32), v[j] = (c1[j] & low) | (c3[j] << 32);
-}
-INL void roundKeys(const NoiseRow& at, vq (&key)[20]) {
-  uint32_t k0 = at.key0, k1 = at.key1;
-  for (int round = 0; round < 10; round++, k0 += PHILOX_W0, k1 += PHILOX_W1)
-    key[2 * round] = setq(k0), key[2 * round + 1] = setq(k1);
+  for (int j = 0; j < N; j++) {
+    const vq a = mulLow(c0[j], m0), b = mulLow(c2[j], m1);
+    u[j] = merge((b >> 32) ^ c1[j] ^ keys.key[18], a ^ (c3[j] << 32) ^ keys.key[19]);
+    v[j] = merge(b, a << 32);
+  }
 }
 // N vectors of counters of one row, in order.
 template <int N>
-INL void philoxVectors(vq counter, const NoiseRow& at, const vq (&key)[20], vq* u, vq* v) {
-  vq c0[N], c1[N], c3[N];
+INL void philoxVectors(vq counter, const RowWords& row, const RoundKeys& keys, vq* u, vq* v) {
+  vq c[N];
 #pragma GCC unroll 4
-  for (int j = 0; j < N; j++) {
-    c0[j] = (counter + setq(j * NOISE_LANES)) & setq(0xffffffffu);
-    c1[j] = setq(at.row), c3[j] = setq(at.stream);
-  }
-  philoxRounds<N>(c0, c1, c3, at, key, u, v);
+  for (int j = 0; j < N; j++) c[j] = mulLow(counter + setq(j * NOISE_LANES), setq(PHILOX_M0));
+  philoxRounds<N>(c, [&](int) -> const RowWords& { return row; }, keys, u, v);
 }
 
 // N vectors of words -> 2N vectors of normals, in order.
@@ -130,18 +159,19 @@ INL void normalVectors(const vq* u, const vq* v, float* out) {
 // out[0 .. 4 counters): the normals of counters first, first + 1, ... in order. Writes up to NOISE_SLACK floats beyond.
 // Two short loops over a piece, not one long one: their chains of dependent instructions overlap from turn to turn.
 static inline void fillNormals(float* out, uint32_t first, long counters, const NoiseRow& at) {
-  vq lane, key[20];
+  vq lane;
   for (int i = 0; i < NOISE_LANES; i++) lane[i] = i / 2 + (i % 2) * (W / 4);
-  roundKeys(at, key);
+  const RoundKeys keys(at);
+  const RowWords row(setq(at.row), setq(at.stream), at.step, keys);
   const long vectors = ceilDiv(counters, NOISE_LANES);
   for (long i = 0; i < vectors; i += NOISE_PIECE) {
     vq u[NOISE_PIECE], v[NOISE_PIECE];
     const long n = minl(NOISE_PIECE, vectors - i);
     long j = 0;
     const vq start = setq(first + i * NOISE_LANES) + lane;
-    for (; j + 4 <= n; j += 4) philoxVectors<4>(start + setq(j * NOISE_LANES), at, key, u + j, v + j);
-    for (; j + 2 <= n; j += 2) philoxVectors<2>(start + setq(j * NOISE_LANES), at, key, u + j, v + j);
-    for (; j < n; j++) philoxVectors<1>(start + setq(j * NOISE_LANES), at, key, u + j, v + j);
+    for (; j + 4 <= n; j += 4) philoxVectors<4>(start + setq(j * NOISE_LANES), row, keys, u + j, v + j);
+    for (; j + 2 <= n; j += 2) philoxVectors<2>(start + setq(j * NOISE_LANES), row, keys, u + j, v + j);
+    for (; j < n; j++) philoxVectors<1>(start + setq(j * NOISE_LANES), row, keys, u + j, v + j);
     float* o = out + 4 * NOISE_LANES * i;
     for (j = 0; j + 2 <= n; j += 2, o += 4 * W) normalVectors<2>(u + j, v + j, o);
     if (j < n) normalVectors<1>(u + j, v + j, o);
@@ -149,26 +179,36 @@ static inline void fillNormals(float* out, uint32_t first, long counters, const 
 }
 
 // The normals of one counter for 2W rows at once: pairs(i, pair) gets numbers i and i + 1 of each row's four, for i = 0
-// and (where `all`) 2. Rows are given in the order of the words: laneRow.
+// and (where `all`) 2.
 struct LanePair {
   VectorMath<2>::F even, odd;
 };
 struct NoiseLanes {
-  vq rows[4], streams[4], key[20];
-  NoiseRow at;  // the rest, the same for all rows
-  // The row that belongs into lane l of vector j.
-  INL static long laneRow(long j, long l) { return j / 2 * W + 4 * (l / 2) + l % 2 + j % 2 * 2; }
+  RoundKeys keys;
+  RowWords rows[4];
+  // `of(i)`: row i of the 2W; key and step are the same for all.
+  template <class F>
+  INL explicit NoiseLanes(F of) : keys(of(0)), rows{words(0, of), words(1, of), words(2, of), words(3, of)} {}
   template <class F>
   INL void draw(uint32_t counter, bool all, F pairs) const {
-    vq u[4], v[4], c0[4], c1[4], c3[4];
-#pragma GCC unroll 4
-    for (int j = 0; j < 4; j++) c0[j] = setq(counter), c1[j] = rows[j], c3[j] = streams[j];
-    philoxRounds<4>(c0, c1, c3, at, key, u, v);
+    const vq c = setq(static_cast<uint64_t>(PHILOX_M0) * counter);
+    vq u[4], v[4];
+    philoxRounds<4>({c, c, c, c}, [&](int j) -> const RowWords& { return rows[j]; }, keys, u, v);
     pairs(0, ordered<0>(u, v));
     if (all) pairs(2, ordered<1>(u, v));
   }
 
  private:
+  // Of vector j, whose lanes are in the order of the words: `ordered` makes that of the rows again.
+  template <class F>
+  INL RowWords words(long j, F of) const {
+    vq row, stream;
+    for (long l = 0; l < NOISE_LANES; l++) {
+      const NoiseRow at = of(j / 2 * W + 4 * (l / 2) + l % 2 + j % 2 * 2);
+      row[l] = at.row, stream[l] = at.stream;
+    }
+    return RowWords(row, stream, of(0).step, keys);
+  }
   // Words 0 and 1 of the counters, or 2 and 3, in the order of the rows -> two normals each.
   template <int ODD>
   INL static LanePair ordered(const vq* u, const vq* v) {

@@ -37,18 +37,20 @@ BAYES_FN void normalPair(typename M::I u, typename M::I v, typename M::F& even, 
   typedef typename M::I I;
   typedef typename M::U U;
   typedef typename M::F F;
-  // ln U. p = min(U, 1 - U) keeps its relative precision at both ends, so the smallest radii are right too.
+  // -2 ln U. With p = min(U, 1 - U) 2^32, small radii keep their relative precision too. Powers of two cost nothing:
+  // they are in the constants and in the exponents.
   const I upper = u >> 31;  // negative where U >= 1/2
-  const F p = (M::toFloat(u ^ upper) + 0.5f) * 2.3283064365386963e-10f;
-  const I q = M::bits(M::pick(upper, 1.0f - p, p));  // U = m 2^e with m in [sqrt 1/2, sqrt 2)
-  const I above = q - 0x3f3504f3, e = above >> 23;
-  const F m = M::real(q - (above & static_cast<int32_t>(0xff800000u)));
-  const F t = M::pick(upper & ~e, -p, m - 1.0f);  // U in [sqrt 1/2, 1): m - 1 would have lost the digits that -p has
+  const F p = M::toFloat(u ^ upper) + 0.5f;
+  const I q = M::bits(M::pick(upper, 4294967296.0f - p, p));  // U 2^32 = m 2^(e + 32) with m in [sqrt 1/2, sqrt 2)
+  const I above = q - 0x4f3504f3, e = above >> 23;
+  const F m = M::real((above & 0x007fffff) + 0x3f3504f3);
+  const F minusP = M::real(M::bits(p) + 0x70000000);  // -p 2^-32
+  const F t = M::pick(upper & ~e, minusP, m - 1.0f);  // U in [sqrt 1/2, 1): m - 1 would have lost the digits that p has
   const F t2 = t * t, t4 = t2 * t2;  // pairs, then pairs of pairs: a shorter chain than Horner's, and no more work
-  const F l0 = 0.3333333134651184f + t * -0.2500081956386566f, l1 = 0.20001226663589478f + t * -0.16623356938362122f;
-  const F l2 = 0.14201757311820984f + t * -0.13160184025764465f, l3 = 0.127615824341774f + t * -0.07634497433900833f;
-  const F l = (t - t2 * 0.5f) + (t2 * t) * ((l0 + t2 * l1) + t4 * (l2 + t2 * l3));
-  const F radius = M::sqrt(M::toFloat(e) * -1.3862943611198906f + l * -2.0f);
+  const F l0 = -0.6666666269302368f + t * 0.5000163912773132f, l1 = -0.40002453327178955f + t * 0.33246713876724243f;
+  const F l2 = -0.28403514623641968f + t * 0.26320368051528931f, l3 = -0.255231648683548f + t * 0.1526899486780167f;
+  const F l = (t2 - (t + t)) + (t2 * t) * ((l0 + t2 * l1) + t4 * (l2 + t2 * l3));
+  const F radius = M::sqrt(M::toFloat(e) * -1.3862943611198906f + l);
   // cos and sin. The nearest quarter turn is the top two bits of v + 2^29; the rest, in [-pi/4, pi/4), is exact.
   const U turned = (U)v + 0x20000000u;
   const F f = M::toFloat((I)((U)v << 2)) * 3.6572951981e-10f;  // (pi / 2) 2^-32
