@@ -20,26 +20,27 @@ export function stepFlops({ native, steps }, i) {
   const backward = kind[1] ?? kind[2];
   // backward: x and the weights follow dy (and r = dy/dv)
   const at = backward ? (op.startsWith("bayes") ? 2 : 1) : 0;
-  const [x, w, y] = [inputs[at], inputs[at + 1], backward ? inputs[0] : outputs[0]];
+  const [x, w] = [inputs[at], inputs[at + 1]];
   const half = backward && outputs[0].space === NOWHERE ? 0.5 : 1;
-  return flops * half * (/onv2d/.test(op) ? realTaps(x.shape, w.shape, y.shape, attrs) : 1);
+  return flops * half * (/onv2d/.test(op) ? realTaps(x.shape, w.shape, attrs) : 1);
 }
 
 /**
  * The share of a convolution's taps that see a pixel.
  * @param {readonly number[]} x
  * @param {readonly number[]} w
- * @param {readonly number[]} y
  * @param {Readonly<Record<string, readonly number[]>>} attrs
  */
-function realTaps(x, w, y, { stride, padding, dilation }) {
+function realTaps(x, w, { stride, padding, dilation }) {
   return [0, 1].reduce((share, axis) => {
     let real = 0;
-    for (let o = 0; o < y[axis + 1]; o++)
+    const reach = dilation[axis] * (w[axis] - 1) + 1;
+    const results = Math.floor((x[axis + 1] + padding[axis] + padding[axis + 2] - reach) / stride[axis]) + 1;
+    for (let o = 0; o < results; o++)
       for (let k = 0; k < w[axis]; k++) {
         const at = o * stride[axis] + k * dilation[axis] - padding[axis];
         if (at >= 0 && at < x[axis + 1]) real++;
       }
-    return (share * real) / (y[axis + 1] * w[axis]);
+    return (share * real) / (results * w[axis]);
   }, 1);
 }

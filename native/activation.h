@@ -61,5 +61,12 @@ struct Activate {
   }
 };
 
+// The activation over rows that have just been written.
+INL void activateRows(const Activate& activate, float* y, long rows, long k, long c0, long c1) {
+  if (activate.kind == IDENTITY) return;
+  if (c0 == 0 && c1 == k) return activate(y, rows * k);
+  for (long i = 0; i < rows; i++) activate(y + i * k + c0, c1 - c0);
+}
+
 }  // namespace ISA
 }  // namespace bayes

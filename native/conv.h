@@ -110,6 +110,8 @@ struct Forward {
       const long c1 = split + 1 == splits ? g.k : b1 * 2 * W;
       epilogue(p0, count, b0 * 2 * W, c1, out, out2, ld, out2 + outSize);
     });
+    if (epilogue.pool.use())  // a task's pixels need not be whole windows
+      parallel(g.n, [&](long n, int) { epilogue.rowsDone(n, 0, g.ho, 0, g.k); });
   }
 };
 
@@ -155,8 +157,9 @@ struct Weights {
   }
   INL long localSize() const { return roundUp(2 * panelSize + 2 * mapSize, 16); }
 
-  void run(const Pair& x, const Pair& map, float* dw1, float* dw2, float* db1, float* db2) const {
-    if (lanes.use) return lanes.run(x, map, dw1, dw2, db1, db2);
+  // `where`: map is pooled (lanes only).
+  void run(const Pair& x, const Pair& map, const uint8_t* where, float* dw1, float* dw2, float* db1, float* db2) const {
+    if (lanes.use) return lanes.run(x, map, where, dw1, dw2, db1, db2);
     fast.run(x, map, dw1, dw2, db1, db2);
     if (product.use && routes > fast.routes) product.run(x, map, dw1, dw2, db1, db2, fast.routes);
     if (product.use) return;

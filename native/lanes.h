@@ -4,6 +4,7 @@
 // at the end. In bf16, lanes hold rounded floats.
 #pragma once
 #include "imageWeights.h"
+#include "pooled.h"
 #include "product.h"
 
 namespace bayes {
@@ -37,6 +38,18 @@ static void packLanesKind(const Pair& src, long at, long size, long m, long coun
 }
 static inline void packLanes(const Pair& src, Form form, long at, long size, long m, long count, float* d, float* d2) {
   withKind(src, form, [&](auto K) { packLanesKind<K.value>(src, at, size, m, count, d, d2); });
+}
+// Bytes, as integers of 32 bits.
+static void packBytes(const uint8_t* src, long size, long m, long count, float* d) {
+  alignas(64) float a[LANES * LANE_PIECE];
+  memset(a, 0, sizeof a);
+  for (long x = 0; x < count; x += LANE_PIECE, d += LANE_PIECE * LANES) {
+    for (long i = 0; i < m; i++)
+      for (long j = 0; j < minl(LANE_PIECE, count - x); j += W)
+        store(a + i * LANE_PIECE + j, asFloat(loadBytes(src + i * size + x + j, count - x - j)));
+    for (long j = 0; j < LANE_PIECE; j += 8)
+      for (long i = 0; i < LANES; i += 8) transpose8(d + j * LANES + i, LANES, a + i * LANE_PIECE + j, LANE_PIECE);
+  }
 }
 // Whether n images fill the lanes well enough.
 INL bool fillsLanes(long n) { return n * 4 >= ceilDiv(n, LANES) * LANES * 3; }
@@ -87,11 +100,14 @@ constexpr long LANE_ROWS = 6;
 struct LaneProduct {
   static constexpr long BUDGET = 98304;  // floats of a task: panels and outputs
   static constexpr long MOST_ROWS = 64;  // of the kernel
+  static constexpr long PIECE = 1536;    // floats of a few windows' moments
   bool use;
   Form form;
   Axis vertical, horizontal;
   long n, ci, co, routes;
-  long line, outLine, rows, bands, groups, weightSize, panelSize, imageSize, outSize, rowSize, spareSize;
+  Tiles tiles;  // windows of 1x1 where nothing is pooled
+  long line, outLine, height, rows, bands, groups, weightSize, panelSize, imageSize, outSize, rowSize, spareSize;
+  long piece, pieceSize;  // windows at a time
   float *packed, *local;
 
   LaneProduct(const Geometry& g, bool transposed, long routeCount) : form(g.form), n(g.n), routes(routeCount) {
@@ -101,21 +117,29 @@ struct LaneProduct {
     vertical = {transposed ? g.ho : g.h, transposed ? g.h : g.ho, g.kh, g.sh, g.dh, g.top, transposed};
     horizontal = {transposed ? g.wo : g.w, transposed ? g.w : g.wo, g.kw, g.sw, 1, g.left, transposed};
     line = horizontal.in * ci, outLine = horizontal.out * co;
-    groups = ceilDiv(n, LANES), rows = vertical.out;
+    tiles = {1, 1, vertical.out, horizontal.out, co};
+    if (g.tiles.use() && !transposed) tiles = g.tiles;
+    groups = ceilDiv(n, LANES), rows = height = tiles.rows * tiles.kh;  // tasks have whole windows
     auto size = [&] { return (vertical.mostReached(rows) * line + rows * outLine) * LANES * routes; };
-    while (rows > 1 && (size() > BUDGET || groups * ceilDiv(vertical.out, rows) < 8)) rows--;
-    bands = ceilDiv(vertical.out, rows), rows = ceilDiv(vertical.out, bands);
+    while (rows > tiles.kh && (size() > BUDGET || groups * ceilDiv(height, rows) < 8)) rows -= tiles.kh;
+    bands = ceilDiv(height, rows), rows = ceilDiv(tiles.rows, bands) * tiles.kh;
     use = size() <= 2 * BUDGET && bands * vertical.mostReached(rows) <= 2 * vertical.in;  // little twice
     weightSize = roundUp(g.kh * g.kw * ci * co, W),
     panelSize = (vertical.mostReached(rows) * line + LANE_PIECE) * LANES;
     imageSize = panelStride(rows * outLine), outSize = LANES * imageSize + W, rowSize = outLine * LANES;
     spareSize = epilogueSpare(co);
+    // windows whose rows are whole vectors, if there are as many, when they are stored
+    piece = maxl(1, PIECE / (tiles.kh * tiles.kw * co * LANES));
+    while (piece > 1 && piece * co % 8 && piece < tiles.columns) piece--;
+    piece = minl(piece, tiles.columns), pieceSize = tiles.kh * tiles.kw * piece * co * LANES;
   }
   void take(Bump& b) {
     packed = b.floats(routes * weightSize);
     local = b.floats(poolThreads() * localSize());
   }
-  INL long localSize() const { return roundUp(routes * (panelSize + outSize) + 4 * rowSize + spareSize, 16); }
+  INL long localSize() const {
+    return roundUp(routes * panelSize + maxl(routes * outSize + rowSize + spareSize, 6 * pieceSize + 16 * LANES), 16);
+  }
 
   // Weights [kh][kw][c][k] -> [kh][kw][ci][co]. A gradient reads the taps of a kernel row backwards, so that both
   // operands of a run go up.
@@ -136,44 +160,83 @@ struct LaneProduct {
     const long area = vertical.out * horizontal.out;
     parallel(groups * bands, [&](long task, int thread) {
       const long n0 = task / bands * LANES, m = minl(LANES, n - n0);
-      const long o0 = task % bands * rows, o1 = minl(o0 + rows, vertical.out);
+      const long o0 = task % bands * rows, o1 = minl(o0 + rows, height);
       float *X = local + thread * localSize(), *out = X + routes * panelSize, *row = out + routes * outSize;
       float* spare = row + rowSize;
       long h0, h1;
       vertical.reach(o0, o1, h0, h1);
       packLanes(x, form, (n0 * vertical.in + h0) * line, vertical.in * line, m, (h1 - h0) * line, X,
                 X + (routes - 1) * panelSize);
-      if constexpr (E::LANEWISE) {
-        float *second = row + rowSize, *y = second + rowSize, *residue = y + rowSize;
-        for (long o = o0; o < o1; o++) {
-          outputs(o, h0, X, packed, row);
-          outputs(o, h0, X + panelSize, packed + weightSize, second);
-          for (long s = 0; s < epilogue.copies; s++) {
-            epilogue.lanes(s, n0, m, o * horizontal.out, horizontal.out, row, second, y, residue);
-            const long at = ((s * n + n0) * vertical.out + o) * outLine;
-            if (epilogue.y) storeRow(y, m, epilogue.y + at, vertical.out * outLine);
-            if (epilogue.r) storeRow(residue, m, epilogue.r + at, vertical.out * outLine);
-          }
-        }
-        return;
-      }
+      if constexpr (E::LANEWISE) return lanewise(epilogue, n0, m, o0, o1, h0, X, out);
       for (long r = 0; r < routes; r++)
         for (long o = o0; o < o1; o++) {
-          outputs(o, h0, X + r * panelSize, packed + r * weightSize, row);
-          storeRow(row, m, out + r * outSize + (o - o0) * outLine, imageSize);
+          outputs(o, 0, horizontal.out, h0, X + r * panelSize, packed + r * weightSize, row);
+          storeRow(row, outLine, m, out + r * outSize + (o - o0) * outLine, imageSize);
         }
-      for (long i = 0; i < m; i++)
+      for (long i = 0; i < m; i++) {
         epilogue((n0 + i) * area + o0 * horizontal.out, (o1 - o0) * horizontal.out, 0, co, out + i * imageSize,
                  out + (routes - 1) * outSize + i * imageSize, co, spare);
+        epilogue.rowsDone(n0 + i, o0, o1, 0, co);
+      }
     });
   }
 
  private:
-  // [column][co][LANES] -> the same row of m images, which lie `size` floats apart.
-  void storeRow(const float* row, long m, float* to, long size) const {
-    for (long c = 0; c < outLine; c += 8)
+  // Rows [o0, o1) of m images, some windows at a time: moments, samples and the largest of each window stay in the L1
+  // cache, and all of them in the lanes.
+  template <class E>
+  void lanewise(const E& epilogue, long n0, long m, long o0, long o1, long h0, const float* X, float* moments) const {
+    const long kh = tiles.kh, kw = tiles.kw, all = tiles.columns;
+    float *second = moments + pieceSize, *y = second + pieceSize, *residue = y + pieceSize;
+    float *winners = residue + pieceSize, *bytes = winners + pieceSize;
+    for (long o = o0; o < o1; o += kh)
+      for (long p = 0; p < all; p += piece) {
+        const long windows = minl(piece, all - p), columns = windows * kw, step = columns * co * LANES;
+        for (long i = 0; i < kh; i++) {
+          outputs(o + i, p * kw, p * kw + columns, h0, X, packed, moments + i * step);
+          outputs(o + i, p * kw, p * kw + columns, h0, X + panelSize, packed + weightSize, second + i * step);
+        }
+        for (long s = 0; s < epilogue.copies; s++) {
+          for (long i = 0, at = 0; i < kh; i++, at += step)
+            epilogue.lanes(s, n0, m, (o + i) * horizontal.out + p * kw, columns, moments + at, second + at, y + at,
+                           residue + at);
+          const long count = windows * co, to = (s * n + n0) * tiles.size + (o / kh * all + p) * co;
+          if (tiles.use()) {
+            withWindow(tiles, epilogue.pool.where || epilogue.r, [&](auto KH, auto KW, auto GRADIENT) {
+              largest<KH.value, KW.value, GRADIENT.value>(y, residue, step, windows, winners);
+            });
+            if (epilogue.pool.where) storeWhere(winners, count, m, epilogue.pool.where + to, bytes);
+          }
+          epilogue.activate(y, count * LANES);
+          if (epilogue.y) storeRow(y, count, m, epilogue.y + to, tiles.size);
+          if (epilogue.r) storeRow(residue, count, m, epilogue.r + to, tiles.size);
+        }
+      }
+  }
+  // Of kh rows of y and r, `step` floats apart, the largest of each window in place of the first row, and which it was.
+  template <int KH, int KW, bool GRADIENT>
+  void largest(float* y, float* residue, long step, long windows, float* winners) const {
+    const long pixel = co * LANES, kh = tiles.kh, kw = KW ? KW : tiles.kw;
+    for (long p = 0; p < windows; p++)
+      for (long c = 0; c < pixel; c += W) {
+        const long at = p * kw * pixel + c, to = p * pixel + c;
+        const Winner winner = winnerOf<KH, KW, GRADIENT>(y + at, residue + at, step, pixel, kh, kw);
+        store(y + to, winner.best);
+        if (GRADIENT) store(residue + to, winner.residue), store(winners + to, asFloat(winner.where));
+      }
+  }
+  void storeWhere(const float* winners, long count, long m, uint8_t* where, float* rows) const {
+    const long stride = roundUp(count, 16);
+    storeRow(winners, count, m, rows, stride);
+    for (long i = 0; i < m; i++)
+      for (long x = 0; x < count; x += W)
+        storeBytes(where + i * tiles.size + x, asInt(load(rows + i * stride + x)), count - x);
+  }
+  // `count` rows of lanes -> as many floats of each of m images, which lie `size` floats apart.
+  static void storeRow(const float* row, long count, long m, float* to, long size) {
+    for (long c = 0; c < count; c += 8)
       for (long i = 0; i < m; i += 8) {
-        const long images = minl(8, m - i), floats = minl(8, outLine - c);
+        const long images = minl(8, m - i), floats = minl(8, count - c);
         if (images == 8 && floats == 8) {
           transpose8(to + i * size + c, size, row + c * LANES + i, LANES);
           continue;
@@ -192,12 +255,12 @@ struct LaneProduct {
         q * horizontal.stride + (horizontal.transposed ? horizontal.pad + 1 - horizontal.taps : -horizontal.pad);
     return {start, maxl(0, -start), maxl(0, minl(horizontal.taps, horizontal.in - start))};
   }
-  // Output row o -> row [column][co][LANES].
-  void outputs(long o, long h0, const float* X, const float* w, float* row) const {
+  // Columns [q0, q1) of output row o -> row [column][co][LANES].
+  void outputs(long o, long q0, long q1, long h0, const float* X, const float* w, float* row) const {
     Run at[MOST_ROWS];
-    for (long q = 0, next; q < horizontal.out; q = next) {
+    for (long q = q0, next; q < q1; q = next) {
       const Reach here = reach(q);
-      for (next = q + 1; next < horizontal.out; next++)  // columns that reach over the same taps go together
+      for (next = q + 1; next < q1; next++)  // columns that reach over the same taps go together
         if (reach(next).from != here.from || reach(next).to != here.to) break;
       const long steps = maxl(0, here.to - here.from) * ci;
       long count = 0;
@@ -212,7 +275,7 @@ struct LaneProduct {
         const long c = co * t / tiles;
         withRows(co * (t + 1) / tiles - c, [&](auto P) {
           lanePixels<P.value>(w + c, co, X, horizontal.stride * ci, {at, count, steps}, next - q,
-                              row + (q * co + c) * LANES, co);
+                              row + ((q - q0) * co + c) * LANES, co);
         });
       }
     }
@@ -253,13 +316,15 @@ struct LaneWeights {
   bool use;
   Form form;
   Axis vertical;
+  Tiles tiles;
   long n, w, c, k, wo, kw, left, sw, routes;
-  long taps, width, depth, kp, rows, bands, groups, splits, panelSize, mapSize, sumSize;
+  long taps, width, depth, kp, rows, bands, groups, splits, panelSize, mapSize, pooledSize, sumSize;
   float *part, *local;
 
   LaneWeights(const Geometry& g, long routeCount)
       : form(g.form),
         vertical{g.h, g.ho, g.kh, g.sh, g.dh, g.top, false},
+        tiles(g.tiles),
         n(g.n),
         w(g.w),
         c(g.c),
@@ -272,22 +337,28 @@ struct LaneWeights {
     taps = kw * c, width = ((wo - 1) * sw + kw) * c, depth = g.depth, kp = padded(k);
     use = g.groups == 1 && c < 5 && k <= NARROW && fillsLanes(n) && g.dw == 1 && depth * k <= 2048;
     if (!use) return;
-    groups = ceilDiv(n, LANES), rows = vertical.out;
+    groups = ceilDiv(n, LANES), rows = roundUp(vertical.out, tiles.kh);  // whole windows, and what is left
     auto size = [&] { return (vertical.mostReached(rows) * width + rows * wo * k) * LANES * routes; };
-    while (rows > 1 && size() > BUDGET) rows--;
+    while (rows > tiles.kh && size() > BUDGET) rows -= tiles.kh;
     use = size() <= 2 * BUDGET;
-    bands = ceilDiv(vertical.out, rows), rows = ceilDiv(vertical.out, bands);
+    bands = ceilDiv(vertical.out, rows), rows = roundUp(ceilDiv(vertical.out, bands), tiles.kh);
+    bands = ceilDiv(vertical.out, rows);
     splits = minl(groups * bands, 16);
     panelSize = (vertical.mostReached(rows) * width + LANE_PIECE) * LANES;
-    mapSize = (rows * wo * k + LANE_PIECE) * LANES, sumSize = (depth + 1) * k * W;  // the last row: the map's own sums
+    mapSize = (rows * wo * k + LANE_PIECE) * LANES;
+    pooledSize = tiles.use() ? (rows / tiles.kh * tiles.columns * k + LANE_PIECE) * LANES : 0;
+    sumSize = (depth + 1) * k * W;  // the last row: the map's own sums
   }
   void take(Bump& b) {
     part = b.floats(routes * splits * (depth + 1) * kp);
     local = b.floats(poolThreads() * localSize());
   }
-  INL long localSize() const { return roundUp(routes * (panelSize + mapSize + sumSize), 16); }
+  INL long localSize() const {
+    return roundUp(routes * (panelSize + mapSize + sumSize) + (routes + 1) * pooledSize, 16);
+  }
 
-  void run(const Pair& x, const Pair& map, float* dw1, float* dw2, float* db1, float* db2) const {
+  // `where`: the map is pooled; else null.
+  void run(const Pair& x, const Pair& map, const uint8_t* where, float* dw1, float* dw2, float* db1, float* db2) const {
     parallel(splits, [&](long split, int thread) {
       float *X = local + thread * localSize(), *G = X + routes * panelSize, *sums = G + routes * mapSize;
       memset(sums, 0, routes * sumSize * sizeof(float));
@@ -298,8 +369,10 @@ struct LaneWeights {
         long h0, h1;
         vertical.reach(o0, o1, h0, h1);
         packRows(x, n0, m, h0, h1, X);
-        packLanes(map, form, (n0 * vertical.out + o0) * wo * k, vertical.out * wo * k, m, (o1 - o0) * wo * k, G,
-                  G + (routes - 1) * mapSize);
+        if (where) unpoolLanes(map, where, n0, m, o0, o1, G, sums + routes * sumSize);
+        else
+          packLanes(map, form, (n0 * vertical.out + o0) * wo * k, vertical.out * wo * k, m, (o1 - o0) * wo * k, G,
+                    G + (routes - 1) * mapSize);
         for (long o = o0; o < o1; o++)  // a row of the map and the rows under its windows stay in the L1 cache
           for (long r = 0; r < routes; r++) {
             const float* g = G + r * mapSize + (o - o0) * wo * k * LANES;
@@ -324,6 +397,40 @@ struct LaneWeights {
   }
 
  private:
+  // Rows [o0, o1) of the map, from the pooled one: in the lanes there are neither tails nor neighbours.
+  void unpoolLanes(const Pair& map, const uint8_t* where, long n0, long m, long o0, long o1, float* G,
+                   float* spare) const {
+    const long kh = tiles.kh, kw = tiles.kw, columns = tiles.columns, first = o0 / kh;
+    const long windows = minl(ceilDiv(o1, kh), tiles.rows) - first, count = maxl(0, windows) * columns * k;
+    const long at = n0 * tiles.size + first * columns * k;
+    float *pooled = spare, *winners = spare + routes * pooledSize;
+    packLanes(map, form, at, tiles.size, m, count, pooled, pooled + (routes - 1) * pooledSize);
+    packBytes(where + at, tiles.size, m, count, winners);
+    if (columns * kw < wo || windows * kh < o1 - o0)
+      for (long r = 0; r < routes; r++) memset(G + r * mapSize, 0, (o1 - o0) * wo * k * LANES * sizeof(float));
+    const long pixel = k * LANES;
+    for (long r = 0; r < routes; r++)
+      for (long row = 0; row < windows; row++) {
+        const float *from = pooled + r * pooledSize + row * columns * pixel, *which = winners + row * columns * pixel;
+        float* to = G + r * mapSize + row * kh * wo * pixel;
+        if (kh == 2 && kw == 2) unpoolRow<2, 2>(from, which, columns, pixel, wo * pixel, to, kh, kw);
+        else unpoolRow<0, 0>(from, which, columns, pixel, wo * pixel, to, kh, kw);
+      }
+  }
+  template <int KH, int KW>
+  static void unpoolRow(const float* from, const float* which, long columns, long pixel, long line, float* to, long kh,
+                        long kw) {
+    if (KH) kh = KH, kw = KW;
+    for (long p = 0; p < columns; p++, from += pixel, which += pixel, to += kw * pixel)
+      for (long c = 0; c < pixel; c += W) {
+        const vi value = asInt(load(from + c)), winner = asInt(load(which + c));
+        for (long i = 0; i < kh; i++)
+          for (long j = 0; j < kw; j++) {
+            const vi hit = winner == set1i(static_cast<int32_t>(i * kw + j));
+            store(to + i * line + j * pixel + c, asFloat(value & hit));
+          }
+      }
+  }
   // Rows of the image with the zeros beside them.
   void packRows(const Pair& x, long n0, long m, long h0, long h1, float* d) const {
     const long size = vertical.in * w * c, before = minl(left * c, width), inside = minl(w * c, width - before);
@@ -350,9 +457,16 @@ struct LaneWeights {
       });
     }
   }
+  // Channel by channel, or each sum would wait for the one before it in memory.
   void mapSums(const float* g, float* to) const {
-    for (long t = 0; t < wo; t++)
-      for (long j = 0; j < k; j++, g += LANES) store(to + j * W, load(to + j * W) + (load(g) + load(g + W)));
+    for (long j = 0; j < k; j++) {
+      vf a{}, b{};
+      for (long t = 0; t < wo; t++) {
+        const float* at = g + (t * k + j) * LANES;
+        a = a + load(at), b = b + load(at + W);
+      }
+      store(to + j * W, load(to + j * W) + (a + b));
+    }
   }
 };
 

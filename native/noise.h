@@ -139,7 +139,8 @@ INL void philoxVectors(vq counter, const RowWords& row, const RoundKeys& keys, v
   vq c[N];
 #pragma GCC unroll 4
   for (int j = 0; j < N; j++) c[j] = mulLow(counter + setq(j * NOISE_LANES), setq(PHILOX_M0));
-  philoxRounds<N>(c, [&](int) -> const RowWords& { return row; }, keys, u, v);
+  philoxRounds<N>(
+      c, [&](int) -> const RowWords& { return row; }, keys, u, v);
 }
 
 // N vectors of words -> 2N vectors of normals, in order.
@@ -193,7 +194,8 @@ struct NoiseLanes {
   INL void draw(uint32_t counter, bool all, F pairs) const {
     const vq c = setq(static_cast<uint64_t>(PHILOX_M0) * counter);
     vq u[4], v[4];
-    philoxRounds<4>({c, c, c, c}, [&](int j) -> const RowWords& { return rows[j]; }, keys, u, v);
+    philoxRounds<4>(
+        {c, c, c, c}, [&](int j) -> const RowWords& { return rows[j]; }, keys, u, v);
     pairs(0, ordered<0>(u, v));
     if (all) pairs(2, ordered<1>(u, v));
   }

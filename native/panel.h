@@ -5,6 +5,7 @@
 #pragma once
 #include "gemm.h"
 #include "pair.h"
+#include "window.h"
 
 namespace bayes {
 namespace ISA {
@@ -18,6 +19,7 @@ struct Geometry {
   long depth;   // taps of one group: kh * kw * cg
   long pixels;  // of the map: n * ho * wo
   Form form;    // of both operands of a product
+  Tiles tiles;  // the max pooling behind the layer, if there is one: then the map exists in caches only
   INL Geometry(const Step& s, const Tensor& image, const Tensor& weights, const Tensor& map) {
     if (weights.rank == 2) {
       n = image.dims[0], c = image.dims[1], k = map.dims[1];
@@ -29,6 +31,14 @@ struct Geometry {
       sh = pair("stride", 0), sw = pair("stride", 1), dh = pair("dilation", 0), dw = pair("dilation", 1);
       top = static_cast<long>(s.attr("padding", 0, 0)), left = static_cast<long>(s.attr("padding", 0, 1));
       groups = pair("groups", 0);
+    }
+    if (s.find("pool")) {
+      const auto along = [&](long size, int axis, long taps, long dilation, long stride) {
+        const long pads = static_cast<long>(s.attr("padding", 0, axis) + s.attr("padding", 0, axis + 2));
+        return (size + pads - dilation * (taps - 1) - 1) / stride + 1;
+      };
+      ho = along(h, 0, kh, dh, sh), wo = along(w, 1, kw, dw, sw);
+      tiles = Tiles(static_cast<long>(s.attr("pool", 1, 0)), static_cast<long>(s.attr("pool", 1, 1)), ho, wo, k);
     }
     n = minl(n, map.dims[0]);  // an output may hold several samples of the batch
     cg = c / groups, kg = k / groups, depth = kh * kw * cg, pixels = n * ho * wo;

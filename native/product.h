@@ -10,10 +10,17 @@ namespace ISA {
 
 // An epilogue is called as epilogue(p0, count, c0, c1, first, second, ld, spare): channels [c0, c1) of pixels p0 .. p0
 // + count in two buffers [count][ld] starting at channel 0 (one per route). It works on rowsAtOnce(k) pixels at a time,
-// so that they stay in the L1 cache, and finds room for three tensors of that size in `spare`.
+// so that they stay in the L1 cache, and finds room for three tensors of that size in `spare`. epilogue.rowsDone(image,
+// o0, o1, c0, c1) follows, of whole pooling windows.
 INL long rowsAtOnce(long k) { return maxl(1, 2048 / k); }
 INL long spareTensor(long k) { return rowsAtOnce(k) * roundUp(k, 4) + 4 * W; }
 INL long epilogueSpare(long k) { return 3 * spareTensor(k); }
+
+INL long leastCommon(long a, long b) {
+  long n = a;
+  while (n % b) n += a;
+  return n;
+}
 
 struct ImageProduct {
   static constexpr long BUDGET = 98304;
@@ -40,7 +47,8 @@ struct ImageProduct {
     rows = vertical.out, bands = 1;
     while (rows > 1 && tall * maxl(vertical.mostReached(rows) * line, rows * outLine) > BUDGET)
       bands++, rows = ceilDiv(vertical.out, bands);
-    rows = minl(roundUp(rows, fast.lowest()), vertical.out), bands = ceilDiv(vertical.out, rows);
+    const long unit = leastCommon(fast.lowest(), transposed ? 1 : g.tiles.kh);  // of a task's rows: whole windows
+    rows = minl(roundUp(rows, unit), vertical.out), bands = ceilDiv(vertical.out, rows);
     most = BUDGET / maxl(vertical.mostReached(rows) * line, rows * outLine) / tall * tall;
     most = minl(maxl(tall, minl(most, 8 * tall)), n);
     const long wish = ceilDiv(16, bands);  // tasks for every thread
@@ -100,9 +108,12 @@ struct ImageProduct {
           for (long o = o0; o < o1; o++)
             line(block, o, b, X + r * panelSize, packed + r * weightSize,
                  out + r * outSize + (o - o0) * horizontal.out * ld, count * ld);
-      for (long i = 0; i < m; i++)
-        epilogue((n0 + i) * area + o0 * horizontal.out, count, b0 * 2 * W, split + 1 == splits ? co : b1 * 2 * W,
-                 out + i * count * ld, out + (routes - 1) * outSize + i * count * ld, ld, spare);
+      const long c0 = b0 * 2 * W, c1 = split + 1 == splits ? co : b1 * 2 * W;
+      for (long i = 0; i < m; i++) {
+        epilogue((n0 + i) * area + o0 * horizontal.out, count, c0, c1, out + i * count * ld,
+                 out + (routes - 1) * outSize + i * count * ld, ld, spare);
+        epilogue.rowsDone(n0 + i, o0, o1, c0, c1);
+      }
     });
   }
 

@@ -101,6 +101,17 @@ INL void eachVector(long from, long to, F f) {
   for (; i < to; i += W) f(i, to - i);
 }
 
+// f(row, offset, channel, left, room) for every vector of the channels [c0, c1) of `rows` rows of k floats, in order:
+// `left` are in the row, and `room` floats may be written, for what comes after them is written later by the same task.
+template <class F>
+INL void eachChannelVector(long rows, long k, long c0, long c1, F f) {
+  const long whole = c0 + (c1 - c0) / W * W, end = c0 == 0 && c1 == k ? rows * k : 0;
+  for (long i = 0, o = 0; i < rows; i++, o += k) {
+    for (long c = c0; c < whole; c += W) f(i, o + c, c, (long)W, (long)W);
+    if (whole < c1) f(i, o + whole, whole, c1 - whole, o + whole + W <= end ? (long)W : c1 - whole);
+  }
+}
+
 INL vf select(vi mask, vf a, vf b) { return mask ? a : b; }
 INL bool anyLane(vi mask) {  // of a comparison
 #if defined(__AVX512F__)

@@ -19,6 +19,22 @@ struct Window {
   }
 };
 
+// Windows of kh x kw side by side over a map [n, h, w, k] -> [n, rows, columns, k]; what is left over is dropped.
+struct Tiles {
+  long kh, kw, h, w, k, rows, columns, size;  // size: of a pooled image
+  INL Tiles() : Tiles(1, 1, 1, 1, 1) {}
+  INL Tiles(long windowRows, long windowColumns, long mapRows, long mapColumns, long channels)
+      : kh(windowRows),
+        kw(windowColumns),
+        h(mapRows),
+        w(mapColumns),
+        k(channels),
+        rows(h / kh),
+        columns(w / kw),
+        size(rows * columns * k) {}
+  INL bool use() const { return kh * kw > 1; }
+};
+
 // Part [from, to) of a window of size k that starts at `start` and lies inside [0, n).
 struct Span {
   long from, to;

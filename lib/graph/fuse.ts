@@ -7,11 +7,11 @@ interface Goal {
 }
 
 /**
- * What is rewritten between tracing and planning: activations move behind max pooling, and what is left of them joins the
- * layers. The traced graph stays as it is: whoever differentiates or exports it sees the plain nodes. Nothing changes a
+ * What is rewritten between tracing and planning: activations move behind max pooling, what is left of them joins the
+ * layers, and so does max pooling. The traced graph stays as it is: whoever differentiates or exports it sees the plain nodes. Nothing changes a
  * name, a line or a stream.
  */
-export const fuse = (goal: Goal): Goal => joinLayers(poolFirst(goal));
+export const fuse = (goal: Goal): Goal => poolInLayers(joinLayers(poolFirst(goal)));
 
 /** The nodes of a goal in order, and who reads a tensor (null: the caller). */
 function survey({ outputs, effects }: Goal) {
@@ -128,4 +128,55 @@ function joinLayers(goal: Goal): Goal {
     }
     return how && n.with(inputs, { ...n.attrs, ...how });
   });
+}
+
+/**
+ * Max pooling by tiles joins the layer before it, forward and backward, so that the layer's map never lies in memory:
+ * p, where = pool(z), (z, r) = layer(x) become (p, r of the largest, where), and dz = poolGrad(f'(p) dp, where), dx, dw =
+ * layerGrad(dz, r) become one, where nothing else reads z, r and dz. No value changes.
+ */
+function poolInLayers(goal: Goal): Goal {
+  const { nodes, readers } = survey(goal);
+  const changes = new Map<Node, (at: (t: Tensor) => Tensor) => Change>();
+  for (const pool of nodes) {
+    const [z] = pool.inputs;
+    if (!poolsByTiles(pool) || z.node.op.pools !== "forward" || z.index > 0 || readers(z).length > 1) continue;
+    const layer = z.node;
+    if (layer.attrs.activation) continue;
+    const [p, where] = pool.outputs;
+    const backward = readers(where);
+    const unpool = backward[0];
+    const dz = unpool?.outputs[0];
+    const gradient = dz && readers(dz)[0];
+    const r = layer.outputs.slice(1);
+    const inverse = unpool?.op.selects === "backward" && backward.length === 1 && readers(dz!).length === 1;
+    if (unpool && !(inverse && gradient?.op.pools === "backward" && gradient.inputs[0] === dz)) continue;
+    if (r.some((t) => readers(t).some((n) => n !== gradient))) continue;
+    const { kernel, stride, padding, ...how } = pool.attrs;
+    let made: readonly Tensor[];
+    changes.set(layer, (at) => {
+      const types = [p, ...r.map(() => p), where];
+      made = layer.with(layer.inputs.map(at), { ...layer.attrs, ...how, pool: kernel }, { types }).outputs;
+      return r.map((t, i) => [t, made[i + 1]] as const);
+    });
+    changes.set(pool, () => [[p, made[0]], [where, made.at(-1)!]]); // biome-ignore format: short
+    if (!gradient) continue;
+    const [dp] = unpool.inputs;
+    const slope = readers(dp).length === 1 ? dp.node.op.activationGrad?.(dp.node.attrs) : undefined;
+    if (slope) changes.set(dp.node, () => []);
+    changes.set(unpool, () => []);
+    changes.set(gradient, (at) => {
+      const dys = slope ? [at(dp.node.inputs[0]), at(dp.node.inputs[1])] : [at(dp)];
+      const inputs = [dys[0], ...gradient.inputs.slice(1).map(at), ...dys.slice(1), at(where)];
+      return gradient.with(inputs, { ...gradient.attrs, ...slope, pool: kernel });
+    });
+  }
+  return rebuild(goal, nodes, (n, at) => changes.get(n)?.(at));
+}
+
+/** Whether a node is max pooling whose windows lie side by side. */
+function poolsByTiles({ op, attrs }: Node): boolean {
+  const [kernel, stride, padding] = [attrs.kernel, attrs.stride, attrs.padding] as (readonly number[])[];
+  if (op.selects !== "forward") return false;
+  return kernel.every((k, i) => k === stride[i]) && padding.every((p) => p === 0) && kernel.some((k) => k > 1);
 }

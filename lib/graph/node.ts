@@ -51,6 +51,12 @@ export interface Op<A extends Attrs = Attrs> {
    * it; output 1 says which. "backward": its gradient, from dy and that output.
    */
   readonly selects?: "forward" | "backward";
+  /**
+   * "forward" with outputs (y, r?), r = dy/dv kept for the gradient: a layer whose kernel takes the attribute `pool`, the
+   * kernel of a max pooling by tiles behind it. Both are then the pooled ones, and one output more says where the largest
+   * were. "backward": its gradient takes those, from dy and r, and that output as its last input.
+   */
+  readonly pools?: "forward" | "backward";
   /** Floating-point operations (a multiply-add is 2), for the plan's report. */
   flops?(node: Node<A>): number;
 }

@@ -10,13 +10,15 @@ type Attrs = ConvAttrs & NoiseAttrs;
 const gradOp: Op<Attrs> = {
   name: "bayesConv2dGrad", // dy, r, x, mu, sigma2 -> dx, dmu, dsigma2, [dbMu], [dbSigma2]
   activates: "backward",
+  pools: "backward",
   infer: bayesGradTypes,
-  flops: ({ inputs: [dy, , x, mu] }) => 8 * taps([x.shape[0], ...dy.shape.slice(1)], mu.shape),
+  flops: ({ inputs: [, , x, mu], attrs }) => 8 * taps(convolved("bayesConv2d", x, mu, attrs).shape, mu.shape),
 };
 
 const op: Op<Attrs> = {
   name: "bayesConv2d", // x, mu, sigma2, [bMu], [bSigma2], rng, rows -> y, r = dy/dv
   activates: "forward",
+  pools: "forward",
   infer: (inputs, attrs) =>
     bayesTypes("bayesConv2d", inputs, attrs, (mu) => convolved("bayesConv2d", inputs[0], mu, attrs)),
   grad([dy], { inputs: [x, mu, sigma2], outputs: [, r], attrs }) {
@@ -30,7 +32,7 @@ const op: Op<Attrs> = {
     const variance = conv(ctx.emit("Mul", [names[0], names[0]]), sigma2, attrs.bias > 1 ? [names[4]] : []);
     return lrtOnnx(ctx, node, x.shape[0], mean, variance);
   },
-  flops: ({ inputs: [x, mu], outputs: [y] }) => 4 * taps([x.shape[0], ...y.shape.slice(1)], mu.shape),
+  flops: ({ inputs: [x, mu], attrs }) => 4 * taps(convolved("bayesConv2d", x, mu, attrs).shape, mu.shape),
 };
 
 /**

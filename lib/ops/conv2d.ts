@@ -13,13 +13,15 @@ import {
 const gradOp: Op<ConvAttrs> = {
   name: "conv2dGrad", // dy, x, w -> dx, dw, [db]
   activates: "backward",
+  pools: "backward",
   infer: ([dy, x, w], { bias }) => [x, w, ...(bias ? [f32([dy.shape[3]])] : [])],
-  flops: ({ inputs: [dy, , w] }) => 4 * taps(dy.shape, w.shape),
+  flops: ({ inputs: [, x, w], attrs }) => 4 * taps(convolved("conv2d", x, w, attrs).shape, w.shape),
 };
 
 const op: Op<ConvAttrs> = {
   name: "conv2d",
   activates: "forward",
+  pools: "forward",
   infer([x, w, b], attrs) {
     const y = convolved("conv2d", x, w, attrs);
     checkBias("conv2d", "bias", b, y.shape[3]);
@@ -32,7 +34,7 @@ const op: Op<ConvAttrs> = {
       [names[0], ctx.weight(w, ONNX_WEIGHT), ...(attrs.bias ? [names[2]] : [])],
       convOnnx(attrs, w.shape),
     ),
-  flops: ({ inputs: [, w], outputs: [y] }) => 2 * taps(y.shape, w.shape),
+  flops: ({ inputs: [x, w], attrs }) => 2 * taps(convolved("conv2d", x, w, attrs).shape, w.shape),
 };
 
 /**

@@ -9,8 +9,10 @@ static size_t transposedForward(const Step& s, void* scratch) {  // x, mu, sigma
   const Geometry g(s, s.out[0], s.in[1], s.in[0]);
   Bump bump(scratch);
   const Data data(g, 2, bump);
+  const Results to(s, g, true, false, bump);
   if (scratch)
-    data.run({s.in[0].f32(), s.in[0].f32(), SQUARE}, s.in[1].f32(), s.in[2].f32(), lrtEpilogue(s, g.c, g.h * g.w, g.n));
+    data.run({s.in[0].f32(), s.in[0].f32(), SQUARE}, s.in[1].f32(), s.in[2].f32(),
+             lrtEpilogue(s, to, g.c, g.h * g.w, g.n));
   return bump.used;
 }
 
@@ -32,7 +34,8 @@ static size_t transposedBackward(const Step& s,
   if (s.out[1] || s.out[2]) {
     Bump bump = shared;
     const Weights weights(g, 2, bump);
-    if (scratch) weights.run(image, {x.f32(), x.f32(), SQUARE}, orNull(s.out[1]), orNull(s.out[2]), nullptr, nullptr);
+    if (scratch)
+      weights.run(image, {x.f32(), x.f32(), SQUARE}, nullptr, orNull(s.out[1]), orNull(s.out[2]), nullptr, nullptr);
     if (bump.used > most) most = bump.used;
   }
   if (s.nout > 3) {

@@ -28,7 +28,7 @@ static size_t plainTransposedBackward(const Step& s, void* scratch) {  // dy, x,
   if (s.out[1]) {
     Bump bump(scratch);
     const Weights weights(g, 1, bump);
-    if (scratch) weights.run(image, {x.f32(), nullptr, ONE}, s.out[1].f32(), nullptr, nullptr, nullptr);
+    if (scratch) weights.run(image, {x.f32(), nullptr, ONE}, nullptr, s.out[1].f32(), nullptr, nullptr, nullptr);
     if (bump.used > most) most = bump.used;
   }
   if (s.nout > 2 && s.out[2]) {

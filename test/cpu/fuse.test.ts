@@ -6,18 +6,20 @@ import { compile } from "../../lib/graph/compile.ts";
 import { grad } from "../../lib/graph/grad.ts";
 import { constant, type Tensor } from "../../lib/graph/node.ts";
 import { Store } from "../../lib/graph/store.ts";
+import { conv2d as conv2dOf } from "../../lib/ops/conv2d.ts";
 import { maxPool2d } from "../../lib/ops/maxPool2d.ts";
 import { mul } from "../../lib/ops/mul.ts";
+import { softplus } from "../../lib/ops/softplus.ts";
 import { sum } from "../../lib/ops/sum.ts";
 import { cases as bayesConv2d } from "../ops/bayesConv2d.ts";
 import { cases as bayesLinear } from "../ops/bayesLinear.ts";
 import { cases as conv2d } from "../ops/conv2d.ts";
-import { activations, type OpCase, random, type Value } from "../ops/harness.ts";
+import { activations, type OpCase, random, uniform, type Value } from "../ops/harness.ts";
 import { cases as linear } from "../ops/linear.ts";
 
 const device = cpu();
 const feed = ({ dtype, data }: Value) => (dtype === "i32" ? Int32Array.from(data) : Float32Array.from(data));
-const plain = (cases: readonly OpCase[]) => cases.filter((c) => !c.name.includes("then "));
+const plain = (cases: readonly OpCase[]) => cases.filter((c) => !/then |pooled/.test(c.name));
 
 function run(c: OpCase, activate: (z: Tensor) => Tensor, apart: boolean) {
   using store = new Store(device);
@@ -93,5 +95,49 @@ describe("an activation that max pooling overtakes", () => {
         after[what].forEach((v, i) => {
           expect(Math.abs(v - before[what][i])).toBeLessThanOrEqual(1e-6 * Math.abs(before[what][i]) + 1e-7);
         });
+    });
+});
+
+describe("max pooling in a layer", () => {
+  // rows and columns left over; several bands of an image; samples; what runs in the lanes and what does not
+  const more: OpCase[] = [
+    { x: [5, 21, 23, 16], w: [3, 3, 16, 24] },
+    { x: [18, 12, 11, 3], w: [3, 3, 3, 8] },
+    { x: [2, 30, 9, 5], w: [5, 2, 5, 40] },
+  ].map(({ x, w }, i) => ({
+    name: `${x} by ${w}`,
+    inputs: { x: uniform(x, i), w: uniform(w, i + 9) },
+    build: (t) => conv2dOf(t.x, t.w, undefined, { padding: 1 }),
+    reference: () => [],
+  }));
+  const kernels = [
+    [2, 2],
+    [3, 2],
+    [1, 3],
+  ] as const;
+  const rows = { conv2d: [...plain(conv2d), ...more], bayesConv2d: plain(bayesConv2d) };
+  for (const [op, cases] of Object.entries(rows))
+    it(`${op}: the values of the two ops apart, bit for bit, and their gradients`, () => {
+      let compared = 0;
+      for (const c of cases)
+        for (const kernel of kernels) {
+          let fits = true;
+          const pool = (z: Tensor) => {
+            fits = z.shape[1] >= kernel[0] && z.shape[2] >= kernel[1];
+            return fits ? maxPool2d(softplus(z), { kernel }) : softplus(z);
+          };
+          const joined = run(c, pool, false);
+          if (!fits) continue;
+          const apart = run(c, pool, true);
+          compared++;
+          expect(joined.ops.filter((o) => /pool|softplus/i.test(o))).toEqual([]);
+          expect(apart.ops.filter((o) => /pool/i.test(o)).length).toBe(2);
+          for (const [what, values] of Object.entries(joined.results)) {
+            const largest = apart.results[what].reduce((a, b) => Math.max(a, Math.abs(b)), 1e-30);
+            const worst = values.reduce((a, v, i) => Math.max(a, Math.abs(v - apart.results[what][i])), 0);
+            expect(worst / largest, `${c.name}: ${what}`).toBeLessThanOrEqual(what === "y" ? 0 : 2e-6);
+          }
+        }
+      expect(compared).toBeGreaterThan(20);
     });
 });

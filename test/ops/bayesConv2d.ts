@@ -1,8 +1,9 @@
 import type { Tensor } from "../../lib/graph/node.ts";
 import { bayesConv2d } from "../../lib/ops/bayesConv2d.ts";
-import { addBias, conv, geometries, inLanes } from "./conv2d.ts";
+import { addBias, conv, geometries, inLanes, pools } from "./conv2d.ts";
 import { normals, seed } from "./gaussianNoise.ts";
 import { activated, given, ints, map, type OpCase, uniform, type Value } from "./harness.ts";
+import { pooled } from "./maxPool2d.ts";
 
 /** y of the local reparameterization in float64, the moments repeated for every sample. */
 export function lrt(mean: Value, variance: Value, rng: Value, rows: Value, stream: number, samples: number): Value {
@@ -115,4 +116,8 @@ export const cases: OpCase[] = [
     row(geometries[12], 35, { bias: 1, samples: 2 }),
     withSamples(row(geometries[1], 36, { samples: 2, apart: true, bias: 2 }), 2, 36, geometries[1][3]),
   ]),
+  ...pools.map(([i, kernel], at) => pooled(row(geometries[i], 40 + at, { bias: at % 3 }), kernel)),
+  pooled(row(geometries[inLanes], 60, { samples: 3, bias: 2 }), [2, 2]),
+  pooled(row(geometries[5], 61, { samples: 2, bias: 2 }), [2, 2]),
+  ...activated([row(geometries[inLanes], 62, { bias: 2 })]).map((c) => pooled(c, [2, 2])),
 ];

@@ -1,6 +1,7 @@
 import { type ConvOptions, convAttrs } from "../../lib/ops/conv.ts";
 import { conv2d } from "../../lib/ops/conv2d.ts";
 import { activated, type OpCase, uniform, type Value } from "./harness.ts";
+import { pooled } from "./maxPool2d.ts";
 
 /** f(index in x, in w, in y) for every multiplication of a convolution. */
 export function forTaps(
@@ -89,6 +90,7 @@ export const geometries: readonly (readonly [string, readonly number[], readonly
   // 29 and 30 images fill the lanes of vectors of every width well enough (native/lanes.h)
   ["images in lanes", [29, 5, 6, 2], [3, 3, 2, 7], { padding: 1, stride: [2, 1] }, true],
   ["images in lanes, uneven", [30, 5, 4, 1], [2, 3, 1, 5], { dilation: [2, 1], padding: [1, 2, 2, 0] }, true],
+  ["several images", [4, 5, 4, 16], [3, 2, 16, 17], { padding: 1 }, true],
   ["images in lanes, all padding", [30, 2, 4, 1], [1, 4, 1, 8], { stride: [1, 40], padding: [0, 36, 0, 0] }, true],
 ];
 export const inLanes = geometries.findIndex(([name]) => name === "images in lanes");
@@ -104,4 +106,20 @@ const plain: OpCase[] = geometries.map(([name, x, w, options, bias], i) => ({
   reference: (v) => addBias(conv(v.x, v.w, options), v.b),
 }));
 
-export const cases: OpCase[] = [...plain, ...activated([0, 2, 5, 6, 9, 12, inLanes].map((i) => plain[i]))];
+/** Kernels of a pooling behind the geometries: rows and columns left over, one window an image, several bands. */
+export const pools: readonly (readonly [geometry: number, kernel: readonly [number, number]])[] = [
+  [0, [2, 2]],
+  [5, [2, 3]],
+  [9, [3, 2]],
+  [inLanes, [2, 2]],
+  [inLanes, [3, 4]],
+  [inLanes + 1, [1, 2]],
+  [inLanes + 2, [2, 2]],
+];
+
+export const cases: OpCase[] = [
+  ...plain,
+  ...activated([0, 2, 5, 6, 9, 12, inLanes].map((i) => plain[i])),
+  ...pools.map(([i, kernel]) => pooled(plain[i], kernel)),
+  ...activated([plain[inLanes]]).map((c) => pooled(c, [2, 2])),
+];

@@ -1,3 +1,4 @@
+import type { Tensor } from "../../lib/graph/node.ts";
 import { maxPool2d } from "../../lib/ops/maxPool2d.ts";
 import { type WindowOptions, windowAttrs } from "../../lib/ops/window.ts";
 import { given, type OpCase, uniform, type Value } from "./harness.ts";
@@ -23,7 +24,8 @@ export function windows(x: Value, options: WindowOptions, f: (pixels: number[], 
   return { shape: [n, oh, ow, c], data };
 }
 
-function reference(x: Value, options: WindowOptions): Value {
+/** Naive max pooling in float64. */
+export function maxPool(x: Value, options: WindowOptions): Value {
   return windows(x, options, (pixels) => {
     let best = pixels[0];
     for (const v of pixels) if (v > best || (Number.isNaN(v) && !Number.isNaN(best))) best = v;
@@ -31,11 +33,20 @@ function reference(x: Value, options: WindowOptions): Value {
   });
 }
 
+/** A row whose result is pooled by tiles: in a compiled program one step with the layer. */
+export const pooled = (c: OpCase, kernel: readonly [number, number]): OpCase => ({
+  ...c,
+  name: `${c.name}, pooled by ${kernel.join("x")}`,
+  build: (t) => maxPool2d(c.build(t) as Tensor, { kernel }),
+  reference: (v) => maxPool(c.reference(v) as Value, { kernel }),
+  epsilon: 1e-6, // few windows are that near to a tie
+});
+
 const row = (name: string, x: Value, options: WindowOptions, more: Partial<OpCase> = {}): OpCase => ({
   name,
   inputs: { x },
   build: (t) => maxPool2d(t.x, options),
-  reference: (v) => reference(v.x, options),
+  reference: (v) => maxPool(v.x, options),
   epsilon: 1e-7, // stays on one side of every tie of random values
   ...more,
 });

@@ -1,9 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { compile } from "../../lib/graph/compile.ts";
 import { grad } from "../../lib/graph/grad.ts";
-import { inLayer, type Tensor, topo } from "../../lib/graph/node.ts";
+import { constant, inLayer, type Tensor, topo } from "../../lib/graph/node.ts";
 import { Store } from "../../lib/graph/store.ts";
 import { add } from "../../lib/ops/add.ts";
+import { bayesConv2d } from "../../lib/ops/bayesConv2d.ts";
 import { conv2d } from "../../lib/ops/conv2d.ts";
 import { leakyRelu } from "../../lib/ops/leakyRelu.ts";
 import { linear } from "../../lib/ops/linear.ts";
@@ -128,7 +129,7 @@ describe("stays apart", () => {
 });
 
 describe("an activation before max pooling", () => {
-  const pool = (t: Tensor) => maxPool2d(t, { kernel: [1, 2] });
+  const pool = (t: Tensor) => maxPool2d(t, { kernel: [1, 2], stride: 1 }); // windows overlap
   const maps = (t: Tensor) => reshape(t, [4, 1, 1, 3]);
   const layer = ({ x, w }: Inputs) => conv2d(maps(x), reshape(w, [1, 1, 3, 5]), undefined, { padding: [0, 1] });
   it.each([
@@ -145,8 +146,8 @@ describe("an activation before max pooling", () => {
     expect(found[0].attrs.activation).toBe(undefined);
     expect(found[1].attrs).toMatchObject(how);
     expect(found.slice(1, 4).map((n) => n.outputs[0].shape)).toEqual([
-      [4, 1, 1, 5],
-      [4, 1, 1, 5],
+      [4, 1, 2, 5],
+      [4, 1, 2, 5],
       [4, 1, 3, 5],
     ]);
   });
@@ -172,5 +173,55 @@ describe("an activation before max pooling", () => {
       (t) => [t.w],
     );
     expect(turned.slice(0, 3)).toEqual(["conv2d", "leakyRelu", "maxPool2d"]);
+  });
+});
+
+describe("max pooling by tiles behind a layer", () => {
+  const layer = ({ x, w }: Inputs) =>
+    conv2d(reshape(x, [4, 1, 1, 3]), reshape(w, [1, 1, 3, 5]), undefined, { padding: [0, 1] });
+  const pool = (t: Tensor, stride: number = 2) => maxPool2d(t, { kernel: [1, 2], stride: [1, stride] });
+  const types = ["f32", "i32", "u8"];
+  const shapes = (ts: readonly { shape: readonly number[]; dtype: number }[]) =>
+    ts.map((t) => `${types[t.dtype]} ${t.shape}`);
+
+  it("becomes part of it with its activation, forward and backward", () => {
+    const { native } = planned((t) => {
+      const p = pool(softplus(layer(t)));
+      return { p, dw: grad(sum(mul(p, p)), [t.w])[0] };
+    });
+    const found = native.steps.filter((s) => /pool|relu|softplus|conv/i.test(s.op));
+    expect(found.map((s) => s.op)).toEqual(["conv2d", "conv2dGrad"]);
+    const [forward, backward] = found;
+    for (const { attrs } of found) expect(attrs).toMatchObject({ pool: [1, 2], activation: [2], slope: [0] });
+    expect(shapes(forward.outputs)).toEqual(["f32 4,1,1,5", "u8 4,1,1,5"]);
+    expect(shapes(backward.inputs)).toEqual([
+      ...["f32 4,1,1,5", "f32 4,1,1,3", "f32 1,1,3,5"], // dy, x, w
+      ...["f32 4,1,1,5", "u8 4,1,1,5"], // y, where
+    ]);
+  });
+  it("of a Bayesian layer keeps only what the largest had of r", () => {
+    const { native } = planned((t) => {
+      const [mu, sigma2] = [t.w, mul(t.w, t.w)].map((w) => reshape(w, [1, 1, 3, 5]));
+      const noise = { rng: constant(new Int32Array(4)), rows: constant(new Int32Array(4)), stream: 0, samples: 1 };
+      const p = pool(bayesConv2d(reshape(t.x, [4, 1, 1, 3]), { mu, sigma2 }, noise, { padding: [0, 1] }));
+      return { p, dw: grad(sum(mul(p, p)), [t.w])[0] };
+    });
+    const [forward, backward] = native.steps.filter((s) => /pool|conv/i.test(s.op));
+    expect(shapes(forward.outputs)).toEqual(["f32 4,1,1,5", "f32 4,1,1,5", "u8 4,1,1,5"]);
+    expect(backward.op).toBe("bayesConv2dGrad");
+    expect(shapes([backward.inputs[1], backward.inputs.at(-1)!])).toEqual(["f32 4,1,1,5", "u8 4,1,1,5"]);
+  });
+  it("stays apart when windows overlap, or something else reads the map or its gradient", () => {
+    const convs = (build: (t: Inputs, z: Tensor) => Record<string, Tensor>) =>
+      steps((t) => build(t, layer(t))).filter((op) => /pool|conv/i.test(op));
+    expect(convs((_, z) => ({ p: pool(z) }))).toEqual(["conv2d"]);
+    expect(convs((_, z) => ({ p: pool(z, 1) }))).toEqual(["conv2d", "maxPool2d"]);
+    expect(convs((_, z) => ({ p: pool(z), z }))).toEqual(["conv2d", "maxPool2d"]);
+    const graded = convs((t, z) => {
+      const p = pool(z);
+      const [dz, dw] = grad(sum(mul(p, p)), [z, t.w]);
+      return { p, dz, dw };
+    });
+    expect(graded).toEqual(["conv2d", "maxPool2d", "maxPool2dGrad", "conv2dGrad"]);
   });
 });

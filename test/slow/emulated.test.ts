@@ -48,14 +48,15 @@ const processors: Record<string, Processor> = {
   },
 };
 
+spawnSync(process.execPath, ["scripts/list-ops.mjs"], { cwd: root });
 for (const [name, { compiler, flags, emulator, device, env }] of Object.entries(processors)) {
   const missing = [compiler, ...(emulator ? [emulator] : [])].filter((tool) => !found(tool));
   if (compiler === "g++" && !hasAvx2()) missing.push("AVX2");
   const reason = missing.length ? ` (skipped: no ${missing.join(" and no ")})` : "";
   if (reason) console.log(`${name}${reason}`);
 
-  it.skipIf(reason !== "")(`agrees with the float64 references on ${name}${reason}`, { timeout: 900_000 }, async () => {
-    spawnSync(process.execPath, ["scripts/list-ops.mjs"], { cwd: root });
+  const test = reason ? it.skip : it.concurrent; // the emulators side by side, one a core
+  test(`agrees with float64 references on ${name}${reason}`, { timeout: 900_000 }, async () => {
     const sources = ["unity/ops", "unity/layers", "core/pool", "core/isa", "core/cpu"].map((s) => `native/${s}.cpp`);
     const options = [...common.split(" "), ...flags.split(" ")];
     const objects = await Promise.all(
@@ -68,15 +69,18 @@ for (const [name, { compiler, flags, emulator, device, env }] of Object.entries(
     const driver = join(tmp, device);
     const link = flags.includes("-static") ? ["-static"] : [];
     await promisify(execFile)(compiler, [...link, "-pthread", ...objects, "-o", driver]);
-    const run = spawnSync(
+    // status and output, whatever the status
+    const run = await promisify(execFile)(
       process.execPath,
       [join(root, "node_modules/vitest/vitest.mjs"), "run", "--reporter=verbose", ...tests],
       {
         cwd: root,
-        encoding: "utf8",
         maxBuffer: 2 ** 26,
         env: { ...process.env, ...env, BAYESCNN_DRIVER: emulator ? `${emulator} ${driver}` : driver },
       },
+    ).then(
+      ({ stdout, stderr }) => ({ status: 0, stdout, stderr }),
+      (error) => ({ status: error.code, stdout: `${error.stdout}`, stderr: `${error.stderr}` }),
     );
     expect(run.status, run.stdout.slice(-4000) + run.stderr.slice(-1000)).toBe(0);
     expect(run.stdout).toContain(`bayesConv2d on ${device}`); // the rows did run, and there
