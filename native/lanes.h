@@ -112,7 +112,7 @@ struct LaneProduct {
 
   LaneProduct(const Geometry& g, bool transposed, long routeCount) : form(g.form), n(g.n), routes(routeCount) {
     ci = transposed ? g.k : g.c, co = transposed ? g.c : g.k;
-    use = g.groups == 1 && co <= NARROW && fillsLanes(n) && g.dw == 1 && !(transposed && g.sw > 1) && g.kh <= MOST_ROWS;
+    use = g.groups == 1 && co <= (transposed ? NARROW : 16) && fillsLanes(n) && g.dw == 1 && !(transposed && g.sw > 1) && g.kh <= MOST_ROWS;
     if (!use) return;
     vertical = {transposed ? g.ho : g.h, transposed ? g.h : g.ho, g.kh, g.sh, g.dh, g.top, transposed};
     horizontal = {transposed ? g.wo : g.w, transposed ? g.w : g.wo, g.kw, g.sw, 1, g.left, transposed};

@@ -86,7 +86,9 @@ struct Unpool : Tiles {
     if (!use()) return pooled;
     parallelRange(n * rows, maxl(1, 16384 / (kh * w * k)), [&](long from, long to) {
       withKind(pooled, [&](auto K) {
-        for (long row = from; row < to; row++) windows<K.value>(pooled, where, row);
+        withWindow(*this, false, [&](auto KH, auto KW, auto) {
+          for (long row = from; row < to; row++) windows<K.value, KH.value, KW.value>(pooled, where, row);
+        });
       });
     });
     return {first, second, second ? BOTH : ONE};
@@ -95,22 +97,31 @@ struct Unpool : Tiles {
  private:
   // One row of windows. A vector may run on into the next pixel, which is written later, where that has no channels of
   // an earlier vector.
-  template <int K>
+  template <int K, int KH, int KW>
   void windows(const Pair& pooled, const uint8_t* where, long row) const {
-    const Tiles t = *this;
-    float *const d1 = first, *const d2 = second;
+    const long ch = k, rowsIn = KH ? KH : kh, columnsIn = KW ? KW : kw, windowsIn = columns;  // copies: see TilePool
     const long total = n * size, line = w * k, number = row % rows, top = (row / rows * h + number * kh) * line;
-    for (long p = 0, at = row * columns * k; p < t.columns; p++, at += t.k)
-      for (long c = 0; c < t.k; c += W) {
+    float *to1 = first + top, *to2 = second + top;
+    const long at0 = row * columns * k;
+    for (long p = 0; p < windowsIn; p++)
+      for (long c = 0; c < ch; c += W) {
+        const long at = at0 + p * ch + c, x = p * columnsIn * ch + c, last = (windowsIn - 1) * columnsIn * ch;
+        const bool whole = (ch % W == 0 || (ch < W && x < last)) && at + W <= total;
         vf a, b;
-        elements<K>(pooled, at + c, total - at - c, a, b);
-        const vi winner = loadBytes(where + at + c, total - at - c);
-        for (long i = 0; i < t.kh; i++)
-          for (long j = 0; j < t.kw; j++) {
-            const long x = (p * t.kw + j) * t.k + c, to = top + i * line + x, room = t.k < W ? line - x : t.k - c;
-            const vi hit = winner == set1i(static_cast<int32_t>(i * t.kw + j));
-            storen(d1 + to, asFloat(asInt(a) & hit), room);
-            if (K % 4 != ONE) storen(d2 + to, asFloat(asInt(b) & hit), room);
+        elements<K>(pooled, at, whole ? W : total - at, a, b);
+        const vi winner = loadBytes(where + at, whole ? W : total - at);
+        for (long i = 0; i < rowsIn; i++)
+          for (long j = 0; j < columnsIn; j++) {
+            const long to = x + i * line + j * ch;
+            const vi hit = winner == set1i(static_cast<int32_t>(i * columnsIn + j));
+            const vf va = asFloat(asInt(a) & hit), vb = asFloat(asInt(b) & hit);
+            if (whole) {
+              store(to1 + to, va);
+              if (K % 4 != ONE) store(to2 + to, vb);
+            } else {
+              storen(to1 + to, va, ch - c);
+              if (K % 4 != ONE) storen(to2 + to, vb, ch - c);
+            }
           }
       }
     const long left = line - columns * kw * k, last = number + 1 == rows ? h - rows * kh : 0;
