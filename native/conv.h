@@ -40,9 +40,9 @@ struct Forward {
         panel(geo),
         fast(geo, false, 1),
         product(geo, false, routeCount, fast),
-        lanes(geo, false, routeCount),
+        lanes(geo, false, routeCount, fast),
         routes(routeCount) {
-    fast.take(b);
+    if (!lanes.use) fast.take(b);
     if (takeFirst(b, lanes, product)) return;
     if (fast.use && !panel.use) panel.rows = maxl(1, 128 / g.wo);
     panel.rows = minl(roundUp(panel.rows, fast.lowest()), g.ho);
@@ -242,7 +242,7 @@ struct Data {
       : g(geo),
         fast(geo, true, gradientRoutes(geo, routeCount)),
         product(geo, true, routeCount, fast),
-        lanes(geo, true, routeCount),
+        lanes(geo, true, routeCount, fast),
         routes(routeCount) {
     if (product.use) fast.take(b);
     if (takeFirst(b, lanes, product)) return;

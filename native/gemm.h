@@ -12,6 +12,12 @@ namespace ISA {
 
 constexpr int TALL1 = W == 16 ? 16 : 12, TALL2 = W == 16 ? 12 : 6;  // most rows of a tile 1 and 2 vectors wide
 
+INL long leastCommon(long a, long b) {
+  long n = a;
+  while (n % b) n += a;
+  return n;
+}
+
 // Columns are cut into blocks of 2W, the last one of W or 2W, zero-padded; a packed matrix is [block][step][width].
 INL long padded(long columns) { return ceilDiv(columns, W) * W; }
 INL long columnBlocks(long columns) { return ceilDiv(columns, 2 * W); }

@@ -1,100 +1,15 @@
 // Narrow layers: products whose vector lanes are images, [row][column][channel][image]. However few the channels, all
-// lanes work. A forward pass or data gradient multiplies such a panel with broadcast weights (in a Run, x is where the
-// weights start and w where the panel does); a weight gradient multiplies two panels lane by lane and adds the lanes up
-// at the end. In bf16, lanes hold rounded floats.
+// lanes work. A forward pass or data gradient multiplies such a panel with broadcast weights (lanePixels.h), a forward
+// pass with fewer multiplications where it may (shortLanes.h); a weight gradient multiplies two panels lane by lane and
+// adds the lanes up at the end. In bf16, lanes hold rounded floats.
 #pragma once
 #include "imageWeights.h"
 #include "pooled.h"
 #include "product.h"
+#include "shortLanes.h"
 
 namespace bayes {
 namespace ISA {
-
-constexpr long LANES = 2 * W;    // images of a panel
-constexpr long LANE_PIECE = 16;  // floats of an image read at once: a cache line
-
-// `count` floats at src of each of m images `size` apart -> d, d2 [count][LANES]; lanes beyond m are zero. Writes up to
-// LANE_PIECE - 1 rows of lanes beyond.
-template <int K>
-static void packLanesKind(const Pair& src, long at, long size, long m, long count, float* d, float* d2) {
-  alignas(64) float a[LANES * LANE_PIECE], b[LANES * LANE_PIECE];
-  memset(a, 0, sizeof a), memset(b, 0, sizeof b);
-  for (long x = 0; x < count; x += LANE_PIECE, d += LANE_PIECE * LANES, d2 += LANE_PIECE * LANES) {
-    for (long i = 0; i < m; i++) {
-      prefetch<K>(src, at + i * size + x + 2 * LANE_PIECE, LANE_PIECE);
-      for (long j = 0; j < LANE_PIECE; j += W) {
-        vf first{}, second{};
-        if (x + j < count) elements<K>(src, at + i * size + x + j, count - x - j, first, second);
-        store(a + i * LANE_PIECE + j, inForm<K>(first));
-        if (K % 4 != ONE) store(b + i * LANE_PIECE + j, inForm<K>(second));
-      }
-    }
-    for (long j = 0; j < LANE_PIECE; j += 8)
-      for (long i = 0; i < LANES; i += 8) {
-        transpose8(d + j * LANES + i, LANES, a + i * LANE_PIECE + j, LANE_PIECE);
-        if (K % 4 != ONE) transpose8(d2 + j * LANES + i, LANES, b + i * LANE_PIECE + j, LANE_PIECE);
-      }
-  }
-}
-static inline void packLanes(const Pair& src, Form form, long at, long size, long m, long count, float* d, float* d2) {
-  withKind(src, form, [&](auto K) { packLanesKind<K.value>(src, at, size, m, count, d, d2); });
-}
-// Bytes, as integers of 32 bits.
-static void packBytes(const uint8_t* src, long size, long m, long count, float* d) {
-  alignas(64) float a[LANES * LANE_PIECE];
-  memset(a, 0, sizeof a);
-  for (long x = 0; x < count; x += LANE_PIECE, d += LANE_PIECE * LANES) {
-    for (long i = 0; i < m; i++)
-      for (long j = 0; j < minl(LANE_PIECE, count - x); j += W)
-        store(a + i * LANE_PIECE + j, asFloat(loadBytes(src + i * size + x + j, count - x - j)));
-    for (long j = 0; j < LANE_PIECE; j += 8)
-      for (long i = 0; i < LANES; i += 8) transpose8(d + j * LANES + i, LANES, a + i * LANE_PIECE + j, LANE_PIECE);
-  }
-}
-// Whether n images fill the lanes well enough.
-INL bool fillsLanes(long n) { return n * 4 >= ceilDiv(n, LANES) * LANES * 3; }
-
-// out[i][:] = sum over the runs of w[run.x + t][i] * X[run.w + t][:], for P of `columns` columns and several pixels
-// whose inputs lie `shift` rows of lanes apart. Runs may be short: all of it is one function.
-template <int P>
-static __attribute__((noinline)) void lanePixels(const float* w, long columns, const float* X, long shift,
-                                                 const Runs& runs, long pixels, float* out, long ld) {
-  for (long p = 0; p < pixels; p++, X += shift * LANES, out += ld * LANES) {
-    vf a[P][2]{};
-    for (long r = 0; r < runs.count; r++) {
-      const float *x = w + runs.at[r].x * columns, *b = X + runs.at[r].w * LANES;
-      for (long t = 0; t < runs.steps; t++, x += columns, b += LANES) {
-        const vf low = load(b), high = load(b + W);
-#pragma GCC unroll 6
-        for (int i = 0; i < P; i++) {
-          const vf xi = set1(x[i]);
-          a[i][0] = fma(xi, low, a[i][0]), a[i][1] = fma(xi, high, a[i][1]);
-        }
-      }
-    }
-#pragma GCC unroll 6
-    for (int i = 0; i < P; i++) store(out + i * LANES, a[i][0]), store(out + i * LANES + W, a[i][1]);
-  }
-}
-// f(KindOf<P>()) for P in 1 .. 6
-template <class F>
-INL void withRows(long p, F f) {
-  switch (p) {
-    case 1:
-      return f(KindOf<1>());
-    case 2:
-      return f(KindOf<2>());
-    case 3:
-      return f(KindOf<3>());
-    case 4:
-      return f(KindOf<4>());
-    case 5:
-      return f(KindOf<5>());
-    default:
-      return f(KindOf<6>());
-  }
-}
-constexpr long LANE_ROWS = 6;
 
 // ---- Forward, and the data gradient (transposed), with an epilogue as in product.h.
 struct LaneProduct {
@@ -105,24 +20,30 @@ struct LaneProduct {
   Form form;
   Axis vertical, horizontal;
   long n, ci, co, routes;
-  Tiles tiles;  // windows of 1x1 where nothing is pooled
+  ShortLanes fast;  // of the first route
+  long unit;        // rows of whole windows and whole tiles
+  Tiles tiles;      // windows of 1x1 where nothing is pooled
   long line, outLine, height, rows, bands, groups, weightSize, panelSize, imageSize, outSize, rowSize, spareSize;
   long piece, pieceSize;  // windows at a time
   float *packed, *local;
 
-  LaneProduct(const Geometry& g, bool transposed, long routeCount) : form(g.form), n(g.n), routes(routeCount) {
+  LaneProduct(const Geometry& g, bool transposed, long routeCount, const ShortPlan& plan)
+      : form(g.form), n(g.n), routes(routeCount), fast(g, plan) {
     ci = transposed ? g.k : g.c, co = transposed ? g.c : g.k;
-    use = g.groups == 1 && co <= (transposed ? NARROW : 16) && fillsLanes(n) && g.dw == 1 && !(transposed && g.sw > 1) && g.kh <= MOST_ROWS;
+    use = g.groups == 1 && co <= (transposed ? NARROW : LANE_WIDTH) && fillsLanes(n) && g.dw == 1 &&
+          !(transposed && g.sw > 1) && g.kh <= MOST_ROWS && g.tiles.kh <= MOST_ROWS;
     if (!use) return;
     vertical = {transposed ? g.ho : g.h, transposed ? g.h : g.ho, g.kh, g.sh, g.dh, g.top, transposed};
     horizontal = {transposed ? g.wo : g.w, transposed ? g.w : g.wo, g.kw, g.sw, 1, g.left, transposed};
     line = horizontal.in * ci, outLine = horizontal.out * co;
     tiles = {1, 1, vertical.out, horizontal.out, co};
     if (g.tiles.use() && !transposed) tiles = g.tiles;
-    groups = ceilDiv(n, LANES), rows = height = tiles.rows * tiles.kh;  // tasks have whole windows
+    if (transposed) fast.use = false;
+    unit = leastCommon(tiles.kh, fast.use ? fast.tall : 1);
+    groups = ceilDiv(n, LANES), height = tiles.rows * tiles.kh, rows = roundUp(height, unit);
     auto size = [&] { return (vertical.mostReached(rows) * line + rows * outLine) * LANES * routes; };
-    while (rows > tiles.kh && (size() > BUDGET || groups * ceilDiv(height, rows) < 8)) rows -= tiles.kh;
-    bands = ceilDiv(height, rows), rows = ceilDiv(tiles.rows, bands) * tiles.kh;
+    while (rows > unit && (size() > BUDGET || groups * ceilDiv(height, rows) < 8)) rows -= unit;
+    bands = ceilDiv(height, rows), rows = roundUp(ceilDiv(height, bands), unit), bands = ceilDiv(height, rows);
     use = size() <= 2 * BUDGET && bands * vertical.mostReached(rows) <= 2 * vertical.in;  // little twice
     weightSize = roundUp(g.kh * g.kw * ci * co, W),
     panelSize = (vertical.mostReached(rows) * line + LANE_PIECE) * LANES;
@@ -135,10 +56,13 @@ struct LaneProduct {
   }
   void take(Bump& b) {
     packed = b.floats(routes * weightSize);
+    fast.take(b);
     local = b.floats(poolThreads() * localSize());
   }
   INL long localSize() const {
-    return roundUp(routes * panelSize + maxl(routes * outSize + rowSize + spareSize, 6 * pieceSize + 16 * LANES), 16);
+    const long means = fast.use ? unit * rowSize + fast.spareSize() : 0;
+    return roundUp(
+        routes * panelSize + means + maxl(routes * outSize + rowSize + spareSize, 6 * pieceSize + 16 * LANES), 16);
   }
 
   // Weights [kh][kw][c][k] -> [kh][kw][ci][co]. A gradient reads the taps of a kernel row backwards, so that both
@@ -156,22 +80,27 @@ struct LaneProduct {
 
   template <class E>
   void run(const Pair& x, const float* w1, const float* w2, E epilogue) const {
-    for (long r = 0; r < routes; r++) pack(r ? w2 : w1, packed + r * weightSize);
+    if (fast.use) fast.pack(w1);
+    for (long r = fast.use; r < routes; r++) pack(r ? w2 : w1, packed + r * weightSize);
     const long area = vertical.out * horizontal.out;
     parallel(groups * bands, [&](long task, int thread) {
       const long n0 = task / bands * LANES, m = minl(LANES, n - n0);
       const long o0 = task % bands * rows, o1 = minl(o0 + rows, height);
-      float *X = local + thread * localSize(), *out = X + routes * panelSize, *row = out + routes * outSize;
-      float* spare = row + rowSize;
+      float *X = local + thread * localSize(), *means = X + routes * panelSize;
+      float* out = means + (fast.use ? unit * rowSize + fast.spareSize() : 0);
+      float *row = out + routes * outSize, *spare = row + rowSize;
       long h0, h1;
-      vertical.reach(o0, o1, h0, h1);
+      vertical.reach(o0, minl(o0 + roundUp(o1 - o0, unit), vertical.out), h0, h1);
       packLanes(x, form, (n0 * vertical.in + h0) * line, vertical.in * line, m, (h1 - h0) * line, X,
                 X + (routes - 1) * panelSize);
-      if constexpr (E::LANEWISE) return lanewise(epilogue, n0, m, o0, o1, h0, X, out);
+      const Band band{n0, m, o0, o1, h0, h1};
+      if constexpr (E::LANEWISE) return lanewise(epilogue, band, X, means, out);
       for (long r = 0; r < routes; r++)
         for (long o = o0; o < o1; o++) {
-          outputs(o, 0, horizontal.out, h0, X + r * panelSize, packed + r * weightSize, row);
-          storeRow(row, outLine, m, out + r * outSize + (o - o0) * outLine, imageSize);
+          const float* sums = row;
+          if (r == 0 && fast.use) sums = firstRoute(band, o, X, means);
+          else outputs(o, 0, horizontal.out, h0, X + r * panelSize, packed + r * weightSize, row);
+          storeRow(sums, outLine, m, out + r * outSize + (o - o0) * outLine, imageSize);
         }
       for (long i = 0; i < m; i++) {
         epilogue((n0 + i) * area + o0 * horizontal.out, (o1 - o0) * horizontal.out, 0, co, out + i * imageSize,
@@ -182,36 +111,51 @@ struct LaneProduct {
   }
 
  private:
-  // Rows [o0, o1) of m images, some windows at a time: moments, samples and the largest of each window stay in the L1
-  // cache, and all of them in the lanes.
+  // Output rows [o0, o1) of m images from n0 on, which read the rows [h0, h1).
+  struct Band {
+    long n0, m, o0, o1, h0, h1;
+  };
+  // Row o of the first route by tiles; rows are asked for in order, and come `unit` at a time.
+  const float* firstRoute(const Band& b, long o, const float* X, float* means) const {
+    const long at = o % unit;
+    for (long i = 0; i < unit && at == 0 && o + i < b.o1; i += fast.tall)
+      fast.rows(X, b.h0, b.h1, o + i, vertical.out - o - i, means + i * rowSize, means + unit * rowSize);
+    return means + at * rowSize;
+  }
+  // Some windows at a time: moments, samples and the largest of each window stay in the L1 cache, and all of them in
+  // the lanes.
   template <class E>
-  void lanewise(const E& epilogue, long n0, long m, long o0, long o1, long h0, const float* X, float* moments) const {
+  void lanewise(const E& epilogue, const Band& b, const float* X, float* means, float* moments) const {
     const long kh = tiles.kh, kw = tiles.kw, all = tiles.columns;
     float *second = moments + pieceSize, *y = second + pieceSize, *residue = y + pieceSize;
     float *winners = residue + pieceSize, *bytes = winners + pieceSize;
-    for (long o = o0; o < o1; o += kh)
+    for (long o = b.o0; o < b.o1; o += kh) {
+      const float* first[MOST_ROWS];
+      for (long i = 0; i < kh && fast.use; i++) first[i] = firstRoute(b, o + i, X, means);
       for (long p = 0; p < all; p += piece) {
         const long windows = minl(piece, all - p), columns = windows * kw, step = columns * co * LANES;
         for (long i = 0; i < kh; i++) {
-          outputs(o + i, p * kw, p * kw + columns, h0, X, packed, moments + i * step);
-          outputs(o + i, p * kw, p * kw + columns, h0, X + panelSize, packed + weightSize, second + i * step);
+          const long q = p * kw;
+          if (!fast.use) outputs(o + i, q, q + columns, b.h0, X, packed, moments + i * step);
+          outputs(o + i, q, q + columns, b.h0, X + panelSize, packed + weightSize, second + i * step);
         }
         for (long s = 0; s < epilogue.copies; s++) {
           for (long i = 0, at = 0; i < kh; i++, at += step)
-            epilogue.lanes(s, n0, m, (o + i) * horizontal.out + p * kw, columns, moments + at, second + at, y + at,
-                           residue + at);
-          const long count = windows * co, to = (s * n + n0) * tiles.size + (o / kh * all + p) * co;
+            epilogue.lanes(s, b.n0, b.m, (o + i) * horizontal.out + p * kw, columns,
+                           fast.use ? first[i] + p * kw * co * LANES : moments + at, second + at, y + at, residue + at);
+          const long count = windows * co, to = (s * n + b.n0) * tiles.size + (o / kh * all + p) * co;
           if (tiles.use()) {
             withWindow(tiles, epilogue.pool.where || epilogue.r, [&](auto KH, auto KW, auto GRADIENT) {
               largest<KH.value, KW.value, GRADIENT.value>(y, residue, step, windows, winners);
             });
-            if (epilogue.pool.where) storeWhere(winners, count, m, epilogue.pool.where + to, bytes);
+            if (epilogue.pool.where) storeWhere(winners, count, b.m, epilogue.pool.where + to, bytes);
           }
           epilogue.activate(y, count * LANES);
-          if (epilogue.y) storeRow(y, count, m, epilogue.y + to, tiles.size);
-          if (epilogue.r) storeRow(residue, count, m, epilogue.r + to, tiles.size);
+          if (epilogue.y) storeRow(y, count, b.m, epilogue.y + to, tiles.size);
+          if (epilogue.r) storeRow(residue, count, b.m, epilogue.r + to, tiles.size);
         }
       }
+    }
   }
   // Of kh rows of y and r, `step` floats apart, the largest of each window in place of the first row, and which it was.
   template <int KH, int KW, bool GRADIENT>

@@ -16,12 +16,6 @@ INL long rowsAtOnce(long k) { return maxl(1, 2048 / k); }
 INL long spareTensor(long k) { return rowsAtOnce(k) * roundUp(k, 4) + 4 * W; }
 INL long epilogueSpare(long k) { return 3 * spareTensor(k); }
 
-INL long leastCommon(long a, long b) {
-  long n = a;
-  while (n % b) n += a;
-  return n;
-}
-
 struct ImageProduct {
   static constexpr long BUDGET = 98304;
   static constexpr long MOST_TAPS = 256;

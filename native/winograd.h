@@ -6,6 +6,7 @@
 // few channels, by the transforms.
 #pragma once
 #include "imageWeights.h"
+#include "lanePixels.h"
 #include "short.h"
 #include "window.h"
 
@@ -37,13 +38,14 @@ struct ShortPlan {
   ShortAxis vertical, horizontal;
   long ci, co, points = 0, routes = 0;  // routes: how many it takes from another form, the first or both
   bool use;
-  ShortPlan(const Geometry& g, bool transposed, long routesIfUsed) {
+  // `inLanes`: by shortLanes.h, if there are enough images.
+  ShortPlan(const Geometry& g, bool transposed, long routesIfUsed, bool inLanes) {
     ci = transposed ? g.k : g.c, co = transposed ? g.c : g.k;
     vertical = {transposed ? g.ho : g.h, transposed ? g.h : g.ho, transposed ? g.kh - 1 - g.top : g.top, nullptr};
     horizontal = {transposed ? g.wo : g.w, transposed ? g.w : g.wo, transposed ? g.kw - 1 - g.left : g.left, nullptr};
     vertical.by = shortFor(g.kh, vertical.out), horizontal.by = shortFor(g.kw, horizontal.out);
     use = vertical.by && horizontal.by && g.groups == 1 && g.sh == 1 && g.sw == 1 && g.dh == 1 && g.dw == 1 &&
-          ci >= 5 && co > NARROW && g.depth <= 4096;
+          ci >= 5 && co > (inLanes ? 4 : NARROW) && g.depth <= 4096;
     if (!use) return;
     points = vertical.by->n * horizontal.by->n;
     const double taps = static_cast<double>(tapsInside(vertical.in, vertical.out, g.kh, vertical.pad)) *
@@ -51,7 +53,10 @@ struct ShortPlan {
     const double all = static_cast<double>(vertical.tiles() * horizontal.tiles() * points);
     // transforms and multiply-adds in multiply-adds of a vector of 8, as measured with AVX2
     const double vectors = 20.0 * (ceilDiv(ci, 8) + 0.6 * ceilDiv(co, 8));
-    use = all * (1.15 * ci * co / 8 + vectors) < 0.8 * taps * ci * co / 8;
+    use = co > NARROW && all * (1.15 * ci * co / 8 + vectors) < 0.8 * taps * ci * co / 8;
+    // the same with whole vectors of images
+    const double transforms = all * (8.0 * ci + 4.5 * co);
+    if (inLanes && co <= LANE_WIDTH) use |= 1.25 * all * ci * co + transforms < 0.8 * taps * ci * co;
     if (use) routes = routesIfUsed;
   }
 };
@@ -119,7 +124,7 @@ struct ShortProduct : ShortPlan {
   bool transposed;
   float *packed, *local;
   ShortProduct(const Geometry& g, bool backwards, long routesIfUsed)
-      : ShortPlan(g, backwards, routesIfUsed), form(g.form), transposed(backwards) {
+      : ShortPlan(g, backwards, routesIfUsed, !backwards), form(g.form), transposed(backwards) {
     if (!use) return;
     ldx = panelStride(ci);
     most = minl(maxl(BUDGET / (points * ldx) / TALL2, 2), 16) * TALL2;
@@ -216,7 +221,7 @@ struct ShortWeights : ShortPlan {
   float *X, *map, *sums;
   MapSums bias;
   ShortWeights(const Geometry& g, long routeCount)
-      : ShortPlan(g, false, gradientRoutes(g, routeCount)), form(g.form), n(g.n) {
+      : ShortPlan(g, false, gradientRoutes(g, routeCount), false), form(g.form), n(g.n) {
     if (!use) return;
     kp = padded(co), ldx = panelStride(ci);
     total = n * vertical.tiles() * horizontal.tiles();

@@ -44,7 +44,7 @@ BAYES_FN void normalPair(typename M::I u, typename M::I v, typename M::F& even, 
   const I q = M::bits(M::pick(upper, 4294967296.0f - p, p));  // U 2^32 = m 2^(e + 32) with m in [sqrt 1/2, sqrt 2)
   const I above = q - 0x4f3504f3, e = above >> 23;
   const F m = M::real((above & 0x007fffff) + 0x3f3504f3);
-  const F minusP = M::real(M::bits(p) + 0x70000000);  // -p 2^-32
+  const F minusP = M::real((I)((U)M::bits(p) + 0x70000000u));  // -p 2^-32
   const F t = M::pick(upper & ~e, minusP, m - 1.0f);  // U in [sqrt 1/2, 1): m - 1 would have lost the digits that p has
   const F t2 = t * t, t4 = t2 * t2;  // pairs, then pairs of pairs: a shorter chain than Horner's, and no more work
   const F l0 = -0.6666666269302368f + t * 0.5000163912773132f, l1 = -0.40002453327178955f + t * 0.33246713876724243f;

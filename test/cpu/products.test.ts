@@ -97,6 +97,10 @@ const tiles: Layer[] = [
   conv("5x3, uneven padding", [5, 7, 11, 48], [5, 3, 48, 40], { padding: [3, 0, 1, 2] }),
   conv("5x5, two rows", [3, 6, 13, 33], [5, 5, 33, 32], { padding: [0, 1] }),
   conv("3x3, two columns", [3, 9, 4, 49], [3, 3, 49, 48], {}),
+  // few channels: from some images on, those lie in the lanes
+  conv("5x5, LeNet's second layer, 29 images", [29, 9, 8, 6], [5, 5, 6, 16], {}),
+  conv("3x3, few channels, 29 images", [29, 6, 5, 9], [3, 3, 9, 11], { padding: [1, 0, 1, 2] }),
+  conv("5x3, few channels, 4 images", [4, 7, 6, 8], [5, 3, 8, 8], { padding: 1 }),
   back("5x5", [4, 8, 7, 40], [5, 5, 24, 40], { padding: 2 }),
   ...(["leaky", "softplus"] as const).map((activation) => ({
     ...conv(`5x5, then ${activation}`, [6, 7, 8, 32], [5, 5, 32, 24], { padding: 2 }),
