@@ -102,28 +102,45 @@ struct LrtEpilogue {
         store(toRoot + i * lde + c - c0, select(v <= 1e-16f, vf{}, sqrtv(v)));
       }
   }
-  // Lane by lane (lanes.h): pixels [pixel, pixel + count) of images image, image + 1, ... of copy s, all channels;
-  // moments, y before the activation, and r [pixel][k][LANES].
+  // Lane by lane (lanes.h): draws for the images image .. image + m of copy s.
   static constexpr bool LANEWISE = true;
-  void lanes(long s, long image, long m, long pixel, long count, const float* mean, const float* variance, float* toY,
+  INL NoiseLanes draws(long s, long image, long m) const {
+    NoiseRow rows[2 * W];
+    noise.some(s * images + image, m, 2 * W, rows);
+    return NoiseLanes(rows);
+  }
+  // Finished moments in place, for several copies: `count` pixels [pixel][k][LANES].
+  void finishLanes(long count, float* mean, float* second) const {
+    for (long p = 0; p < count; p++)
+      for (long c = 0; c < k; c++)
+        for (long h = 0; h < 2; h++, mean += W, second += W) {
+          const vf v = load(second) + set1(bSigma2 ? bSigma2[c] : 0);
+          store(mean, load(mean) + set1(bMu ? bMu[c] : 0));
+          store(second, select(v <= 1e-16f, vf{}, sqrtv(v)));
+        }
+  }
+  // Pixels [pixel, pixel + count), all channels: moments, y before the activation, and r [pixel][k][LANES].
+  template <bool FINISHED>
+  void lanes(const NoiseLanes& draws, long pixel, long count, const float* mean, const float* second, float* toY,
              float* toR) const {
-    const NoiseLanes draws([&](long i) { return noise.at(s * images + image + minl(m - 1, i)); });
     const long quads = ceilDiv(k, 4);
     for (long p = 0, o = 0; p < count; p++, o += k * LANES)
       for (long q = 0; q < quads; q++)
         draws.draw(static_cast<uint32_t>((pixel + p) * quads + q), k - 4 * q > 2, [&](int i, const LanePair& pair) {
           const long c = 4 * q + i;
-          laneVectors(c, o + c * LANES, pair.even.v, mean, variance, toY, toR);
-          if (c + 1 < k) laneVectors(c + 1, o + (c + 1) * LANES, pair.odd.v, mean, variance, toY, toR);
+          laneVectors<FINISHED>(c, o + c * LANES, pair.even.v, mean, second, toY, toR);
+          if (c + 1 < k) laneVectors<FINISHED>(c + 1, o + (c + 1) * LANES, pair.odd.v, mean, second, toY, toR);
         });
   }
-  INL void laneVectors(long c, long o, const vf* eps, const float* mean, const float* variance, float* toY,
+  template <bool FINISHED>
+  INL void laneVectors(long c, long o, const vf* eps, const float* mean, const float* second, float* toY,
                        float* toR) const {
-    const vf mu = set1(bMu ? bMu[c] : 0), sigma2 = set1(bSigma2 ? bSigma2[c] : 0);
+    const vf mu = set1(!FINISHED && bMu ? bMu[c] : 0), sigma2 = set1(!FINISHED && bSigma2 ? bSigma2[c] : 0);
     for (long h = 0; h < 2; h++) {
-      const vf m = load(mean + o + h * W) + mu, v = load(variance + o + h * W) + sigma2;
-      const vi dead = v <= 1e-16f;
-      const vf sd = sqrtv(v);
+      vf m = load(mean + o + h * W), v = load(second + o + h * W);
+      if (!FINISHED) m = m + mu, v = v + sigma2;
+      const vi dead = FINISHED ? v == 0.f : v <= 1e-16f;
+      const vf sd = FINISHED ? v : sqrtv(v);
       store(toY + o + h * W, sampleOf(m, sd, dead, eps[h]));
       if (r) store(toR + o + h * W, residueOf(sd, dead, eps[h]));
     }

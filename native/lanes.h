@@ -116,7 +116,7 @@ struct LaneProduct {
     long n0, m, o0, o1, h0, h1;
   };
   // Row o of the first route by tiles; rows are asked for in order, and come `unit` at a time.
-  const float* firstRoute(const Band& b, long o, const float* X, float* means) const {
+  float* firstRoute(const Band& b, long o, const float* X, float* means) const {
     const long at = o % unit;
     for (long i = 0; i < unit && at == 0 && o + i < b.o1; i += fast.tall)
       fast.rows(X, b.h0, b.h1, o + i, vertical.out - o - i, means + i * rowSize, means + unit * rowSize);
@@ -126,23 +126,32 @@ struct LaneProduct {
   // the lanes.
   template <class E>
   void lanewise(const E& epilogue, const Band& b, const float* X, float* means, float* moments) const {
+    auto draws = epilogue.draws(0, b.n0, b.m);
+    const bool shared = epilogue.copies > 1;
     const long kh = tiles.kh, kw = tiles.kw, all = tiles.columns;
     float *second = moments + pieceSize, *y = second + pieceSize, *residue = y + pieceSize;
     float *winners = residue + pieceSize, *bytes = winners + pieceSize;
     for (long o = b.o0; o < b.o1; o += kh) {
-      const float* first[MOST_ROWS];
+      float* first[MOST_ROWS];
       for (long i = 0; i < kh && fast.use; i++) first[i] = firstRoute(b, o + i, X, means);
       for (long p = 0; p < all; p += piece) {
         const long windows = minl(piece, all - p), columns = windows * kw, step = columns * co * LANES;
+        float* mean[MOST_ROWS];
         for (long i = 0; i < kh; i++) {
           const long q = p * kw;
-          if (!fast.use) outputs(o + i, q, q + columns, b.h0, X, packed, moments + i * step);
+          mean[i] = fast.use ? first[i] + q * co * LANES : moments + i * step;
+          if (!fast.use) outputs(o + i, q, q + columns, b.h0, X, packed, mean[i]);
           outputs(o + i, q, q + columns, b.h0, X + panelSize, packed + weightSize, second + i * step);
+          if (shared) epilogue.finishLanes(columns, mean[i], second + i * step);
         }
         for (long s = 0; s < epilogue.copies; s++) {
-          for (long i = 0, at = 0; i < kh; i++, at += step)
-            epilogue.lanes(s, b.n0, b.m, (o + i) * horizontal.out + p * kw, columns,
-                           fast.use ? first[i] + p * kw * co * LANES : moments + at, second + at, y + at, residue + at);
+          if (shared) draws = epilogue.draws(s, b.n0, b.m);
+          for (long i = 0, at = 0; i < kh; i++, at += step) {
+            const long pixel = (o + i) * horizontal.out + p * kw;
+            if (shared)
+              epilogue.template lanes<true>(draws, pixel, columns, mean[i], second + at, y + at, residue + at);
+            else epilogue.template lanes<false>(draws, pixel, columns, mean[i], second + at, y + at, residue + at);
+          }
           const long count = windows * co, to = (s * n + b.n0) * tiles.size + (o / kh * all + p) * co;
           if (tiles.use()) {
             withWindow(tiles, epilogue.pool.where || epilogue.r, [&](auto KH, auto KW, auto GRADIENT) {

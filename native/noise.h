@@ -187,9 +187,9 @@ struct LanePair {
 struct NoiseLanes {
   RoundKeys keys;
   RowWords rows[4];
-  // `of(i)`: row i of the 2W; key and step are the same for all.
-  template <class F>
-  INL explicit NoiseLanes(F of) : keys(of(0)), rows{words(0, of), words(1, of), words(2, of), words(3, of)} {}
+  // Of 2W rows; key and step are the same for all.
+  INL explicit NoiseLanes(const NoiseRow* of)
+      : keys(of[0]), rows{words(0, of), words(1, of), words(2, of), words(3, of)} {}
   template <class F>
   INL void draw(uint32_t counter, bool all, F pairs) const {
     const vq c = setq(static_cast<uint64_t>(PHILOX_M0) * counter);
@@ -202,14 +202,13 @@ struct NoiseLanes {
 
  private:
   // Of vector j, whose lanes are in the order of the words: `ordered` makes that of the rows again.
-  template <class F>
-  INL RowWords words(long j, F of) const {
+  INL RowWords words(long j, const NoiseRow* of) const {
     vq row, stream;
     for (long l = 0; l < NOISE_LANES; l++) {
-      const NoiseRow at = of(j / 2 * W + 4 * (l / 2) + l % 2 + j % 2 * 2);
+      const NoiseRow& at = of[j / 2 * W + 4 * (l / 2) + l % 2 + j % 2 * 2];
       row[l] = at.row, stream[l] = at.stream;
     }
-    return RowWords(row, stream, of(0).step, keys);
+    return RowWords(row, stream, of[0].step, keys);
   }
   // Words 0 and 1 of the counters, or 2 and 3, in the order of the rows -> two normals each.
   template <int ODD>
@@ -239,9 +238,19 @@ struct NoiseSource {
         batch(s.in[rngInput + 1].dims[0]),
         stream(static_cast<uint32_t>(s.attr("stream"))) {}
   INL NoiseRow at(long launchRow) const {
-    const uint32_t sample = static_cast<uint32_t>(rng[3] + launchRow / batch);
-    return {static_cast<uint32_t>(rows[launchRow % batch]), static_cast<uint32_t>(rng[2]), stream * 65536u + sample,
-            static_cast<uint32_t>(rng[0]), static_cast<uint32_t>(rng[1])};
+    NoiseRow row;
+    some(launchRow, 1, 1, &row);
+    return row;
+  }
+  // Of `count` launch rows from `first` on, of which n exist; the last one stands for those that do not.
+  INL void some(long first, long n, long count, NoiseRow* to) const {
+    long sample = first / batch, row = first % batch;
+    for (long i = 0; i < count; i++) {
+      to[i] = {static_cast<uint32_t>(rows[row]), static_cast<uint32_t>(rng[2]),
+               stream * 65536u + static_cast<uint32_t>(rng[3] + sample), static_cast<uint32_t>(rng[0]),
+               static_cast<uint32_t>(rng[1])};
+      if (i + 1 < n && ++row == batch) row = 0, sample++;
+    }
   }
 };
 
