@@ -11,6 +11,7 @@
 // images. Tasks, blocks and splits depend on shapes alone; partial sums are added in a fixed order.
 #pragma once
 #include "imageWeights.h"
+#include "laneWeights.h"
 #include "lanes.h"
 
 namespace bayes {
