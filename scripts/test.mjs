@@ -48,7 +48,7 @@ try {
     const kernels = ["ops", "products", "elementwise-accuracy", "golden"].map((t) => `test/cpu/${t}.test.ts`);
     for (const level of lower) run(`CPU kernels on ${level}`, kernels, { BAYESCNN_SIMD: level });
     const form = isa === "avx512bf16" ? "rounded" : "pairs"; // the other one than what was just tested
-    run(`products in bf16, ${form}`, ["test/cpu/products.test.ts"], { BAYESCNN_BF16: form });
+    run(`products in bf16, ${form}`, ["test/cpu/products.test.ts", "-t", "bf16"], { BAYESCNN_BF16: form });
     if (untested.length > 0) console.log(notRun);
   }
   if (tier !== "fast") {

@@ -93,7 +93,7 @@ const tiles: Layer[] = [
   conv("5x5, several images, few channels", [5, 6, 8, 13], [5, 5, 13, 45], { padding: [2, 1] }),
   conv("5x5, one small image", [1, 4, 4, 40], [5, 5, 40, 48], { padding: 2 }),
   conv("3x3", [4, 8, 11, 40], [3, 3, 40, 41], { padding: 1 }),
-  conv("3x3, 61 images", [61, 4, 4, 48], [3, 3, 48, 32], { padding: 1 }),
+  conv("3x3, 33 images", [33, 4, 4, 32], [3, 3, 32, 32], { padding: 1 }),
   conv("5x3, uneven padding", [5, 7, 11, 48], [5, 3, 48, 40], { padding: [3, 0, 1, 2] }),
   conv("5x5, two rows", [3, 6, 13, 33], [5, 5, 33, 32], { padding: [0, 1] }),
   conv("3x3, two columns", [3, 9, 4, 49], [3, 3, 49, 48], {}),

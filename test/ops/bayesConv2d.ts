@@ -69,6 +69,7 @@ const row = (
       stream,
       apart ? 1 : samples,
     ),
+  ...(name === "LeNet's second layer" && { tolerance: 2e-5 }), // by tiles: relative to the largest results
   ...more,
 });
 const withSamples = (r: OpCase, samples: number, stream: number, options: object): OpCase => ({

@@ -90,7 +90,7 @@ export const geometries: readonly (readonly [string, readonly number[], readonly
   // 29 and 30 images fill the lanes of vectors of every width well enough (native/lanes.h)
   ["images in lanes", [29, 5, 6, 2], [3, 3, 2, 7], { padding: 1, stride: [2, 1] }, true],
   ["images in lanes, uneven", [30, 5, 4, 1], [2, 3, 1, 5], { dilation: [2, 1], padding: [1, 2, 2, 0] }, true],
-  ["several images", [4, 5, 4, 16], [3, 2, 16, 17], { padding: 1 }, true],
+  ["several images", [4, 4, 4, 16], [3, 2, 16, 9], { padding: 1 }, true],
   ["images in lanes, all padding", [30, 2, 4, 1], [1, 4, 1, 8], { stride: [1, 40], padding: [0, 36, 0, 0] }, true],
 ];
 export const inLanes = geometries.findIndex(([name]) => name === "images in lanes");
@@ -104,6 +104,7 @@ const plain: OpCase[] = geometries.map(([name, x, w, options, bias], i) => ({
   },
   build: (t) => conv2d(t.x, t.w, t.b, options),
   reference: (v) => addBias(conv(v.x, v.w, options), v.b),
+  ...(name === "LeNet's second layer" && { tolerance: 2e-5 }), // by tiles: relative to the largest results
 }));
 
 /** Kernels of a pooling behind the geometries: rows and columns left over, one window an image, several bands. */
