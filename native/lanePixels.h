@@ -94,7 +94,6 @@ INL void withRows(long p, F f) {
   }
 }
 constexpr long LANE_ROWS = 6;
-constexpr long LANE_WIDTH = 16;  // most results a pixel of a forward pass in the lanes
 
 }  // namespace ISA
 }  // namespace bayes

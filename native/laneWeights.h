@@ -171,10 +171,10 @@ struct LaneWeights {
   }
   // One row of the map under one kernel row.
   void products(const float* x, const float* g, float* to) const {
-    const long tiles = ceilDiv(taps, LANE_ROWS);
-    for (long t = 0; t < tiles; t++) {
-      const long i = taps * t / tiles;
-      withRows(taps * (t + 1) / tiles - i, [&](auto P) {
+    const long blocks = ceilDiv(taps, LANE_ROWS);
+    for (long t = 0; t < blocks; t++) {
+      const long i = taps * t / blocks;
+      withRows(taps * (t + 1) / blocks - i, [&](auto P) {
         long j = 0;
         for (; j + 2 <= k; j += 2)
           laneTile<P.value, 2>(x + i * LANES, sw * c, g + j * LANES, k, wo, to + (i * k + j) * W, k);

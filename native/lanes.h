@@ -221,10 +221,10 @@ struct LaneProduct {
           at[count++] = {static_cast<int32_t>((i * horizontal.taps + here.from) * ci),
                          static_cast<int32_t>((h - h0) * line + (here.start + here.from) * ci)};
       }
-      const long tiles = ceilDiv(co, LANE_ROWS);
-      for (long t = 0; t < tiles; t++) {
-        const long c = co * t / tiles;
-        withRows(co * (t + 1) / tiles - c, [&](auto P) {
+      const long blocks = ceilDiv(co, LANE_ROWS);
+      for (long t = 0; t < blocks; t++) {
+        const long c = co * t / blocks;
+        withRows(co * (t + 1) / blocks - c, [&](auto P) {
           lanePixels<P.value>(w + c, co, X, horizontal.stride * ci, {at, count, steps}, next - q,
                               row + ((q - q0) * co + c) * LANES, co);
         });

@@ -119,10 +119,10 @@ INL size_t gradients(const Step& s, const Geometry& g, const Pair& dz, const Pai
   bool wanted = false;  // not of the pointers: when the plan is made, results have none
   for (int i = 1; i < s.nout; i++) wanted |= static_cast<bool>(s.out[i]);
   const uint8_t* where = winnersOf(s, g);
-  if (!s.out[0] && rows == g.n) {  // the narrow form puts pooled gradients back by itself
+  if (g.tiles.use() && !s.out[0] && rows == g.n) {  // the narrow form puts pooled gradients back by itself
     Bump bump(scratch);
     const Weights weights(g, routes, bump);
-    if (!where || weights.lanes.use) {
+    if (weights.lanes.use) {
       if (scratch && wanted) weights.run(x, dz, where, dw1, dw2, db1, db2);
       return bump.used;
     }

@@ -10,7 +10,8 @@
 namespace bayes {
 namespace ISA {
 
-constexpr long NARROW = 12;  // most results a pixel of a narrow product, whose images lie in the lanes (lanes.h)
+constexpr long NARROW = 12;      // most results a pixel of a narrow gradient, whose images lie in the lanes (lanes.h),
+constexpr long LANE_WIDTH = 16;  // and of a forward pass
 
 // image [n, h, w, c] <-> map [n, ho, wo, k], weights [kh, kw, cg = c / groups, k]. For a transposed convolution the
 // image is its output.
@@ -19,7 +20,7 @@ struct Geometry {
   long depth;   // taps of one group: kh * kw * cg
   long pixels;  // of the map: n * ho * wo
   Form form;    // of both operands of a product
-  Tiles tiles;  // the max pooling behind the layer, if there is one: then the map exists in caches only
+  Tiles tiles;  // the max pooling behind the layer, if there is one: then the map is no tensor of the program
   INL Geometry(const Step& s, const Tensor& image, const Tensor& weights, const Tensor& map) {
     if (weights.rank == 2) {
       n = image.dims[0], c = image.dims[1], k = map.dims[1];

@@ -1,7 +1,8 @@
 // Max pooling by tiles (stride = kernel, no padding) as part of the layer before it (lib/graph/fuse.ts). Of the layer's
 // results only the largest of each window stays: y, its r where the layer is Bayesian, and one byte that says which it
-// was, so that neither the map nor its r ever lies in memory as a whole. The gradient puts dz and dz r back where they
-// came from. Bound by the map's way through the cache: each value is read once, a quarter of it (2x2) is written.
+// was. In the lanes (lanes.h) the map is pooled in registers and the L1 cache; other forms have it, and the gradients
+// put back where they came from, in scratch memory for as long as the step runs. Bound by the map's way through the
+// cache: each value is read once, a quarter of it (2x2) is written.
 #pragma once
 #include "bytes.h"
 #include "gemm.h"
@@ -95,8 +96,8 @@ struct Unpool : Tiles {
   }
 
  private:
-  // One row of windows. A vector may run on into the next pixel, which is written later, where that has no channels of
-  // an earlier vector.
+  // One row of windows. Of a pixel with fewer channels than a vector, the vector runs on into pixels of the same row
+  // that are written later; the last windows of a row stay inside it lane by lane.
   template <int K, int KH, int KW>
   void windows(const Pair& pooled, const uint8_t* where, long row) const {
     const long ch = k, rowsIn = KH ? KH : kh, columnsIn = KW ? KW : kw, windowsIn = columns;  // copies: see TilePool
@@ -105,8 +106,8 @@ struct Unpool : Tiles {
     const long at0 = row * columns * k;
     for (long p = 0; p < windowsIn; p++)
       for (long c = 0; c < ch; c += W) {
-        const long at = at0 + p * ch + c, x = p * columnsIn * ch + c, last = (windowsIn - 1) * columnsIn * ch;
-        const bool whole = (ch % W == 0 || (ch < W && x < last)) && at + W <= total;
+        const long at = at0 + p * ch + c, x = p * columnsIn * ch + c, last = x + (columnsIn - 1) * ch + W;
+        const bool whole = (ch % W == 0 || (ch < W && last <= line)) && at + W <= total;
         vf a, b;
         elements<K>(pooled, at, whole ? W : total - at, a, b);
         const vi winner = loadBytes(where + at, whole ? W : total - at);

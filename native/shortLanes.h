@@ -3,6 +3,7 @@
 // idle. Plan, tiles and order of operations are those of ShortProduct, and so are the bits: which of the two runs may
 // depend on the batch. Bound by transforms and products about equally.
 #pragma once
+#include "lanePixels.h"
 #include "winograd.h"
 
 namespace bayes {
@@ -54,9 +55,9 @@ struct ShortLanes {
     for (long q = 0; q < horizontal.out; q += wide) {
       for (long c = 0; c < ci * LANES; c += W)
         transform(X + c, top - h0, h1 - h0, q - horizontal.pad, tile + c, nv, nh);
-      const long tiles = ceilDiv(co, LANE_ROWS), columns = minl(wide, horizontal.out - q);
-      for (long t = 0; t < tiles; t++) {
-        const long k0 = co * t / tiles, k = co * (t + 1) / tiles - k0;
+      const long blocks = ceilDiv(co, LANE_ROWS), columns = minl(wide, horizontal.out - q);
+      for (long t = 0; t < blocks; t++) {
+        const long k0 = co * t / blocks, k = co * (t + 1) / blocks - k0;
         const Run whole{0, 0};
         withRows(k, [&](auto P) {
           lanePixels<P.value>(packed + k0, co, tile, ci, {&whole, 1, ci}, points, products, k, ci * co);

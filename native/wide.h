@@ -40,9 +40,6 @@ struct Wide {
   INL friend Wide operator<<(Wide a, int n) {
     return Wide([&](int i) { return a.v[i] << n; });
   }
-  INL friend Wide operator-(Wide a) {
-    return Wide([&](int i) { return -a.v[i]; });
-  }
   INL friend Wide operator~(Wide a) {
     return Wide([&](int i) { return ~a.v[i]; });
   }

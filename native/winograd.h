@@ -6,7 +6,6 @@
 // few channels, by the transforms.
 #pragma once
 #include "imageWeights.h"
-#include "lanePixels.h"
 #include "short.h"
 #include "window.h"
 

@@ -131,7 +131,7 @@ function joinLayers(goal: Goal): Goal {
 }
 
 /**
- * Max pooling by tiles joins the layer before it, forward and backward, so that the layer's map never lies in memory:
+ * Max pooling by tiles joins the layer before it, forward and backward, so that the layer's map lives for one step only:
  * p, where = pool(z), (z, r) = layer(x) become (p, r of the largest, where), and dz = poolGrad(f'(p) dp, where), dx, dw =
  * layerGrad(dz, r) become one, where nothing else reads z, r and dz. No value changes.
  */
@@ -150,7 +150,16 @@ function poolInLayers(goal: Goal): Goal {
     const gradient = dz && readers(dz)[0];
     const r = layer.outputs.slice(1);
     const inverse = unpool?.op.selects === "backward" && backward.length === 1 && readers(dz!).length === 1;
-    if (unpool && !(inverse && gradient?.op.pools === "backward" && gradient.inputs[0] === dz)) continue;
+    if (
+      unpool &&
+      !(
+        inverse &&
+        gradient?.op.pools === "backward" &&
+        gradient.inputs[0] === dz &&
+        gradient.inputs.includes(layer.inputs[0])
+      )
+    )
+      continue;
     if (r.some((t) => readers(t).some((n) => n !== gradient))) continue;
     const { kernel, stride, padding, ...how } = pool.attrs;
     let made: readonly Tensor[];
@@ -162,13 +171,13 @@ function poolInLayers(goal: Goal): Goal {
     changes.set(pool, () => [[p, made[0]], [where, made.at(-1)!]]); // biome-ignore format: short
     if (!gradient) continue;
     const [dp] = unpool.inputs;
-    const slope = readers(dp).length === 1 ? dp.node.op.activationGrad?.(dp.node.attrs) : undefined;
-    if (slope) changes.set(dp.node, () => []);
+    const of = readers(dp).length === 1 ? dp.node.op.activationGrad?.(dp.node.attrs) : undefined;
+    if (of) changes.set(dp.node, () => []);
     changes.set(unpool, () => []);
     changes.set(gradient, (at) => {
-      const dys = slope ? [at(dp.node.inputs[0]), at(dp.node.inputs[1])] : [at(dp)];
+      const dys = of ? [at(dp.node.inputs[0]), at(dp.node.inputs[1])] : [at(dp)];
       const inputs = [dys[0], ...gradient.inputs.slice(1).map(at), ...dys.slice(1), at(where)];
-      return gradient.with(inputs, { ...gradient.attrs, ...slope, pool: kernel });
+      return gradient.with(inputs, { ...gradient.attrs, ...of, pool: kernel });
     });
   }
   return rebuild(goal, nodes, (n, at) => changes.get(n)?.(at));

@@ -1,4 +1,4 @@
-// The op rows and a training run under AddressSanitizer and UndefinedBehaviorSanitizer, in a copy with its own build.
+// The op rows, products of every form and a training run under AddressSanitizer and UndefinedBehaviorSanitizer, in a copy with its own build.
 import { execFileSync, spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
