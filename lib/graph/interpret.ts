@@ -12,7 +12,9 @@ export interface Executed {
 
 /**
  * The debugger: traces `build` like compile(), then runs the same kernels one node at a time, calling `watch` after each, so that
- * one can stop anywhere and look. Effects (parameter updates) happen. Slow; results are those of the compiled program.
+ * one can stop anywhere and look. Effects (parameter updates) happen. Slow; results are those of the compiled program, and so
+ * are the nodes: a layer comes with its activation and the max pooling by tiles that it took in, whose values it then has
+ * (one output more says where in each window the largest was).
  */
 export function interpret<I extends string, O extends string>(
   options: TraceOptions,
