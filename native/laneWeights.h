@@ -4,6 +4,7 @@
 #pragma once
 #include "imageWeights.h"
 #include "lanePixels.h"
+#include "pooled.h"
 
 namespace bayes {
 namespace ISA {
@@ -138,8 +139,9 @@ struct LaneWeights {
       for (long row = 0; row < windows; row++) {
         const float *from = pooled + r * pooledSize + row * columns * pixel, *which = winners + row * columns * pixel;
         float* to = G + r * mapSize + row * kh * wo * pixel;
-        if (kh == 2 && kw == 2) unpoolRow<2, 2>(from, which, columns, pixel, wo * pixel, to, kh, kw);
-        else unpoolRow<0, 0>(from, which, columns, pixel, wo * pixel, to, kh, kw);
+        withWindow(tiles, false, [&](auto KH, auto KW, auto) {
+          unpoolRow<KH.value, KW.value>(from, which, columns, pixel, wo * pixel, to, kh, kw);
+        });
       }
   }
   template <int KH, int KW>

@@ -18,7 +18,7 @@ struct LaneProduct {
   Form form;
   Axis vertical, horizontal;
   long n, ci, co, routes;
-  ShortLanes fast;  // of the first route
+  ShortLanes fast;  // of the first route, forward only: gradients of so few channels have no plan
   long unit;        // rows of whole windows and whole tiles
   Tiles tiles;      // windows of 1x1 where nothing is pooled
   long line, outLine, height, rows, bands, groups, weightSize, panelSize, imageSize, outSize, rowSize, spareSize;
@@ -36,8 +36,7 @@ struct LaneProduct {
     line = horizontal.in * ci, outLine = horizontal.out * co;
     tiles = {1, 1, vertical.out, horizontal.out, co};
     if (g.tiles.use() && !transposed) tiles = g.tiles;
-    if (transposed) fast.use = false;
-    unit = leastCommon(tiles.kh, fast.use ? fast.tall : 1);
+    unit = leastCommon(tiles.kh, fast.tall);
     groups = ceilDiv(n, LANES), height = tiles.rows * tiles.kh, rows = roundUp(height, unit);
     auto size = [&] { return (vertical.mostReached(rows) * line + rows * outLine) * LANES * routes; };
     while (rows > unit && (size() > BUDGET || groups * ceilDiv(height, rows) < 8)) rows -= unit;
@@ -57,10 +56,10 @@ struct LaneProduct {
     fast.take(b);
     local = b.floats(poolThreads() * localSize());
   }
+  INL long meansSize() const { return fast.use ? unit * rowSize + fast.spareSize() : 0; }
   INL long localSize() const {
-    const long means = fast.use ? unit * rowSize + fast.spareSize() : 0;
-    return roundUp(
-        routes * panelSize + means + maxl(routes * outSize + rowSize + spareSize, 6 * pieceSize + 16 * LANES), 16);
+    const long sums = maxl(routes * outSize + rowSize + spareSize, 6 * pieceSize + 16 * LANES);
+    return roundUp(routes * panelSize + meansSize() + sums, 16);
   }
 
   // Weights [kh][kw][c][k] -> [kh][kw][ci][co]. A gradient reads the taps of a kernel row backwards, so that both
@@ -85,8 +84,7 @@ struct LaneProduct {
       const long n0 = task / bands * LANES, m = minl(LANES, n - n0);
       const long o0 = task % bands * rows, o1 = minl(o0 + rows, height);
       float *X = local + thread * localSize(), *means = X + routes * panelSize;
-      float* out = means + (fast.use ? unit * rowSize + fast.spareSize() : 0);
-      float *row = out + routes * outSize, *spare = row + rowSize;
+      float *out = means + meansSize(), *row = out + routes * outSize, *spare = row + rowSize;
       long h0, h1;
       vertical.reach(o0, minl(o0 + roundUp(o1 - o0, unit), vertical.out), h0, h1);
       packLanes(x, form, (n0 * vertical.in + h0) * line, vertical.in * line, m, (h1 - h0) * line, X,

@@ -25,7 +25,7 @@ INL Winner winnerOf(const float* z, const float* r, long line, long pixel, long 
   for (long i = 0; i < kh; i++)
     for (long j = i ? 0 : 1; j < kw; j++) {
       const vf v = load(z + i * line + j * pixel);
-      const vi take = ~(v <= w.best) & (w.best == w.best);
+      const vi take = beats(v, w.best);
       w.best = select(take, v, w.best);
       if (!GRADIENT) continue;
       w.residue = select(take, load(r + i * line + j * pixel), w.residue);

@@ -46,16 +46,16 @@ struct ShortLanes {
       }
   }
 
-  // One row of tiles, of which output row o is the first one -> to [row][column][co][LANES], rows `height` at most.
+  // One row of tiles, of which output row o is the first one -> to [row][column][co][LANES], `height` rows at most.
   // X [row][column][ci][LANES] has the image's rows [h0, h1).
   void rows(const float* X, long h0, long h1, long o, long height, float* to, float* spare) const {
     const long nv = vertical.by->n, nh = horizontal.by->n, wide = horizontal.by->m;
-    const long rows = minl(tall, height), top = o - vertical.pad;
+    const long top = o - vertical.pad;
     float *tile = spare, *products = spare + points * ci * LANES;
     for (long q = 0; q < horizontal.out; q += wide) {
       for (long c = 0; c < ci * LANES; c += W)
         transform(X + c, top - h0, h1 - h0, q - horizontal.pad, tile + c, nv, nh);
-      const long blocks = ceilDiv(co, LANE_ROWS), columns = minl(wide, horizontal.out - q);
+      const long blocks = ceilDiv(co, LANE_ROWS);
       for (long t = 0; t < blocks; t++) {
         const long k0 = co * t / blocks, k = co * (t + 1) / blocks - k0;
         const Run whole{0, 0};
@@ -63,7 +63,8 @@ struct ShortLanes {
           lanePixels<P.value>(packed + k0, co, tile, ci, {&whole, 1, ci}, points, products, k, ci * co);
         });
         for (long c = 0; c < k * LANES; c += W)
-          untile(products + c, k * LANES, to + (q * co + k0) * LANES + c, rows, columns);
+          untile(vertical, horizontal, products + c, k * LANES, to + (q * co + k0) * LANES + c, co * LANES, height,
+                 horizontal.out - q);
       }
     }
   }
@@ -84,17 +85,6 @@ struct ShortLanes {
       vertical.by->input(a, nh * W, W, b, nh * W, W, nh);
     }
     horizontal.by->input(b, W, nh * W, to, column, nh * column, nv);
-  }
-  // A vector's products, `step` floats apart -> its results, as many as are wanted.
-  void untile(const float* products, long step, float* to, long rows, long columns) const {
-    const long mv = vertical.by->m, mh = horizontal.by->m, nh = horizontal.by->n;
-    const long pixel = co * LANES, line = horizontal.out * pixel;
-    alignas(64) float a[MOST_POINTS * W], y[MOST_POINTS * W];
-    vertical.by->output(products, nh * step, step, a, nh * W, W, nh);
-    if (rows == mv && columns == mh) return horizontal.by->output(a, W, nh * W, to, pixel, line, mv);
-    horizontal.by->output(a, W, nh * W, y, W, mh * W, mv);
-    for (long i = 0; i < rows; i++)
-      for (long j = 0; j < columns; j++) store(to + i * line + j * pixel, load(y + (i * mh + j) * W));
   }
 };
 

@@ -35,6 +35,9 @@ struct Tiles {
   INL bool use() const { return kh * kw > 1; }
 };
 
+// Which lanes of v win over the largest so far: what is larger, or the first NaN. Of equals, the first stays.
+INL vi beats(vf v, vf best) { return ~(v <= best) & (best == best); }
+
 // Part [from, to) of a window of size k that starts at `start` and lies inside [0, n).
 struct Span {
   long from, to;

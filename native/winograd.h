@@ -80,6 +80,19 @@ static void windowKind(const Pair& src, long image, long h, long w, long c, long
 }
 constexpr long MOST_POINTS = 64;
 
+// One tile's products of a vector, a point `step` floats from the next -> its results, as many as lie inside, `pixel`
+// floats apart.
+static inline void untile(const ShortAxis& vertical, const ShortAxis& horizontal, const float* products, long step,
+                          float* to, long pixel, long inRows, long inColumns) {
+  const long mv = vertical.by->m, mh = horizontal.by->m, nh = horizontal.by->n, line = horizontal.out * pixel;
+  alignas(64) float a[MOST_POINTS * W], y[MOST_POINTS * W];
+  vertical.by->output(products, nh * step, step, a, nh * W, W, nh);
+  if (inRows >= mv && inColumns >= mh) return horizontal.by->output(a, W, nh * W, to, pixel, line, mv);
+  horizontal.by->output(a, W, nh * W, y, W, mh * W, mv);
+  for (long i = 0; i < minl(mv, inRows); i++)
+    for (long j = 0; j < minl(mh, inColumns); j++) store(to + i * line + j * pixel, load(y + (i * mh + j) * W));
+}
+
 // Tiles of a route of `src` [n, h, w, c], a matrix applied along both axes -> [point][tile][channel], a point `step`
 // floats from the next, or [point][block][tile][width], the packed columns of gemm.h.
 struct TileTransform {
@@ -166,7 +179,8 @@ struct ShortProduct : ShortPlan {
           const long tile = t0 + t, r0 = tile / across % down * mv, q0 = tile % across * mh;
           float* to = out + ((tile / across / down * (o1 - o0) + r0) * horizontal.out + q0) * ld + b * 2 * W;
           for (long z = 0; z < width; z += W)
-            untile(products + t * 2 * W + z, to + z, ld, o1 - o0 - r0, horizontal.out - q0);
+            untile(vertical, horizontal, products + t * 2 * W + z, stepOut, to + z, ld, o1 - o0 - r0,
+                   horizontal.out - q0);
         }
       }
     }
@@ -195,18 +209,6 @@ struct ShortProduct : ShortPlan {
         }
       }
     });
-  }
-
-  // One tile's products, a vector of columns -> its results, as many as lie inside.
-  INL void untile(const float* products, float* to, long ld, long inRows, long inColumns) const {
-    const long mv = vertical.by->m, mh = horizontal.by->m, nh = horizontal.by->n;
-    alignas(64) float a[MOST_POINTS * W], y[MOST_POINTS * W];
-    vertical.by->output(products, nh * stepOut, stepOut, a, nh * W, W, nh);
-    if (inRows >= mv && inColumns >= mh) return horizontal.by->output(a, W, nh * W, to, ld, horizontal.out * ld, mv);
-    horizontal.by->output(a, W, nh * W, y, W, mh * W, mv);
-    for (long i = 0; i < minl(mv, inRows); i++)
-      for (long j = 0; j < minl(mh, inColumns); j++)
-        store(to + (i * horizontal.out + j) * ld, load(y + (i * mh + j) * W));
   }
 };
 

@@ -21,7 +21,7 @@ static __attribute__((noinline)) vf largest(const float* at, long left, long row
     for (long j = x.from; j < x.to; j++) {
       const long offset = i * rowStep + j * c;
       const vf v = loadn(at + offset, left - offset);
-      const vi take = ~(v <= best) & (best == best);  // larger, or the first NaN
+      const vi take = beats(v, best);
       best = select(take, v, best);
       if (WHERE) where = take ? set1i(static_cast<int32_t>(i * kw + j)) : where;
     }

@@ -108,29 +108,13 @@ const plain: OpCase[] = geometries.map(([name, x, w, options, bias], i) => ({
 }));
 
 // rows of a map with fewer channels than a vector has lanes, and several windows: where one could run into the next
-const narrowMaps = [1, 2, 3, 5].flatMap((k) =>
-  (
-    [
-      [2, 2],
-      [2, 1],
-      [3, 3],
-      [1, 2],
-    ] as const
-  ).map(
-    (
-      kernel, // biome-ignore format: short
-    ) =>
-      pooled(
-        {
-          name: `a map of ${k} channels`,
-          inputs: { x: uniform([3, 6, 13, 2], k), w: uniform([1, 1, 2, k], k + 10) },
-          build: (t) => conv2d(t.x, t.w),
-          reference: (v) => conv(v.x, v.w, {}),
-        },
-        kernel,
-      ),
-  ),
-);
+const narrowMaps = [1, 2, 3, 5].map((k) => ({
+  name: `a map of ${k} channels`,
+  inputs: { x: uniform([3, 6, 13, 2], k), w: uniform([1, 1, 2, k], k + 10) },
+  build: (t) => conv2d(t.x, t.w),
+  reference: (v) => conv(v.x, v.w, {}),
+})) satisfies OpCase[];
+const narrowPools = ["2x2", "2x1", "3x3", "1x2"].map((s) => s.split("x").map(Number) as [number, number]);
 
 /** Kernels of a pooling behind the geometries: rows and columns left over, one window an image, several bands. */
 export const pools: readonly (readonly [geometry: number, kernel: readonly [number, number]])[] = [
@@ -148,5 +132,5 @@ export const cases: OpCase[] = [
   ...activated([0, 2, 5, 6, 9, 12, inLanes].map((i) => plain[i])),
   ...pools.map(([i, kernel]) => pooled(plain[i], kernel)),
   ...activated([plain[inLanes]]).map((c) => pooled(c, [2, 2])),
-  ...narrowMaps,
+  ...narrowMaps.flatMap((c) => narrowPools.map((kernel) => pooled(c, kernel))),
 ];
