@@ -32,6 +32,7 @@ const runs = [
   { model: "lenet5", data: "mnist", epochs: 4, seeds: [1, 2, 3] },
   { model: "lenet5", data: "cifar-10", epochs: 5, seeds: [1, 2, 3] },
   { model: "alexnet", data: "cifar-10", epochs: 5, seeds: [1, 2] },
+  { model: "3conv3fc", data: "cifar-10", epochs: 3, seeds: [1] },
 ];
 const TEST_SAMPLES = 10;
 

@@ -3,12 +3,13 @@
 //   Weights     dw[tap][k]      = sum over pixels of panel[pixel][tap] * g[pixel][k]
 //   Data        dx[pixel][c]    = sum over taps of g[pixel'][k] * w[tap][k], the transpose of Forward
 // Each runs over several images at once where it pays (product.h, imageWeights.h: nothing is multiplied with padding);
-// with at most 12 results a pixel (forward 16) the images lie in the lanes (lanes.h); kernels of 3 and 5 take fewer
-// multiplications for the first route (winograd.h), whatever form the second has, or for both; the forms below serve
-// few inputs, small batches and groups: rows of an image or im2col (panel.h), and for Data col2im, scattered by the one
-// task that owns the image. Each runs one route (plain layers) or two at once over the same block (mean and variance),
-// and each serves transposed convolutions too, with the roles of image and map swapped. A linear layer is a 1x1
-// convolution of 1x1 images. Tasks, blocks and splits depend on shapes alone; partial sums are added in a fixed order.
+// with at most 12 results a pixel (or 16: LANE_WIDTH) the images lie in the lanes (lanes.h); kernels of 3 and 5 take
+// fewer multiplications for the first route (winograd.h), whatever form the second has, or for both; the forms below
+// serve few inputs, small batches and groups: rows of an image or im2col (panel.h), and for Data col2im, scattered by
+// the one task that owns the image. Each runs one route (plain layers) or two at once over the same block (mean and
+// variance), and each serves transposed convolutions too, with the roles of image and map swapped. A linear layer is a
+// 1x1 convolution of 1x1 images. Tasks, blocks and splits depend on shapes alone; partial sums are added in a fixed
+// order.
 #pragma once
 #include "imageWeights.h"
 #include "laneWeights.h"

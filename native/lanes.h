@@ -18,7 +18,7 @@ struct LaneProduct {
   Form form;
   Axis vertical, horizontal;
   long n, ci, co, routes;
-  ShortLanes fast;  // of the first route, forward only: gradients of so few channels have no plan
+  ShortLanes fast;  // of the first route
   long unit;        // rows of whole windows and whole tiles
   Tiles tiles;      // windows of 1x1 where nothing is pooled
   long line, outLine, height, rows, bands, groups, weightSize, panelSize, imageSize, outSize, rowSize, spareSize;
@@ -28,7 +28,7 @@ struct LaneProduct {
   LaneProduct(const Geometry& g, bool transposed, long routeCount, const ShortPlan& plan)
       : form(g.form), n(g.n), routes(routeCount), fast(g, plan) {
     ci = transposed ? g.k : g.c, co = transposed ? g.c : g.k;
-    use = g.groups == 1 && co <= (transposed ? NARROW : LANE_WIDTH) && fillsLanes(n) && g.dw == 1 &&
+    use = g.groups == 1 && co <= (transposed && !fast.use ? NARROW : LANE_WIDTH) && fillsLanes(n) && g.dw == 1 &&
           !(transposed && g.sw > 1) && g.kh <= MOST_ROWS && g.tiles.kh <= MOST_ROWS;
     if (!use) return;
     vertical = {transposed ? g.ho : g.h, transposed ? g.h : g.ho, g.kh, g.sh, g.dh, g.top, transposed};

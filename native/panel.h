@@ -11,7 +11,7 @@ namespace bayes {
 namespace ISA {
 
 constexpr long NARROW = 12;      // most results a pixel of a narrow gradient, whose images lie in the lanes (lanes.h),
-constexpr long LANE_WIDTH = 16;  // and of a forward pass
+constexpr long LANE_WIDTH = 16;  // and of a forward pass, or a gradient whose first route takes few multiplications
 
 // image [n, h, w, c] <-> map [n, ho, wo, k], weights [kh, kw, cg = c / groups, k]. For a transposed convolution the
 // image is its output.

@@ -9,22 +9,14 @@
 namespace bayes {
 namespace ISA {
 
-struct ShortLanes {
-  bool use;
+struct ShortLanes : ShortPlan {
   Form form;
-  ShortAxis vertical, horizontal;
-  long ci, co, points, tall;  // tall: rows of a tile
+  long tall;  // rows of a tile
   float* packed;
 
-  ShortLanes(const Geometry& g, const ShortPlan& plan)
-      : use(plan.use && plan.co <= LANE_WIDTH),
-        form(g.form),
-        vertical(plan.vertical),
-        horizontal(plan.horizontal),
-        ci(plan.ci),
-        co(plan.co),
-        points(plan.points),
-        tall(use ? vertical.by->m : 1) {}
+  ShortLanes(const Geometry& g, const ShortPlan& plan) : ShortPlan(plan), form(g.form) {
+    use = use && co <= LANE_WIDTH, tall = use ? vertical.by->m : 1;
+  }
   void take(Bump& b) {
     if (use) packed = b.floats(points * ci * co + W);
   }
@@ -32,16 +24,10 @@ struct ShortLanes {
 
   // Weights [kh][kw][c][k] -> [point][c][k]
   void pack(const float* w) const {
-    const long kh = vertical.by->r, kw = horizontal.by->r, nh = horizontal.by->n;
-    alignas(64) float a[MOST_POINTS * W], b[MOST_POINTS * W];
+    alignas(64) float a[MOST_POINTS * W];
     for (long i = 0; i < ci; i++)
       for (long k = 0; k < co; k += W) {
-        for (long tap = 0; tap < kh * kw; tap++) {
-          const vf v = loadn(w + (tap * ci + i) * co + k, co - k);
-          store(a + tap * W, form == FLOAT ? v : bf16(v));
-        }
-        vertical.by->weights(a, kw * W, W, b, kw * W, W, kw);
-        horizontal.by->weights(b, W, kw * W, a, W, nh * W, vertical.by->n);
+        pointsOf(w, i, k, form, a, W, horizontal.by->n * W);
         for (long p = 0; p < points; p++) storen(packed + (p * ci + i) * co + k, load(a + p * W), co - k);
       }
   }

@@ -15,6 +15,8 @@ namespace ISA {
 // How many routes of a gradient are taken: in float32, those through a variance are plain sums.
 INL long gradientRoutes(const Geometry& g, long routes) { return inWords(g.form, PAIRS) == ROUNDED ? routes : 1; }
 
+constexpr long MOST_POINTS = 64;  // of a tile
+
 // Tiles along one axis: `m` results each, from `n` inputs of which the first lies `pad` before the tile's results.
 struct ShortAxis {
   long in, out, pad;
@@ -36,9 +38,9 @@ INL long pointStride(long n) { return (ceilDiv(n, 16) | 1) * 16; }
 struct ShortPlan {
   ShortAxis vertical, horizontal;
   long ci, co, points = 0, routes = 0;  // routes: how many it takes from another form, the first or both
-  bool use;
+  bool use, transposed;
   // `inLanes`: by shortLanes.h, if there are enough images.
-  ShortPlan(const Geometry& g, bool transposed, long routesIfUsed, bool inLanes) {
+  ShortPlan(const Geometry& g, bool backwards, long routesIfUsed, bool inLanes) : transposed(backwards) {
     ci = transposed ? g.k : g.c, co = transposed ? g.c : g.k;
     vertical = {transposed ? g.ho : g.h, transposed ? g.h : g.ho, transposed ? g.kh - 1 - g.top : g.top, nullptr};
     horizontal = {transposed ? g.wo : g.w, transposed ? g.w : g.wo, transposed ? g.kw - 1 - g.left : g.left, nullptr};
@@ -57,6 +59,21 @@ struct ShortPlan {
     const double transforms = all * (8.0 * ci + 4.5 * co);
     if (inLanes && co <= LANE_WIDTH) use |= 1.25 * all * ci * co + transforms < 0.8 * taps * ci * co;
     if (use) routes = routesIfUsed;
+  }
+  // The points of channel i to a vector of channels from o on, of w [kh][kw][c][k]: `across` and `down` floats apart. A
+  // gradient reads the taps backwards.
+  void pointsOf(const float* w, long i, long o, Form form, float* to, long across, long down) const {
+    const long kh = vertical.by->r, kw = horizontal.by->r;
+    alignas(64) float a[MOST_POINTS * W], b[MOST_POINTS * W];
+    for (long tap = 0; tap < kh * kw; tap++) {
+      vf v;
+      if (!transposed) v = o < co ? loadn(w + (tap * ci + i) * co + o, co - o) : vf{};
+      else
+        for (long l = 0; l < W; l++) v[l] = o + l < co ? w[((kh * kw - 1 - tap) * co + o + l) * ci + i] : 0;
+      store(a + tap * W, form == FLOAT ? v : bf16(v));
+    }
+    vertical.by->weights(a, kw * W, W, b, kw * W, W, kw);
+    horizontal.by->weights(b, W, kw * W, to, across, down, vertical.by->n);
   }
 };
 
@@ -78,7 +95,6 @@ static void windowKind(const Pair& src, long image, long h, long w, long c, long
       store(d + j * W, inForm<K>(SECOND ? b : a));
     }
 }
-constexpr long MOST_POINTS = 64;
 
 // One tile's products of a vector, a point `step` floats from the next -> its results, as many as lie inside, `pixel`
 // floats apart.
@@ -133,10 +149,9 @@ struct ShortProduct : ShortPlan {
   static constexpr long BUDGET = 32768;  // floats of the transformed tiles at work
   Form form;
   long most, ldx, stepX, stepOut, weightSize;
-  bool transposed;
   float *packed, *local;
   ShortProduct(const Geometry& g, bool backwards, long routesIfUsed)
-      : ShortPlan(g, backwards, routesIfUsed, !backwards), form(g.form), transposed(backwards) {
+      : ShortPlan(g, backwards, routesIfUsed, true), form(g.form) {
     if (!use) return;
     ldx = panelStride(ci);
     most = minl(maxl(BUDGET / (points * ldx) / TALL2, 2), 16) * TALL2;
@@ -187,26 +202,14 @@ struct ShortProduct : ShortPlan {
   }
 
  private:
-  // Weights [kh][kw][c][k] -> [block][point][ci][width]. A gradient reads the taps backwards.
+  // Weights [kh][kw][c][k] -> [block][point][ci][width]
   void packRoute(const float* w, float* blocks) const {
-    const long kh = vertical.by->r, kw = horizontal.by->r, nh = horizontal.by->n;
-    parallelRange(columnBlocks(co) * ci, maxl(1, 1024 / (kh * kw)), [&](long from, long to) {
-      alignas(64) float a[MOST_POINTS * W], c[MOST_POINTS * W];
+    const long nh = horizontal.by->n;
+    parallelRange(columnBlocks(co) * ci, maxl(1, 1024 / (vertical.by->r * horizontal.by->r)), [&](long from, long to) {
       for (long t = from; t < to; t++) {
         const long b = t / ci, i = t % ci, width = blockWidth(co, b);
         float* d = blocks + b * 2 * W * points * ci + i * width;
-        for (long z = 0; z < width; z += W) {
-          const long o = b * 2 * W + z;
-          for (long tap = 0; tap < kh * kw; tap++) {
-            vf v;
-            if (!transposed) v = o < co ? loadn(w + (tap * ci + i) * co + o, co - o) : vf{};
-            else
-              for (long l = 0; l < W; l++) v[l] = o + l < co ? w[((kh * kw - 1 - tap) * co + o + l) * ci + i] : 0;
-            store(a + tap * W, form == FLOAT ? v : bf16(v));
-          }
-          vertical.by->weights(a, kw * W, W, c, kw * W, W, kw);
-          horizontal.by->weights(c, W, kw * W, d + z, width * ci, nh * width * ci, vertical.by->n);
-        }
+        for (long z = 0; z < width; z += W) pointsOf(w, i, b * 2 * W + z, form, d + z, width * ci, nh * width * ci);
       }
     });
   }

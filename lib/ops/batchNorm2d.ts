@@ -33,13 +33,16 @@ function check(
 }
 
 const gradOp: Op<GradAttrs> = {
-  name: "batchNorm2dGrad",
+  name: "batchNorm2dGrad", // dy, x, gamma, mean, variance -> dx, dgamma, dbeta
+  activates: "backward",
   infer: ([dy, , gamma]) => [dy, gamma, gamma],
+  inplace: [0],
   flops: ({ inputs: [dy] }) => 10 * dy.size,
 };
 
 const trainingOp: Op<NormAttrs> = {
   name: "batchNorm2d",
+  activates: "forward",
   infer(inputs, { epsilon }) {
     const c = check("batchNorm2d", inputs, ["gamma", "beta"], epsilon);
     const { shape } = inputs[0];
@@ -77,6 +80,7 @@ const channel = (ctx: OnnxContext, name: string, shape: readonly number[]): stri
 
 const inferenceOp: Op<NormAttrs> = {
   name: "batchNorm2dInference",
+  activates: "forward",
   infer(inputs, { epsilon }) {
     check("batchNorm2dInference", inputs, ["gamma", "beta", "mean", "variance"], epsilon);
     return [inputs[0]];

@@ -1,8 +1,10 @@
 // Batch normalisation over all axes but the last (Ioffe and Szegedy 2015). Bound by bandwidth: statistics read x once
 // (a chunk is centred on its own mean while it is in cache, and chunks are merged in double by Chan's formula, in
-// order), normalising reads it again and writes y. Few channels: a "span" of whole vectors holds several rows, and
-// per-channel numbers are laid out along it, so that no lane is idle.
-#include "../simd.h"
+// order), normalising reads it again and writes y, with the activation behind it where there is one; so does the
+// gradient with dz = f'(y) dy, which its second half finds in dx. Few channels: a "span" of whole vectors holds several
+// rows, and per-channel numbers are laid out along it, so that no lane is idle; it is long enough that no sum waits for
+// itself.
+#include "../activation.h"
 namespace bayes {
 namespace ISA {
 
@@ -10,9 +12,9 @@ struct Layout {
   long c, rows, span, chunk, chunks;  // span: floats per step through memory; chunk: rows per task
   INL static Layout of(const Tensor& x) {
     const long c = x.dim(-1), rows = c ? x.size() / c : 0;
-    long pack = 1;  // rows of a span: the fewest that fill whole vectors
-    if (c < 64)
-      while (pack * c % W) pack++;
+    long pack = 1;  // rows of a span: the fewest that fill 8 vectors or more
+    if (c < 8 * W)
+      while (pack * c % W || pack * c < 8 * W) pack++;
     const long chunk = maxl(1, 8192 / (pack * c)) * pack;
     return {c, rows, pack * c, chunk, ceilDiv(rows, chunk)};
   }
@@ -43,10 +45,24 @@ struct Layout {
   }
 };
 
+// y = f((x - m) a + b)
+INL void normalise(const Step& s, const Layout& g, float* m, float* a, float* b) {
+  const float* x = s.in[0].f32();
+  float* y = s.out[0].f32();
+  const Activate activate(s);
+  g.spread(m), g.spread(a), g.spread(b);
+  parallel(g.chunks, [&](long task, int) {
+    const long from = task * g.chunk, to = minl(g.rows, from + g.chunk);
+    g.each(from, to, [&](long i, long j, long k) {
+      storen(y + i, fma(loadn(x + i, k) - load(m + j), load(a + j), load(b + j)), k);
+    });
+    activate(y + from * g.c, (to - from) * g.c);
+  });
+}
+
 OP(batchNorm2d) {  // x, gamma, beta -> y, mean [C], variance [C] (biased)
   const Layout g = Layout::of(s.in[0]);
   const float *x = s.in[0].f32(), *gamma = s.in[1].f32(), *beta = s.in[2].f32();
-  float* y = s.out[0].f32();
   parallel(g.chunks, [&](long task, int thread) {
     const long from = task * g.chunk, to = minl(g.rows, from + g.chunk);
     const double n = static_cast<double>(to - from);
@@ -80,43 +96,46 @@ OP(batchNorm2d) {  // x, gamma, beta -> y, mean [C], variance [C] (biased)
     if (s.out[1]) s.out[1].f32()[c] = m[c];
     if (s.out[2]) s.out[2].f32()[c] = static_cast<float>(variance);
   }
-  if (!s.out[0]) return;
-  g.spread(m), g.spread(a), g.spread(b);
-  parallel(g.chunks, [&](long task, int) {
-    g.each(task * g.chunk, minl(g.rows, (task + 1) * g.chunk), [&](long i, long j, long k) {
-      storen(y + i, fma(loadn(x + i, k) - load(m + j), load(a + j), load(b + j)), k);
-    });
-  });
+  if (s.out[0]) normalise(s, g, m, a, b);
 }
 SCRATCH(batchNorm2d) { return Layout::of(s.in[0]).scratch(); }
 
 OP(batchNorm2dInference) {  // x, gamma, beta, mean, variance -> y
   const Layout g = Layout::of(s.in[0]);
-  const float *x = s.in[0].f32(), *gamma = s.in[1].f32(), *beta = s.in[2].f32();
-  const float *mean = s.in[3].f32(), *variance = s.in[4].f32();
-  float *y = s.out[0].f32(), *m = g.shared(s, 0), *a = g.shared(s, 1), *b = g.shared(s, 2);
+  const float *gamma = s.in[1].f32(), *beta = s.in[2].f32(), *mean = s.in[3].f32(), *variance = s.in[4].f32();
+  float *m = g.shared(s, 0), *a = g.shared(s, 1), *b = g.shared(s, 2);
   for (long c = 0; c < g.c; c++) {
     m[c] = mean[c], b[c] = beta[c];
     a[c] = static_cast<float>(gamma[c] / sqrt(variance[c] + s.attr("epsilon")));
   }
-  g.spread(m), g.spread(a), g.spread(b);
-  parallel(g.chunks, [&](long task, int) {
-    g.each(task * g.chunk, minl(g.rows, (task + 1) * g.chunk), [&](long i, long j, long k) {
-      storen(y + i, fma(loadn(x + i, k) - load(m + j), load(a + j), load(b + j)), k);
-    });
-  });
+  normalise(s, g, m, a, b);
 }
 SCRATCH(batchNorm2dInference) { return Layout::of(s.in[0]).scratch(); }
 
-// With xhat = (x - mean) / sqrt(variance + epsilon): dbeta = sum dy, dgamma = sum dy xhat, and
-// dx = gamma / sqrt(variance + epsilon) * (dy - dbeta / n - xhat dgamma / n), the last two terms only where mean and
+// Per channel, sums of dz = f'(y) dy and dz xhat of the rows [from, to) to out; dz too, unless that is null.
+template <int ACTIVATION>
+static void gradSums(const Step& s, const Layout& g, long from, long to, const float* m, const float* inv, float* sum,
+                     float* dot, float* dz) {
+  const float *dy = s.in[0].f32(), *x = s.in[1].f32(), *y = ACTIVATION == IDENTITY ? dy : s.in[5].f32();
+  const vf slope = set1(static_cast<float>(s.attr("slope")));
+  memset(sum, 0, g.lanes()), memset(dot, 0, g.lanes());
+  g.each(from, to, [=](long i, long j, long k) {
+    const vf d = beforeActivation<ACTIVATION>(loadn(dy + i, k), loadn(y + i, k), slope);
+    const vf xhat = (loadn(x + i, k) - loadn(m + j, k)) * load(inv + j);
+    store(sum + j, load(sum + j) + d), store(dot + j, fma(d, xhat, load(dot + j)));
+    if (ACTIVATION != IDENTITY && dz) storen(dz + i, d, k);
+  });
+}
+
+// With xhat = (x - mean) / sqrt(variance + epsilon): dbeta = sum dz, dgamma = sum dz xhat, and
+// dx = gamma / sqrt(variance + epsilon) * (dz - dbeta / n - xhat dgamma / n), the last two terms only where mean and
 // variance are the batch's own (frozen = 0).
-OP(batchNorm2dGrad) {  // dy, x, gamma, mean, variance -> dx, dgamma [C], dbeta [C]
+OP(batchNorm2dGrad) {  // dy, x, gamma, mean, variance, [y] -> dx, dgamma [C], dbeta [C]
   const Layout g = Layout::of(s.in[0]);
-  const float *dy = s.in[0].f32(), *x = s.in[1].f32(), *gamma = s.in[2].f32();
-  const float *mean = s.in[3].f32(), *variance = s.in[4].f32();
+  const float *x = s.in[1].f32(), *gamma = s.in[2].f32(), *mean = s.in[3].f32(), *variance = s.in[4].f32();
   const bool frozen = s.attr("frozen") != 0;
-  float *m = g.shared(s, 0), *inv = g.shared(s, 1);
+  const Activation kind = Activate(s).kind;
+  float *m = g.shared(s, 0), *inv = g.shared(s, 1), *dx = s.out[0] ? s.out[0].f32() : nullptr;
   for (long c = 0; c < g.c; c++) {
     m[c] = mean[c];
     inv[c] = static_cast<float>(1 / sqrt(variance[c] + s.attr("epsilon")));
@@ -124,14 +143,13 @@ OP(batchNorm2dGrad) {  // dy, x, gamma, mean, variance -> dx, dgamma [C], dbeta 
   g.spread(m), g.spread(inv);
   float *a = g.shared(s, 2), *p = g.shared(s, 3), *q = g.shared(s, 4);
   memset(p, 0, g.lanes()), memset(q, 0, g.lanes());
-  if (!frozen || s.out[1] || s.out[2]) {
+  if (!frozen || s.out[1] || s.out[2] || kind != IDENTITY) {
     parallel(g.chunks, [&](long task, int thread) {
       float *sum = g.table(s, 3 * thread), *dot = g.table(s, 3 * thread + 1);
-      memset(sum, 0, g.lanes()), memset(dot, 0, g.lanes());
-      g.each(task * g.chunk, minl(g.rows, (task + 1) * g.chunk), [&](long i, long j, long k) {
-        const vf d = loadn(dy + i, k), xhat = (loadn(x + i, k) - loadn(m + j, k)) * load(inv + j);
-        store(sum + j, load(sum + j) + d), store(dot + j, fma(d, xhat, load(dot + j)));
-      });
+      const long from = task * g.chunk, to = minl(g.rows, from + g.chunk);
+      if (kind == SOFTPLUS) gradSums<SOFTPLUS>(s, g, from, to, m, inv, sum, dot, dx);
+      else if (kind == LEAKY) gradSums<LEAKY>(s, g, from, to, m, inv, sum, dot, dx);
+      else gradSums<IDENTITY>(s, g, from, to, m, inv, sum, dot, dx);
       double* out = g.partial(s, task);
       for (long c = 0; c < g.c; c++) out[c] = g.fold(sum, c), out[g.c + c] = g.fold(dot, c);
     });
@@ -143,14 +161,14 @@ OP(batchNorm2dGrad) {  // dy, x, gamma, mean, variance -> dx, dgamma [C], dbeta 
       if (!frozen) p[c] = static_cast<float>(sum / g.rows), q[c] = static_cast<float>(dot / g.rows);
     }
   }
-  if (!s.out[0]) return;
+  if (!dx) return;
+  const float* dz = kind == IDENTITY ? s.in[0].f32() : dx;
   for (long c = 0; c < g.c; c++) a[c] = gamma[c] * inv[c];
   g.spread(a), g.spread(p), g.spread(q);
-  float* dx = s.out[0].f32();
   parallel(g.chunks, [&](long task, int) {
     g.each(task * g.chunk, minl(g.rows, (task + 1) * g.chunk), [&](long i, long j, long k) {
       const vf xhat = (loadn(x + i, k) - load(m + j)) * load(inv + j);
-      storen(dx + i, load(a + j) * (loadn(dy + i, k) - load(p + j) - xhat * load(q + j)), k);
+      storen(dx + i, load(a + j) * (loadn(dz + i, k) - load(p + j) - xhat * load(q + j)), k);
     });
   });
 }

@@ -12,6 +12,7 @@ import { maxPool2d } from "../../lib/ops/maxPool2d.ts";
 import { mul } from "../../lib/ops/mul.ts";
 import { softplus } from "../../lib/ops/softplus.ts";
 import { sum } from "../../lib/ops/sum.ts";
+import { layers as batchNorm2d } from "../ops/batchNorm2d.ts";
 import { cases as bayesConv2d } from "../ops/bayesConv2d.ts";
 import { cases as bayesLinear } from "../ops/bayesLinear.ts";
 import { cases as conv2d } from "../ops/conv2d.ts";
@@ -32,7 +33,7 @@ function run(
   const specs = Object.fromEntries(
     Object.entries(c.inputs).map(([k, v]) => [k, { shape: v.shape, dtype: v.dtype ?? ("f32" as const) }]),
   );
-  const wrt = Object.keys(specs).filter((k) => specs[k].dtype === "f32" && (dx || k !== "x"));
+  const wrt = (c.wrt ?? Object.keys(specs).filter((k) => specs[k].dtype === "f32")).filter((k) => dx || k !== "x");
   using p = compile<string, string>({ store, precision }, specs, (t) => {
     const z = c.build(t) as Tensor;
     const y = activate(z);
@@ -48,7 +49,7 @@ function run(
   return { ops, results: p.run(Object.fromEntries(Object.entries(c.inputs).map(([k, v]) => [k, feed(v)]))) };
 }
 
-for (const [op, rows] of Object.entries({ conv2d, linear, bayesConv2d, bayesLinear }))
+for (const [op, rows] of Object.entries({ conv2d, linear, bayesConv2d, bayesLinear, batchNorm2d }))
   describe(`${op} with its activation`, () => {
     for (const [name, activate] of activations)
       it(`${name}: the values of the two ops, bit for bit, and their gradients`, () => {

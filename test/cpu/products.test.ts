@@ -100,6 +100,8 @@ const tiles: Layer[] = [
   // few channels: from some images on, those lie in the lanes
   conv("5x5, LeNet's second layer, 29 images", [29, 9, 8, 6], [5, 5, 6, 16], {}),
   conv("3x3, few channels, 29 images", [29, 6, 5, 9], [3, 3, 9, 11], { padding: [1, 0, 1, 2] }),
+  conv("3x3, ResNet-20's first stage, 29 images", [29, 8, 9, 16], [3, 3, 16, 16], { padding: 1 }),
+  conv("5x3, 15 channels, 18 images", [18, 7, 9, 15], [5, 3, 15, 14], { padding: [3, 0, 1, 2] }),
   conv("5x3, few channels, 4 images", [4, 7, 6, 8], [5, 3, 8, 8], { padding: 1 }),
   back("5x5", [4, 8, 7, 40], [5, 5, 24, 40], { padding: 2 }),
   ...(["leaky", "softplus"] as const).map((activation) => ({

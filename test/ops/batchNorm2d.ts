@@ -1,6 +1,6 @@
 import type { Shape } from "../../lib/graph/node.ts";
 import { batchNorm2d, batchNorm2dInference } from "../../lib/ops/batchNorm2d.ts";
-import { given, type OpCase, uniform, type Value } from "./harness.ts";
+import { activated, given, type OpCase, uniform, type Value } from "./harness.ts";
 
 const EPSILON = 1e-5;
 
@@ -42,6 +42,16 @@ const training = (name: string, x: Value, more: Partial<OpCase> = {}): OpCase =>
   ...more,
 });
 
+const output = (name: string, x: Value): OpCase => ({
+  name: `y alone: ${name}`,
+  inputs: { x, ...affine(x.shape.at(-1)!) },
+  build: (t) => batchNorm2d(t.x, t.gamma, t.beta).y,
+  reference: (v) => {
+    const { mean, variance } = statistics(v.x);
+    return normalised(v, mean, variance);
+  },
+});
+
 const inference = (name: string, shape: Shape): OpCase => {
   const c = shape.at(-1)!;
   return {
@@ -52,6 +62,16 @@ const inference = (name: string, shape: Shape): OpCase => {
     wrt: ["x", "gamma", "beta"],
   };
 };
+
+/** Rows whose only output is y, which an activation can join. */
+export const layers: readonly OpCase[] = [
+  output("five channels", uniform([2, 3, 3, 5], 1)),
+  output("17 channels", uniform([2, 3, 4, 17], 1)),
+  output("several chunks, 67 channels", uniform([2, 13, 8, 67], 1)),
+  inference("five channels", [2, 4, 3, 5]),
+  { ...inference("70 channels, the gradient of x alone", [1, 2, 2, 70]), wrt: ["x"] },
+  { ...output("six channels, no gradient of x", uniform([2, 3, 4, 6], 1)), wrt: ["gamma", "beta"] },
+];
 
 export const cases: OpCase[] = [
   training("six channels", uniform([2, 4, 5, 6], 1)),
@@ -67,4 +87,5 @@ export const cases: OpCase[] = [
   inference("six channels", [2, 4, 5, 6]),
   inference("one row", [1, 17]),
   inference("70 channels", [1, 2, 2, 70]),
+  ...activated(layers),
 ];

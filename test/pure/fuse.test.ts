@@ -4,6 +4,7 @@ import { grad } from "../../lib/graph/grad.ts";
 import { constant, inLayer, type Tensor, topo } from "../../lib/graph/node.ts";
 import { Store } from "../../lib/graph/store.ts";
 import { add } from "../../lib/ops/add.ts";
+import { batchNorm2d, batchNorm2dInference } from "../../lib/ops/batchNorm2d.ts";
 import { bayesConv2d } from "../../lib/ops/bayesConv2d.ts";
 import { conv2d } from "../../lib/ops/conv2d.ts";
 import { leakyRelu } from "../../lib/ops/leakyRelu.ts";
@@ -42,6 +43,23 @@ describe("an activation behind a layer", () => {
     expect([last.op, last.attrs.activation, last.attrs.slope].join(" ")).toBe(`linearGrad ${how}`);
     expect(last.inputs.at(-1)!.shape).toEqual([4, 5]); // y
     expect(graded.native.steps.filter(({ op }) => op.startsWith(name))).toEqual([]);
+  });
+
+  it("becomes part of batch norm, in training and with given statistics", () => {
+    const trained = (x: Tensor, b: Tensor) => batchNorm2d(x, b, b).y;
+    const given = (x: Tensor, b: Tensor) => batchNorm2dInference(x, b, b, b, b);
+    for (const [name, norm] of [
+      ["batchNorm2d", trained],
+      ["batchNorm2dInference", given],
+    ] as const) {
+      const made = steps(({ x, w, b }) => {
+        const y = relu(norm(linear(x, w), b));
+        return { y, dw: grad(sum(mul(y, y)), [w])[0] };
+      });
+      expect(made).toContain(`${name} 1 0`);
+      expect(made).toContain("batchNorm2dGrad 1 0");
+      expect(made.filter((op) => op.startsWith("relu"))).toEqual([]);
+    }
   });
 
   it("keeps the layer's name, line and place in the order", () => {
