@@ -15,7 +15,7 @@ namespace ISA {
 INL float* orNull(const Tensor& t) { return t ? t.f32() : nullptr; }
 
 // Sums over the rows of a map [rows][k] of both routes: the bias gradients of a transposed convolution. (Others come
-// with the weight gradients, conv.h.)
+// with the weight gradients, weights.h.)
 struct ColumnSums {
   long rows, k, chunks;
   Form form;

@@ -144,7 +144,7 @@ struct TileTransform {
   }
 };
 
-// ---- The product of forward pass and data gradient, for the tasks of other forms (product.h, conv.h).
+// ---- The product of forward pass and data gradient, for the tasks of other forms (product.h, forward.h).
 struct ShortProduct : ShortPlan {
   static constexpr long BUDGET = 32768;  // floats of the transformed tiles at work
   Form form;
