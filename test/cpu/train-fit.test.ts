@@ -1,14 +1,11 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+// Training as it should go: what a step computes, the same bits however it is run, and validation.
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
-import { warmUpBeta } from "../../lib/bayes/beta.ts";
-import { makeDataset } from "../../lib/data/dataset.ts";
 import { loadMnist } from "../../lib/data/mnist.ts";
 import { setThreads, threads } from "../../lib/device.ts";
-import { compile } from "../../lib/graph/compile.ts";
 import { createModel } from "../../lib/models/create.ts";
-import type { Model } from "../../lib/models/model.ts";
 import { add } from "../../lib/ops/add.ts";
 import { scale } from "../../lib/ops/scale.ts";
 import { square } from "../../lib/ops/square.ts";
@@ -16,22 +13,10 @@ import { sum } from "../../lib/ops/sum.ts";
 import { loadCheckpoint, restore } from "../../lib/train/checkpoint.ts";
 import { type FitOptions, type FitResult, fit as fitModel, type StepRecord } from "../../lib/train/fit.ts";
 import { adam, adamw, sgd } from "../../lib/train/optimizers.ts";
-import { readSafetensors, writeSafetensors } from "../../lib/train/safetensors.ts";
-import { cosineRate, plateauRate } from "../../lib/train/schedules.ts";
+import { plateauRate } from "../../lib/train/schedules.ts";
 import { random } from "../ops/harness.ts";
-import { bits, evaluate, head, squares, tinyBayes, tinyPlain, unit, withoutWall } from "./train-kit.ts";
+import { bits, common, data, head, tinyBayes, tinyPlain, train, unit, withoutWall } from "./train-kit.ts";
 
-const data = { train: squares(200), valid: squares(80, 2) };
-const common: FitOptions = {
-  epochs: 3,
-  batchSize: 32, // 6 whole batches and one of 8
-  learningRate: cosineRate(0.01),
-  beta: warmUpBeta(0.5),
-  seed: 7,
-  normalise: unit,
-  augment: { shift: 1, flip: false },
-  evaluate,
-};
 const root = mkdtempSync(join(tmpdir(), "bayescnn-fit-"));
 const before = threads();
 let runDir = "";
@@ -45,12 +30,6 @@ afterAll(() => {
   rmSync(root, { recursive: true });
 });
 
-async function train(options: Partial<FitOptions> = {}, make: () => Model = tinyBayes) {
-  using model = make();
-  const steps: StepRecord[] = [];
-  const result = await fitModel(model, data, { ...common, callbacks: { onStep: (r) => steps.push(r) }, ...options });
-  return { result, steps, bits: bits(model) };
-}
 const metrics = (folder: string) => withoutWall(readFileSync(join(folder, "metrics.jsonl"), "utf8"));
 const reproducible = ({ wall: _, ...rest }: FitResult) => rest;
 
@@ -284,147 +263,5 @@ describe("validation", () => {
       "valid 35 accuracy,nll",
       "epoch 4",
     ]);
-  });
-});
-
-describe("a run that goes wrong", () => {
-  it("names the op, the layer and the step of a NaN, and leaves the parameters of the step before", async () => {
-    const run = async (epochs: number) => {
-      using model = tinyPlain();
-      const steps: StepRecord[] = [];
-      const options = {
-        ...common,
-        epochs,
-        chunk: 3,
-        optimizer: sgd(),
-        learningRate: 1e30,
-        callbacks: { onStep: (r: StepRecord) => steps.push(r) },
-      };
-      const error = await fitModel(model, data, options).then(
-        () => undefined,
-        (e: Error) => e,
-      );
-      return { error, finite: model.parameters.every((p) => model.store.get(p.name).every(Number.isFinite)) };
-    };
-    const { error, finite } = await run(2);
-    expect(error?.name).toBe("BayesError");
-    expect(error?.message).toMatch(/^\[fit\] step [1-5]: .*(NaN|infin).*, made by \w+ \(layer (conv1|fc1)/);
-    expect(finite).toBe(true);
-  });
-
-  it("finds a NaN made by a layer's own op", async () => {
-    using model = tinyPlain({}, (h) => square(scale(h, 1e30)));
-    const start = bits(model);
-    await expect(fitModel(model, data, common)).rejects.toThrow(/^\[fit\] step 0: .*, made by square/);
-    for (const { name } of model.parameters) expect(bits(model)[name]).toBe(start[name]);
-  });
-
-  it("refuses a second fit on the same model and goes on with the first", async () => {
-    using model = tinyBayes();
-    const first = fitModel(model, data, common);
-    await expect(fitModel(model, data, common)).rejects.toThrow(/expected an idle store or model/);
-    await first;
-    const alone = await train();
-    expect(bits(model)).toEqual(alone.bits);
-    await fitModel(model, data, { ...common, epochs: 1 });
-  });
-
-  it("refuses data and options that do not fit, before anything has changed", async () => {
-    using model = tinyBayes();
-    const start = bits(model);
-    const small = makeDataset({ images: new Uint8Array(64), labels: [0], shape: [8, 8, 1], classes: 4 });
-    const ten = makeDataset({ images: data.train.images, labels: data.train.labels, shape: [12, 12, 1], classes: 10 });
-    const cases: [Partial<FitOptions>, object, RegExp][] = [
-      [{}, { train: small }, /images of 12x12x1 for model tiny-bayes, received 8x8x1/],
-      [{}, { train: ten }, /4 classes for model tiny-bayes, received 10/],
-      [{}, { train: data.train, valid: small }, /images of 12x12x1/],
-      [{ batchSize: 201 }, data, /at least one batch of 201 examples, received 200/],
-      [{ epochs: 0 }, data, /epochs/],
-      [{ batchSize: 0.5 }, data, /batchSize/],
-      [{ samples: 0 }, data, /samples/],
-      [{ seed: -1 }, data, /seed/],
-      [{ precision: "fp16" as never }, data, /^\[fit\] expected precision "fp32" or "bf16", received "fp16"$/],
-      [{ learningRate: Number.NaN }, data, /learning rate/],
-      [{ beta: -1 }, data, /beta/],
-      [{ clipNorm: 0 }, data, /clipNorm/],
-      [{ normalise: { scale: [1, 1], shift: [0, 0] } }, data, /normalise\.scale as 1 numbers/],
-      [{ evaluate: undefined }, data, /evaluate together with validation data/],
-      [{ earlyStopping: { patience: 1 } }, { train: data.train }, /validation data for early stopping/],
-      [{ resume: true }, data, /runDir together with resume/],
-      [{ runDir: "/dev/null/run" }, data, /cannot make directory/],
-    ];
-    for (const [options, given, message] of cases)
-      await expect(fitModel(model, given as typeof data, { ...common, ...options }), String(message)).rejects.toThrow(
-        message,
-      );
-    expect(bits(model)).toEqual(start);
-  });
-
-  it("refuses a folder with another run in it", async () => {
-    await train({ epochs: 1, runDir });
-    await expect(train({ epochs: 1, runDir })).rejects.toThrow(/without a checkpoint, or resume: true/);
-    const resume = { runDir, resume: true };
-    await expect(train({ ...resume, seed: 8 })).rejects.toThrow(/a run with seed 8, received 7/);
-    await expect(train({ ...resume, optimizer: sgd() })).rejects.toThrow(
-      /a run with optimizer "sgd\(.*\)", received "adam/,
-    );
-    await expect(train({ ...resume, precision: "bf16" })).rejects.toThrow(
-      /a run with precision "bf16", received "fp32"/,
-    );
-    await expect(train({ ...resume, batchSize: 16 })).rejects.toThrow(/a run with batchSize 16, received 32/);
-    await expect(train(resume, () => tinyBayes({ norm: true }))).rejects.toThrow(/norm/);
-    await expect(train(resume, tinyPlain)).rejects.toThrow(/tiny-plain/);
-  });
-
-  const precisions = ["fp32", "bf16"] as const;
-  it.each(precisions)(
-    "goes on with more epochs (%s), from the beginning where there is no checkpoint yet",
-    async (p) => {
-      const flat = { learningRate: 0.01, beta: 0.1, precision: p };
-      const { bits: whole } = await train({ ...flat, epochs: 2 });
-      const first = await train({ ...flat, epochs: 1, runDir, resume: true });
-      expect(first.result.steps).toBe(7);
-      const { result, steps, bits: parts } = await train({ ...flat, epochs: 2, runDir, resume: true });
-      expect([result.steps, steps.length]).toEqual([14, 7]);
-      expect(parts).toEqual(whole);
-    },
-  );
-
-  it("warns when resumed on another instruction set", async () => {
-    await train({ epochs: 1, runDir });
-    const path = join(runDir, "checkpoint.safetensors");
-    const { tensors, metadata } = readSafetensors(path);
-    const checkpoint = metadata.checkpoint.replace(/"device":"[^"]*"/, '"device":"cpu-other"');
-    writeSafetensors(path, new Map(tensors), { ...metadata, checkpoint });
-    const warned = new Promise<Error>((resolve) => process.once("warning", resolve));
-    await train({ epochs: 1, runDir, resume: true });
-    expect((await warned).message).toMatch(/^resuming on cpu-\w+ a run of cpu-other/);
-  });
-
-  it("fails in words when somebody else runs a program on the model meanwhile", async () => {
-    using model = tinyBayes();
-    using other = compile({ store: model.store }, { x: [1] }, ({ x }) => ({ y: square(x) }));
-    let meanwhile: Promise<unknown> | undefined;
-    const onStep = () => (meanwhile ??= other.runAsync({ x: 2 }, 200_000));
-    await expect(fitModel(model, data, { ...common, chunk: 1, callbacks: { onStep } })).rejects.toThrow(
-      /^\[fit\] .*busy/,
-    );
-    await meanwhile;
-  });
-
-  it("rejects what evaluate must not return", async () => {
-    await expect(train({ evaluate: async () => ({ nll: Number.NaN }) })).rejects.toThrow(
-      /finite numbers, received nll NaN/,
-    );
-    await expect(train({ evaluate: async () => ({ accuracy: 1 }) })).rejects.toThrow(
-      /monitored figure "nll", received accuracy/,
-    );
-  });
-
-  it("writes nothing without a run folder, and leaves no data in the store", async () => {
-    using model = tinyBayes();
-    await fitModel(model, data, { ...common, epochs: 1 });
-    expect([...model.store.slots.keys()].filter((name) => name.startsWith("data/"))).toEqual([]);
-    expect(existsSync(runDir)).toBe(false);
   });
 });

@@ -1,6 +1,7 @@
 // A small problem for the tests of training: 12x12 images in four classes, told by where a bright square lies, and nets of
 // a few hundred weights that learn them in a second.
 
+import { warmUpBeta } from "../../lib/bayes/beta.ts";
 import type { BayesOptions } from "../../lib/bayes/settings.ts";
 import { type Dataset, makeDataset, subset } from "../../lib/data/dataset.ts";
 import { compile } from "../../lib/graph/compile.ts";
@@ -16,6 +17,8 @@ import { maxPool2d } from "../../lib/ops/maxPool2d.ts";
 import { mean } from "../../lib/ops/mean.ts";
 import { softmaxCrossEntropy } from "../../lib/ops/softmaxCrossEntropy.ts";
 import { softplus } from "../../lib/ops/softplus.ts";
+import { type FitOptions, type FitResult, fit as fitModel, type StepRecord } from "../../lib/train/fit.ts";
+import { cosineRate } from "../../lib/train/schedules.ts";
 import { random } from "../ops/harness.ts";
 
 export const CLASSES = 4;
@@ -118,3 +121,34 @@ export const withoutWall = (text: string): unknown[] =>
       const { wall: _, ...rest } = JSON.parse(line);
       return rest;
     });
+
+/** What `train` trains and validates on. */
+export const data = { train: squares(200), valid: squares(80, 2) };
+
+/** The options of `train`, unless it is told others. */
+export const common: FitOptions = {
+  epochs: 3,
+  batchSize: 32, // 6 whole batches and one of 8
+  learningRate: cosineRate(0.01),
+  beta: warmUpBeta(0.5),
+  seed: 7,
+  normalise: unit,
+  augment: { shift: 1, flip: false },
+  evaluate,
+};
+
+export interface Trained {
+  readonly result: FitResult;
+  /** What every step reported. */
+  readonly steps: StepRecord[];
+  /** Of the model afterwards. */
+  readonly bits: Record<string, string>;
+}
+
+/** Fits a new model, without a run folder unless the options name one. */
+export async function train(options: Partial<FitOptions> = {}, make: () => Model = tinyBayes): Promise<Trained> {
+  using model = make();
+  const steps: StepRecord[] = [];
+  const result = await fitModel(model, data, { ...common, callbacks: { onStep: (r) => steps.push(r) }, ...options });
+  return { result, steps, bits: bits(model) };
+}

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import * as ort from "onnxruntime-node";
-import { afterAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { BayesError } from "../../lib/errors.ts";
 import { f32, leaf } from "../../lib/graph/node.ts";
 import { NCHW, type OnnxAttr, type OnnxNoiseMode } from "../../lib/onnx/context.ts";
@@ -299,7 +299,10 @@ const python = ["/usr/bin/python3", "python3"].find(
 if (python === undefined) console.log("skipped: the ONNX checker (python3-onnx is not installed)");
 
 describe.skipIf(python === undefined)("the ONNX checker", () => {
-  const folder = mkdtempSync(join(tmpdir(), "bayescnn-onnx-"));
+  let folder: string;
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), "bayescnn-onnx-")); // here, since a skipped suite's body runs too
+  });
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
   it("accepts all three modes, shapes included", () => {
