@@ -1,6 +1,6 @@
-// The activations that a convolution or linear layer applies itself (lib/graph/fuse.ts), by attributes: 1 a leaky ReLU
-// of some slope, a ReLU having slope 0; 2 softplus. Their ops share these functions, so fused and apart the bits are
-// the same; both derivatives are functions of the output, so the input of a fused activation is never stored.
+// The activations that a convolution, linear layer or batch norm applies itself (lib/graph/fuse.ts), by attributes: 1 a
+// leaky ReLU of some slope, a ReLU having slope 0; 2 softplus. Their ops share these functions, so fused and apart the
+// bits are the same; both derivatives are functions of the output, so the input of a fused activation is never stored.
 #pragma once
 #include "vmath.h"
 

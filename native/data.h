@@ -25,13 +25,14 @@ struct Data {
   long chunk, ldc, mb, perTask, tasks, ldg, weightSize, mapSize, columnSize, imageSize, spareSize;
   float *packed, *local;
   static constexpr long PIECE = 64;  // pixels of one call of the epilogue
-  Data(const Geometry& geo, int routeCount, Bump& b)
+  // tiled: how many of the routes may take few multiplications. A variance may not, see winograd.h.
+  Data(const Geometry& geo, int routeCount, long tiled, Bump& b)
       : g(geo),
-        fast(geo, true, gradientRoutes(geo, routeCount)),
+        fast(geo, true, tiled),
         product(geo, true, routeCount, fast),
         lanes(geo, true, routeCount, fast),
         routes(routeCount) {
-    if (product.use) fast.take(b);
+    if (product.use && !lanes.use) fast.take(b);
     if (takeFirst(b, lanes, product)) return;
     const long chunks = ceilDiv(g.depth, 768);
     chunk = roundUp(ceilDiv(g.depth, chunks), 2 * W), ldc = panelStride(chunk);

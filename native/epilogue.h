@@ -1,6 +1,6 @@
 // What follows the sums of a product: bias, noise, the residue r, activation, and the max pooling behind it. Called by
-// the forms (product.h, lanes.h, forward.h) for blocks of pixels, and then with rows of an image that are done: by each
-// task, if tasks own whole windows, else behind them all.
+// the forms (product.h, lanes.h, forward.h, data.h) for blocks of pixels, and then with rows of an image that are done:
+// by each task, if tasks own whole windows, else behind them all.
 #pragma once
 #include "noise.h"
 #include "pooled.h"

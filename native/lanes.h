@@ -1,6 +1,6 @@
 // Narrow layers: products whose vector lanes are images, [row][column][channel][image]. However few the channels, all
-// lanes work. A forward pass or data gradient multiplies such a panel with broadcast weights (lanePixels.h), a forward
-// pass with fewer multiplications where it may (shortLanes.h). In bf16, lanes hold rounded floats.
+// lanes work. A forward pass or data gradient multiplies such a panel with broadcast weights (lanePixels.h), its first
+// route with fewer multiplications where it may (shortLanes.h). In bf16, lanes hold rounded floats.
 #pragma once
 #include "pooled.h"
 #include "product.h"

@@ -134,7 +134,7 @@ INL size_t gradients(const Step& s, const Geometry& g, const Pair& dz, const Pai
   size_t most = shared.used;
   if (s.out[0]) {
     Bump bump = shared;
-    const Data of(g, routes, bump);
+    const Data of(g, routes, gradientRoutes(g, routes), bump);
     if (scratch) data(of, map);
     most = bump.used;
   }

@@ -8,7 +8,7 @@ namespace ISA {
 static size_t transposedForward(const Step& s, void* scratch) {  // x, mu, sigma2, [bMu], [bSigma2], rng, rows -> y, r
   const Geometry g(s, s.out[0], s.in[1], s.in[0]);
   Bump bump(scratch);
-  const Data data(g, 2, bump);
+  const Data data(g, 2, 1, bump);
   const Results to(s, g, true, false, bump);
   if (scratch)
     data.run({s.in[0].f32(), s.in[0].f32(), SQUARE}, s.in[1].f32(), s.in[2].f32(),

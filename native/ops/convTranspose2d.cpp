@@ -7,7 +7,7 @@ namespace ISA {
 static size_t plainTransposedForward(const Step& s, void* scratch) {  // x, w [kh, kw, K / groups, C], [b] -> y
   const Geometry g(s, s.out[0], s.in[1], s.in[0]);
   Bump bump(scratch);
-  const Data data(g, 1, bump);
+  const Data data(g, 1, 1, bump);
   if (scratch)
     data.run({s.in[0].f32(), nullptr, ONE}, s.in[1].f32(), nullptr,
              BiasEpilogue{s.out[0].f32(), s.attr("bias") ? s.in[2].f32() : nullptr, g.c});

@@ -1,0 +1,77 @@
+// Which products take few multiplications (native/winograd.h), seen from outside: what is not finite spreads to its whole
+// tile. Variances never do, since what a tile adds to a neighbour could be more than all it has.
+import { describe, expect, it } from "vitest";
+import { cpu } from "../../lib/device.ts";
+import { compile } from "../../lib/graph/compile.ts";
+import { grad } from "../../lib/graph/grad.ts";
+import { constant, type Shape, sizeOf, type Tensor } from "../../lib/graph/node.ts";
+import { Store } from "../../lib/graph/store.ts";
+import { mul } from "../../lib/ops/mul.ts";
+import { sum } from "../../lib/ops/sum.ts";
+import { uniform } from "../ops/harness.ts";
+import { type Layer, tiles } from "./products-kit.ts";
+
+const device = cpu();
+const weights = ({ w }: Layer) => constant(Float32Array.from(uniform(w, 1, 0.01).data), w);
+const count = (values: Float32Array, found: (v: number, i: number) => boolean) => values.filter(found).length;
+/** Zeros but for one element. */
+const one = (shape: Shape, at: number, value: number) => new Float32Array(sizeOf(shape)).fill(value, at, at + 1);
+
+/** The elements of y that element `at` of x has a part in, or ("dx") those of x that have one in that of y. */
+function reach(layer: Layer, y: Shape, what: "y" | "dx", at: number): Set<number> {
+  const found = new Set<number>();
+  layer.visit(y, (i, _, o) => {
+    if ((what === "y" ? i : o) === at) found.add(what === "y" ? o : i);
+  });
+  return found;
+}
+
+// a corner, and a pixel inside a tile: where the windows of one hold its whole tile, those of the other do not
+const places = [() => 0, ([, , w, c]: Shape) => (w + 1) * c];
+
+/** Whether y, or dx, is not finite where the one element of x, or of dy, that is not has no part. */
+function spreads(layer: Layer, what: "y" | "dx"): boolean {
+  using store = new Store(device);
+  return places.some((place) => {
+    let shape: Shape = [];
+    using program = compile<string, string>({ store }, { x: layer.x }, ({ x }): Record<string, Tensor> => {
+      const y = layer.plain(x, weights(layer), constant(new Float32Array(layer.channels), [layer.channels]));
+      shape = y.shape;
+      const dy = constant(one(shape, place(shape), Infinity), shape);
+      return what === "y" ? { y } : { dx: grad(sum(mul(y, dy)), [x])[0] };
+    });
+    const at = place(what === "y" ? layer.x : shape);
+    const values = program.run({ x: one(layer.x, place(layer.x), Infinity) })[what];
+    const own = reach(layer, shape, what, at);
+    return count(values, (v, i) => !Number.isFinite(v) && !own.has(i)) > 0;
+  });
+}
+
+describe.each(tiles.filter((t) => !t.activation))(`tiles on ${device.name}: $name`, (layer) => {
+  it("are taken by means and their gradients", () => {
+    expect(spreads(layer, "y")).toBe(true);
+    // few images have another form, and LeNet's gradient would multiply no less
+    expect(spreads(layer, "dx")).toBe(layer.x[0] >= 4 && !layer.name.includes("LeNet"));
+  });
+
+  it.each(["fp32", "bf16"] as const)("are not taken by the variance, %s", (precision) => {
+    using store = new Store(device);
+    const i32 = (...shape: number[]) => ({ shape, dtype: "i32" as const });
+    const inputs = { x: layer.x, rng: i32(4), rows: i32(layer.x[0]) };
+    let shape: Shape = [];
+    using program = compile({ store, precision }, inputs, (given) => {
+      const { x, rng, rows } = given as Record<string, Tensor>;
+      const w = weights(layer);
+      const y = layer.bayes(x, { mu: w, sigma2: w }, { rng, rows, stream: 3, samples: 1 });
+      shape = y.shape;
+      return { y, r: y.node.outputs[1] }; // r = 0 where there is no variance
+    });
+    const { r } = program.run({
+      x: one(layer.x, 0, 1),
+      rng: Int32Array.of(1, 2, 3, 0),
+      rows: new Int32Array(layer.x[0]),
+    });
+    const own = reach(layer, shape, "y", 0);
+    expect(count(r, (v, i) => (v !== 0) !== own.has(i))).toBe(0);
+  });
+});
