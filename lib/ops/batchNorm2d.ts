@@ -36,7 +36,7 @@ const gradOp: Op<GradAttrs> = {
   name: "batchNorm2dGrad", // dy, x, gamma, mean, variance -> dx, dgamma, dbeta
   activates: "backward",
   infer: ([dy, , gamma]) => [dy, gamma, gamma],
-  inplace: [0],
+  inplace: [0], // dz lies in dx, of which x is read behind it: dx may be dy, never x
   flops: ({ inputs: [dy] }) => 10 * dy.size,
 };
 

@@ -13,7 +13,7 @@ struct Layout {
   INL static Layout of(const Tensor& x) {
     const long c = x.dim(-1), rows = c ? x.size() / c : 0;
     long pack = 1;  // rows of a span: the fewest that fill 8 vectors or more
-    if (c < 8 * W)
+    if (c < 64)
       while (pack * c % W || pack * c < 8 * W) pack++;
     const long chunk = maxl(1, 8192 / (pack * c)) * pack;
     return {c, rows, pack * c, chunk, ceilDiv(rows, chunk)};
@@ -112,15 +112,14 @@ OP(batchNorm2dInference) {  // x, gamma, beta, mean, variance -> y
 }
 SCRATCH(batchNorm2dInference) { return Layout::of(s.in[0]).scratch(); }
 
-// Per channel, sums of dz = f'(y) dy and dz xhat of the rows [from, to) to out; dz too, unless that is null.
+// Sums of dz = f'(y) dy and dz xhat of the rows [from, to), per lane of a span; dz too, unless that is null.
 template <int ACTIVATION>
-static void gradSums(const Step& s, const Layout& g, long from, long to, const float* m, const float* inv, float* sum,
-                     float* dot, float* dz) {
+static void gradSums(const Step& s, const Layout& g, float slope, long from, long to, const float* m, const float* inv,
+                     float* sum, float* dot, float* dz) {
   const float *dy = s.in[0].f32(), *x = s.in[1].f32(), *y = ACTIVATION == IDENTITY ? dy : s.in[5].f32();
-  const vf slope = set1(static_cast<float>(s.attr("slope")));
   memset(sum, 0, g.lanes()), memset(dot, 0, g.lanes());
   g.each(from, to, [=](long i, long j, long k) {
-    const vf d = beforeActivation<ACTIVATION>(loadn(dy + i, k), loadn(y + i, k), slope);
+    const vf d = beforeActivation<ACTIVATION>(loadn(dy + i, k), loadn(y + i, k), set1(slope));
     const vf xhat = (loadn(x + i, k) - loadn(m + j, k)) * load(inv + j);
     store(sum + j, load(sum + j) + d), store(dot + j, fma(d, xhat, load(dot + j)));
     if (ACTIVATION != IDENTITY && dz) storen(dz + i, d, k);
@@ -134,7 +133,7 @@ OP(batchNorm2dGrad) {  // dy, x, gamma, mean, variance, [y] -> dx, dgamma [C], d
   const Layout g = Layout::of(s.in[0]);
   const float *x = s.in[1].f32(), *gamma = s.in[2].f32(), *mean = s.in[3].f32(), *variance = s.in[4].f32();
   const bool frozen = s.attr("frozen") != 0;
-  const Activation kind = Activate(s).kind;
+  const Activate f(s);
   float *m = g.shared(s, 0), *inv = g.shared(s, 1), *dx = s.out[0] ? s.out[0].f32() : nullptr;
   for (long c = 0; c < g.c; c++) {
     m[c] = mean[c];
@@ -143,13 +142,13 @@ OP(batchNorm2dGrad) {  // dy, x, gamma, mean, variance, [y] -> dx, dgamma [C], d
   g.spread(m), g.spread(inv);
   float *a = g.shared(s, 2), *p = g.shared(s, 3), *q = g.shared(s, 4);
   memset(p, 0, g.lanes()), memset(q, 0, g.lanes());
-  if (!frozen || s.out[1] || s.out[2] || kind != IDENTITY) {
+  if (!frozen || s.out[1] || s.out[2] || f.kind != IDENTITY) {
     parallel(g.chunks, [&](long task, int thread) {
       float *sum = g.table(s, 3 * thread), *dot = g.table(s, 3 * thread + 1);
       const long from = task * g.chunk, to = minl(g.rows, from + g.chunk);
-      if (kind == SOFTPLUS) gradSums<SOFTPLUS>(s, g, from, to, m, inv, sum, dot, dx);
-      else if (kind == LEAKY) gradSums<LEAKY>(s, g, from, to, m, inv, sum, dot, dx);
-      else gradSums<IDENTITY>(s, g, from, to, m, inv, sum, dot, dx);
+      if (f.kind == SOFTPLUS) gradSums<SOFTPLUS>(s, g, f.slope, from, to, m, inv, sum, dot, dx);
+      else if (f.kind == LEAKY) gradSums<LEAKY>(s, g, f.slope, from, to, m, inv, sum, dot, dx);
+      else gradSums<IDENTITY>(s, g, f.slope, from, to, m, inv, sum, dot, dx);
       double* out = g.partial(s, task);
       for (long c = 0; c < g.c; c++) out[c] = g.fold(sum, c), out[g.c + c] = g.fold(dot, c);
     });
@@ -162,7 +161,7 @@ OP(batchNorm2dGrad) {  // dy, x, gamma, mean, variance, [y] -> dx, dgamma [C], d
     }
   }
   if (!dx) return;
-  const float* dz = kind == IDENTITY ? s.in[0].f32() : dx;
+  const float* dz = f.kind == IDENTITY ? s.in[0].f32() : dx;
   for (long c = 0; c < g.c; c++) a[c] = gamma[c] * inv[c];
   g.spread(a), g.spread(p), g.spread(q);
   parallel(g.chunks, [&](long task, int) {

@@ -1,5 +1,6 @@
 import type { Shape } from "../../lib/graph/node.ts";
 import { batchNorm2d, batchNorm2dInference } from "../../lib/ops/batchNorm2d.ts";
+import { scale } from "../../lib/ops/scale.ts";
 import { activated, given, type OpCase, uniform, type Value } from "./harness.ts";
 
 const EPSILON = 1e-5;
@@ -42,13 +43,15 @@ const training = (name: string, x: Value, more: Partial<OpCase> = {}): OpCase =>
   ...more,
 });
 
-const output = (name: string, x: Value): OpCase => ({
+/** Of x, or of a multiple of it: the gradient of that is no output, and may take the place of dy. */
+const output = (name: string, x: Value, factor = 1): OpCase => ({
   name: `y alone: ${name}`,
   inputs: { x, ...affine(x.shape.at(-1)!) },
-  build: (t) => batchNorm2d(t.x, t.gamma, t.beta).y,
+  build: (t) => batchNorm2d(factor === 1 ? t.x : scale(t.x, factor), t.gamma, t.beta).y,
   reference: (v) => {
-    const { mean, variance } = statistics(v.x);
-    return normalised(v, mean, variance);
+    const given = { shape: v.x.shape, data: v.x.data.map((e) => factor * e) };
+    const { mean, variance } = statistics(given);
+    return normalised({ ...v, x: given }, mean, variance);
   },
 });
 
@@ -69,6 +72,8 @@ export const layers: readonly OpCase[] = [
   output("17 channels", uniform([2, 3, 4, 17], 1)),
   output("several chunks, 67 channels", uniform([2, 13, 8, 67], 1)),
   inference("five channels", [2, 4, 3, 5]),
+  output("six channels of twice x", uniform([2, 3, 4, 6], 1), 2),
+  output("several chunks, 130 channels of twice x", uniform([1, 13, 9, 130], 1), 2),
   { ...inference("70 channels, the gradient of x alone", [1, 2, 2, 70]), wrt: ["x"] },
   { ...output("six channels, no gradient of x", uniform([2, 3, 4, 6], 1)), wrt: ["gamma", "beta"] },
 ];

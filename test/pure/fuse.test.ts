@@ -52,13 +52,16 @@ describe("an activation behind a layer", () => {
       ["batchNorm2d", trained],
       ["batchNorm2dInference", given],
     ] as const) {
-      const made = steps(({ x, w, b }) => {
+      const build = ({ x, w, b }: Inputs) => {
         const y = relu(norm(linear(x, w), b));
         return { y, dw: grad(sum(mul(y, y)), [w])[0] };
-      });
+      };
+      const made = steps(build);
       expect(made).toContain(`${name} 1 0`);
       expect(made).toContain("batchNorm2dGrad 1 0");
       expect(made.filter((op) => op.startsWith("relu"))).toEqual([]);
+      const { inputs, outputs } = planned(build).native.steps.find(({ op }) => op === "batchNorm2dGrad")!;
+      expect(outputs[0]).toEqual(inputs[0]); // dx takes the place of dy
     }
   });
 
