@@ -109,7 +109,8 @@ struct RowWords {
 
 // N vectors of counters, given as their products with PHILOX_M0, of the rows rowOf(j) -> words 0, 2 in u and 1, 3 in v,
 // in 32-bit lanes. In lockstep, since one alone is bound by latency. What is in the odd lanes on the way is of no use.
-template <int N, class Row>
+// ALL = false: words 0 and 1 are wanted only, in the even lanes, and the last two rounds need only half.
+template <int N, bool ALL = true, class Row>
 INL void philoxRounds(const vq (&counters)[N], Row rowOf, const RoundKeys& keys, vq* u, vq* v) {
   const vq m0 = setq(PHILOX_M0), m1 = setq(PHILOX_M1);
   vq c0[N], c1[N], c2[N], c3[N];
@@ -128,9 +129,11 @@ INL void philoxRounds(const vq (&counters)[N], Row rowOf, const RoundKeys& keys,
     }
 #pragma GCC unroll 4
   for (int j = 0; j < N; j++) {
-    const vq a = mulLow(c0[j], m0), b = mulLow(c2[j], m1);
-    u[j] = merge((b >> 32) ^ c1[j] ^ keys.key[18], a ^ (c3[j] << 32) ^ keys.key[19]);
-    v[j] = merge(b, a << 32);
+    const vq b = mulLow(c2[j], m1);
+    u[j] = (b >> 32) ^ c1[j] ^ keys.key[18], v[j] = b;
+    if (!ALL) continue;
+    const vq a = mulLow(c0[j], m0);
+    u[j] = merge(u[j], a ^ (c3[j] << 32) ^ keys.key[19]), v[j] = merge(b, a << 32);
   }
 }
 // N vectors of counters of one row, in order.
@@ -192,15 +195,20 @@ struct NoiseLanes {
       : keys(of[0]), rows{words(0, of), words(1, of), words(2, of), words(3, of)} {}
   template <class F>
   INL void draw(uint32_t counter, bool all, F pairs) const {
-    const vq c = setq(static_cast<uint64_t>(PHILOX_M0) * counter);
-    vq u[4], v[4];
-    philoxRounds<4>(
-        {c, c, c, c}, [&](int j) -> const RowWords& { return rows[j]; }, keys, u, v);
-    pairs(0, ordered<0>(u, v));
-    if (all) pairs(2, ordered<1>(u, v));
+    if (all) draw<true>(counter, pairs);
+    else draw<false>(counter, pairs);
   }
 
  private:
+  template <bool ALL, class F>
+  INL void draw(uint32_t counter, F pairs) const {
+    const vq c = setq(static_cast<uint64_t>(PHILOX_M0) * counter);
+    vq u[4], v[4];
+    philoxRounds<4, ALL>(
+        {c, c, c, c}, [&](int j) -> const RowWords& { return rows[j]; }, keys, u, v);
+    pairs(0, ordered<0>(u, v));
+    if (ALL) pairs(2, ordered<1>(u, v));
+  }
   // Of vector j, whose lanes are in the order of the words: `ordered` makes that of the rows again.
   INL RowWords words(long j, const NoiseRow* of) const {
     vq row, stream;
