@@ -1,10 +1,9 @@
 // Training as it should go: what a step computes, the same bits however it is run, and validation.
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { loadMnist } from "../../lib/data/mnist.ts";
-import { setThreads, threads } from "../../lib/device.ts";
+import { setThreads } from "../../lib/device.ts";
 import { createModel } from "../../lib/models/create.ts";
 import { add } from "../../lib/ops/add.ts";
 import { scale } from "../../lib/ops/scale.ts";
@@ -15,19 +14,11 @@ import { type FitOptions, type FitResult, fit as fitModel, type StepRecord } fro
 import { adam, adamw, sgd } from "../../lib/train/optimizers.ts";
 import { plateauRate } from "../../lib/train/schedules.ts";
 import { random } from "../ops/harness.ts";
-import { bits, common, data, head, tinyBayes, tinyPlain, train, unit, withoutWall } from "./train-kit.ts";
+import { bits, common, data, eachRun, head, tinyBayes, tinyPlain, train, unit, withoutWall } from "./train-kit.ts";
 
-const root = mkdtempSync(join(tmpdir(), "bayescnn-fit-"));
-const before = threads();
 let runDir = "";
-let runs = 0;
-beforeEach(() => {
-  setThreads(1); // enough for such small nets, and quick beside other tests
-  runDir = join(root, String(runs++));
-});
-afterAll(() => {
-  setThreads(before);
-  rmSync(root, { recursive: true });
+eachRun((folder) => {
+  runDir = folder;
 });
 
 const metrics = (folder: string) => withoutWall(readFileSync(join(folder, "metrics.jsonl"), "utf8"));
@@ -140,13 +131,9 @@ describe("the same bits", () => {
 
   it("whatever the length of a chunk and wherever checkpoints fall", async () => {
     const one = await train({ chunk: 1, runDir });
-    for (const options of [
-      { chunk: 7 },
-      {},
-      { chunk: 1000, checkpoint: { steps: 4 } },
-      { checkpoint: { seconds: 0 } },
-    ]) {
-      const folder = join(root, String(runs++));
+    const others = [{ chunk: 7 }, {}, { chunk: 1000, checkpoint: { steps: 4 } }, { checkpoint: { seconds: 0 } }];
+    for (const [i, options] of others.entries()) {
+      const folder = `${runDir}-${i}`;
       const other = await train({ ...options, runDir: folder });
       expect(other.bits).toEqual(one.bits);
       expect(other.steps).toEqual(one.steps);
@@ -158,7 +145,7 @@ describe("the same bits", () => {
     const whole = await train({ runDir });
     const next = random(5);
     for (let trial = 0; trial < 3; trial++) {
-      const folder = join(root, String(runs++));
+      const folder = `${runDir}-${trial}`;
       const resumeOptions = { ...common, runDir: folder, resume: true };
       let result: FitResult | undefined;
       let calls = 0;

@@ -1,9 +1,14 @@
 // A small problem for the tests of training: 12x12 images in four classes, told by where a bright square lies, and nets of
 // a few hundred weights that learn them in a second.
 
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeEach } from "vitest";
 import { warmUpBeta } from "../../lib/bayes/beta.ts";
 import type { BayesOptions } from "../../lib/bayes/settings.ts";
 import { type Dataset, makeDataset, subset } from "../../lib/data/dataset.ts";
+import { setThreads, threads } from "../../lib/device.ts";
 import { compile } from "../../lib/graph/compile.ts";
 import { constant, type Tensor } from "../../lib/graph/node.ts";
 import { bayesConv2d, conv2d } from "../../lib/layers/conv.ts";
@@ -22,6 +27,21 @@ import { cosineRate } from "../../lib/train/schedules.ts";
 import { random } from "../ops/harness.ts";
 
 export const CLASSES = 4;
+
+/** Every test of the file has one thread, enough for such small nets, and a folder that is not there yet. */
+export function eachRun(given: (folder: string) => void): void {
+  const root = mkdtempSync(join(tmpdir(), "bayescnn-train-"));
+  const before = threads();
+  let runs = 0;
+  beforeEach(() => {
+    setThreads(1);
+    given(join(root, String(runs++)));
+  });
+  afterAll(() => {
+    setThreads(before);
+    rmSync(root, { recursive: true });
+  });
+}
 
 export function squares(count: number, seed = 1): Dataset {
   const next = random(seed);

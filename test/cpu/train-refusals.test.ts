@@ -1,29 +1,19 @@
 // A run that goes wrong: NaN, options and folders that do not fit, a busy model; and runs that go on after all.
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { makeDataset } from "../../lib/data/dataset.ts";
-import { setThreads, threads } from "../../lib/device.ts";
 import { compile } from "../../lib/graph/compile.ts";
 import { scale } from "../../lib/ops/scale.ts";
 import { square } from "../../lib/ops/square.ts";
 import { type FitOptions, fit as fitModel, type StepRecord } from "../../lib/train/fit.ts";
 import { sgd } from "../../lib/train/optimizers.ts";
 import { readSafetensors, writeSafetensors } from "../../lib/train/safetensors.ts";
-import { bits, common, data, tinyBayes, tinyPlain, train } from "./train-kit.ts";
+import { bits, common, data, eachRun, tinyBayes, tinyPlain, train } from "./train-kit.ts";
 
-const root = mkdtempSync(join(tmpdir(), "bayescnn-refusals-"));
-const before = threads();
 let runDir = "";
-let runs = 0;
-beforeEach(() => {
-  setThreads(1); // enough for such small nets, and quick beside other tests
-  runDir = join(root, String(runs++));
-});
-afterAll(() => {
-  setThreads(before);
-  rmSync(root, { recursive: true });
+eachRun((folder) => {
+  runDir = folder;
 });
 
 describe("a run that goes wrong", () => {
