@@ -1,6 +1,6 @@
 // How well the trained models predict, by precision: node bench/quality.mjs --data-dir DIR [--precision fp32,bf16]
 // [--only REGEX] [--quick]. Every precision trains from the same parameters, on the same batches, with the same noise.
-// About twenty minutes on two cores. Needs `npm run build`, MNIST and CIFAR-10. What it finds replaces what
+// About an hour on two cores. Needs `npm run build`, MNIST and CIFAR-10. What it finds replaces what
 // bench/results/quality.json held of the same runs; --quick only shows that everything works, and records nothing.
 import { parseArgs } from "node:util";
 import { cosineRate, cpu, createModel, evaluate, fit, loadData, normalisationOf, subset } from "../dist/index.js";

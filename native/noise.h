@@ -109,7 +109,8 @@ struct RowWords {
 
 // N vectors of counters, given as their products with PHILOX_M0, of the rows rowOf(j) -> words 0, 2 in u and 1, 3 in v,
 // in 32-bit lanes. In lockstep, since one alone is bound by latency. What is in the odd lanes on the way is of no use.
-// ALL = false: words 0 and 1 are wanted only, in the even lanes, and the last two rounds need only half.
+// ALL = false: only words 0 and 1 are wanted, in the even lanes; a product of the last round is left out, and what
+// leads to it in the round before.
 template <int N, bool ALL = true, class Row>
 INL void philoxRounds(const vq (&counters)[N], Row rowOf, const RoundKeys& keys, vq* u, vq* v) {
   const vq m0 = setq(PHILOX_M0), m1 = setq(PHILOX_M1);

@@ -34,7 +34,7 @@ INL long tapsInside(long in, long out, long taps, long pad) {
 INL long pointStride(long n) { return (ceilDiv(n, 16) | 1) * 16; }
 
 // The geometry of both axes, and whether it pays: by multiply-adds and transforms of one image, a function of the
-// layer's shape alone, so that predictions do not depend on the batch.
+// layer's shape alone, so that a convolution's results do not depend on the batch.
 struct ShortPlan {
   ShortAxis vertical, horizontal;
   long ci, co, points = 0, routes = 0;  // routes: how many it takes from another form, the first or both

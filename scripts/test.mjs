@@ -45,10 +45,11 @@ function run(title, args, env = {}) {
 try {
   if (tier !== "slow") {
     run(`pure TypeScript and CPU (${isa})`, ["test/pure", "test/cpu", "--coverage"]);
-    const kernels = ["ops", "products", "elementwise-accuracy", "golden"].map((t) => `test/cpu/${t}.test.ts`);
+    const kernels = ["ops", "products", "tiles", "elementwise-accuracy", "golden"].map((t) => `test/cpu/${t}.test.ts`);
     for (const level of lower) run(`CPU kernels on ${level}`, kernels, { BAYESCNN_SIMD: level });
     const form = isa === "avx512bf16" ? "rounded" : "pairs"; // the other one than what was just tested
-    run(`products in bf16, ${form}`, ["test/cpu/products.test.ts", "-t", "bf16"], { BAYESCNN_BF16: form });
+    const products = ["test/cpu/products.test.ts", "test/cpu/tiles.test.ts"];
+    run(`products in bf16, ${form}`, [...products, "-t", "bf16"], { BAYESCNN_BF16: form });
     if (untested.length > 0) console.log(notRun);
   }
   if (tier !== "fast") {

@@ -36,7 +36,7 @@ const gradOp: Op<GradAttrs> = {
   name: "batchNorm2dGrad", // dy, x, gamma, mean, variance -> dx, dgamma, dbeta
   activates: "backward",
   infer: ([dy, , gamma]) => [dy, gamma, gamma],
-  inplace: [0], // dz lies in dx, of which x is read behind it: dx may be dy, never x
+  inplace: [0], // dz is written to dx and x read after that: dx may take dy's place, never x's
   flops: ({ inputs: [dy] }) => 10 * dy.size,
 };
 

@@ -2,8 +2,8 @@
 // (a chunk is centred on its own mean while it is in cache, and chunks are merged in double by Chan's formula, in
 // order), normalising reads it again and writes y, with the activation behind it where there is one; so does the
 // gradient with dz = f'(y) dy, which its second half finds in dx. Few channels: a "span" of whole vectors holds several
-// rows, and per-channel numbers are laid out along it, so that no lane is idle; it is long enough that no sum waits for
-// itself.
+// rows, and per-channel numbers are laid out along it, so that no lane is idle, and so many that sums do not wait for
+// themselves.
 #include "../activation.h"
 namespace bayes {
 namespace ISA {
@@ -12,7 +12,7 @@ struct Layout {
   long c, rows, span, chunk, chunks;  // span: floats per step through memory; chunk: rows per task
   INL static Layout of(const Tensor& x) {
     const long c = x.dim(-1), rows = c ? x.size() / c : 0;
-    long pack = 1;  // rows of a span: the fewest that fill 8 vectors or more
+    long pack = 1;  // rows of a span: of fewer than 64 channels, the fewest that are whole vectors, 8 or more
     if (c < 64)
       while (pack * c % W || pack * c < 8 * W) pack++;
     const long chunk = maxl(1, 8192 / (pack * c)) * pack;

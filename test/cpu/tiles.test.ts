@@ -48,7 +48,7 @@ function spreads(layer: Layer, what: "y" | "dx"): boolean {
 }
 
 describe.each(tiles.filter((t) => !t.activation))(`tiles on ${device.name}: $name`, (layer) => {
-  it("are taken by means and their gradients", () => {
+  it("are taken by plain results and data gradients", () => {
     expect(spreads(layer, "y")).toBe(true);
     // few images have another form, and LeNet's gradient would multiply no less
     expect(spreads(layer, "dx")).toBe(layer.x[0] >= 4 && !layer.name.includes("LeNet"));
@@ -66,12 +66,10 @@ describe.each(tiles.filter((t) => !t.activation))(`tiles on ${device.name}: $nam
       shape = y.shape;
       return { y, r: y.node.outputs[1] }; // r = 0 where there is no variance
     });
-    const { r } = program.run({
-      x: one(layer.x, 0, 1),
-      rng: Int32Array.of(1, 2, 3, 0),
-      rows: new Int32Array(layer.x[0]),
-    });
-    const own = reach(layer, shape, "y", 0);
-    expect(count(r, (v, i) => (v !== 0) !== own.has(i))).toBe(0);
+    for (const at of places.map((place) => place(layer.x))) {
+      const feeds = { x: one(layer.x, at, 1), rng: Int32Array.of(1, 2, 3, 0), rows: new Int32Array(layer.x[0]) };
+      const own = reach(layer, shape, "y", at);
+      expect(count(program.run(feeds).r, (v, i) => (v !== 0) !== own.has(i))).toBe(0);
+    }
   });
 });
