@@ -49,6 +49,12 @@ function run(
   return { ops, results: p.run(Object.fromEntries(Object.entries(c.inputs).map(([k, v]) => [k, feed(v)]))) };
 }
 
+/** The largest difference, of the largest value. */
+function difference(got: Float32Array, want: Float32Array): number {
+  const largest = want.reduce((a, b) => Math.max(a, Math.abs(b)), 1e-30);
+  return got.reduce((a, v, i) => Math.max(a, Math.abs(v - want[i])), 0) / largest;
+}
+
 for (const [op, rows] of Object.entries({ conv2d, linear, bayesConv2d, bayesLinear, batchNorm2d }))
   describe(`${op} with its activation`, () => {
     for (const [name, activate] of activations)
@@ -62,9 +68,7 @@ for (const [op, rows] of Object.entries({ conv2d, linear, bayesConv2d, bayesLine
             true,
           );
           for (const [what, values] of Object.entries(fused.results)) {
-            const largest = apart.results[what].reduce((a, b) => Math.max(a, Math.abs(b)), 1e-30);
-            const worst = values.reduce((a, v, i) => Math.max(a, Math.abs(v - apart.results[what][i])), 0);
-            expect(worst / largest, `${c.name}: ${what}`).toBeLessThanOrEqual(1e-6);
+            expect(difference(values, apart.results[what]), `${c.name}: ${what}`).toBeLessThanOrEqual(1e-6);
           }
         }
       });
@@ -141,10 +145,8 @@ describe("max pooling in a layer", () => {
             expect(joined.ops.filter((o) => /pool|softplus/i.test(o))).toEqual([]);
             expect(apart.ops.filter((o) => /pool/i.test(o)).length).toBe(2);
             for (const [what, values] of Object.entries(joined.results)) {
-              const largest = apart.results[what].reduce((a, b) => Math.max(a, Math.abs(b)), 1e-30);
-              const worst = values.reduce((a, v, i) => Math.max(a, Math.abs(v - apart.results[what][i])), 0);
               const most = what === "y" ? 0 : how.precision ? 2e-3 : 2e-6; // bf16: a last bit can round the other way
-              expect(worst / largest, `${c.name}: ${what}`).toBeLessThanOrEqual(most);
+              expect(difference(values, apart.results[what]), `${c.name}: ${what}`).toBeLessThanOrEqual(most);
             }
           }
         }

@@ -96,3 +96,9 @@ export const tiles: readonly Layer[] = [
     activation,
   })),
 ];
+
+/** Few channels for which tiles would multiply no less: held to the same as those. */
+export const narrowSums: readonly Layer[] = [
+  conv("3x3, few channels, plain sums, 29 images", [29, 6, 5, 9], [3, 3, 9, 11], { padding: [1, 0, 1, 2] }),
+  conv("5x3, few channels, plain sums, 4 images", [4, 7, 6, 8], [5, 3, 8, 8], { padding: 1 }),
+];

@@ -14,7 +14,7 @@ import { mul } from "../../lib/ops/mul.ts";
 import { softplus } from "../../lib/ops/softplus.ts";
 import { sum } from "../../lib/ops/sum.ts";
 import { bf16, uniform } from "../ops/harness.ts";
-import { type Layer, layers, tiles } from "./products-kit.ts";
+import { type Layer, layers, narrowSums, tiles } from "./products-kit.ts";
 
 const device = cpu();
 const before = threads();
@@ -144,8 +144,8 @@ const rms = (v: Float64Array) => Math.sqrt(v.reduce((a, b) => a + b * b, 0) / v.
 // errors of a sum are relative to itself; in tiles, to what else is in the tile
 describe.each([
   ["bf16", "sums", layers],
-  ["bf16", "tiles", tiles],
-  ["fp32", "tiles", tiles],
+  ["bf16", "tiles", [...tiles, ...narrowSums]],
+  ["fp32", "tiles", [...tiles, ...narrowSums]],
 ] as const)(`products in %s on ${device.name}, %s`, (precision, how, all) => {
   describe.each(all)("$name", (layer) => {
     it.each(kinds)("%s", (_, bayes, samples) => {
@@ -167,19 +167,18 @@ describe.each([
 });
 
 // single images take other forms of the second route than batches
-describe.each(tiles.filter(({ name, x, activation }) => name[0] === "c" && x[0] > 1 && !activation))(
-  `batches on ${device.name}: $name`,
-  (layer) => {
-    it("do not change a bit", () => {
-      const whole = compute(layer, "fp32", true, 1);
-      const size = sizeOf(whole.shape) / layer.x[0];
-      for (const n of [0, layer.x[0] - 1]) {
-        const one = compute({ ...layer, x: [1, ...layer.x.slice(1)] }, "fp32", true, 1, n);
-        expect(one.got.y).toEqual(whole.got.y.subarray(n * size, (n + 1) * size));
-      }
-    });
-  },
-);
+describe.each(
+  [...tiles, ...narrowSums].filter(({ name, x, activation }) => name[0] === "c" && x[0] > 1 && !activation),
+)(`batches on ${device.name}: $name`, (layer) => {
+  it("do not change a bit", () => {
+    const whole = compute(layer, "fp32", true, 1);
+    const size = sizeOf(whole.shape) / layer.x[0];
+    for (const n of [0, layer.x[0] - 1]) {
+      const one = compute({ ...layer, x: [1, ...layer.x.slice(1)] }, "fp32", true, 1, n);
+      expect(one.got.y).toEqual(whole.got.y.subarray(n * size, (n + 1) * size));
+    }
+  });
+});
 
 describe(`bf16 on ${device.name}`, () => {
   const values = [
