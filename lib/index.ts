@@ -23,13 +23,14 @@ export type { Moments, Prior } from "./bayes/prior.ts";
 export { type ScaleMixturePriorOptions, scaleMixturePrior } from "./bayes/scaleMixturePrior.ts";
 export type { BayesOptions, BayesSettings } from "./bayes/settings.ts";
 export {
+  type ClassDataset,
+  type ClassParts,
   type Dataset,
-  type DatasetParts,
-  fromArrays,
   type ImageShape,
   makeDataset,
   split,
   subset,
+  type TargetParts,
   type TrainTest,
 } from "./data/dataset.ts";
 export type { Checksum } from "./data/download.ts";

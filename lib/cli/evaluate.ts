@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { type Dataset, imageSize } from "../data/dataset.ts";
+import { type ClassDataset, imageSize } from "../data/dataset.ts";
 import { DATASETS, loadData } from "../data/locate.ts";
 import { fail } from "../errors.ts";
 import type { Model } from "../models/model.ts";
@@ -62,7 +62,7 @@ async function evaluateRun(dir: string, options: EvaluateOptions, { out, signal 
   };
   const tested = await evaluate(model, test, predicting);
   const { evaluation, prediction } = tested;
-  const { confidence, correct } = topLabel(prediction.probabilities, test.labels);
+  const { confidence, correct } = topLabel(prediction.probabilities, test.targets);
   const { aurc } = riskCoverage(confidence, correct);
   const strange =
     options.ood === undefined ? undefined : await oodOf(model, test, tested.uncertainty, options, predicting);
@@ -97,7 +97,7 @@ async function evaluateRun(dir: string, options: EvaluateOptions, { out, signal 
 
 async function oodOf(
   model: Model,
-  test: Dataset,
+  test: ClassDataset,
   inside: Uncertainty,
   options: EvaluateOptions,
   predicting: Parameters<typeof predict>[2],
@@ -126,7 +126,7 @@ async function oodOf(
  * The images in the shape of another set: cropped or padded with zeros around the centre, colours averaged to grey, grey
  * repeated to colours.
  */
-export function reshaped(data: Dataset, like: Dataset): Dataset {
+export function reshaped(data: ClassDataset, like: ClassDataset): ClassDataset {
   const [h0, w0, c0] = data.shape;
   const [h, w, c] = like.shape;
   if (data.shape.every((d, i) => d === like.shape[i])) return data;

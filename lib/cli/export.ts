@@ -1,7 +1,7 @@
 import { statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { type Command, Option } from "commander";
-import type { Dataset } from "../data/dataset.ts";
+import type { ClassDataset } from "../data/dataset.ts";
 import { subset } from "../data/dataset.ts";
 import { BayesError } from "../errors.ts";
 import { type ExportMode, exportModes, exportOnnx } from "../onnx/export.ts";
@@ -72,7 +72,7 @@ async function exportRun(dir: string, options: ExportOptions, { out }: Context):
 }
 
 /** The first images of a set as float32 pixels, as stored. */
-export function firstImages(data: Dataset, n: number): Float32Array {
+export function firstImages(data: ClassDataset, n: number): Float32Array {
   return Float32Array.from(
     subset(
       data,

@@ -131,5 +131,5 @@ async function fromData(config: RunConfig, options: PredictOptions): Promise<Ask
   if (outside !== undefined)
     fail("predict", `--index below ${test.count}, the number of test images of ${test.name}`, outside);
   const chosen = subset(test, index);
-  return { images: chosen, names: index.map((i) => `${test.name} ${i}`), labels: chosen.labels };
+  return { images: chosen, names: index.map((i) => `${test.name} ${i}`), labels: chosen.targets };
 }

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { parseBeta } from "../bayes/beta.ts";
-import type { Dataset } from "../data/dataset.ts";
+import type { ClassDataset } from "../data/dataset.ts";
 import { BayesError } from "../errors.ts";
 import type { Model } from "../models/model.ts";
 import { exportOnnx } from "../onnx/export.ts";
@@ -26,7 +26,7 @@ export interface Tested {
 /** Runs the test set; the Monte-Carlo noise is a function of the seed. */
 export function testModel(
   model: Model,
-  test: Dataset,
+  test: ClassDataset,
   config: RunConfig,
   options: { samples?: number; seed?: number; signal?: AbortSignal } = {},
 ): Promise<Tested> {
@@ -74,7 +74,7 @@ export interface ReportParts {
 export async function writeReport(
   dir: string,
   model: Model,
-  test: Dataset,
+  test: ClassDataset,
   config: RunConfig,
   tested: Tested,
   parts: ReportParts,
@@ -106,7 +106,7 @@ export async function writeReport(
     },
     test: {
       probs: prediction.probabilities,
-      labels: test.labels,
+      labels: test.targets,
       ...(model.bayesian ? { epistemic: uncertainty.epistemicTotal, aleatoric: uncertainty.aleatoricTotal } : {}),
       images: { height, width, channels, pixels: test.images },
     },

@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { z } from "zod";
 import { parseBeta } from "../bayes/beta.ts";
-import { type Dataset, split, type TrainTest } from "../data/dataset.ts";
+import { type ClassDataset, split, type TrainTest } from "../data/dataset.ts";
 import { loadData } from "../data/locate.ts";
 import { BayesError } from "../errors.ts";
 import { createModel, type ModelConfig } from "../models/create.ts";
@@ -149,9 +149,9 @@ export function weightsOf(dir: string, { training }: RunConfig): { path: string 
 
 /** The data of a run, as it was split for it. */
 export interface RunData {
-  readonly train: Dataset;
-  readonly valid: Dataset | undefined;
-  readonly test: Dataset;
+  readonly train: ClassDataset;
+  readonly valid: ClassDataset | undefined;
+  readonly test: ClassDataset;
 }
 
 /** Loads a run's data. @param dataDir another place than the one in the recipe, because the data has moved */

@@ -87,7 +87,7 @@ async function start(options: SharedOptions & { epochs: number }, context: Conte
   ];
   for (const [name, value, words] of rows)
     out.line(`  ${c.cyan(name.padEnd(10))} ${c.bold(value.padStart(8))}  ${words}`);
-  const wrong = mistakes(tested, data.test.labels);
+  const wrong = mistakes(tested, data.test.targets);
   if (wrong !== undefined && wrong >= 2)
     out.line(
       `\n  Its uncertainty is ${wrong.toFixed(0)} times as high on the digits it misreads as on the others: it tends to know when it is wrong.`,

@@ -2,6 +2,7 @@
 import { readdirSync, rmdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { parseBeta } from "../bayes/beta.ts";
+import type { ClassDataset, Dataset } from "../data/dataset.ts";
 import type { Model } from "../models/model.ts";
 import { type Evaluation, evaluate } from "../predict/predict.ts";
 import { loadCheckpoint, restore } from "../train/checkpoint.ts";
@@ -119,9 +120,9 @@ export function fitOptions(
 /** Figures of the validation set: a function of the recipe and the parameters alone, so a resumed run sees the same. */
 function validator(config: RunConfig) {
   const { validationSamples, seed, precision } = config.training;
-  return async (model: Model, valid: NonNullable<RunData["valid"]>): Promise<Record<string, number>> => {
+  return async (model: Model, valid: Dataset): Promise<Record<string, number>> => {
     const options = { samples: validationSamples, seed, precision, normalise: config.normalise };
-    const { accuracy, nll, ece, brier } = (await evaluate(model, valid, options)).evaluation;
+    const { accuracy, nll, ece, brier } = (await evaluate(model, valid as ClassDataset, options)).evaluation;
     return { accuracy, nll, ece, brier };
   };
 }

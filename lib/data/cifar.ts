@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { BayesError, fail } from "../errors.ts";
 import { findFile, gunzip, isGzip, readBytes, readNames } from "./bytes.ts";
-import { type Dataset, makeDataset, type TrainTest } from "./dataset.ts";
+import { type ClassDataset, makeDataset, type TrainTest } from "./dataset.ts";
 
 const SIDE = 32;
 const PLANE = SIDE * SIDE;
@@ -66,7 +66,7 @@ export function loadCifar100(dir: string): TrainTest {
  * @param name which of the two layouts
  * @param where name of the file, for messages
  */
-export function parseCifar(bytes: Uint8Array, name: "cifar-10" | "cifar-100", where: string): Dataset {
+export function parseCifar(bytes: Uint8Array, name: "cifar-10" | "cifar-100", where: string): ClassDataset {
   const layout = name === "cifar-10" ? CIFAR10 : CIFAR100;
   return toDataset([unpack(bytes, layout, where)], layout, layout.classes, where);
 }
@@ -99,7 +99,7 @@ function unpack(bytes: Uint8Array, layout: Layout, where: string): Uint8Array {
 }
 
 /** Planes (R, G, B) to interleaved pixels. */
-function toDataset(parts: Uint8Array[], layout: Layout, classes: string[] | number, name: string): Dataset {
+function toDataset(parts: Uint8Array[], layout: Layout, classes: string[] | number, name: string): ClassDataset {
   const record = layout.labelBytes + 3 * PLANE;
   const count = parts.reduce((sum, part) => sum + part.length / record, 0);
   const images = new Uint8Array(count * 3 * PLANE);

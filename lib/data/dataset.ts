@@ -6,24 +6,37 @@ import { permutation } from "./order.ts";
 export type ImageShape = readonly [height: number, width: number, channels: number];
 
 /**
- * A labelled image set held in memory. Pixels are bytes 0..255 as the readers give them; a set made from the user's own
- * arrays may hold float32, taken as it is (no division by 255).
+ * Images with a target each. Pixels are bytes 0..255 as the readers give them; a set made from the user's own arrays may
+ * hold float32, taken as it is (no division by 255).
  */
 export interface Dataset {
   readonly name: string;
   /** count * H * W * C values, NHWC */
   readonly images: Uint8Array | Float32Array;
-  /** one class number per image, 0..classes.length-1 */
-  readonly labels: Int32Array;
+  /**
+   * What is to be predicted, count times the product of `targetShape` values: class numbers as int32, everything else
+   * (numbers, images, several labels at once) as float32.
+   */
+  readonly targets: Int32Array | Float32Array;
+  /** Dimensions of one example's target; [] for one class number (or one number) an example. */
+  readonly targetShape: readonly number[];
   readonly count: number;
   readonly shape: ImageShape;
+  /** Names of the classes, in the order of their numbers (of several labels at once: in the order of the targets). */
+  readonly classes?: readonly string[];
+}
+
+/** A set of images with one class each: what the readers give. */
+export interface ClassDataset extends Dataset {
+  /** one class number per image, 0..classes.length-1 */
+  readonly targets: Int32Array;
   readonly classes: readonly string[];
 }
 
 /** A training set and a test set. */
-export interface TrainTest {
-  readonly train: Dataset;
-  readonly test: Dataset;
+export interface TrainTest<D extends Dataset = ClassDataset> {
+  readonly train: D;
+  readonly test: D;
 }
 
 /** Values in one image of the set. */
@@ -31,33 +44,50 @@ export function imageSize(shape: ImageShape): number {
   return shape[0] * shape[1] * shape[2];
 }
 
-/** What {@link makeDataset} takes. */
-export interface DatasetParts {
+interface Parts {
   readonly name?: string;
   readonly images: Uint8Array | Float32Array;
+  readonly shape: ImageShape;
+  /** Not needed: the targets are counted. Allowed, so that the parts of a data set can be passed on. */
+  readonly count?: number;
+}
+
+/** What {@link makeDataset} takes for images of classes. */
+export interface ClassParts extends Parts {
   /** class numbers, one per image */
   readonly labels: ArrayLike<number>;
-  readonly shape: ImageShape;
   /** class names, or how many there are (then they are named "0", "1", …) */
   readonly classes: readonly string[] | number;
-  /** Not needed: the labels are counted. Allowed, so that the parts of a data set can be passed on. */
-  readonly count?: number;
+}
+
+/** What {@link makeDataset} takes for everything else: numbers, images, several labels at once. */
+export interface TargetParts extends Parts {
+  /** count times the product of `targetShape` values */
+  readonly targets: ArrayLike<number>;
+  /** Default: [] for one value an image, else [values an image]. */
+  readonly targetShape?: readonly number[];
+  /** names of several labels at once, in the order of the targets */
+  readonly classes?: readonly string[];
 }
 
 /**
  * Checks the parts and makes a data set of them. The images are not copied.
- * @throws BayesError when sizes do not agree, a dimension is zero, a label is out of range, or a float image holds NaN
- *   or infinity (the first such image is named)
+ * @throws BayesError when sizes do not agree, a dimension is zero, a label is out of range, or an image or a target holds
+ *   NaN or infinity (the first one is named)
  */
-export function makeDataset(parts: DatasetParts): Dataset {
-  checkOptions("data set", parts, {
+export function makeDataset(parts: ClassParts | (Parts & ClassDataset)): ClassDataset;
+export function makeDataset(parts: TargetParts): Dataset;
+export function makeDataset(parts: ClassParts | TargetParts | (Parts & ClassDataset)): Dataset {
+  checkOptions<object>("data set", parts, {
     name: "string",
     images: "object",
     labels: "object",
+    targets: "object",
+    targetShape: "object",
     shape: "object",
     classes: "object|number",
     count: "number",
-  });
+  } as never);
   const { name = "data", images, shape } = parts;
   const where = `data set ${name}`;
   if (!(images instanceof Uint8Array) && !(images instanceof Float32Array)) {
@@ -65,18 +95,43 @@ export function makeDataset(parts: DatasetParts): Dataset {
   }
   if (!Array.isArray(shape) || shape.length !== 3) fail(where, "shape as [height, width, channels]", shape);
   for (const [axis, what] of ["height", "width", "channels"].entries()) checkInt(where, what, shape[axis], 1, 1 << 20);
-  const classes = classNames(where, parts.classes);
   const size = imageSize(shape);
   const count = images.length / size;
   if (images.length === 0) fail(where, "at least one image", "none");
   if (!Number.isInteger(count)) {
     fail(where, `images of a length that is a multiple of ${shape.join("x")} = ${size}`, images.length);
   }
-  if (typeof parts.labels?.length !== "number") fail(where, `${count} labels, one for each image`, parts.labels);
-  if (parts.labels.length !== count) fail(where, `${count} labels, one for each image`, parts.labels.length);
-  const labels = checkedLabels(where, parts.labels, classes.length);
-  if (images instanceof Float32Array) checkFinite(where, images, size);
-  return { name, images, labels, count, shape: [shape[0], shape[1], shape[2]], classes };
+  if (images instanceof Float32Array) checkFinite(where, "pixels", images, size);
+  const about = { name, images, count, shape: Object.freeze([shape[0], shape[1], shape[2]] as const) };
+  const { labels, targets, targetShape, classes } = parts as Partial<ClassParts & TargetParts>;
+  // the parts of a set of classes passed on: class numbers are int32, everything else is float32
+  const numbers = targets instanceof Int32Array && !targetShape?.length && classes ? targets : labels;
+  return numbers === undefined && targets !== undefined
+    ? { ...about, ...targetsOf(where, parts as TargetParts, count) }
+    : { ...about, ...labelsOf(where, { labels: numbers, classes } as ClassParts, count) };
+}
+
+function labelsOf(where: string, { labels, classes }: ClassParts, count: number) {
+  const names = classNames(where, classes);
+  if (typeof labels?.length !== "number") fail(where, `${count} labels, one for each image`, labels);
+  if (labels.length !== count) fail(where, `${count} labels, one for each image`, labels.length);
+  return { targets: checkedLabels(where, labels, names.length), targetShape: [], classes: names };
+}
+
+function targetsOf(where: string, { targets, targetShape, classes }: TargetParts, count: number) {
+  if (typeof targets?.length !== "number") fail(where, "targets, as many for each image", targets);
+  const each = targets.length / count;
+  const shape = targetShape ?? (each === 1 ? [] : [each]);
+  if (!Array.isArray(shape)) fail(where, "targetShape as a list of dimensions", shape);
+  const size = shape.reduce((a, b) => a * b, 1);
+  if (each !== size || size < 1)
+    fail(where, `${count * size} targets, of shape [${shape}] for each of ${count} images`, targets.length);
+  const values = Float32Array.from(targets);
+  checkFinite(where, "targets", values, size);
+  const names = classes === undefined ? undefined : classNames(where, classes);
+  if (names && names.length !== shape.at(-1))
+    fail(where, `${shape.at(-1)} names, one for each target of an image`, names.length);
+  return { targets: values, targetShape: Object.freeze([...shape]), ...(names ? { classes: names } : {}) };
 }
 
 /**
@@ -84,37 +139,38 @@ export function makeDataset(parts: DatasetParts): Dataset {
  * Pixels are not looked at: NaN shows in the first step, with the name of the op that met it.
  */
 export function checkDataset(where: string, data: Dataset): void {
-  const { images, labels, shape, classes, count } = data ?? {};
-  if (!(images instanceof Uint8Array || images instanceof Float32Array) || !(labels instanceof Int32Array))
+  const { images, targets, targetShape, shape, classes, count } = data ?? {};
+  if (!(images instanceof Uint8Array || images instanceof Float32Array))
     fail(where, "a data set, as makeDataset makes it", data);
-  if (!Array.isArray(shape) || shape.length !== 3 || !Array.isArray(classes))
-    fail(where, "a data set with a shape [height, width, channels] and classes", shape);
-  if (count < 1 || images.length !== count * imageSize(shape) || labels.length !== count)
-    fail(where, `${count} images of ${shape.join("x")}, and as many labels`, images);
-  checkedLabels(where, labels, classes.length);
+  if (!(targets instanceof Int32Array || targets instanceof Float32Array) || !Array.isArray(targetShape))
+    fail(where, "a data set with targets, as makeDataset makes it", targets);
+  if (!Array.isArray(shape) || shape.length !== 3)
+    fail(where, "a data set with a shape [height, width, channels]", shape);
+  if (count < 1 || images.length !== count * imageSize(shape))
+    fail(where, `${count} images of ${shape.join("x")}`, images);
+  const size = targetShape.reduce((a, b) => a * b, 1);
+  if (targets.length !== count * size) fail(where, `${count * size} targets for ${count} images`, targets.length);
+  if (targets instanceof Int32Array) {
+    if (!Array.isArray(classes)) fail(where, "a data set of class numbers with the classes' names", classes);
+    checkedLabels(where, targets, classes.length);
+  }
 }
 
-/**
- * A data set from your own arrays: bytes 0..255, or float32 used as it is.
- * @param parts images NHWC, labels, shape [H, W, C], class names or their number
- * @throws BayesError as {@link makeDataset}
- */
-export const fromArrays: (parts: DatasetParts) => Dataset = makeDataset;
-
 /** The images at `indices`, in that order (an index may repeat). */
-export function subset(data: Dataset, indices: ArrayLike<number>, name = data?.name): Dataset {
-  checkDataset(`subset of ${data?.name}`, data);
-  if (!(indices?.length > 0)) fail(`subset of ${data.name}`, "at least one index", indices);
-  const size = imageSize(data.shape);
-  const length = indices.length * size;
-  const images = data.images instanceof Uint8Array ? new Uint8Array(length) : new Float32Array(length);
-  const labels = new Int32Array(indices.length);
-  for (let i = 0; i < indices.length; i++) {
-    const from = checkInt(`subset of ${data.name}`, `index ${i}`, indices[i], 0, data.count - 1);
-    images.set(data.images.subarray(from * size, (from + 1) * size), i * size);
-    labels[i] = data.labels[from];
-  }
-  return { ...data, name, images, labels, count: indices.length };
+export function subset<D extends Dataset>(data: D, indices: ArrayLike<number>, name = data?.name): D {
+  const where = `subset of ${data?.name}`;
+  checkDataset(where, data);
+  if (!(indices?.length > 0)) fail(where, "at least one index", indices);
+  for (let i = 0; i < indices.length; i++) checkInt(where, `index ${i}`, indices[i], 0, data.count - 1);
+  const images = rowsOf(data.images, imageSize(data.shape), indices);
+  const targets = rowsOf(data.targets, data.targets.length / data.count, indices);
+  return { ...data, name, images, targets, count: indices.length };
+}
+
+function rowsOf<T extends Uint8Array | Float32Array | Int32Array>(all: T, size: number, rows: ArrayLike<number>): T {
+  const out = new (all.constructor as new (length: number) => T)(rows.length * size);
+  for (let i = 0; i < rows.length; i++) out.set(all.subarray(rows[i] * size, (rows[i] + 1) * size), i * size);
+  return out;
 }
 
 /**
@@ -122,11 +178,11 @@ export function subset(data: Dataset, indices: ArrayLike<number>, name = data?.n
  * @param sizes how many examples each part gets; the rest is left out
  * @throws BayesError when the sizes exceed the count
  */
-export function split(
-  data: Dataset,
+export function split<D extends Dataset>(
+  data: D,
   sizes: { readonly train: number; readonly valid: number },
   seed: number,
-): { train: Dataset; valid: Dataset } {
+): { train: D; valid: D } {
   const where = `split of ${data?.name}`;
   checkDataset(where, data);
   checkOptions(where, sizes, { train: "number", valid: "number" });
@@ -181,11 +237,11 @@ function checkedLabels(where: string, labels: ArrayLike<number>, classes: number
   return Int32Array.from(labels);
 }
 
-function checkFinite(where: string, images: Float32Array, size: number): void {
-  for (let i = 0; i < images.length; i++) {
-    if (!Number.isFinite(images[i])) {
+function checkFinite(where: string, what: string, values: Float32Array, size: number): void {
+  for (let i = 0; i < values.length; i++) {
+    if (!Number.isFinite(values[i])) {
       throw new BayesError(
-        `[${where}] expected finite pixels, received ${images[i]} in image ${Math.floor(i / size)} at value ${i % size}`,
+        `[${where}] expected finite ${what}, received ${values[i]} in image ${Math.floor(i / size)} at value ${i % size}`,
       );
     }
   }

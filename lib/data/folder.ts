@@ -4,7 +4,7 @@ import type { Sharp, SharpOptions } from "sharp";
 import { BayesError, checkInt, fail } from "../errors.ts";
 import { fileError } from "../util/atomic.ts";
 import { MAX_BYTES } from "./bytes.ts";
-import { type Dataset, makeDataset, split, type TrainTest } from "./dataset.ts";
+import { type ClassDataset, makeDataset, split, type TrainTest } from "./dataset.ts";
 
 const IMAGE = /\.(png|jpe?g|webp|gif|tiff?|avif)$/i;
 /** Images decoded at once: enough to keep libvips' threads busy, few enough to bound memory. */
@@ -25,7 +25,7 @@ type SharpModule = (input: string, options?: SharpOptions) => Sharp;
  * @throws BayesError without the optional package sharp, for an empty class, an image that cannot be decoded, or (without
  *   `size`) images of different sizes
  */
-export async function loadImageFolder(dir: string, options: FolderOptions = {}): Promise<Dataset> {
+export async function loadImageFolder(dir: string, options: FolderOptions = {}): Promise<ClassDataset> {
   return readTree(await loadSharp(), dir, listFolders(dir), options);
 }
 
@@ -87,7 +87,7 @@ async function readTree(
   { size }: FolderOptions,
   exact = size === undefined,
   wantChannels?: number,
-): Promise<Dataset> {
+): Promise<ClassDataset> {
   if (classes.length === 0) fail(dir, "one folder per class", "no folders");
   const strangers = listFolders(dir).filter((name) => !classes.includes(name));
   if (strangers.length > 0) fail(dir, `only classes of the training set (${classes.join(", ")})`, strangers);

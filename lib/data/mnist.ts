@@ -1,6 +1,6 @@
 import { fail } from "../errors.ts";
 import { findFile } from "./bytes.ts";
-import { type Dataset, makeDataset, type TrainTest } from "./dataset.ts";
+import { type ClassDataset, makeDataset, type TrainTest } from "./dataset.ts";
 import { readIdx } from "./idx.ts";
 
 const FASHION = [
@@ -38,7 +38,7 @@ export function loadMnist(dir: string, name = "mnist"): TrainTest {
   };
 }
 
-function readPair(dir: string, name: string, imagesName: string, labelsName: string): Dataset {
+function readPair(dir: string, name: string, imagesName: string, labelsName: string): ClassDataset {
   const imagesPath = requireFile(dir, imagesName);
   const labelsPath = requireFile(dir, labelsName);
   const images = readIdx(imagesPath);

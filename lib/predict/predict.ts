@@ -1,4 +1,4 @@
-import { checkDataset, type Dataset } from "../data/dataset.ts";
+import { type ClassDataset, checkDataset } from "../data/dataset.ts";
 import { asIs, checkNormalisation, type Normalisation } from "../data/prepare.ts";
 import { BayesError, checkInt, checkOptions, fail } from "../errors.ts";
 import { compile } from "../graph/compile.ts";
@@ -171,7 +171,7 @@ export interface Evaluation extends ClassificationMetrics {
 /** Predicts a labelled data set and scores the prediction. */
 export async function evaluate(
   model: Model,
-  data: Dataset,
+  data: ClassDataset,
   options: PredictOptions = {},
 ): Promise<{ evaluation: Evaluation; prediction: Prediction; uncertainty: Uncertainty }> {
   checkModel("evaluate", model);
@@ -182,7 +182,7 @@ export async function evaluate(
   const mean = (x: Float32Array) => x.reduce((a, b) => a + b, 0) / x.length;
   return {
     evaluation: {
-      ...classificationMetrics(prediction.probabilities, data.labels),
+      ...classificationMetrics(prediction.probabilities, data.targets),
       epistemic: mean(u.epistemicTotal),
       aleatoric: mean(u.aleatoricTotal),
     },

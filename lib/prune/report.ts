@@ -1,4 +1,4 @@
-import type { Dataset } from "../data/dataset.ts";
+import type { ClassDataset, Dataset } from "../data/dataset.ts";
 import { checkInt } from "../errors.ts";
 import type { Model } from "../models/model.ts";
 import { evaluate, type PredictOptions } from "../predict/predict.ts";
@@ -38,7 +38,7 @@ export async function pruneExperiment(
   const { fineTune, rounds = 1, predict = { normalise: fineTune?.normalise }, ...selection } = options;
   checkInt("pruneExperiment", "rounds", rounds, 1);
   const measure = async (): Promise<Quality> => {
-    const { accuracy, nll, ece } = (await evaluate(model, data.test, predict)).evaluation;
+    const { accuracy, nll, ece } = (await evaluate(model, data.test as ClassDataset, predict)).evaluation;
     return { accuracy, nll, ece };
   };
 

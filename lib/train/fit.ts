@@ -143,7 +143,7 @@ function identify(model: Model, { train, valid }: FitData, s: Settings): Trainin
   return JSON.parse(JSON.stringify(identity));
 }
 
-function fingerprint({ images, labels, count }: Dataset): { count: number; crc32: number } {
+function fingerprint({ images, targets, count }: Dataset): { count: number; crc32: number } {
   const bytes = (a: ArrayBufferView) => new Uint8Array(a.buffer, a.byteOffset, a.byteLength);
-  return { count, crc32: crc32(bytes(labels), crc32(bytes(images))) };
+  return { count, crc32: crc32(bytes(targets), crc32(bytes(images))) };
 }

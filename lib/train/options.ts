@@ -217,9 +217,9 @@ function checkData(model: Model, data: Dataset): void {
     throw new BayesError(
       `[fit] expected images of ${model.inputShape.join("x")} for model ${model.name}, received ${data.shape.join("x")} in data set ${data.name}`,
     );
-  if (data.classes.length !== model.classes)
+  if (data.classes?.length !== model.classes)
     throw new BayesError(
-      `[fit] expected ${model.classes} classes for model ${model.name}, received ${data.classes.length} in data set ${data.name}`,
+      `[fit] expected ${model.classes} classes for model ${model.name}, received ${data.classes?.length ?? "none"} in data set ${data.name}`,
     );
 }
 

@@ -25,7 +25,7 @@ export function residentData(model: Model, data: Dataset): void {
   const { store } = model;
   const dtype = data.images instanceof Uint8Array ? "u8" : "f32";
   store.define(IMAGES, [data.count, ...data.shape], { dtype, init: () => data.images });
-  store.define(LABELS, [data.count], { dtype: "i32", init: () => data.labels });
+  store.define(LABELS, [data.count], { dtype: "i32", init: () => data.targets });
 }
 
 /** Takes it away again. */

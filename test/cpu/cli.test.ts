@@ -31,7 +31,7 @@ function writeIdx(dir: string): void {
     );
     writeFileSync(
       join(dir, `${name}-labels-idx1-ubyte`),
-      Buffer.concat([header(0x801, part.count), Uint8Array.from(part.labels)]),
+      Buffer.concat([header(0x801, part.count), Uint8Array.from(part.targets)]),
     );
   };
   const first = (set: Dataset, n: number) =>
@@ -196,7 +196,7 @@ describe("images in folders", () => {
     const pictures = join(tmp, "pictures");
     for (const [digit, name] of ["zero", "one"].entries()) {
       mkdirSync(join(pictures, name), { recursive: true });
-      const rows = [...digits.train.labels.keys()].filter((i) => digits.train.labels[i] === digit).slice(0, 25);
+      const rows = [...digits.train.targets.keys()].filter((i) => digits.train.targets[i] === digit).slice(0, 25);
       for (const i of rows) {
         const pixels = digits.train.images.subarray(i * 784, (i + 1) * 784) as Uint8Array;
         writeFileSync(join(pictures, name, `${i}.png`), encodePng(pixels, 28, 28, 1));
@@ -238,7 +238,7 @@ describe("a trained run", () => {
         5,
       ); // Kwon et al. 2018
     }
-    expect(events[0].label).toBe(String(digits.test.labels[0]));
+    expect(events[0].label).toBe(String(digits.test.targets[0]));
 
     const png = join(tmp, "digit.png");
     writeFileSync(png, encodePng(digits.test.images.subarray(0, 784) as Uint8Array, 28, 28, 1));

@@ -152,12 +152,12 @@ describe("labels and pixels", () => {
   it("labels out of range are named before the first step", async () => {
     const before = state(model);
     for (const label of [-1, 4, 2 ** 31 - 1]) {
-      const labels = Int32Array.from(data.labels);
-      labels[5] = label;
-      await expect(train({ labels })).rejects.toThrow(
+      const targets = Int32Array.from(data.targets);
+      targets[5] = label;
+      await expect(train({ targets })).rejects.toThrow(
         `[fit] expected label 5 to be an integer from 0 to 3, received ${label}`,
       );
-      await expect(evaluate(model, { ...data, labels }, { samples: 1 })).rejects.toThrow(/label 5/);
+      await expect(evaluate(model, { ...data, targets }, { samples: 1 })).rejects.toThrow(/label 5/);
     }
     expect(state(model)).toEqual(before);
   });
@@ -168,7 +168,7 @@ describe("labels and pixels", () => {
       const images = Float32Array.from(data.images, (p) => p / 255).fill(pixel, 0, 144 * 24);
       await expect(train({ images })).rejects.toThrow(/^\[fit\] step 0: .*(NaN|inf)/is);
       await expect(predict(model, { ...data, images }, { samples: 2 })).rejects.toThrow(/finite logits/);
-      expect(() => makeDataset({ images, labels: data.labels, shape: [12, 12, 1], classes: 4 })).toThrow(
+      expect(() => makeDataset({ images, labels: data.targets, shape: [12, 12, 1], classes: 4 })).toThrow(
         /image 0 at value 0/,
       );
     }

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { afterAll, beforeEach } from "vitest";
 import { warmUpBeta } from "../../lib/bayes/beta.ts";
 import type { BayesOptions } from "../../lib/bayes/settings.ts";
-import { type Dataset, makeDataset, subset } from "../../lib/data/dataset.ts";
+import { type ClassDataset, type Dataset, makeDataset, subset } from "../../lib/data/dataset.ts";
 import { setThreads, threads } from "../../lib/device.ts";
 import { compile } from "../../lib/graph/compile.ts";
 import { constant, type Tensor } from "../../lib/graph/node.ts";
@@ -43,7 +43,7 @@ export function eachRun(given: (folder: string) => void): void {
   });
 }
 
-export function squares(count: number, seed = 1): Dataset {
+export function squares(count: number, seed = 1): ClassDataset {
   const next = random(seed);
   const images = new Uint8Array(count * 144);
   const labels = Array.from({ length: count }, () => Math.floor(next() * CLASSES));
@@ -58,7 +58,7 @@ export function squares(count: number, seed = 1): Dataset {
   return makeDataset({ name: "squares", images, labels, shape: [12, 12, 1], classes: CLASSES });
 }
 
-export const head = (data: Dataset, count: number): Dataset =>
+export const head = (data: ClassDataset, count: number): ClassDataset =>
   subset(
     data,
     Array.from({ length: count }, (_, i) => i),
@@ -106,13 +106,13 @@ export function tinyPlain({ seed = 3 }: TinyOptions = {}, after: (h: Tensor) => 
 }
 
 /** Accuracy and NLL with the mean weights, over the whole set at once. */
-export async function evaluate(model: Model, data: Dataset): Promise<{ accuracy: number; nll: number }> {
+export async function evaluate(model: Model, data: ClassDataset): Promise<{ accuracy: number; nll: number }> {
   const specs = {
     images: { shape: [data.count, ...data.shape], dtype: "u8" as const },
     index: { shape: [data.count], dtype: "i32" as const },
   };
   using program = compile({ store: model.store }, specs, ({ images, index }) => {
-    const labels = constant(data.labels);
+    const labels = constant(data.targets);
     const { output } = model.apply(gatherBatch(images, index, unit), { mode: "mean" });
     return { nll: mean(softmaxCrossEntropy(output, labels)), right: correct(output, labels) };
   });

@@ -62,7 +62,7 @@ describe("a run that goes wrong", () => {
     using model = tinyBayes();
     const start = bits(model);
     const small = makeDataset({ images: new Uint8Array(64), labels: [0], shape: [8, 8, 1], classes: 4 });
-    const ten = makeDataset({ images: data.train.images, labels: data.train.labels, shape: [12, 12, 1], classes: 10 });
+    const ten = makeDataset({ images: data.train.images, labels: data.train.targets, shape: [12, 12, 1], classes: 10 });
     const cases: [Partial<FitOptions>, object, RegExp][] = [
       [{}, { train: small }, /images of 12x12x1 for model tiny-bayes, received 8x8x1/],
       [{}, { train: ten }, /4 classes for model tiny-bayes, received 10/],

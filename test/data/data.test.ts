@@ -9,7 +9,7 @@ import { join, resolve } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadCifar10, loadCifar100, parseCifar } from "../../lib/data/cifar.ts";
-import { channelStats, type Dataset, imageSize, split } from "../../lib/data/dataset.ts";
+import { type ClassDataset, channelStats, imageSize, split } from "../../lib/data/dataset.ts";
 import { loadImageFolder } from "../../lib/data/folder.ts";
 import { getData } from "../../lib/data/get.ts";
 import { embeddedMnist, findData, loadData } from "../../lib/data/locate.ts";
@@ -23,9 +23,9 @@ function has(name: string): boolean {
   return there;
 }
 
-function perClass(data: Dataset): number[] {
+function perClass(data: ClassDataset): number[] {
   const counts = new Array<number>(data.classes.length).fill(0);
-  for (const label of data.labels) counts[label]++;
+  for (const label of data.targets) counts[label]++;
   return counts;
 }
 
@@ -50,11 +50,11 @@ describe.skipIf(!has("mnist"))("MNIST", () => {
     const whole = loadMnist(join(root, "mnist"));
     const part = embeddedMnist();
     for (const which of ["train", "test"] as const) {
-      const { images, labels, count, shape } = part[which];
+      const { images, targets, count, shape } = part[which];
       expect(Buffer.from(images).equals(whole[which].images.subarray(0, count * imageSize(shape)) as Uint8Array)).toBe(
         true,
       );
-      expect([...labels]).toEqual([...whole[which].labels.subarray(0, count)]);
+      expect([...targets]).toEqual([...whole[which].targets.subarray(0, count)]);
     }
   });
 

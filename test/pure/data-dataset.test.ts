@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { channelStats, type Dataset, fromArrays, makeDataset, split, subset } from "../../lib/data/dataset.ts";
+import { channelStats, type Dataset, makeDataset, split, subset } from "../../lib/data/dataset.ts";
 import { BayesError } from "../../lib/errors.ts";
 
 /** n images of 2x3x1 whose first pixel is their number. */
@@ -23,7 +23,7 @@ describe("makeDataset", () => {
   it("takes arrays that agree", () => {
     const data = makeDataset(good);
     expect(data).toMatchObject({ count: 2, shape: [2, 3, 2], classes: ["a", "b"] });
-    expect(data.labels).toEqual(Int32Array.of(0, 1));
+    expect(data.targets).toEqual(Int32Array.of(0, 1));
     expect(makeDataset({ ...good, classes: 3 }).classes).toEqual(["0", "1", "2"]);
   });
 
@@ -49,7 +49,7 @@ describe("makeDataset", () => {
     for (const value of [Number.NaN, Infinity, -Infinity]) {
       const images = new Float32Array(24);
       images[17] = value;
-      expect(() => fromArrays({ ...good, images })).toThrow(`received ${value} in image 1 at value 5`);
+      expect(() => makeDataset({ ...good, images })).toThrow(`received ${value} in image 1 at value 5`);
     }
   });
 });
@@ -58,7 +58,7 @@ describe("subset and split", () => {
   it("takes the images and labels asked for", () => {
     const part = subset(numbered(10), [7, 2, 2]);
     expect(numbers(part)).toEqual([7, 2, 2]);
-    expect([...part.labels]).toEqual([3, 2, 2]);
+    expect([...part.targets]).toEqual([3, 2, 2]);
     expect(() => subset(numbered(3), [0, 3])).toThrow(/index 1 to be an integer from 0 to 2, received 3/);
     expect(() => subset(numbered(3), [])).toThrow(BayesError);
   });

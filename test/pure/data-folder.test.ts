@@ -38,7 +38,7 @@ describe.skipIf(sharp === undefined)("loadImageFolder", () => {
     writeFileSync(join(dir, "a/cat/notes.txt"), "not an image");
     const data = await loadImageFolder(join(dir, "a"));
     expect(data).toMatchObject({ name: "a", count: 3, shape: [2, 3, 3], classes: ["cat", "dog"] });
-    expect([...data.labels]).toEqual([0, 0, 1]);
+    expect([...data.targets]).toEqual([0, 0, 1]);
     expect([...data.images.subarray(0, 3)]).toEqual([70, 80, 90]);
     expect([...data.images.subarray(18, 21)]).toEqual([40, 50, 60]);
     expect([...data.images.subarray(36, 39)]).toEqual([10, 20, 30]);
@@ -75,7 +75,7 @@ describe.skipIf(sharp === undefined)("loadImageFolder", () => {
     await png("t/test/a/1.png", 2, 2, [4, 4, 4]);
     const { train, test } = await loadImageFolders(join(dir, "t"));
     expect([train.count, test.count, train.name]).toEqual([2, 2, "t"]);
-    expect([...test.labels]).toEqual([0, 1]);
+    expect([...test.targets]).toEqual([0, 1]);
     expect(test.shape).toEqual(train.shape);
     await png("t/test/c/1.png", 2, 2, [4, 4, 4]);
     await expect(loadImageFolders(join(dir, "t"))).rejects.toThrow(/only classes of the training set \(a, b\).*"c"/);

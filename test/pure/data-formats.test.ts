@@ -141,7 +141,7 @@ describe("loadMnist", () => {
     const { train, test } = loadMnist(files("m"), "fashion-mnist");
     expect(train).toMatchObject({ name: "fashion-mnist", count: 3, shape: [2, 2, 1] });
     expect([...train.images]).toEqual([...ramp(12)]);
-    expect([...test.labels]).toEqual([0, 1]);
+    expect([...test.targets]).toEqual([0, 1]);
     expect(train.classes[9]).toBe("Ankle boot");
   });
 
@@ -174,7 +174,7 @@ describe("CIFAR", () => {
     ] as const) {
       const data = parseCifar(gzipSync(cifar(3, labelBytes)), name, "t");
       expect(data).toMatchObject({ count: 3, shape: [32, 32, 3] });
-      expect([...data.labels]).toEqual([0, 1, 2]);
+      expect([...data.targets]).toEqual([0, 1, 2]);
       for (const [i, y, x, c] of [
         [0, 0, 0, 0],
         [2, 31, 31, 2],

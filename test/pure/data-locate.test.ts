@@ -75,8 +75,8 @@ describe("loadData", () => {
 describe("the embedded digits", () => {
   it("are the first of MNIST: labels 5 0 4 1 9 …, mean and deviation as known", () => {
     const { train, test } = embeddedMnist();
-    expect([...train.labels.subarray(0, 10)]).toEqual([5, 0, 4, 1, 9, 2, 1, 3, 1, 4]);
-    expect([...test.labels.subarray(0, 10)]).toEqual([7, 2, 1, 0, 4, 1, 4, 9, 5, 9]);
-    expect(new Set(train.labels).size).toBe(10);
+    expect([...train.targets.subarray(0, 10)]).toEqual([5, 0, 4, 1, 9, 2, 1, 3, 1, 4]);
+    expect([...test.targets.subarray(0, 10)]).toEqual([7, 2, 1, 0, 4, 1, 4, 9, 5, 9]);
+    expect(new Set(train.targets).size).toBe(10);
   });
 });

@@ -16,7 +16,8 @@ function stepOf(name: string, bayesian: boolean): StepProgram {
   residentData(model, {
     name: "made",
     images: new Uint8Array(BATCH * input[0] * input[1] * input[2]),
-    labels: new Int32Array(BATCH),
+    targets: new Int32Array(BATCH),
+    targetShape: [],
     count: BATCH,
     shape: [...input],
     classes: Array.from({ length: 10 }, (_, i) => `${i}`),
