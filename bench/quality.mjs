@@ -3,7 +3,7 @@
 // About an hour on two cores. Needs `npm run build`, MNIST and CIFAR-10. What it finds replaces what
 // bench/results/quality.json held of the same runs; --quick only shows that everything works, and records nothing.
 import { parseArgs } from "node:util";
-import { cosineRate, cpu, createModel, evaluate, fit, loadData, normalisationOf, subset } from "../dist/index.js";
+import { cosineRate, cpu, createModel, evaluate, fit, loadData, normalizationOf, subset } from "../dist/index.js";
 import { defaults } from "../dist/train/defaults.js";
 import { describeMachine } from "./machine.mjs";
 import { recordQuality } from "./results.mjs";
@@ -83,7 +83,7 @@ if (!options.quick) writeTables();
 async function trained(model, { train, test }, epochs, seed, precision) {
   const net = createModel({ model, input: [...train.shape], classes: train.classes.length, bayesian: true, seed });
   try {
-    const shared = { seed, normalise: normalisationOf(train), precision };
+    const shared = { seed, normalize: normalizationOf(train), precision };
     const { wall } = await fit(
       net,
       { train },

@@ -42,8 +42,9 @@ export {
   type Augmentation,
   type AugmentParams,
   augmentReference,
-  type Normalisation,
-  normalisationOf,
+  type Normalization,
+  normalizationOf,
+  type Preprocess,
 } from "./data/prepare.ts";
 export { cpu, type Device, setThreads, threads } from "./device.ts";
 export { BayesError } from "./errors.ts";
@@ -79,8 +80,31 @@ export { dropout } from "./layers/dropout.ts";
 export { bayesLinear, linear } from "./layers/linear.ts";
 export { type BatchNormLayerOptions, batchNorm2d } from "./layers/norm.ts";
 export type { PointOptions } from "./layers/weights.ts";
-export { createModel, type ModelConfig, modelNames } from "./models/create.ts";
-export { type Applied, type ApplyOptions, Model, type ModelOptions } from "./models/model.ts";
+export { type BernoulliOptions, type BernoulliPrediction, bernoulli } from "./likelihoods/bernoulli.ts";
+export { type Categorical, type ClassMetrics, ClassPrediction, categorical } from "./likelihoods/categorical.ts";
+export { gaussian } from "./likelihoods/gaussian.ts";
+export { likelihoodOf } from "./likelihoods/index.ts";
+export { laplace } from "./likelihoods/laplace.ts";
+export type {
+  Better,
+  Figure,
+  Likelihood,
+  LikelihoodConfig,
+  MetricsOf,
+  Prediction,
+  PredictionOf,
+  Targets,
+} from "./likelihoods/likelihood.ts";
+export type { NumberPrediction } from "./likelihoods/location.ts";
+export type { NoiseScale, RegressionOptions } from "./likelihoods/noise.ts";
+export {
+  type ClassModelConfig,
+  createModel,
+  type LikelihoodModelConfig,
+  type ModelConfig,
+  modelNames,
+} from "./models/create.ts";
+export { type Applied, type ApplyOptions, type Knowledge, Model, type ModelOptions } from "./models/model.ts";
 export type { Data } from "./native/addon.ts";
 export { type ExportMode, type ExportOptions, exportOnnx } from "./onnx/export.ts";
 export { readMetadata } from "./onnx/metadata.ts";
@@ -101,23 +125,14 @@ export { adaptiveEce, type BinOptions, ece, type ReliabilityBin, reliabilityBins
 export type { Floats, Labels } from "./predict/input.ts";
 export { accuracy, brier, type ClassificationMetrics, classificationMetrics, nll } from "./predict/metrics.ts";
 export { aupr, auroc, fpr95, type RiskCoverage, riskCoverage, type Scores } from "./predict/ood.ts";
-export {
-  type Evaluation,
-  evaluate,
-  type Images,
-  type Prediction,
-  type PredictOptions,
-  predict,
-  type Uncertainty,
-  uncertainty,
-} from "./predict/predict.ts";
+export { type EvaluateResult, evaluate, type Images, type PredictOptions, predict } from "./predict/predict.ts";
 export {
   type Decomposition,
   decompose,
   expectedEntropy,
   meanProbabilities,
   mutualInformation,
-  normalisedSoftplusRows,
+  normalizedSoftplusRows,
   predictiveEntropy,
   softmaxRows,
 } from "./predict/uncertainty.ts";
@@ -145,7 +160,7 @@ export type {
 } from "./report/data.ts";
 export { buildReport } from "./report/html.ts";
 export { type ClassSummary, type HistogramBin, type ReportSummary, reportJson } from "./report/summary.ts";
-export { type Checkpoint, type Checkpointed, loadCheckpoint, restore, saveCheckpoint } from "./train/checkpoint.ts";
+export { type Checkpoint, loadCheckpoint, restore, saveCheckpoint } from "./train/checkpoint.ts";
 export {
   type Callbacks,
   type EpochRecord,
@@ -153,6 +168,7 @@ export {
   type FitOptions,
   type FitResult,
   fit,
+  type Monitor,
   type StepRecord,
 } from "./train/fit.ts";
 export { type AdamOptions, adam, adamw, type Optimizer, type SgdOptions, sgd } from "./train/optimizers.ts";

@@ -2,10 +2,12 @@ import type { Command } from "commander";
 import { type ClassDataset, imageSize } from "../data/dataset.ts";
 import { DATASETS, loadData } from "../data/locate.ts";
 import { fail } from "../errors.ts";
+import { ClassPrediction } from "../likelihoods/categorical.ts";
+import type { Prediction } from "../likelihoods/likelihood.ts";
 import type { Model } from "../models/model.ts";
 import { topLabel } from "../predict/calibration.ts";
 import { aupr, auroc, fpr95, riskCoverage } from "../predict/ood.ts";
-import { evaluate, predict, type Uncertainty, uncertainty } from "../predict/predict.ts";
+import { evaluate, predict } from "../predict/predict.ts";
 import { ensureDir } from "../util/atomic.ts";
 import { type Context, inContext, type SamplingOptions, sampling, several, shared } from "./options.ts";
 import { colours, fixed, percent, table } from "./output.ts";
@@ -57,15 +59,12 @@ async function evaluateRun(dir: string, options: EvaluateOptions, { out, signal 
     seed: options.seed ?? config.testSeed,
     mode: options.mode,
     precision: options.precision ?? config.training.precision,
-    normalise: config.normalise,
     signal,
   };
   const tested = await evaluate(model, test, predicting);
-  const { evaluation, prediction } = tested;
-  const { confidence, correct } = topLabel(prediction.probabilities, test.targets);
-  const { aurc } = riskCoverage(confidence, correct);
-  const strange =
-    options.ood === undefined ? undefined : await oodOf(model, test, tested.uncertainty, options, predicting);
+  const { prediction, targets, metrics } = tested;
+  const aurc = prediction instanceof ClassPrediction ? aurcOf(prediction, targets as Int32Array) : undefined;
+  const strange = options.ood === undefined ? undefined : await oodOf(model, test, prediction, options, predicting);
   if (options.out !== undefined) {
     ensureDir(options.out);
     await writeReport(options.out, model, test, config, tested, {
@@ -77,15 +76,16 @@ async function evaluateRun(dir: string, options: EvaluateOptions, { out, signal 
   out.event("evaluation", {
     runDir: dir,
     data: test.name,
-    ...testFields(evaluation, prediction.samples),
-    aurc,
+    ...testFields(tested),
+    ...(aurc === undefined ? {} : { aurc }),
     ...(strange ? { ood: strange } : {}),
     ...(beside.length > 0 ? { beside } : {}),
   });
   out.line(colours().bold(`${dir}: ${model.name} on ${test.name}`));
-  for (const line of testTable(evaluation, prediction.samples)) out.line(line);
-  out.line(`  AURC          ${fixed(aurc)}  error rate, averaged over how many images are answered`);
-  if (beside.length > 0) out.line(`\n${comparisonTable(evaluation, beside).join("\n")}`);
+  for (const line of testTable(model, tested)) out.line(line);
+  if (aurc !== undefined)
+    out.line(`  AURC          ${fixed(aurc)}  error rate, averaged over how many images are answered`);
+  if (beside.length > 0) out.line(`\n${comparisonTable(model, metrics, beside).join("\n")}`);
   if (!strange) return;
   out.line(`\nstrange images (${strange.data}) against ${test.name}, told apart by`);
   const rows = [
@@ -95,28 +95,35 @@ async function evaluateRun(dir: string, options: EvaluateOptions, { out, signal 
   for (const row of table(rows)) out.line(row);
 }
 
+function aurcOf(prediction: ClassPrediction, labels: Int32Array): number {
+  const { confidence, correct } = topLabel(prediction.probabilities, labels);
+  return riskCoverage(confidence, correct).aurc;
+}
+
 async function oodOf(
   model: Model,
   test: ClassDataset,
-  inside: Uncertainty,
+  inside: Prediction,
   options: EvaluateOptions,
   predicting: Parameters<typeof predict>[2],
 ) {
   const strange = (await loadData(options.ood!, options.oodDir ?? options.dataDir)).test;
-  const outside = uncertainty(await predict(model, reshaped(strange, test), predicting));
+  const outside = await predict(model, reshaped(strange, test), predicting);
   const kinds = [
     ["entropy", "entropy"],
     ["mutualInformation", "mutual information"],
     ["epistemicTotal", "epistemic variance"],
     ["aleatoricTotal", "aleatoric variance"],
   ] as const;
+  const scores = (p: Prediction, key: (typeof kinds)[number][0]) =>
+    (p as Prediction & { readonly [K in typeof key]?: Float32Array })[key];
   return {
     data: strange.name,
     count: strange.count,
     scores: kinds
-      .filter(([key]) => model.bayesian || key === "entropy" || key === "aleatoricTotal")
+      .filter(([key]) => scores(inside, key) && (model.bayesian || key === "entropy" || key === "aleatoricTotal"))
       .map(([key, score]) => {
-        const [a, b] = [inside[key], outside[key]];
+        const [a, b] = [scores(inside, key)!, scores(outside, key)!];
         return { score, auroc: auroc(a, b), aupr: aupr(a, b), fpr95: fpr95(a, b) };
       }),
   };

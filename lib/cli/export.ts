@@ -15,7 +15,6 @@ interface ExportOptions extends SharedOptions {
   readonly mode: ExportMode;
   readonly layout: "nchw" | "nhwc";
   readonly samples: number;
-  readonly softmax?: boolean;
   readonly verify?: boolean;
   readonly dataDir?: string;
 }
@@ -39,7 +38,6 @@ export function exportCommand(root: Command): void {
         new Option("--layout <name>", "order of the image's dimensions").choices(["nchw", "nhwc"]).default("nchw"),
       )
       .option("--samples <n>", "samples of an ensemble", integer(1, 1024), 16)
-      .option("--softmax", "add the output probabilities")
       .option("--verify", "run it in ONNX Runtime and compare it with the native run")
       .option("--data-dir <dir>", "where the data sets are, for --verify (default: where they were)"),
     {
@@ -53,12 +51,11 @@ export function exportCommand(root: Command): void {
 async function exportRun(dir: string, options: ExportOptions, { out }: Context): Promise<void> {
   const run = openRun(dir);
   using model = run.model;
-  const { mode, layout, samples, softmax, seed = 1 } = options;
-  const { normalise, classes } = run.config;
+  const { mode, layout, samples, seed = 1 } = options;
   const path = options.out ?? join(dir, `model-${mode}.onnx`);
   const test = options.verify ? (await runData(run.config, options.dataDir)).test : undefined;
   ensureDir(dirname(path));
-  exportOnnx(model, { mode, path, layout, samples, softmax, normalise, seed, classNames: classes });
+  exportOnnx(model, { mode, path, layout, samples, seed });
   const size = statSync(path).size;
   out.line(`${path}  (mode ${mode}, ${bytes(size)})`);
   const verified = test && (await verifyOnnx(model, path, firstImages(test, 8), { seed }));

@@ -6,11 +6,14 @@ import { cpu, threads } from "../device.ts";
 import { BayesError } from "../errors.ts";
 import { sizeOf } from "../graph/node.ts";
 import { modelNames } from "../models/create.ts";
+import type { Model } from "../models/model.ts";
+import type { EpochRecord } from "../train/fit.ts";
 import { adam } from "../train/optimizers.ts";
 import { forwardProgram, madeModel, stepProgram } from "./made.ts";
 import { inContext, integer, type SharedOptions, shared, UsageError } from "./options.ts";
-import { bytes, colours, count, type Output, percent, table } from "./output.ts";
+import { bytes, colours, count, type Output, table } from "./output.ts";
 import { FILES, openRun } from "./run-folder.ts";
+import { shown } from "./training.ts";
 import { installed, version } from "./version.ts";
 
 interface InfoOptions extends SharedOptions {
@@ -136,17 +139,19 @@ function runInfo(dir: string, out: Output): void {
       "trained",
       `${state ? `${count(state.step)} steps, ${state.history.length} of ${training.epochs} epochs` : "weights alone, without a state of training"} on ${checkpoint.device}`,
     ],
-    ...(last
-      ? [
-          [
-            "last epoch",
-            `NLL ${last.nll.toFixed(4)}, accuracy ${percent(last.accuracy)}${last.valid?.accuracy === undefined ? "" : `, validation accuracy ${percent(last.valid.accuracy)}`}`,
-          ],
-        ]
-      : []),
+    ...(last ? [["last epoch", `NLL ${last.nll.toFixed(4)}, ${described(model, last)}`]] : []),
     ["files", files.map((f) => `${f.name} (${bytes(f.bytes)})`).join(", ")],
   ];
   for (const row of table(rows, "left")) out.line(row);
+}
+
+/** The figures of an epoch: of training, and of validation. */
+function described({ likelihood }: Model, { metrics, valid = {} }: EpochRecord): string {
+  const texts = (values: Readonly<Record<string, number>>, prefix: string) =>
+    likelihood.figures.flatMap((f) =>
+      values[f.name] === undefined || f.better === undefined ? [] : [`${prefix}${f.title} ${shown(f, values[f.name])}`],
+    );
+  return [...texts(metrics, ""), ...texts(valid, "validation ").slice(0, 2)].join(", ");
 }
 
 function modelInfo(options: InfoOptions, out: Output): void {
@@ -192,7 +197,7 @@ function modelInfo(options: InfoOptions, out: Output): void {
     model: options.model,
     bayesian: model.bayesian,
     input: model.inputShape,
-    classes: model.classes,
+    outputs: sizeOf(model.outputShape),
     batch: options.batch,
     ...total,
   });
@@ -203,7 +208,7 @@ function modelInfo(options: InfoOptions, out: Output): void {
     rows.push([name, l.shapes[0] ?? "", count(l.parameters), flops(l.flops), bytes(l.bytes)]);
   out.line(
     c.bold(
-      `${options.model}${model.bayesian ? "" : ", frequentist"}, input ${model.inputShape.join("x")}, ${model.classes} classes, batch ${options.batch}`,
+      `${options.model}${model.bayesian ? "" : ", frequentist"}, input ${model.inputShape.join("x")}, ${sizeOf(model.outputShape)} outputs, batch ${options.batch}`,
     ),
   );
   for (const row of table(rows)) out.line(row);

@@ -18,7 +18,15 @@ export interface Made<P> extends Disposable {
 
 /** A published model at its usual size, 32x32 with ten classes: one channel for LeNet-5, three for the others. */
 export function madeModel({ name, bayesian, seed = 1 }: { name: string; bayesian: boolean; seed?: number }): Model {
-  return createModel({ model: name, input: [32, 32, name === "lenet5" ? 1 : 3], classes: 10, bayesian, seed });
+  const channels = name === "lenet5" ? 1 : 3;
+  return createModel({
+    model: name,
+    input: [32, 32, channels],
+    classes: 10,
+    preprocess: { scale: new Array(channels).fill(1 / 255), shift: new Array(channels).fill(-0.5) },
+    bayesian,
+    seed,
+  });
 }
 
 /** The training step that fit() runs: gather, forward, loss with KL, backward, guard, optimizer. */
@@ -32,18 +40,16 @@ export function stepProgram(
   const data = makeDataset({
     name: "made",
     images: Uint8Array.from({ length: batch * size }, (_, i) => hash(i) >>> 24),
-    labels: Int32Array.from({ length: batch }, (_, i) => i % model.classes),
+    labels: Int32Array.from({ length: batch }, (_, i) => i % model.outputShape[0]),
     shape: [...model.inputShape],
-    classes: model.classes,
+    classes: model.outputShape[0],
   });
-  residentData(model, data);
-  const channels = model.inputShape[2];
+  residentData(model, data, data.targets);
   const program = compileStep(model, batch, {
     optimizer,
     samples: 1,
     precision,
     clipNorm: undefined,
-    normalise: { scale: new Array(channels).fill(1 / 255), shift: new Array(channels).fill(-0.5) },
     augment: undefined,
     penalty: undefined,
   });

@@ -9,6 +9,8 @@ export interface Output {
   record(fields: Readonly<Record<string, unknown>>): void;
   /** A line of text; nothing with --json. */
   line(text?: string): void;
+  /** A sentence that must not be missed: a line of text, or the event "note". */
+  note(sentence: string): void;
 }
 
 /** @param lines also gets every JSON line, whether or not they are printed */
@@ -18,12 +20,18 @@ export function output(json: boolean, lines: string[] = []): Output {
     lines.push(line);
     if (json) process.stdout.write(`${line}\n`);
   };
+  const line = (text = ""): void => {
+    if (!json) process.stdout.write(`${text}\n`);
+  };
+  const event: Output["event"] = (event, fields = {}) => record({ event, ...fields });
   return {
     json,
     record,
-    event: (event, fields = {}) => record({ event, ...fields }),
-    line: (text = "") => {
-      if (!json) process.stdout.write(`${text}\n`);
+    event,
+    line,
+    note(text) {
+      event("note", { text });
+      line(`note: ${text}`);
     },
   };
 }

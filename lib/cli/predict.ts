@@ -4,8 +4,8 @@ import { subset } from "../data/dataset.ts";
 import { loadImageFiles } from "../data/folder.ts";
 import { loadData } from "../data/locate.ts";
 import { fail } from "../errors.ts";
-import { argmax } from "../predict/input.ts";
-import { type Images, predict, uncertainty } from "../predict/predict.ts";
+import type { ClassPrediction } from "../likelihoods/categorical.ts";
+import { type Images, predict } from "../predict/predict.ts";
 import { ensureDir, writeFileAtomic } from "../util/atomic.ts";
 import { type Context, inContext, integers, type SamplingOptions, sampling, shared, UsageError } from "./options.ts";
 import { colours, percent, table } from "./output.ts";
@@ -59,29 +59,27 @@ async function predictImages(
   const run = openRun(dir);
   using model = run.model;
   const { config } = run;
-  const { classes } = config;
   const asked = files.length > 0 ? await fromFiles(files, model.inputShape, options) : await fromData(config, options);
-  const prediction = await predict(model, asked.images, {
+  const prediction = (await predict(model, asked.images, {
     samples: options.samples ?? config.testSamples,
     seed: options.seed ?? config.testSeed,
     mode: options.mode,
     precision: options.precision ?? config.training.precision,
-    normalise: config.normalise,
     signal,
-  });
-  const u = uncertainty(prediction);
+  })) as ClassPrediction;
+  const { classes, epistemicTotal, aleatoricTotal, entropy, mutualInformation } = prediction;
   const results = asked.names.map((image, n) => {
-    const probabilities = [...prediction.probabilities.subarray(n * model.classes, (n + 1) * model.classes)];
-    const c = argmax(prediction.probabilities, n, model.classes);
+    const probabilities = [...prediction.probabilities.subarray(n * classes.length, (n + 1) * classes.length)];
+    const c = prediction.top(n);
     return {
       image,
       class: classes[c],
       ...(asked.labels ? { label: classes[asked.labels[n]] } : {}),
       probability: probabilities[c],
-      epistemic: u.epistemicTotal[n],
-      aleatoric: u.aleatoricTotal[n],
-      entropy: u.entropy[n],
-      mutualInformation: u.mutualInformation[n],
+      epistemic: epistemicTotal[n],
+      aleatoric: aleatoricTotal[n],
+      entropy: entropy[n],
+      mutualInformation: mutualInformation[n],
       probabilities: Object.fromEntries(probabilities.map((p, i) => [classes[i], p])),
     };
   });
@@ -131,5 +129,5 @@ async function fromData(config: RunConfig, options: PredictOptions): Promise<Ask
   if (outside !== undefined)
     fail("predict", `--index below ${test.count}, the number of test images of ${test.name}`, outside);
   const chosen = subset(test, index);
-  return { images: chosen, names: index.map((i) => `${test.name} ${i}`), labels: chosen.targets };
+  return { images: chosen, names: index.map((i) => `${test.name} ${i}`), labels: chosen.targets as Int32Array };
 }

@@ -6,8 +6,8 @@ import { pruneExperiment } from "../prune/report.ts";
 import { type ScoreName, scoreNames } from "../prune/scores.ts";
 import { saveCheckpoint } from "../train/checkpoint.ts";
 import { type Context, decimal, inContext, integer, type SharedOptions, shared } from "./options.ts";
-import { colours, count, fixed, percent, table } from "./output.ts";
-import { testModel, writeOnnx, writeReport } from "./results.ts";
+import { colours, count, percent, table } from "./output.ts";
+import { qualityTable, testModel, writeOnnx, writeReport } from "./results.ts";
 import { createRun, FILES, newRunDir, openRun, type RunConfig, runData } from "./run-folder.ts";
 import { announce, discardRun, fitOptions, stoppedRun, testFields } from "./training.ts";
 import { version } from "./version.ts";
@@ -85,7 +85,6 @@ async function pruneRun(dir: string, options: PruneOptions, context: Context): P
       samples: config.testSamples,
       seed: config.testSeed,
       precision: config.training.precision,
-      normalise: config.normalise,
       signal,
     },
   }).catch((error: unknown) => {
@@ -99,7 +98,7 @@ async function pruneRun(dir: string, options: PruneOptions, context: Context): P
     title: `${model.name} on ${data.test.name}, pruned`,
     pruning: [row],
   });
-  writeOnnx(runDir, model, config, data.test.classes);
+  writeOnnx(runDir, model);
 
   const c = colours();
   out.line(
@@ -118,11 +117,8 @@ async function pruneRun(dir: string, options: PruneOptions, context: Context): P
     ...(row.fineTuned ? [["after fine-tuning", row.fineTuned] as const] : []),
   ] as const;
   out.line();
-  for (const line of table([
-    ["", "accuracy", "NLL", "ECE"],
-    ...stages.map(([name, q]) => [`  ${name}`, percent(q.accuracy), fixed(q.nll), fixed(q.ece)]),
-  ]))
-    out.line(line);
+  const rows = stages.map(([name, metrics]) => ({ name, metrics }));
+  for (const line of qualityTable(model.likelihood.figures.slice(0, 3), "", rows)) out.line(line);
   out.line(`\nreport  ${join(runDir, FILES.reportHtml)}\nmodel   ${join(runDir, FILES.onnx)}`);
   out.event("done", {
     runDir,
@@ -137,6 +133,6 @@ async function pruneRun(dir: string, options: PruneOptions, context: Context): P
     before: row.before,
     after: row.after,
     fineTuned: row.fineTuned ?? null,
-    test: testFields(tested.evaluation, tested.prediction.samples),
+    test: testFields(tested),
   });
 }

@@ -3,10 +3,9 @@ import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import type { TrainTest } from "../data/dataset.ts";
 import { dataRoot, findData, isDatasetName } from "../data/locate.ts";
-import { normalisationOf } from "../data/prepare.ts";
 import { BayesError, fail } from "../errors.ts";
 import type { Precision } from "../graph/trace.ts";
-import type { ModelConfig } from "../models/create.ts";
+import type { ClassModelConfig } from "../models/create.ts";
 import { defaults } from "../train/defaults.ts";
 import { parseRate } from "../train/schedules.ts";
 import { type SharedOptions, UsageError } from "./options.ts";
@@ -63,10 +62,10 @@ export function recipe(options: TrainOptions, { train, test }: TrainTest): RunCo
       "[train] expected --validation above 0 for --early-stopping, --best or --schedule plateau, received 0",
     );
   const bayesian = !options.frequentist;
-  const model: ModelConfig = {
+  const model: ClassModelConfig = {
     model: options.model,
     input: [...train.shape],
-    classes: train.classes.length,
+    classes: train.classes,
     bayesian,
     activation: options.activation,
     ...(bayesian
@@ -81,7 +80,7 @@ export function recipe(options: TrainOptions, { train, test }: TrainTest): RunCo
     seed,
   };
   return {
-    schema: 1,
+    schema: 2,
     version,
     model: JSON.parse(JSON.stringify(model)),
     data: {
@@ -92,8 +91,6 @@ export function recipe(options: TrainOptions, { train, test }: TrainTest): RunCo
       valid,
       test: test.count,
     },
-    classes: [...train.classes],
-    normalise: normalisationOf(train),
     training: {
       epochs: options.epochs,
       batchSize: options.batch,
@@ -133,7 +130,7 @@ export function rateText(schedule: string, rate: number, epochs: number, warmup?
   return full;
 }
 
-export function parsePosterior(text: string): NonNullable<ModelConfig["posterior"]> {
+export function parsePosterior(text: string): NonNullable<ClassModelConfig["posterior"]> {
   const [kind, ...rest] = text.split(":");
   const expected = "rho[:rhoInit] or alpha[:weight|layer[:logAlphaInit]]";
   if (kind === "rho" && rest.length <= 1) return { kind, rhoInit: numberIn(rest[0], "posterior", expected, text) };
@@ -143,7 +140,7 @@ export function parsePosterior(text: string): NonNullable<ModelConfig["posterior
   return fail("posterior", expected, text);
 }
 
-export function parsePrior(text: string): NonNullable<ModelConfig["prior"]> {
+export function parsePrior(text: string): NonNullable<ClassModelConfig["prior"]> {
   const [kind, ...rest] = text.split(":");
   const expected = "gaussian[:sigma], tied[:sigma] or mixture[:pi:sigma1:sigma2]";
   const at = (i: number) => numberIn(rest[i], "prior", expected, text);

@@ -3,41 +3,35 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { parseBeta } from "../bayes/beta.ts";
-import type { ClassDataset } from "../data/dataset.ts";
+import type { Dataset } from "../data/dataset.ts";
 import { BayesError } from "../errors.ts";
+import type { ClassPrediction } from "../likelihoods/categorical.ts";
+import type { Figure } from "../likelihoods/likelihood.ts";
 import type { Model } from "../models/model.ts";
 import { exportOnnx } from "../onnx/export.ts";
-import { type Evaluation, evaluate, type Prediction, type Uncertainty } from "../predict/predict.ts";
+import { type EvaluateResult, evaluate } from "../predict/predict.ts";
 import type { ComparisonRow, PruningRow, Quality, ReportData } from "../report/data.ts";
 import { buildReport } from "../report/html.ts";
 import { reportJson } from "../report/summary.ts";
 import type { EpochRecord } from "../train/fit.ts";
 import { writeFileAtomic } from "../util/atomic.ts";
-import { fixed, percent, table } from "./output.ts";
+import { table } from "./output.ts";
 import { FILES, type RunConfig, readConfig } from "./run-folder.ts";
+import { shown } from "./training.ts";
 import { version } from "./version.ts";
-
-export interface Tested {
-  readonly evaluation: Evaluation;
-  readonly prediction: Prediction;
-  readonly uncertainty: Uncertainty;
-}
 
 /** Runs the test set; the Monte-Carlo noise is a function of the seed. */
 export function testModel(
   model: Model,
-  test: ClassDataset,
+  test: Dataset,
   config: RunConfig,
   options: { samples?: number; seed?: number; signal?: AbortSignal } = {},
-): Promise<Tested> {
+): Promise<EvaluateResult> {
   const { samples = config.testSamples, seed = config.testSeed, signal } = options;
-  const { precision } = config.training;
-  return evaluate(model, test, { samples, seed, precision, normalise: config.normalise, signal });
+  return evaluate(model, test, { samples, seed, precision: config.training.precision, signal });
 }
 
-const tested = z.object({
-  test: z.object({ accuracy: z.number(), nll: z.number(), ece: z.number(), brier: z.number().optional() }),
-});
+const tested = z.object({ test: z.looseObject({ nll: z.number() }) });
 
 /** The tested figures of another run, to print beside one's own. @throws BayesError when it has no report yet */
 export function comparisonRow(dir: string): ComparisonRow {
@@ -45,9 +39,10 @@ export function comparisonRow(dir: string): ComparisonRow {
   const path = join(dir, FILES.reportJson);
   try {
     const { test } = tested.parse(JSON.parse(readFileSync(path, "utf8")));
+    const metrics = Object.fromEntries(Object.entries(test).filter(([, v]) => typeof v === "number"));
     return {
       name: `${model.model}${model.bayesian === false ? ", frequentist" : ""}${pruning ? ", pruned" : ""} (${dir})`,
-      ...test,
+      metrics: metrics as Record<string, number>,
     };
   } catch {
     throw new BayesError(
@@ -56,10 +51,18 @@ export function comparisonRow(dir: string): ComparisonRow {
   }
 }
 
-/** This run and the others, as lines of a table. */
-export function comparisonTable(own: Evaluation, others: readonly ComparisonRow[]): string[] {
-  const cells = (name: string, q: Quality) => [`  ${name}`, percent(q.accuracy), fixed(q.nll), fixed(q.ece)];
-  return table([["beside", "accuracy", "NLL", "ECE"], cells("this run", own), ...others.map((r) => cells(r.name, r))]);
+/** This run and the others, as lines of a table: the likelihood's first figures. */
+export function comparisonTable({ likelihood }: Model, own: Quality, others: readonly ComparisonRow[]): string[] {
+  return qualityTable(likelihood.figures.slice(0, 3), "beside", [{ name: "this run", metrics: own }, ...others]);
+}
+
+/** Rows of figures under their titles. */
+export function qualityTable(figures: readonly Figure[], head: string, rows: readonly ComparisonRow[]): string[] {
+  const cells = ({ name, metrics }: ComparisonRow) => [
+    `  ${name}`,
+    ...figures.map((f) => (metrics[f.name] === undefined ? "–" : shown(f, metrics[f.name]))),
+  ];
+  return table([[head, ...figures.map((f) => f.title)], ...rows.map(cells)]);
 }
 
 /** What the report is made from besides the test. */
@@ -74,12 +77,12 @@ export interface ReportParts {
 export async function writeReport(
   dir: string,
   model: Model,
-  test: ClassDataset,
+  test: Dataset,
   config: RunConfig,
-  tested: Tested,
+  { prediction: any, targets }: EvaluateResult,
   parts: ReportParts,
 ): Promise<void> {
-  const { prediction, uncertainty } = tested;
+  const prediction = any as ClassPrediction;
   const [height, width, channels] = test.shape;
   const { training } = config;
   const data: ReportData = {
@@ -106,11 +109,11 @@ export async function writeReport(
     },
     test: {
       probs: prediction.probabilities,
-      labels: test.targets,
-      ...(model.bayesian ? { epistemic: uncertainty.epistemicTotal, aleatoric: uncertainty.aleatoricTotal } : {}),
+      labels: targets as Int32Array,
+      ...(model.bayesian ? { epistemic: prediction.epistemicTotal, aleatoric: prediction.aleatoricTotal } : {}),
       images: { height, width, channels, pixels: test.images },
     },
-    classNames: test.classes,
+    classNames: prediction.classes,
     history: parts.history?.map((r) => ({
       step: r.step,
       epoch: r.epoch,
@@ -130,8 +133,8 @@ export async function writeReport(
 }
 
 /** The posterior means as an ONNX model that takes pixels as they are stored. */
-export function writeOnnx(dir: string, model: Model, config: RunConfig, classNames: readonly string[]): string {
+export function writeOnnx(dir: string, model: Model): string {
   const path = join(dir, FILES.onnx);
-  exportOnnx(model, { mode: "mean", path, normalise: config.normalise, softmax: true, classNames });
+  exportOnnx(model, { mode: "mean", path });
   return path;
 }

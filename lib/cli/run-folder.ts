@@ -1,12 +1,12 @@
 /** A run lives in one folder: config.json, metrics.jsonl, checkpoint.safetensors, report.html, report.json, model.onnx. */
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { z } from "zod";
 import { parseBeta } from "../bayes/beta.ts";
 import { type ClassDataset, split, type TrainTest } from "../data/dataset.ts";
 import { loadData } from "../data/locate.ts";
 import { BayesError } from "../errors.ts";
-import { createModel, type ModelConfig } from "../models/create.ts";
+import { createModel, type LikelihoodModelConfig } from "../models/create.ts";
 import type { Model } from "../models/model.ts";
 import { type Checkpoint, loadCheckpoint, restore } from "../train/checkpoint.ts";
 import { parseRate } from "../train/schedules.ts";
@@ -34,7 +34,7 @@ const parsedBy = (parse: (text: string) => unknown) =>
   });
 
 const schema = z.strictObject({
-  schema: z.literal(1),
+  schema: z.literal(2),
   version: z.string(),
   /** What createModel takes. */
   model: z.record(z.string(), z.json()),
@@ -47,10 +47,6 @@ const schema = z.strictObject({
     valid: count,
     test: positive,
   }),
-  /** Names, in the order of the class numbers. */
-  classes: z.array(z.string()).min(1),
-  /** Network input = pixel * scale + shift. */
-  normalise: z.strictObject({ scale: z.array(z.number()), shift: z.array(z.number()) }),
   training: z.strictObject({
     epochs: positive,
     batchSize: positive,
@@ -129,11 +125,9 @@ export function openRun(dir: string): OpenRun {
   const config = readConfig(dir);
   const { path } = weightsOf(dir, config);
   if (!existsSync(path))
-    throw new BayesError(
-      `[run folder] expected a trained run, received ${dir} without ${path.slice(dir.length + 1)} yet`,
-    );
+    throw new BayesError(`[run folder] expected a trained run, received ${dir} without ${basename(path)} yet`);
   const checkpoint = loadCheckpoint(path);
-  const model = createModel(config.model as ModelConfig);
+  const model = modelOf(config);
   try {
     restore(model, checkpoint);
   } catch (error) {
@@ -142,6 +136,9 @@ export function openRun(dir: string): OpenRun {
   }
   return { dir, config, checkpoint, model };
 }
+
+/** A new model by the recipe. */
+export const modelOf = ({ model }: RunConfig): Model => createModel(model as unknown as LikelihoodModelConfig);
 
 export function weightsOf(dir: string, { training }: RunConfig): { path: string } {
   return { path: join(dir, training.weights === "best" ? FILES.best : FILES.checkpoint) };

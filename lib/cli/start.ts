@@ -3,17 +3,16 @@ import type { Command } from "commander";
 import { embeddedMnist } from "../data/locate.ts";
 import { threads } from "../device.ts";
 import { BayesError } from "../errors.ts";
-import { createModel, type ModelConfig } from "../models/create.ts";
+import type { ClassMetrics, ClassPrediction } from "../likelihoods/categorical.ts";
 import { verifyOnnx } from "../onnx/verify.ts";
-import { argmax } from "../predict/input.ts";
 import { ensureDir } from "../util/atomic.ts";
 import { duration } from "../util/progress.ts";
 import { agreement, firstImages } from "./export.ts";
 import { type Context, inContext, integer, type SharedOptions, shared } from "./options.ts";
 import { colours, count, fixed, percent } from "./output.ts";
 import { defaultOptions, recipe } from "./recipe.ts";
-import { type Tested, testModel, writeOnnx, writeReport } from "./results.ts";
-import { FILES, type RunConfig, splitData, writeConfig } from "./run-folder.ts";
+import { testModel, writeOnnx, writeReport } from "./results.ts";
+import { FILES, modelOf, type RunConfig, splitData, writeConfig } from "./run-folder.ts";
 import { announce, clearRun, testFields, trainRun } from "./training.ts";
 import { installed } from "./version.ts";
 
@@ -38,7 +37,7 @@ async function start(options: SharedOptions & { epochs: number }, context: Conte
   const config: RunConfig = recipe({ ...defaultOptions, ...options, data: "mnist" }, all);
   const runDir = options.out ?? join("runs", "start");
   const data = { ...splitData(all, config.data), test: all.test };
-  using model = createModel(config.model as ModelConfig);
+  using model = modelOf(config);
   ensureDir(runDir);
   clearRun(runDir);
   writeConfig(runDir, config);
@@ -48,12 +47,13 @@ async function start(options: SharedOptions & { epochs: number }, context: Conte
   const tested = await testModel(model, data.test, config, { signal });
   const seconds = result.wall.seconds;
   await writeReport(runDir, model, data.test, config, tested, { history: result.history, trainingSeconds: seconds });
-  const onnx = writeOnnx(runDir, model, config, config.classes);
+  const onnx = writeOnnx(runDir, model);
   const runtime = installed("onnxruntime-node");
   const verified = runtime === undefined ? undefined : await verifyOnnx(model, onnx, firstImages(data.test, 100));
 
   const c = colours();
-  const { evaluation: e, prediction } = tested;
+  const prediction = tested.prediction as ClassPrediction;
+  const e = tested.metrics as ClassMetrics;
   out.line();
   out.line(
     c.bold(`On ${count(e.count)} digits it has never seen, with ${prediction.samples} Monte-Carlo samples each:`),
@@ -87,7 +87,7 @@ async function start(options: SharedOptions & { epochs: number }, context: Conte
   ];
   for (const [name, value, words] of rows)
     out.line(`  ${c.cyan(name.padEnd(10))} ${c.bold(value.padStart(8))}  ${words}`);
-  const wrong = mistakes(tested, data.test.targets);
+  const wrong = mistakes(prediction, data.test.targets);
   if (wrong !== undefined && wrong >= 2)
     out.line(
       `\n  Its uncertainty is ${wrong.toFixed(0)} times as high on the digits it misreads as on the others: it tends to know when it is wrong.`,
@@ -109,7 +109,7 @@ async function start(options: SharedOptions & { epochs: number }, context: Conte
   out.event("done", {
     seconds,
     epochs: result.history.length,
-    test: testFields(e, prediction.samples),
+    test: testFields(tested),
     beta: Number(config.training.beta),
     onnx: verified ?? null,
     runDir,
@@ -121,12 +121,12 @@ async function start(options: SharedOptions & { epochs: number }, context: Conte
 }
 
 /** How many times higher the total uncertainty is on wrong predictions than on right ones; undefined if none is wrong. */
-function mistakes({ prediction, uncertainty }: Tested, labels: Int32Array): number | undefined {
+function mistakes(p: ClassPrediction, labels: Int32Array): number | undefined {
   const sums = { right: 0, wrong: 0 };
   const counts = { right: 0, wrong: 0 };
   for (let n = 0; n < labels.length; n++) {
-    const kind = argmax(prediction.probabilities, n, prediction.classes) === labels[n] ? "right" : "wrong";
-    sums[kind] += uncertainty.epistemicTotal[n] + uncertainty.aleatoricTotal[n];
+    const kind = p.top(n) === labels[n] ? "right" : "wrong";
+    sums[kind] += p.epistemicTotal[n] + p.aleatoricTotal[n];
     counts[kind]++;
   }
   if (counts.wrong === 0 || sums.right === 0) return undefined;

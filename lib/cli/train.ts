@@ -5,7 +5,7 @@ import { parseBeta } from "../bayes/beta.ts";
 import { DATASETS, loadData } from "../data/locate.ts";
 import { threads } from "../device.ts";
 import { BayesError, fail } from "../errors.ts";
-import { createModel, type ModelConfig, modelNames } from "../models/create.ts";
+import { modelNames } from "../models/create.ts";
 import type { ComparisonRow } from "../report/data.ts";
 import { defaults } from "../train/defaults.ts";
 import { type Context, decimal, inContext, integer, precision, several, shared, spec, UsageError } from "./options.ts";
@@ -14,6 +14,7 @@ import { comparisonRow, comparisonTable, testModel, writeOnnx, writeReport } fro
 import {
   createRun,
   FILES,
+  modelOf,
   newRunDir,
   type RunConfig,
   readConfig,
@@ -115,7 +116,7 @@ async function fresh(options: TrainOptions, context: Context): Promise<void> {
   const config = recipe(options, all);
   const runDir = options.out ?? newRunDir(options.model, all.train.name);
   const data = { ...splitData(all, config.data), test: all.test };
-  using model = createModel(config.model as ModelConfig);
+  using model = modelOf(config);
   if (options.batch > data.train.count)
     fail("train", `--batch of at most ${data.train.count}, the number of training images`, options.batch);
   createRun(runDir, config);
@@ -141,7 +142,7 @@ async function resumed(options: TrainOptions, context: Context, command: Command
     fail("train", `--epochs of at least ${before.training.epochs}, those of the run`, epochs);
   const config = { ...before, training: { ...before.training, epochs } };
   const data = await runData(config, options.dataDir);
-  using model = createModel(config.model as ModelConfig);
+  using model = modelOf(config);
   const checkpoint = join(runDir, FILES.checkpoint);
   if (config.pruning && !existsSync(checkpoint))
     throw new BayesError(
@@ -151,7 +152,7 @@ async function resumed(options: TrainOptions, context: Context, command: Command
   await whole(model, data, config, runDir, { resume: true, beside }, context);
 }
 
-type Made = ReturnType<typeof createModel>;
+type Made = ReturnType<typeof modelOf>;
 type Data = Awaited<ReturnType<typeof runData>>;
 
 /** Trains, tests, and writes the results. */
@@ -169,16 +170,15 @@ async function whole(
   const tested = await testModel(model, data.test, config, { signal }).catch((error: unknown) => {
     throw signal.aborted ? stoppedRun(out, runDir, result.steps) : error;
   });
-  const { evaluation, prediction } = tested;
   await writeReport(runDir, model, data.test, config, tested, {
     history: result.history,
     trainingSeconds: result.wall.seconds,
     comparison: beside,
   });
-  writeOnnx(runDir, model, config, data.test.classes);
+  writeOnnx(runDir, model);
   out.line();
-  for (const line of testTable(evaluation, prediction.samples)) out.line(line);
-  if (beside.length > 0) out.line(`\n${comparisonTable(evaluation, beside).join("\n")}`);
+  for (const line of testTable(model, tested)) out.line(line);
+  if (beside.length > 0) out.line(`\n${comparisonTable(model, tested.metrics, beside).join("\n")}`);
   out.line(`\nreport  ${join(runDir, FILES.reportHtml)}\nmodel   ${join(runDir, FILES.onnx)}`);
   const { beta } = config.training;
   out.event("done", {
@@ -187,7 +187,7 @@ async function whole(
     epochs: result.history.length,
     seconds: result.wall.seconds,
     best: result.best,
-    test: testFields(evaluation, prediction.samples),
+    test: testFields(tested),
     beta: beta === undefined ? null : Number.isFinite(Number(beta)) ? Number(beta) : beta,
     ...(beside.length > 0 ? { beside } : {}),
     runDir,

@@ -2,17 +2,16 @@
 import { readdirSync, rmdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { parseBeta } from "../bayes/beta.ts";
-import type { ClassDataset, Dataset } from "../data/dataset.ts";
+import type { Figure } from "../likelihoods/likelihood.ts";
 import type { Model } from "../models/model.ts";
-import { type Evaluation, evaluate } from "../predict/predict.ts";
-import { loadCheckpoint, restore } from "../train/checkpoint.ts";
+import type { EvaluateResult } from "../predict/predict.ts";
 import { type EpochRecord, type FitOptions, type FitResult, fit } from "../train/fit.ts";
 import { adam, adamw, type Optimizer, sgd } from "../train/optimizers.ts";
 import { parseRate } from "../train/schedules.ts";
 import { duration } from "../util/progress.ts";
 import { type Context, Interrupted } from "./options.ts";
 import { colours, count, fixed, type Output, percent, table } from "./output.ts";
-import { FILES, type RunConfig, type RunData, weightsOf } from "./run-folder.ts";
+import { FILES, type RunConfig, type RunData } from "./run-folder.ts";
 
 const optimizers: Record<RunConfig["training"]["optimizer"], () => Optimizer> = {
   adam: () => adam(),
@@ -65,7 +64,6 @@ export async function trainRun(
   const result = await fit(model, data, fitOptions(model, data, config, runDir, resume, context));
   out.event("checkpoint", { path: join(runDir, FILES.checkpoint), steps: result.steps });
   if (result.stopped) throw stoppedRun(out, runDir, result.steps);
-  if (config.training.weights === "best") restore(model, loadCheckpoint(weightsOf(runDir, config).path));
   return result;
 }
 
@@ -87,7 +85,7 @@ export function fitOptions(
   context: Context,
 ): FitOptions {
   const { training: t } = config;
-  const epochLine = epochPrinter(context.out, model.bayesian, t.epochs);
+  const epochLine = epochPrinter(context.out, model, t.epochs);
   return {
     epochs: t.epochs,
     batchSize: t.batchSize,
@@ -98,15 +96,16 @@ export function fitOptions(
     seed: t.seed,
     precision: t.precision,
     clipNorm: t.clipNorm,
-    normalise: config.normalise,
     augment: t.augment,
-    ...(valid ? { evaluate: validator(config), bestCheckpoint: t.weights === "best" } : {}),
+    validationSamples: t.validationSamples,
+    ...(valid ? { bestCheckpoint: t.weights === "best", restoreBest: t.weights === "best" } : {}),
     earlyStopping: t.patience === undefined ? undefined : { patience: t.patience },
     runDir,
     resume,
     signal: context.signal,
     progress: context.progress,
     callbacks: {
+      onNote: (sentence) => context.out.note(sentence),
       onEpoch(record) {
         // the bar is drawn again below the line
         if (context.progress) process.stderr.write("\r\x1b[2K");
@@ -117,17 +116,7 @@ export function fitOptions(
   };
 }
 
-/** Figures of the validation set: a function of the recipe and the parameters alone, so a resumed run sees the same. */
-function validator(config: RunConfig) {
-  const { validationSamples, seed, precision } = config.training;
-  return async (model: Model, valid: Dataset): Promise<Record<string, number>> => {
-    const options = { samples: validationSamples, seed, precision, normalise: config.normalise };
-    const { accuracy, nll, ece, brier } = (await evaluate(model, valid as ClassDataset, options)).evaluation;
-    return { accuracy, nll, ece, brier };
-  };
-}
-
-function epochPrinter(out: Output, bayesian: boolean, epochs: number): (record: EpochRecord) => void {
+function epochPrinter(out: Output, { bayesian, likelihood }: Model, epochs: number): (record: EpochRecord) => void {
   let last = performance.now();
   let first = true;
   const width = String(epochs).length;
@@ -139,13 +128,14 @@ function epochPrinter(out: Output, bayesian: boolean, epochs: number): (record: 
       ["loss", fixed(r.loss)],
       ["NLL", fixed(r.nll)],
       ...(bayesian ? ([["KL, nats", r.kl!.toFixed(0)]] as [string, string][]) : []),
-      ["accuracy", percent(r.accuracy)],
-      ...(r.valid
-        ? ([
-            ["valid. NLL", fixed(r.valid.nll)],
-            ["valid. accuracy", percent(r.valid.accuracy)],
-          ] as [string, string][])
-        : []),
+      ...Object.entries(r.metrics).map(([name, value]): [string, string] => {
+        const figure = likelihood.figures.find((f) => f.name === name);
+        return [figure?.title ?? name, shown(figure, value)];
+      }),
+      ...likelihood.figures.slice(0, 2).flatMap((figure): [string, string][] => {
+        const value = r.valid?.[figure.name];
+        return value === undefined ? [] : [[`valid. ${figure.title}`, shown(figure, value)]];
+      }),
       ["time", duration(seconds)],
     ];
     const widths = cells.map(([name, cell]) => Math.max(name.length, cell.length, name === "time" ? 6 : 8));
@@ -156,30 +146,27 @@ function epochPrinter(out: Output, bayesian: boolean, epochs: number): (record: 
 }
 
 /** The figures of a test in the order in which people want them. */
-export function testTable(e: Evaluation, samples: number): string[] {
+export function testTable({ likelihood }: Model, { prediction, metrics }: EvaluateResult): string[] {
+  const { samples, count: images } = prediction;
   const unit = samples === 1 ? "one pass" : `${samples} Monte-Carlo samples`;
-  return [
-    `test on ${count(e.count)} images, ${unit}`,
-    ...table(
-      [
-        ["  accuracy", percent(e.accuracy), "images whose most probable class is right"],
-        ["  NLL", fixed(e.nll), "nats; surprise at the true class"],
-        ["  Brier", fixed(e.brier), "squared error of the probabilities"],
-        ["  ECE", fixed(e.ece), "gap between confidence and accuracy, 15 bins"],
-        ["  adaptive ECE", fixed(e.adaptiveEce), "the same with equally filled bins"],
-        ["  epistemic", fixed(e.epistemic, 6), "variance between the samples: more data would help"],
-        ["  aleatoric", fixed(e.aleatoric, 6), "variance within the samples: the images are unclear"],
-      ],
-      "left",
-    ),
-  ];
+  const rows = likelihood.figures.flatMap((f) =>
+    metrics[f.name] === undefined ? [] : [[`  ${f.title}`, shown(f, metrics[f.name]), f.hint]],
+  );
+  return [`test on ${count(images)} images, ${unit}`, ...table(rows, "left")];
+}
+
+/** One figure as text. */
+export function shown(figure: Figure | undefined, value: number): string {
+  if (figure?.share) return percent(value);
+  return fixed(value, figure?.better === undefined ? 6 : 4);
 }
 
 /** The figures of a test as JSON. */
-export function testFields(e: Evaluation, samples: number): Record<string, number> {
-  const { accuracy, nll, ece, brier, adaptiveEce, confidence, epistemic, aleatoric, count: images } = e;
-  return { accuracy, nll, ece, epistemic, aleatoric, brier, adaptiveEce, confidence, count: images, samples };
-}
+export const testFields = ({ prediction, metrics }: EvaluateResult): Record<string, number> => ({
+  ...metrics,
+  count: prediction.count,
+  samples: prediction.samples,
+});
 
 /** Takes back a run folder in which nothing has come to be. */
 export function discardRun(dir: string): void {

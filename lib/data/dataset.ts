@@ -1,5 +1,6 @@
 import { BayesError, checkInt, checkOptions, fail } from "../errors.ts";
 import { STREAM_SPLIT } from "../util/philox.ts";
+import { classNames } from "./classes.ts";
 import { permutation } from "./order.ts";
 
 /** Height, width, channels of one image. */
@@ -215,17 +216,6 @@ export function channelStats(data: Dataset): { mean: number[]; std: number[] } {
     variance[c] += d * d;
   }
   return { mean: mean.map((m) => m * unit), std: variance.map((v) => Math.sqrt(v / pixels) * unit) };
-}
-
-function classNames(where: string, classes: readonly string[] | number): readonly string[] {
-  if (typeof classes === "number") {
-    checkInt(where, "number of classes", classes, 1, 1 << 20);
-    return Array.from({ length: classes }, (_, i) => String(i));
-  }
-  if (!Array.isArray(classes) || classes.length === 0) fail(where, "class names, or their number", classes);
-  for (const [i, name] of classes.entries())
-    if (typeof name !== "string") fail(where, `the name of class ${i} to be a text`, name);
-  return classes;
 }
 
 function checkedLabels(where: string, labels: ArrayLike<number>, classes: number): Int32Array {

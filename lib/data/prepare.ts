@@ -3,24 +3,58 @@ import { philox, STREAM_AUGMENT, seedKey, streamWord, uniformInt } from "../util
 import { channelStats, type Dataset, type ImageShape, imageSize } from "./dataset.ts";
 
 /** Per channel: network input = pixel * scale + shift. */
-export interface Normalisation {
+export interface Normalization {
   readonly scale: readonly number[];
   readonly shift: readonly number[];
 }
 
-/** Throws unless both lists have one finite number a channel. */
-export function checkNormalisation(where: string, normalise: Normalisation, channels: number): void {
-  checkOptions(`${where} normalise`, normalise, { scale: "object", shift: "object" });
-  for (const key of ["scale", "shift"] as const) {
-    const list = normalise[key];
+/** What happens to pixels before the network sees them: part of a model, as its weights are. */
+export interface Preprocess extends Normalization {
+  /** What pixels are: bytes 0..255 or floats as they come. Other pixels are refused; absent: whatever comes first. */
+  readonly pixels?: "u8" | "f32";
+}
+
+/** Throws unless both lists have one finite number a channel. Returns a copy. */
+export function checkPreprocess(where: string, preprocess: Preprocess, channels: number): Preprocess {
+  checkOptions<Preprocess>(`${where} preprocess`, preprocess, { scale: "object", shift: "object", pixels: "string" });
+  const { scale, shift, pixels } = preprocess;
+  for (const [key, list] of Object.entries({ scale, shift })) {
     if (!Array.isArray(list) || list.length !== channels)
-      fail(where, `normalise.${key} as ${channels} numbers, one a channel`, list);
-    for (const x of list) checkNumber(where, `normalise.${key}`, x);
+      fail(where, `preprocess.${key} as ${channels} number${channels > 1 ? "s" : ""}, one a channel`, list);
+    for (const x of list) checkNumber(where, `preprocess.${key}`, x);
   }
+  if (pixels !== undefined && pixels !== "u8" && pixels !== "f32")
+    fail(where, 'preprocess.pixels "u8" or "f32"', pixels);
+  return Object.freeze({
+    scale: Object.freeze([...scale]),
+    shift: Object.freeze([...shift]),
+    ...(pixels ? { pixels } : {}),
+  });
+}
+
+/** What kind of pixels an array holds. */
+export const pixelsOf = (images: Uint8Array | Float32Array): "u8" | "f32" =>
+  images instanceof Uint8Array ? "u8" : "f32";
+
+/** Throws unless pixels are of the kind that the model was trained on. */
+export function checkPixels(
+  where: string,
+  images: Uint8Array | Float32Array,
+  preprocess: Preprocess | undefined,
+): void {
+  const want = preprocess?.pixels;
+  if (want === undefined || want === pixelsOf(images)) return;
+  fail(
+    where,
+    want === "u8"
+      ? "pixels as bytes from 0 to 255 (Uint8Array), as the model was trained on"
+      : "pixels as floats (Float32Array), scaled as those the model was trained on",
+    images,
+  );
 }
 
 /** Pixels as they are. */
-export const asIs = (channels: number): Normalisation => ({
+export const asIs = (channels: number): Preprocess => ({
   scale: Array(channels).fill(1),
   shift: Array(channels).fill(0),
 });
@@ -31,23 +65,24 @@ export const asIs = (channels: number): Normalisation => ({
  * @param stats mean and std per channel, of x/255 for bytes, as {@link channelStats} gives them
  * @param bytes whether pixels are bytes (default true)
  */
-export function normalise(
+export function normalize(
   stats: { readonly mean: readonly number[]; readonly std: readonly number[] },
   bytes = true,
 ): { scale: number[]; shift: number[] } {
   const { mean, std } = stats;
-  if (mean.length !== std.length) fail("normalise", `${mean.length} standard deviations, one a channel`, std.length);
-  for (const m of mean) checkNumber("normalise", "mean", m);
-  const divisor = std.map((s) => (checkNumber("normalise", "standard deviation", s, 0) > 0 ? s : 1));
+  if (mean.length !== std.length) fail("normalize", `${mean.length} standard deviations, one a channel`, std.length);
+  for (const m of mean) checkNumber("normalize", "mean", m);
+  const divisor = std.map((s) => (checkNumber("normalize", "standard deviation", s, 0) > 0 ? s : 1));
   return {
     scale: divisor.map((d) => 1 / (d * (bytes ? 255 : 1))),
     shift: divisor.map((d, c) => 0 - mean[c] / d),
   };
 }
 
-/** The normalisation of a set by its own statistics; use the training set's for validation and test too. */
-export function normalisationOf(data: Dataset): { scale: number[]; shift: number[] } {
-  return normalise(channelStats(data), data.images instanceof Uint8Array);
+/** The normalization of a set by its own statistics, which is what `fit` gives a model that has none yet. */
+export function normalizationOf(data: Dataset): Preprocess & { scale: number[]; shift: number[] } {
+  const pixels = pixelsOf(data.images);
+  return { ...normalize(channelStats(data), pixels === "u8"), pixels };
 }
 
 /** How training images are varied. Never applied to validation or test images. */
@@ -90,7 +125,7 @@ export function augmentParams(seed: number, epoch: number, example: number, augm
 }
 
 /**
- * Applies one variation to one image, pixel values as stored (before normalisation):
+ * Applies one variation to one image, pixel values as stored (before normalization):
  *
  *     out[y, x, c] = in[y - dy, (flip ? W - 1 - x : x) - dx, c], and 0 where that lies outside the image
  *

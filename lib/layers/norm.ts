@@ -12,7 +12,7 @@ export interface BatchNormLayerOptions {
 }
 
 /**
- * Batch normalisation over all axes but the last (Ioffe and Szegedy 2015): the batch's statistics in training, running
+ * Batch normalization over all axes but the last (Ioffe and Szegedy 2015): the batch's statistics in training, running
  * ones otherwise. Parameters `name/gamma` and `name/beta`, state `name/mean` and `name/variance`, all [C].
  */
 export function batchNorm2d(x: Tensor, options: BatchNormLayerOptions = {}): Tensor {

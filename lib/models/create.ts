@@ -9,9 +9,13 @@ import {
 } from "../bayes/posterior.ts";
 import type { Prior } from "../bayes/prior.ts";
 import { type ScaleMixturePriorOptions, scaleMixturePrior } from "../bayes/scaleMixturePrior.ts";
+import type { Preprocess } from "../data/prepare.ts";
 import type { Device } from "../device.ts";
 import { fail } from "../errors.ts";
 import type { Tensor } from "../graph/node.ts";
+import { type Categorical, categorical } from "../likelihoods/categorical.ts";
+import { likelihoodOf } from "../likelihoods/index.ts";
+import type { Likelihood, LikelihoodConfig } from "../likelihoods/likelihood.ts";
 import { alexnet } from "./alexnet.ts";
 import { conv3fc3 } from "./conv3fc3.ts";
 import { defaultActivation, type Kit, kit } from "./kit.ts";
@@ -19,10 +23,10 @@ import { lenet5 } from "./lenet5.ts";
 import { Model } from "./model.ts";
 import { resnet20 } from "./resnet20.ts";
 
-const architectures: Record<string, (x: Tensor, kit: Kit, classes: number) => Tensor> = {
+const architectures: Record<string, (x: Tensor, kit: Kit, outputs: number) => Tensor> = {
   lenet5,
   alexnet,
-  "alexnet-half": (x, k, classes) => alexnet(x, k, classes, 0.5),
+  "alexnet-half": (x, k, outputs) => alexnet(x, k, outputs, 0.5),
   "3conv3fc": conv3fc3,
   resnet20,
 };
@@ -59,7 +63,7 @@ const prior = z.discriminatedUnion("kind", [
 const schema = z.strictObject({
   model: z.enum(modelNames as [string, ...string[]]),
   input: z.tuple([z.int().positive(), z.int().positive(), z.int().positive()]),
-  classes: z.int().positive(),
+  outputs: z.int().positive(),
   bayesian: z.boolean().default(true),
   activation: z.enum(["softplus", "relu"]).optional(),
   posterior: posterior.default({ kind: "rho" }),
@@ -70,19 +74,61 @@ const schema = z.strictObject({
   seed: z.int().nonnegative().default(0),
 });
 
-/** A model in JSON: what checkpoints keep and the command line writes. */
-export type ModelConfig = z.input<typeof schema>;
+type Architecture = z.input<typeof schema>;
+interface Meaning<L extends Likelihood> {
+  /** What the output means, such as `gaussian()`; its configuration will do. */
+  readonly likelihood: L | LikelihoodConfig;
+  /** Values that the network gives for one image; default: as few as the likelihood can read. */
+  readonly outputs?: number;
+}
+
+/** One of the published architectures for classes: their names or their number make a {@link categorical} likelihood. */
+export type ClassModelConfig = Omit<Architecture, "outputs"> & {
+  readonly classes: number | readonly string[];
+  readonly preprocess?: Preprocess;
+};
+/** One of the published architectures with any likelihood. */
+export type LikelihoodModelConfig<L extends Likelihood = Likelihood> = Omit<Architecture, "outputs"> &
+  Meaning<L> & { readonly preprocess?: Preprocess };
+export type ModelConfig = ClassModelConfig | LikelihoodModelConfig;
 
 /**
  * Builds one of the published architectures (see {@link modelNames}).
  * @throws BayesError that names the first wrong field
+ * @example
+ * ```ts
+ * import { createModel, gaussian } from "bayescnn";
+ *
+ * const digits = createModel({ model: "lenet5", input: [28, 28, 1], classes: 10 });
+ * const angles = createModel({ model: "lenet5", input: [28, 28, 1], likelihood: gaussian({ noise: "predicted" }) });
+ * digits.close();
+ * angles.close();
+ * ```
  */
+export function createModel(config: ClassModelConfig, device?: Device): Model<Categorical>;
+export function createModel<L extends Likelihood>(config: LikelihoodModelConfig<L>, device?: Device): Model<L>;
 export function createModel(config: ModelConfig, device?: Device): Model {
-  const parsed = schema.safeParse(config);
+  if (typeof config !== "object" || config === null) fail("createModel", "a configuration", config);
+  const {
+    classes,
+    likelihood: given,
+    outputs,
+    preprocess,
+    ...rest
+  } = config as Partial<ClassModelConfig> & Partial<LikelihoodModelConfig>;
+  if ((classes === undefined) === (given === undefined))
+    fail(
+      "createModel",
+      "classes (names or their number), or else a likelihood",
+      classes === undefined ? "neither" : "both",
+    );
+  const likelihood = classes !== undefined ? categorical(classes) : likelihoodFrom(given!);
+  const parsed = schema.safeParse({ ...rest, outputs: outputs ?? likelihood.outputs });
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
     const received = issue.path.reduce<unknown>((at, key) => (at as Record<PropertyKey, unknown>)?.[key], config);
-    fail("createModel", `a valid ${issue.path.join(".") || "configuration"} (${issue.message})`, received);
+    const unknown = issue.code === "unrecognized_keys" ? issue.keys[0] : received;
+    fail("createModel", `a valid ${issue.path.join(".") || "configuration"} (${issue.message})`, unknown);
   }
   const c = parsed.data;
   const activation = c.activation ?? defaultActivation(c.bayesian);
@@ -90,8 +136,9 @@ export function createModel(config: ModelConfig, device?: Device): Model {
   return new Model({
     name: c.model,
     input: c.input,
-    classes: c.classes,
-    build: (x) => architectures[c.model](x, layers, c.classes),
+    likelihood,
+    preprocess,
+    build: (x) => architectures[c.model](x, layers, c.outputs),
     bayes: {
       posterior: posteriorOf(c.posterior),
       prior: priorOf(c.prior),
@@ -104,6 +151,11 @@ export function createModel(config: ModelConfig, device?: Device): Model {
     config: { ...c, activation },
   });
 }
+
+const likelihoodFrom = (given: Likelihood | LikelihoodConfig): Likelihood => {
+  if (typeof (given as Likelihood)?.nll !== "function") return likelihoodOf(given as LikelihoodConfig);
+  return given as Likelihood;
+};
 
 function posteriorOf({ kind, ...options }: z.output<typeof posterior>): Posterior {
   return kind === "rho"

@@ -8,11 +8,11 @@ import type { Kit } from "./kit.ts";
  * image is zero-padded to that by the first convolution (28x28 gets a border of 2).
  * @param x [batch, 28 or 32, 28 or 32, channels]
  */
-export function lenet5(x: Tensor, { conv, dense, activate }: Kit, classes: number): Tensor {
+export function lenet5(x: Tensor, { conv, dense, activate }: Kit, outputs: number): Tensor {
   const padding = Math.max(0, Math.ceil((32 - x.shape[1]) / 2));
   let h = maxPool2d(activate(conv(x, 6, 5, { name: "conv1", padding })), { kernel: 2 });
   h = maxPool2d(activate(conv(h, 16, 5, { name: "conv2" })), { kernel: 2 });
   h = activate(dense(flatten(h), 120, { name: "fc1" }));
   h = activate(dense(h, 84, { name: "fc2" }));
-  return dense(h, classes, { name: "fc3" });
+  return dense(h, outputs, { name: "fc3" });
 }

@@ -1,19 +1,28 @@
 import { type BayesOptions, type BayesSettings, settings } from "../bayes/settings.ts";
+import { checkPreprocess, type Preprocess } from "../data/prepare.ts";
 import { cpu, type Device } from "../device.ts";
 import { BayesError, checkInt, checkOptions, fail } from "../errors.ts";
-import { f32, i32, sizeOf, Tensor } from "../graph/node.ts";
+import { f32, i32, type Shape, sizeOf, Tensor } from "../graph/node.ts";
 import { type Slot, Store } from "../graph/store.ts";
 import { input, type KlTerm, type Mode, type TraceOptions, withTrace } from "../graph/trace.ts";
+import { checkLikelihood } from "../likelihoods/index.ts";
+import type { Likelihood, LikelihoodConfig } from "../likelihoods/likelihood.ts";
 import { add } from "../ops/add.ts";
 
-export interface ModelOptions {
-  /** For people and files. */
-  readonly name: string;
+export interface ModelOptions<L extends Likelihood = Likelihood> {
+  /** For people and files. Default "model". */
+  readonly name?: string;
   /** [height, width, channels] of one input. */
-  readonly input: readonly [number, number, number];
-  readonly classes: number;
-  /** The model: an ordinary function of a traced tensor [batch, height, width, channels] to logits [batch, classes]. */
+  readonly input: readonly [height: number, width: number, channels: number];
+  /** What the output means: `categorical(10)`, `bernoulli()`, `gaussian()`, … */
+  readonly likelihood: L;
+  /** The model: an ordinary function of a traced tensor [batch, height, width, channels] to what the likelihood reads. */
   readonly build: (x: Tensor) => Tensor;
+  /**
+   * What happens to pixels first. Default: the first `fit` takes {@link normalizationOf} its training set, and the model
+   * keeps it.
+   */
+  readonly preprocess?: Preprocess;
   readonly bayes?: BayesOptions;
   /** Seed of the initial parameters. */
   readonly seed?: number;
@@ -31,9 +40,11 @@ export interface ApplyOptions {
   readonly noise?: TraceOptions["noise"];
 }
 
-export interface Applied {
-  /** [samples * batch, classes] */
+export interface Applied<R = undefined> {
+  /** [samples * batch, ...] */
   readonly output: Tensor;
+  /** What the function passed to `apply` made of the output. */
+  readonly result: R;
   /** KL(posterior || prior) in nats, over every weight exactly once; undefined for a model without Bayesian layers,
    * and in mode "mean" where it would have to be sampled. */
   readonly kl: Tensor | undefined;
@@ -42,93 +53,144 @@ export interface Applied {
   readonly parameters: ReadonlyMap<string, Tensor>;
 }
 
+/** What a model knows besides its weights, as checkpoints keep it. */
+export interface Knowledge {
+  readonly likelihood: LikelihoodConfig;
+  readonly preprocess?: Preprocess;
+}
+
 /** Throws unless `model` is a {@link Model} that is open and has no run under way. */
 export function checkModel(where: string, model: Model): void {
   if (!(model instanceof Model)) fail(where, "a Model (or what createModel returns)", model);
   model.store.checkIdle(`${where} ${model.name}`);
 }
 
-/** A model function together with its parameters on one device. Close it when done. */
-export class Model {
+/**
+ * A model function together with its parameters on one device, and all that its predictions need: what happens to pixels,
+ * and what the output means. Close it when done.
+ */
+export class Model<L extends Likelihood = Likelihood> {
   readonly name: string;
   readonly inputShape: readonly [number, number, number];
-  readonly classes: number;
+  /** Dimensions of the output of one example. */
+  readonly outputShape: Shape;
+  /** Dimensions of one example's target. */
+  readonly targetShape: Shape;
   readonly store: Store;
   readonly config: Readonly<Record<string, unknown>>;
   readonly bayes: BayesSettings;
   readonly seed: number;
   /** Whether any layer is stochastic. */
   readonly bayesian: boolean;
+  #likelihood: L;
+  #preprocess: Preprocess | undefined;
   readonly #build: (x: Tensor) => Tensor;
 
-  /** @throws BayesError for options that make no sense, or a function that does not give [batch, classes] */
-  constructor(options: ModelOptions) {
-    checkOptions("model", options, {
+  /** @throws BayesError for options that make no sense, or a function whose output the likelihood cannot read */
+  constructor(options: ModelOptions<L>) {
+    checkOptions<ModelOptions<L>>("model", options, {
       name: "string",
       input: "object",
-      classes: "number",
+      likelihood: "object",
       build: "function",
+      preprocess: "object",
       bayes: "object",
       seed: "number",
       device: "object",
       config: "object",
     });
-    const { name, input: shape, classes, build, seed = 0 } = options;
+    const { name = "model", input: shape, likelihood, build, preprocess, seed = 0 } = options;
     if (!name) fail("model", "a name", name);
-    if (!build) fail(`model ${name}`, "a function from a traced image batch to logits", build);
-    if (!Array.isArray(shape) || shape.length !== 3)
-      fail(`model ${name}`, "an input shape [height, width, channels]", shape);
+    const where = `model ${name}`;
+    if (!build) fail(where, "a function from a traced image batch to what the likelihood reads", build);
+    if (!Array.isArray(shape) || shape.length !== 3) fail(where, "an input shape [height, width, channels]", shape);
     shape.forEach((d, i) => {
-      checkInt(`model ${name}`, `the input's ${["height", "width", "number of channels"][i]}`, d, 1, 1 << 20);
+      checkInt(where, `the input's ${["height", "width", "number of channels"][i]}`, d, 1, 1 << 20);
     });
-    checkInt(`model ${name}`, "the number of classes", classes, 1, 1 << 20);
-    checkInt(`model ${name}`, "the seed", seed, 0);
+    checkLikelihood(where, likelihood);
+    checkInt(where, "the seed", seed, 0);
     this.name = name;
-    this.inputShape = shape;
-    this.classes = classes;
+    this.inputShape = Object.freeze([shape[0], shape[1], shape[2]] as const);
     this.seed = seed;
     this.bayes = settings(options.bayes);
-    this.config = options.config ?? { name, input: shape, classes };
+    this.config = options.config ?? { name, input: [...shape] };
+    this.#likelihood = likelihood;
+    this.#preprocess = preprocess && checkPreprocess(where, preprocess, shape[2]);
     this.#build = build;
     this.store = new Store(options.device ?? cpu());
     try {
-      this.bayesian = this.#initialise();
+      ({ bayesian: this.bayesian, output: this.outputShape } = this.#initialize());
+      this.targetShape = likelihood.targetShape(where, this.outputShape);
     } catch (error) {
       this.store.close();
       throw error;
     }
   }
 
+  /** What the output means. Class names and the like that were not known come with the first training set. */
+  get likelihood(): L {
+    return this.#likelihood;
+  }
+  /** What happens to pixels first; undefined until it is given or the first training set has decided. */
+  get preprocess(): Preprocess | undefined {
+    return this.#preprocess;
+  }
+
   // One throw-away trace (of two examples: batch norm has no statistics of one) makes the parameters and the noise streams.
-  #initialise(): boolean {
+  #initialize(): { bayesian: boolean; output: Shape } {
     const noise = { rng: input("rng", i32([4])), rows: input("rows", i32([2])) };
     const { value, trace } = withTrace(
       { store: this.store, mode: "sample", training: true, noise, seed: this.seed, bayes: this.bayes },
-      () => this.#build(input("x", f32([2, ...this.inputShape]))),
+      () => {
+        const output = this.#build(input("x", f32([2, ...this.inputShape])));
+        if (!(output instanceof Tensor)) fail(`model ${this.name}`, "a function that returns a traced tensor", output);
+        if (output.dtype !== "f32" || output.shape[0] !== 2)
+          fail(`model ${this.name}`, "an output of shape [batch, ...], one row an image", [...output.shape]);
+        const shape = output.shape.slice(1);
+        this.#likelihood.targetShape(`model ${this.name}`, shape);
+        this.#likelihood.heads(output); // its own parameters
+        return shape;
+      },
     );
-    if (!(value instanceof Tensor)) fail(`model ${this.name}`, "a function that returns a traced tensor", value);
-    if (value.shape.length !== 2 || value.shape[1] !== this.classes)
-      fail(`model ${this.name}`, `an output of shape [batch, ${this.classes}]`, value.shape);
     if (trace.parameters.size === 0)
       throw new BayesError(`[model ${this.name}] expected a model with parameters, received one without`);
-    return trace.kl.length > 0;
+    return { bayesian: trace.kl.length > 0, output: value };
   }
 
-  /** Traces the model on `x`; call it inside compile(). */
-  apply(x: Tensor, options: ApplyOptions): Applied {
+  /**
+   * Traces the model on `x`; call it inside compile().
+   * @param then makes something of the output (a loss) where the likelihood's parameters count among the model's
+   */
+  apply<R = undefined>(x: Tensor, options: ApplyOptions, then?: (output: Tensor, likelihood: L) => R): Applied<R> {
     this.store.checkOpen(`model ${this.name}`);
     if (options?.mode !== "mean" && options?.mode !== "sample")
       fail(`model ${this.name}`, 'mode "mean" or "sample"', options?.mode);
     if (options.samples !== undefined) checkInt(`model ${this.name}`, "samples", options.samples, 1, 65536);
-    const { value, trace } = withTrace({ store: this.store, seed: this.seed, bayes: this.bayes, ...options }, () =>
-      this.#build(x),
-    );
+    const { value, trace } = withTrace({ store: this.store, seed: this.seed, bayes: this.bayes, ...options }, () => {
+      const output = this.#build(x);
+      return { output, result: then?.(output, this.#likelihood) as R };
+    });
     return {
-      output: value,
+      ...value,
       kl: trace.kl.length ? trace.kl.map((k) => k.value).reduce((a, b) => add(a, b)) : undefined,
       klTerms: trace.kl,
       parameters: new Map([...trace.parameters].filter(([name]) => this.store.slot(name).trainable)),
     };
+  }
+
+  /** What checkpoints keep besides the weights. */
+  get knowledge(): Knowledge {
+    return { likelihood: this.#likelihood.config, ...(this.#preprocess ? { preprocess: this.#preprocess } : {}) };
+  }
+
+  /**
+   * Takes in what a training set or a checkpoint adds: a likelihood that agrees with the model's, preprocessing where it
+   * has none. Call {@link checkKnowledge} first.
+   * @internal
+   */
+  learn(likelihood: Likelihood, preprocess: Preprocess | undefined): void {
+    this.#likelihood = likelihood as L;
+    this.#preprocess = preprocess && checkPreprocess(`model ${this.name}`, preprocess, this.inputShape[2]);
   }
 
   /** Trainable parameters, in order of creation. */

@@ -11,7 +11,7 @@ import type { Kit } from "./kit.ts";
  * after every convolution (which therefore has no bias), and shortcuts without parameters: every second pixel, and
  * zeros in the new channels.
  */
-export function resnet20(x: Tensor, { conv, dense, activate }: Kit, classes: number): Tensor {
+export function resnet20(x: Tensor, { conv, dense, activate }: Kit, outputs: number): Tensor {
   const norm = (h: Tensor, filters: number, stride: number, name: string): Tensor =>
     batchNorm2d(conv(h, filters, 3, { name, stride, padding: 1, bias: false }), { name: `${name}/norm` });
   let h = activate(norm(x, 16, 1, "conv1"));
@@ -22,7 +22,7 @@ export function resnet20(x: Tensor, { conv, dense, activate }: Kit, classes: num
       const inner = activate(norm(h, filters, stride, `${name}/conv1`));
       h = activate(add(norm(inner, filters, 1, `${name}/conv2`), shortcut(h, inner)));
     }
-  return dense(globalAvgPool2d(h), classes, { name: "classifier" });
+  return dense(globalAvgPool2d(h), outputs, { name: "classifier" });
 }
 
 function shortcut(x: Tensor, like: Tensor): Tensor {

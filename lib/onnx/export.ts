@@ -1,7 +1,6 @@
 import { readFileSync } from "node:fs";
-import { checkNormalisation, type Normalisation } from "../data/prepare.ts";
 import { BayesError, checkInt, checkOptions, checkPath, fail } from "../errors.ts";
-import { f32, i32 } from "../graph/node.ts";
+import { f32, i32, type Shape, sizeOf, type Tensor } from "../graph/node.ts";
 import { input } from "../graph/trace.ts";
 import { checkModel, type Model } from "../models/model.ts";
 import { writeFileAtomic } from "../util/atomic.ts";
@@ -13,7 +12,7 @@ import { Lowering } from "./lower.ts";
  * - `mean`: every weight is its posterior mean; no noise;
  * - `noise`: one Monte-Carlo sample whose standard normals are inputs `noise/<layer>`: reproducible, runs anywhere;
  * - `random`: one Monte-Carlo sample per run, drawn by RandomNormalLike nodes;
- * - `ensemble`: `samples` Monte-Carlo samples per run and what they say together: probabilities and uncertainties.
+ * - `ensemble`: `samples` Monte-Carlo samples per run and what they say together: predictive mean and uncertainties.
  */
 export type ExportMode = "mean" | "noise" | "random" | "ensemble";
 export const exportModes: readonly ExportMode[] = ["mean", "noise", "random", "ensemble"];
@@ -23,24 +22,15 @@ export interface ExportOptions {
   readonly mode?: ExportMode;
   /** File to write (whole or not at all), besides returning its bytes. */
   readonly path?: string;
-  /** Order of the input "image": [batch, channels, height, width] (default) or [batch, height, width, channels]. */
+  /** Order of images, in and out: [batch, channels, height, width] (default) or [batch, height, width, channels]. */
   readonly layout?: "nchw" | "nhwc";
-  /** Adds the output "probabilities", the softmax of "logits". Mode `ensemble` always has it. */
-  readonly softmax?: boolean;
   /** Monte-Carlo samples in one run of mode `ensemble`; default 16. */
   readonly samples?: number;
-  /**
-   * Baked in at the input: image * scale + shift per channel, as training did it (see `normalise` in data). With the
-   * scale and shift of byte images, the model takes float32 pixels from 0 to 255. Default: none.
-   */
-  readonly normalise?: Normalisation;
   /**
    * Seed of the RandomNormalLike nodes, 32 bits; default 0. ONNX Runtime goes on in the sequence from run to run and
    * starts it again with each session.
    */
   readonly seed?: number;
-  /** Names of the classes, kept in the file. */
-  readonly classNames?: readonly string[];
 }
 
 const noiseMode: Record<ExportMode, OnnxNoiseMode> = {
@@ -53,11 +43,11 @@ const noiseMode: Record<ExportMode, OnnxNoiseMode> = {
 /**
  * Writes the model as ONNX (opset 17, IR 8; symbolic batch) with its parameters as they are now.
  *
- * Input "image"; outputs "logits" [batch, classes] and, if asked for, "probabilities". Mode `ensemble` has the outputs
- * "probabilities", "epistemic" and "aleatoric", all [batch, classes]: with p the softmax of one sample and m the mean of
- * p over the samples (that is, "probabilities"), epistemic = mean (p - m)^2 and aleatoric = mean p (1 - p), which add up
- * to m (1 - m) (Kwon et al. 2018). The file's metadata holds the model's configuration, the mode, the noise inputs and
- * the class names, each as JSON under "bayescnn.*".
+ * Input "image": pixels as the model was trained on (bytes as float32 from 0 to 255); they are scaled inside. Outputs, all
+ * of shape [batch, ...]: those of one pass by the likelihood's names ("logits" and "probabilities"; "mean" and
+ * "variance"); in mode `ensemble` the predictive mean by its name ("probabilities" or "mean"), "epistemic" and "aleatoric",
+ * which add up to the predictive variance (Kwon et al. 2018). The file's metadata holds, as JSON under "bayescnn.*", the
+ * model's configuration, likelihood (class names), preprocessing, the mode and the noise inputs.
  *
  * @throws BayesError for an op without an ONNX form (names op and layer), a stochastic mode asked of a model without
  * Bayesian layers, or a path that cannot be written
@@ -74,8 +64,7 @@ export function exportOnnx(model: Model, options: ExportOptions = {}): Uint8Arra
   return bytes;
 }
 
-type Checked = Required<Omit<ExportOptions, "path" | "normalise" | "classNames">> &
-  Pick<ExportOptions, "normalise" | "classNames">;
+type Checked = Required<Omit<ExportOptions, "path">>;
 
 function check(model: Model, options: ExportOptions): Checked {
   checkModel("export", model);
@@ -83,34 +72,22 @@ function check(model: Model, options: ExportOptions): Checked {
     mode: "string",
     path: "string",
     layout: "string",
-    softmax: "boolean",
     samples: "number",
-    normalise: "object",
     seed: "number",
-    classNames: "object",
   });
   if (options.path !== undefined) checkPath("export", options.path);
-  const { mode = "mean", layout = "nchw", softmax = false, samples = 16, seed = 0, normalise, classNames } = options;
+  const { mode = "mean", layout = "nchw", samples = 16, seed = 0 } = options;
   if (!exportModes.includes(mode)) fail("export", `a mode of ${exportModes.join(", ")}`, mode);
   if (layout !== "nchw" && layout !== "nhwc") fail("export", 'layout "nchw" or "nhwc"', layout);
   if (mode !== "mean" && !model.bayesian) fail("export", 'mode "mean" for a model without Bayesian layers', mode);
   checkInt("export", "samples", samples, 1, 65536);
   checkInt("export", "the seed", seed, 0, 2 ** 32 - 1);
-  if (normalise) checkNormalisation("export", normalise, model.inputShape[2]);
-  if (
-    classNames !== undefined &&
-    !(
-      Array.isArray(classNames) &&
-      classNames.length === model.classes &&
-      classNames.every((name) => typeof name === "string")
-    )
-  )
-    fail("export", `${model.classes} class names`, classNames);
-  return { mode, layout, softmax, samples, seed, normalise, classNames };
+  return { mode, layout, samples, seed };
 }
 
 function build(model: Model, options: Checked, batch: number): Uint8Array {
-  const { mode, layout, softmax, samples, seed } = options;
+  const { mode, layout, samples, seed } = options;
+  const { likelihood, preprocess } = model;
   const [height, width, channels] = model.inputShape;
   const version = packageVersion();
   const metadata: Record<string, string> = {
@@ -118,6 +95,7 @@ function build(model: Model, options: Checked, batch: number): Uint8Array {
     "bayescnn.mode": mode,
     "bayescnn.layout": layout,
     "bayescnn.config": JSON.stringify(model.config),
+    "bayescnn.likelihood": JSON.stringify(likelihood.config),
   };
   const onnx = new Lowering(model.store, {
     name: model.name,
@@ -132,44 +110,81 @@ function build(model: Model, options: Checked, batch: number): Uint8Array {
   const image = input("image", f32([batch, height, width, channels]));
   const rng = input("rng", i32([4]));
   const rows = input("rows", i32([batch]));
-  const { output } = model.apply(image, { mode: mode === "mean" ? "mean" : "sample", noise: { rng, rows } });
-  const net = (pixels: string): string => onnx.lower([output], new Map([[image, pixels], [rng, ""], [rows, ""]]))[0]; // biome-ignore format: one line
+  const { result: heads } = model.apply(
+    image,
+    { mode: mode === "mean" ? "mean" : "sample", noise: { rng, rows } },
+    (output) => likelihood.heads(output),
+  );
+  const names = Object.keys(heads);
+  const net = (pixels: string): string[] => {
+    const feeds = new Map([[image, pixels], [rng, ""], [rows, ""]]); // biome-ignore format: one line
+    return onnx.lower(Object.values(heads), feeds);
+  };
 
   const dims = layout === "nchw" ? [BATCH, channels, height, width] : [BATCH, height, width, channels];
-  let pixels = onnx.input(
-    "image",
-    dims,
-    "float32",
-    options.normalise ? "as stored, before normalisation" : "normalised as in training",
-  );
+  let pixels = onnx.input("image", dims, "float32", preprocess ? "pixels as the model was trained on" : "pixels");
   if (layout === "nhwc") pixels = onnx.emit("Transpose", [pixels], { perm: [0, 3, 1, 2] });
-  if (options.normalise) {
-    const { scale, shift } = options.normalise;
+  if (preprocess) {
+    const { scale, shift } = preprocess;
     pixels = onnx.emit("Mul", [pixels, onnx.constant(Float32Array.from(scale), [channels, 1, 1], "image/scale")]);
     pixels = onnx.emit("Add", [pixels, onnx.constant(Float32Array.from(shift), [channels, 1, 1], "image/shift")]);
-    metadata["bayescnn.normalise"] = JSON.stringify({ scale, shift });
+    metadata["bayescnn.preprocess"] = JSON.stringify(preprocess);
   }
 
-  const publish = (name: string, value: string, doc: string) =>
-    onnx.output(name, value, [BATCH, model.classes], "float32", doc);
+  const shapes = new Map(names.map((name) => [name, heads[name].shape.slice(1)]));
+  const together = (values: readonly string[], S: number) => summary(model, onnx, shapes, values, S, batch);
+  const publish = (name: string, value: string, shape: Shape, doc: string) => {
+    const images = shape.length === 3 && layout === "nhwc";
+    const out = images ? onnx.emit("Transpose", [value], { perm: [0, 2, 3, 1] }) : value;
+    onnx.output(name, out, images ? [BATCH, ...shape] : onnx.layout.dims([batch, ...shape]), "float32", doc);
+  };
   if (mode === "ensemble") {
     metadata["bayescnn.samples"] = String(samples);
-    const { mean, epistemic, aleatoric } = ensemble(onnx, net, pixels, {
-      samples,
-      classes: model.classes,
-      unroll: onnx.drawsWeights(output),
-    });
-    publish("probabilities", mean, `mean over ${samples} Monte-Carlo samples`);
-    publish("epistemic", epistemic, "variance of the probability between the samples");
-    publish("aleatoric", aleatoric, "mean of p (1 - p) within the samples");
+    const unroll = Object.values(heads).some((head) => onnx.drawsWeights(head));
+    for (const { name, value, shape } of together(ensemble(onnx, net, pixels, samples, unroll), samples))
+      publish(name, value, shape, ENSEMBLE_DOCS[name] ?? `mean over ${samples} Monte-Carlo samples`);
   } else {
-    const logits = net(pixels);
-    publish("logits", logits, mode === "mean" ? "of the mean weights" : "of one Monte-Carlo sample");
-    if (softmax) publish("probabilities", onnx.emit("Softmax", [logits], { axis: -1 }), "softmax of the logits");
+    const values = net(pixels);
+    const of = mode === "mean" ? "of the mean weights" : "of one Monte-Carlo sample";
+    for (const [i, name] of names.entries()) publish(name, values[i], shapes.get(name)!, of);
+    for (const { name, value, shape } of together(values, 1))
+      if (!shapes.has(name) && !(name in ENSEMBLE_DOCS)) publish(name, value, shape, of);
   }
   if (mode === "noise") metadata["bayescnn.noise"] = JSON.stringify(onnx.noiseSources);
-  if (options.classNames) metadata["bayescnn.classes"] = JSON.stringify(options.classNames);
   return onnx.encode();
+}
+
+const ENSEMBLE_DOCS: Readonly<Record<string, string>> = {
+  epistemic: "variance between the samples: more data would lower it",
+  aleatoric: "mean variance within the samples: no data would lower it",
+};
+
+/** The likelihood's summary of S samples as ONNX values: a program of its own on values [S, B, D]. */
+function summary(
+  model: Model,
+  onnx: Lowering,
+  shapes: ReadonlyMap<string, Shape>,
+  values: readonly string[],
+  S: number,
+  batch: number,
+): { name: string; value: string; shape: Shape }[] {
+  const leaves: Record<string, Tensor> = {};
+  const feeds = new Map<Tensor, string>();
+  for (const [i, [name, shape]] of [...shapes].entries()) {
+    const D = sizeOf(shape);
+    leaves[name] = input(name, f32([S, batch, D]));
+    feeds.set(leaves[name], onnx.emit("Reshape", [values[i], onnx.constant([S, -1, D], [3], "samples")]));
+  }
+  const results = model.likelihood.summary(leaves);
+  const lowered = onnx.lower(Object.values(results), feeds);
+  const [shape] = shapes.values(); // every head has the shape of the others
+  const dims = onnx.layout.dims([batch, ...shape]).map((d, i) => (i === 0 ? -1 : (d as number)));
+  return Object.keys(results).map((name, i) => ({
+    name,
+    shape,
+    value:
+      dims.length === 2 ? lowered[i] : onnx.emit("Reshape", [lowered[i], onnx.constant(dims, [dims.length], "shape")]),
+  }));
 }
 
 /**
@@ -178,28 +193,14 @@ function build(model: Model, options: Checked, batch: number): Uint8Array {
  */
 function ensemble(
   onnx: Lowering,
-  net: (pixels: string) => string,
+  net: (pixels: string) => string[],
   pixels: string,
-  { samples, classes, unroll }: { readonly samples: number; readonly classes: number; readonly unroll: boolean },
-) {
-  const tiled = () => net(onnx.emit("Tile", [pixels, onnx.constant([samples, 1, 1, 1], [4], "samples")]));
-  const unrolled = () =>
-    onnx.emit(
-      "Concat",
-      Array.from({ length: samples }, () => net(pixels)),
-      { axis: 0 },
-    );
-  const logits = unroll ? unrolled() : tiled();
-  const shape = onnx.constant([samples, -1, classes], [3], "shape");
-  const p = onnx.emit("Reshape", [onnx.emit("Softmax", [logits], { axis: -1 }), shape]);
-  const average = (x: string, keepdims = 0): string => onnx.emit("ReduceMean", [x], { axes: [0], keepdims });
-  const spread = onnx.emit("Sub", [p, average(p, 1)]);
-  const rest = onnx.emit("Sub", [onnx.scalar(1), p]);
-  return {
-    mean: average(p),
-    epistemic: average(onnx.emit("Mul", [spread, spread])),
-    aleatoric: average(onnx.emit("Mul", [p, rest])),
-  };
+  samples: number,
+  unroll: boolean,
+): string[] {
+  if (!unroll) return net(onnx.emit("Tile", [pixels, onnx.constant([samples, 1, 1, 1], [4], "samples")]));
+  const parts = Array.from({ length: samples }, () => net(pixels));
+  return parts[0].map((_, head) => onnx.emit("Concat", parts.map((p) => p[head]), { axis: 0 })); // biome-ignore format: one line
 }
 
 function documentation(model: Model, { mode, samples }: Checked): string {

@@ -5,7 +5,6 @@ import { compile } from "../graph/compile.ts";
 import { constant } from "../graph/node.ts";
 import { checkModel, type Model } from "../models/model.ts";
 import { gaussianNoise } from "../ops/gaussianNoise.ts";
-import { decompose, meanProbabilities, softmaxRows } from "../predict/uncertainty.ts";
 import { fileError } from "../util/atomic.ts";
 import type { ExportMode } from "./export.ts";
 import type { NoiseSource } from "./lower.ts";
@@ -24,9 +23,10 @@ export interface VerifyOptions {
 export interface Verified {
   readonly mode: ExportMode;
   /**
-   * Modes `mean` and `noise`: the largest |ONNX - native| / (1 + m) of any logit, m being the largest |native| of its
-   * image: a logit near zero is a difference of sums that are rounded at their own size. Modes `random` and `ensemble`:
-   * the largest difference of any output's mean (and of the logits' variance) over the runs, in standard errors.
+   * Modes `mean` and `noise`: the largest |ONNX - native| / (1 + m) of any output of one pass, m being the largest
+   * |native| of its image: a logit near zero is a difference of sums that are rounded at their own size. Modes `random` and
+   * `ensemble`: the largest difference of any output's mean (in mode `random` of its variance too) over the runs, in
+   * standard errors.
    */
   readonly maxDifference: number;
   readonly tolerance: number;
@@ -41,8 +41,7 @@ export interface Verified {
  *
  * @param model the model that was exported, with the same parameters
  * @param onnx bytes of {@link exportOnnx}, or the file's path
- * @param images [batch, height, width, channels] as the exported model expects its pixels (before any normalisation
- * that was baked in)
+ * @param images [batch, height, width, channels], pixels as the model was trained on, as floats
  * @throws BayesError without onnxruntime-node, for a file that is not an export of this library, or other images
  */
 export async function verifyOnnx(
@@ -71,42 +70,48 @@ export async function verifyOnnx(
     const shape = [batch, height, width, channels];
     const fed = about.layout === "nhwc" ? { data: images, dims: shape } : permuted(images, shape, [0, 3, 1, 2]);
     const feeds: Record<string, Ort.Tensor> = { image: new Tensor("float32", fed.data, fed.dims) };
-    const run = async (name: string) => Float32Array.from((await session.run(feeds))[name].data as Float32Array);
-    const native = new Native(model, about.normalise ? normalised(images, about.normalise) : images, batch, seed);
+    const run = async (): Promise<Outputs> =>
+      Object.fromEntries(
+        Object.entries(await session.run(feeds)).map(([name, t]) => {
+          const data = Float32Array.from(t.data as Float32Array);
+          const images = t.dims.length === 4 && about.layout !== "nhwc";
+          return [name, images ? permuted(data, t.dims as number[], [0, 2, 3, 1]).data : data];
+        }),
+      );
+    const { preprocess } = about;
+    const native = new Native(model, preprocess ? scaled(images, preprocess) : images, batch, seed);
 
     if (!stochastic) {
       for (const [name, noise] of native.noise(about.noise))
         feeds[name] = new Tensor("float32", noise.data, noise.dims);
       const want = about.mode === "mean" ? native.mean() : native.samples(1, 1)[0];
-      const maxDifference = largestDifference(await run("logits"), want, model.classes);
-      return { mode: about.mode, maxDifference, tolerance, agrees: maxDifference <= tolerance, compared: want.length };
+      const got = await run();
+      const differences = Object.keys(want).map((name) => largestDifference(got[name], want[name], batch));
+      const maxDifference = Math.max(...differences);
+      const compared = Object.values(want).reduce((sum, values) => sum + values.length, 0);
+      return { mode: about.mode, maxDifference, tolerance, agrees: maxDifference <= tolerance, compared };
     }
 
-    const got: Record<string, Float32Array[]> = {};
-    const want: Record<string, Float32Array[]> = {};
-    const push = (to: Record<string, Float32Array[]>, name: string, values: Float32Array) => {
-      to[name] ??= [];
-      to[name].push(values);
-    };
-    for (let r = 0; r < runs; r++)
-      for (const [name, t] of Object.entries(await session.run(feeds)))
-        if (about.mode === "ensemble" || name === "logits") push(got, name, Float32Array.from(t.data as Float32Array));
-    if (about.mode === "random") want.logits = native.samples(runs, 1);
-    else
-      for (const logits of native.samples(runs, about.samples)) {
-        const p = softmaxRows(logits, model.classes);
-        push(want, "probabilities", meanProbabilities(p, about.samples, batch, model.classes));
-        const { epistemic, aleatoric } = decompose(p, about.samples, batch, model.classes);
-        push(want, "epistemic", epistemic);
-        push(want, "aleatoric", aleatoric);
-      }
-    const errors = Object.keys(want).flatMap((name) => standardErrors(got[name], want[name], about.mode === "random"));
+    const got: Outputs[] = [];
+    for (let r = 0; r < runs; r++) got.push(await run());
+    const raw = native.samples(runs, about.mode === "random" ? 1 : about.samples);
+    const want = about.mode === "random" ? raw : raw.map((outputs) => native.together(outputs, about.samples, got[0]));
+    const errors = Object.keys(want[0]).flatMap((name) =>
+      standardErrors(
+        got.map((o) => o[name]),
+        want.map((o) => o[name]),
+        about.mode === "random",
+      ),
+    );
     const maxDifference = Math.max(...errors);
     return { mode: about.mode, maxDifference, tolerance, agrees: maxDifference <= tolerance, compared: errors.length };
   } finally {
     await session.release();
   }
 }
+
+/** Values by name, images in our order. */
+type Outputs = Readonly<Record<string, Float32Array>>;
 
 /** The model as this library runs it, on fixed images. */
 class Native {
@@ -126,35 +131,49 @@ class Native {
     return Int32Array.from({ length: this.#batch }, (_, i) => i);
   }
 
-  /** Logits of the mean weights. */
-  mean(): Float32Array {
+  /** What the likelihood makes of the output of the mean weights. */
+  mean(): Outputs {
     const { store, inputShape } = this.#model;
-    using program = compile({ store }, { image: [this.#batch, ...inputShape] }, ({ image }) => ({
-      logits: this.#model.apply(image, { mode: "mean" }).output,
-    }));
-    return program.run({ image: this.#images }).logits;
+    using program = compile({ store }, { image: [this.#batch, ...inputShape] }, ({ image }) => {
+      return this.#model.apply(image, { mode: "mean" }, (output, likelihood) => likelihood.heads(output)).result;
+    });
+    return program.run({ image: this.#images });
   }
 
-  /** `runs` arrays of logits [samples, batch, classes]; run r draws the noise of step r. */
-  samples(runs: number, samples: number): Float32Array[] {
-    const { store, inputShape, classes } = this.#model;
+  /** The same of `runs` times `samples` passes, each [samples, batch, ...]; run r draws the noise of step r. */
+  samples(runs: number, samples: number): Outputs[] {
+    const { store, inputShape } = this.#model;
     const specs = {
       image: [this.#batch, ...inputShape],
       rng: { shape: [4], dtype: "i32" as const },
       rows: { shape: [this.#batch], dtype: "i32" as const },
     };
-    using program = compile({ store }, specs, ({ image, rng, rows }) => ({
-      logits: this.#model.apply(image, { mode: "sample", noise: { rng, rows } }).output,
-    }));
+    using program = compile({ store }, specs, ({ image, rng, rows }) => {
+      const options = { mode: "sample", noise: { rng, rows } } as const;
+      return this.#model.apply(image, options, (output, likelihood) => likelihood.heads(output)).result;
+    });
     const steps = Array.from({ length: runs * samples }, (_, k) => [
       ...this.#seed,
       Math.floor(k / samples),
       k % samples,
     ]);
     const fed = { image: this.#images, rows: this.#rows, rng: Int32Array.from(steps.flat()) };
-    const { logits } = program.run(fed, steps.length);
-    const size = samples * this.#batch * classes;
-    return Array.from({ length: runs }, (_, r) => logits.subarray(r * size, (r + 1) * size));
+    const out = program.run(fed, steps.length);
+    return Array.from({ length: runs }, (_, r) =>
+      Object.fromEntries(
+        Object.entries(out).map(([name, values]) => {
+          const size = values.length / runs;
+          return [name, values.subarray(r * size, (r + 1) * size)];
+        }),
+      ),
+    );
+  }
+
+  /** The prediction from some passes, by the names of the exported outputs. */
+  together(outputs: Outputs, samples: number, names: Outputs): Outputs {
+    const { likelihood, targetShape } = this.#model;
+    const prediction = likelihood.prediction(outputs, samples, this.#batch, targetShape);
+    return Object.fromEntries(Object.keys(names).map((name) => [name, (prediction as unknown as Outputs)[name]]));
   }
 
   /** The standard normals of step 0, sample 0, by input name and in ONNX layout. */
@@ -195,7 +214,7 @@ function describe(bytes: Uint8Array) {
     mode,
     layout: metadata.get("bayescnn.layout"),
     noise: parse<NoiseSource[]>("noise") ?? [],
-    normalise: parse<{ scale: number[]; shift: number[] }>("normalise"),
+    preprocess: parse<{ scale: number[]; shift: number[] }>("preprocess"),
     samples: parse<number>("samples") ?? 1,
   };
 }
@@ -221,18 +240,19 @@ async function runtime(): Promise<typeof Ort> {
   }
 }
 
-function normalised(images: Float32Array, { scale, shift }: { scale: number[]; shift: number[] }): Float32Array {
+function scaled(images: Float32Array, { scale, shift }: { scale: number[]; shift: number[] }): Float32Array {
   const s = Float32Array.from(scale);
   const t = Float32Array.from(shift);
   return images.map((v, i) => Math.fround(v * s[i % s.length]) + t[i % t.length]);
 }
 
-function largestDifference(got: Float32Array, want: Float32Array, classes: number): number {
-  if (got.length !== want.length) return Infinity;
+function largestDifference(got: Float32Array | undefined, want: Float32Array, rows: number): number {
+  if (got?.length !== want.length) return Infinity;
+  const each = want.length / rows;
   let worst = 0;
-  for (let row = 0; row < want.length; row += classes) {
-    const size = want.subarray(row, row + classes).reduce((m, v) => Math.max(m, Math.abs(v)), 0);
-    for (let i = row; i < row + classes; i++) {
+  for (let row = 0; row < want.length; row += each) {
+    const size = want.subarray(row, row + each).reduce((m, v) => Math.max(m, Math.abs(v)), 0);
+    for (let i = row; i < row + each; i++) {
       const difference = Math.abs(got[i] - want[i]) / (1 + size);
       if (!(difference <= worst)) worst = Number.isNaN(difference) ? Infinity : difference;
     }

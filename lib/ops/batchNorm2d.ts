@@ -111,7 +111,7 @@ export interface BatchNormOptions {
 }
 
 /**
- * Batch normalisation by the batch's own statistics (Ioffe and Szegedy 2015): over all axes but the last,
+ * Batch normalization by the batch's own statistics (Ioffe and Szegedy 2015): over all axes but the last,
  * y = (x - mean) / sqrt(variance + epsilon) * gamma + beta.
  * @param x [N, H, W, C] or [N, C], more than one value per channel
  * @param gamma [C]
@@ -128,7 +128,7 @@ export function batchNorm2d(
   return { y, mean, variance };
 }
 
-/** Batch normalisation by given statistics, mean and variance [C], which are constants to the gradient. */
+/** Batch normalization by given statistics, mean and variance [C], which are constants to the gradient. */
 export const batchNorm2dInference = (
   x: Tensor,
   gamma: Tensor,

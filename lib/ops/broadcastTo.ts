@@ -16,9 +16,10 @@ const op: Op<BroadcastAttrs> = {
       fail("broadcastTo", `a shape that [${from.join(",")}] stretches to`, [...shape]);
     return [{ shape, dtype: "f32" }];
   },
-  grad: ([dy], { inputs: [x] }) => [sumTo(dy!, x.shape)],
-  onnx(ctx, { inputs: [{ shape: from }], attrs: { shape } }, [x]) {
+  grad: ([dy], { inputs: [x, like] }) => [sumTo(dy!, x.shape), ...(like ? [undefined] : [])],
+  onnx(ctx, { inputs: [{ shape: from }], attrs: { shape } }, [x, like]) {
     const rank = shape.length;
+    if (like) return ctx.emit("Expand", [alignOnnx(ctx, x, from, rank), ctx.emit("Shape", [like])]);
     const sizes: number[] = []; // 1 where nothing stretches: the batch stays symbolic
     shape.forEach((d, i) => {
       sizes[ctx.layout.axis(i, rank)] = d === from[i - rank + from.length] ? 1 : d;
@@ -30,3 +31,6 @@ const op: Op<BroadcastAttrs> = {
 /** x repeated to `shape` under NumPy's rule: aligned at the last axis, axes of size 1 stretch. */
 export const broadcastTo = (x: Tensor, shape: Shape): Tensor =>
   sameShape(x.shape, shape) ? x : apply(op, [x], { shape: [...shape] })[0];
+
+/** {@link broadcastTo} the shape of another tensor: in an exported model the batch of that tensor, whatever it is. */
+export const broadcastLike = (x: Tensor, like: Tensor): Tensor => apply(op, [x, like], { shape: [...like.shape] })[0];

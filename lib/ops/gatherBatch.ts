@@ -46,10 +46,10 @@ export interface GatherAugmentation {
 }
 
 export interface GatherOptions {
-  /** Per channel: x = pixel * scale + shift (see normalise of lib/data). */
+  /** Per channel: x = pixel * scale + shift (see normalize of lib/data). */
   readonly scale: readonly number[];
   readonly shift: readonly number[];
-  /** Zero pixels (black, so `shift` after normalisation) on each side, around the varied image. Default 0. */
+  /** Zero pixels (black, so `shift` after normalization) on each side, around the varied image. Default 0. */
   readonly pad?: number;
   readonly augment?: GatherAugmentation;
 }

@@ -21,7 +21,7 @@ export * from "./dropout.ts";
 export * from "./exp.ts";
 export * from "./flatten.ts";
 export * from "./gatherBatch.ts";
-export * from "./gatherLabels.ts";
+export * from "./gatherRows.ts";
 export * from "./gaussianNll.ts";
 export * from "./gaussianNoise.ts";
 export * from "./globalAvgPool2d.ts";

@@ -3,22 +3,22 @@ import { adaptiveEce, ece } from "./calibration.ts";
 import { argmax, checkLabelled, type Floats, type Labels } from "./input.ts";
 
 /** The figures every evaluation reports. */
-export interface ClassificationMetrics {
+export type ClassificationMetrics = {
   /** number of examples N */
-  count: number;
+  readonly count: number;
   /** share of examples whose most probable class is the label */
-  accuracy: number;
+  readonly accuracy: number;
   /** mean negative log-likelihood in nats */
-  nll: number;
+  readonly nll: number;
   /** mean Brier score, from 0 to 2 */
-  brier: number;
+  readonly brier: number;
   /** expected calibration error, 15 equal-width bins, as a fraction */
-  ece: number;
+  readonly ece: number;
   /** expected calibration error, 15 equal-mass bins, as a fraction */
-  adaptiveEce: number;
+  readonly adaptiveEce: number;
   /** mean probability given to the predicted class; above the accuracy means overconfident */
-  confidence: number;
-}
+  readonly confidence: number;
+};
 
 /** The smallest normal float32. A probability below it counts as it, so one hopeless example costs 87.3 nats, not infinity. */
 export const PROBABILITY_FLOOR = 2 ** -126;

@@ -25,18 +25,18 @@ export interface Decomposition {
  * @returns probabilities of the same shape
  */
 export function softmaxRows(logits: Floats, classes: number): Float32Array {
-  return normaliseRows("softmaxRows", logits, classes, (z) => z);
+  return normalizeRows("softmaxRows", logits, classes, (z) => z);
 }
 
 /**
- * Normalised softplus of every row: p_c = softplus(z_c) / sum_k softplus(z_k)
+ * Normalized softplus of every row: p_c = softplus(z_c) / sum_k softplus(z_k)
  * (Shridhar, Laumann and Liwicki 2018, "Uncertainty Estimations by Softplus normalization", arXiv:1806.05978).
  * It is less peaked than softmax. Computed from log softplus, so very negative logits do not become 0 / 0.
  * @param logits [..., C], finite
  * @returns probabilities of the same shape
  */
-export function normalisedSoftplusRows(logits: Floats, classes: number): Float32Array {
-  return normaliseRows("normalisedSoftplusRows", logits, classes, logSoftplus);
+export function normalizedSoftplusRows(logits: Floats, classes: number): Float32Array {
+  return normalizeRows("normalizedSoftplusRows", logits, classes, logSoftplus);
 }
 
 /** log(log(1 + e^z)). Below -37, e^z is under the resolution of 1 and the value is z itself. */
@@ -46,7 +46,7 @@ function logSoftplus(z: number): number {
 }
 
 /** exp(score(z)) divided by the sum of its row. */
-function normaliseRows(where: string, logits: Floats, classes: number, score: (z: number) => number): Float32Array {
+function normalizeRows(where: string, logits: Floats, classes: number, score: (z: number) => number): Float32Array {
   checkInt(where, "classes C", classes, 2);
   if (logits.length === 0 || logits.length % classes !== 0) {
     fail(where, `one or more rows of ${classes} logits`, `${logits.length} values`);
@@ -91,7 +91,7 @@ export function meanProbabilities(p: Floats, samples: number, rows: number, clas
  * Bayesian neural networks in classification", eq. 4): with m = mean_s p_s,
  * epistemic = mean_s (p_s - m)^2, aleatoric = mean_s p_s (1 - p_s); together they are m (1 - m).
  * The centred form is never negative, unlike mean p^2 - m^2.
- * @param p [S, N, C] probabilities from {@link softmaxRows} or {@link normalisedSoftplusRows}
+ * @param p [S, N, C] probabilities from {@link softmaxRows} or {@link normalizedSoftplusRows}
  */
 export function decompose(p: Floats, samples: number, rows: number, classes: number): Decomposition {
   checkSamples("decompose", p, samples, rows, classes);

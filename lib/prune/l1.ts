@@ -7,7 +7,7 @@ import { sum } from "../ops/sum.ts";
 
 /**
  * An L1 penalty for `fit`'s option `penalty`: lambda times the sum of |mu| over all weights (|w| of plain ones), biases
- * and normalisation left out (Shridhar et al. 2019, section 2: it drives weights to zero, to be pruned afterwards).
+ * and normalization left out (Shridhar et al. 2019, section 2: it drives weights to zero, to be pruned afterwards).
  *
  * It is added to the loss per example, mean NLL + (beta / N) KL, so it weighs lambda N against the negative
  * log-likelihood of the whole training set: lambda = 1 / (N b) is the density of a Laplace prior of scale b.

@@ -31,7 +31,7 @@ export interface LayerSparsity {
   readonly sparsity: number;
 }
 
-/** How sparse a model is. Biases and normalisation are not counted among the weights, but among the parameters. */
+/** How sparse a model is. Biases and normalization are not counted among the weights, but among the parameters. */
 export interface Sparsity {
   readonly layers: readonly LayerSparsity[];
   readonly weights: number;

@@ -1,4 +1,4 @@
-import type { ClassDataset, Dataset } from "../data/dataset.ts";
+import type { Dataset } from "../data/dataset.ts";
 import { checkInt } from "../errors.ts";
 import type { Model } from "../models/model.ts";
 import { evaluate, type PredictOptions } from "../predict/predict.ts";
@@ -13,7 +13,7 @@ export interface PruneExperimentOptions extends PruneOptions {
   readonly fineTune?: FitOptions;
   /** Prune to the sparsity in so many rounds by {@link cubicSchedule}, fine-tuned after each. Default 1. */
   readonly rounds?: number;
-  /** How the test set is predicted; default: 32 samples, scaled as in fine-tuning. */
+  /** How the test set is predicted; default: 32 samples. */
   readonly predict?: PredictOptions;
 }
 
@@ -35,12 +35,9 @@ export async function pruneExperiment(
   data: { readonly train: Dataset; readonly valid?: Dataset; readonly test: Dataset },
   options: PruneExperimentOptions,
 ): Promise<PruneExperiment> {
-  const { fineTune, rounds = 1, predict = { normalise: fineTune?.normalise }, ...selection } = options;
+  const { fineTune, rounds = 1, predict = {}, ...selection } = options;
   checkInt("pruneExperiment", "rounds", rounds, 1);
-  const measure = async (): Promise<Quality> => {
-    const { accuracy, nll, ece } = (await evaluate(model, data.test as ClassDataset, predict)).evaluation;
-    return { accuracy, nll, ece };
-  };
+  const measure = async (): Promise<Quality> => (await evaluate(model, data.test, predict)).metrics;
 
   const before = await measure();
   const targets =

@@ -62,7 +62,7 @@ export interface PrunableWeight {
   readonly shared: boolean;
 }
 
-/** The weights of the layers (not biases, not normalisation), in the order in which they were made. */
+/** The weights of the layers (not biases, not normalization), in the order in which they were made. */
 export function prunableWeights(store: Store): PrunableWeight[] {
   const found: PrunableWeight[] = [];
   for (const { name: slot, shape, trainable } of store.slots.values()) {

@@ -81,16 +81,12 @@ export interface HistoryPoint {
   validationAccuracy?: number;
 }
 
-/** Quality of a model on the test set: fractions, and nats for the NLL. */
-export interface Quality {
-  accuracy: number;
-  nll: number;
-  ece: number;
-}
+/** Figures of a model on the test set by name, as its likelihood reports them. */
+export type Quality = Readonly<Record<string, number>>;
 
-export interface ComparisonRow extends Quality {
-  name: string;
-  brier?: number;
+export interface ComparisonRow {
+  readonly name: string;
+  readonly metrics: Quality;
 }
 
 export interface PruningRow {

@@ -100,11 +100,14 @@ function setupSection({ setup, test }: ReportSummary): string {
 
 function comparisonSection({ comparison, test, setup }: ReportSummary): string {
   if (!comparison?.length) return "";
-  const own: ComparisonRow[] = test ? [{ ...test, name: setup?.model ?? "this model" }] : [];
+  const { accuracy = 0, nll = 0, ece = 0, brier = 0 } = test ?? {};
+  const own: ComparisonRow[] = test
+    ? [{ name: setup?.model ?? "this model", metrics: { accuracy, nll, ece, brier } }]
+    : [];
   const rows = [...own, ...comparison].map(
     (r, i) =>
-      `<tr${i < own.length ? ' class="self"' : ""}><td>${escapeHtml(r.name)}</td>${qualityCells(r)}<td>${
-        r.brier === undefined ? "–" : r.brier.toFixed(4)
+      `<tr${i < own.length ? ' class="self"' : ""}><td>${escapeHtml(r.name)}</td>${qualityCells(r.metrics)}<td>${
+        r.metrics.brier === undefined ? "–" : r.metrics.brier.toFixed(4)
       }</td></tr>`,
   );
   return `<section><h2>Beside other models</h2><div class="card scroll"><table>

@@ -5,10 +5,14 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
+import { checkPreprocess, type Preprocess } from "../data/prepare.ts";
 import { BayesError, checkPath, fail } from "../errors.ts";
 import { type DType, sameShape } from "../graph/node.ts";
-import type { Slot, Store } from "../graph/store.ts";
+import type { Slot } from "../graph/store.ts";
 import { FIRST_RESERVED_STREAM } from "../graph/trace.ts";
+import { likelihoodNames, likelihoodOf } from "../likelihoods/index.ts";
+import type { Likelihood } from "../likelihoods/likelihood.ts";
+import type { Knowledge, Model } from "../models/model.ts";
 import { readSafetensors, type SafeTensor, writeSafetensors } from "./safetensors.ts";
 import { type TrainingState, trainingState } from "./state.ts";
 
@@ -17,17 +21,19 @@ export const OPTIMIZER = "optimizer/";
 export const DATA = "data/";
 const MASK = "mask/";
 
-/** What of a model a checkpoint needs. */
-export interface Checkpointed {
-  readonly name: string;
-  readonly store: Store;
-  /** JSON from which the model can be built again. */
-  readonly config: object;
-}
-
+const preprocess = z.strictObject({
+  scale: z.array(z.number()),
+  shift: z.array(z.number()),
+  pixels: z.enum(["u8", "f32"]).optional(),
+});
 const about = z.strictObject({
-  schema: z.literal(1),
-  model: z.strictObject({ name: z.string(), config: z.record(z.string(), z.json()) }),
+  schema: z.literal(2),
+  model: z.strictObject({
+    name: z.string(),
+    config: z.record(z.string(), z.json()),
+    likelihood: z.looseObject({ kind: z.string() }),
+    preprocess: preprocess.optional(),
+  }),
   device: z.string(),
   streams: z
     .record(
@@ -44,7 +50,7 @@ const about = z.strictObject({
 /** A checkpoint in memory. */
 export interface Checkpoint {
   readonly path: string;
-  readonly model: { readonly name: string; readonly config: Readonly<Record<string, unknown>> };
+  readonly model: Knowledge & { readonly name: string; readonly config: Readonly<Record<string, unknown>> };
   /** Device it was trained on, with its instruction set: another one goes on with other last bits. */
   readonly device: string;
   /** Noise stream of every stochastic node by name. */
@@ -62,7 +68,7 @@ const json = (config: object): Record<string, z.core.util.JSONType> => JSON.pars
  * @param training where training stands; without it the optimizer's moments are left out too
  * @throws BayesError when a value is NaN or infinite, or the file cannot be written; an older one is then as it was
  */
-export function saveCheckpoint(path: string, model: Checkpointed, training?: TrainingState): void {
+export function saveCheckpoint(path: string, model: Model, training?: TrainingState): void {
   checkPath("save", path);
   checkTarget("save", model);
   const { store } = model;
@@ -74,8 +80,8 @@ export function saveCheckpoint(path: string, model: Checkpointed, training?: Tra
     tensors.set(slot.name, { dtype: codes[slot.dtype], shape: slot.shape, data } as SafeTensor);
   }
   const text: z.input<typeof about> = {
-    schema: 1,
-    model: { name: model.name, config: json(model.config) },
+    schema: 2,
+    model: { name: model.name, config: json(model.config), ...json(model.knowledge) } as never,
     device: store.device.name,
     streams: Object.fromEntries(store.streams),
     training,
@@ -98,7 +104,7 @@ export function loadCheckpoint(path: string): Checkpoint {
     throw new BayesError(`[${path}] expected the checkpoint's description to be JSON, received something else`);
   }
   const version = (value as { schema?: unknown } | null)?.schema;
-  if (version !== 1) fail(path, "a checkpoint of schema 1", version);
+  if (version !== 2) fail(path, "a checkpoint of schema 2", version);
   const parsed = about.safeParse(value);
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
@@ -115,11 +121,12 @@ export function loadCheckpoint(path: string): Checkpoint {
  * @param options moments: the optimizer's too, which must have been set up (as `fit` does before it resumes)
  * @throws BayesError that names the first tensor that is missing, unknown, or of another shape or dtype
  */
-export function restore(model: Checkpointed, checkpoint: Checkpoint, { moments = false } = {}): void {
+export function restore(model: Model, checkpoint: Checkpoint, { moments = false } = {}): void {
   checkTarget("restore", model);
   if (!(checkpoint?.tensors instanceof Map)) fail("restore", "a checkpoint, as loadCheckpoint gives it", checkpoint);
   const { path, tensors } = checkpoint;
   const { store } = model;
+  const knowledge = agreed(path, model, checkpoint.model);
   if (checkpoint.model.name !== model.name) fail(path, `a checkpoint of model ${model.name}`, checkpoint.model.name);
   const [mine, theirs] = [json(model.config), checkpoint.model.config];
   for (const key of new Set([...Object.keys(mine), ...Object.keys(theirs)]))
@@ -146,12 +153,31 @@ export function restore(model: Checkpointed, checkpoint: Checkpoint, { moments =
   for (const name of masks) store.define(name, tensors.get(name)!.shape);
   for (const name of [...wanted.map((slot) => slot.name), ...masks])
     store.set(name, tensors.get(name)!.data as Float32Array);
+  model.learn(knowledge.likelihood, knowledge.preprocess);
   store.streams.clear(); // a node that the checkpoint does not know gets a new one when it is traced
   for (const [name, stream] of Object.entries(checkpoint.streams)) store.streams.set(name, stream);
 }
 
-function checkTarget(where: string, model: Checkpointed): void {
-  if (typeof model?.store?.checkIdle !== "function") fail(where, "a model", model);
+/** What the model knows after it has taken over a checkpoint. @throws BayesError that names both where they disagree */
+function agreed(path: string, model: Model, theirs: Knowledge): { likelihood: Likelihood; preprocess?: Preprocess } {
+  const mine = model.knowledge;
+  if (!model.likelihood.agrees(theirs.likelihood))
+    throw new BayesError(
+      `[${path}] expected a model of likelihood ${JSON.stringify(mine.likelihood)}, received ${JSON.stringify(theirs.likelihood)}`,
+    );
+  if (mine.preprocess && theirs.preprocess && !isDeepStrictEqual(mine.preprocess, theirs.preprocess))
+    throw new BayesError(
+      `[${path}] expected a model with preprocess ${JSON.stringify(mine.preprocess)}, received ${JSON.stringify(theirs.preprocess)}`,
+    );
+  const known = likelihoodNames.includes(theirs.likelihood.kind);
+  const likelihood = known ? likelihoodOf(theirs.likelihood) : model.likelihood;
+  likelihood.targetShape(path, model.outputShape);
+  const preprocess = theirs.preprocess ?? mine.preprocess;
+  return { likelihood, preprocess: preprocess && checkPreprocess(path, preprocess, model.inputShape[2]) };
+}
+
+function checkTarget(where: string, model: Model): void {
+  if (typeof model?.store?.checkIdle !== "function" || typeof model.learn !== "function") fail(where, "a model", model);
   model.store.checkIdle(`${where} ${model.name}`);
 }
 

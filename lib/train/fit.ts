@@ -7,12 +7,12 @@ import { checkModel, type Model } from "../models/model.ts";
 import { type Progress, progress } from "../util/progress.ts";
 import { OPTIMIZER, restore } from "./checkpoint.ts";
 import { RunFolder } from "./folder.ts";
-import { Loop } from "./loop.ts";
-import { type FitData, type FitOptions, lowerIsBetter, type Settings, settle } from "./options.ts";
+import { Loop, stepsPerEpoch } from "./loop.ts";
+import { type FitData, type FitOptions, type Settings, settle } from "./options.ts";
 import { type EpochRecord, freshState, type TrainingState } from "./state.ts";
 import { compileStep, dropData, residentData, type StepProgram } from "./step.ts";
 
-export type { Callbacks, FitData, FitOptions, StepRecord } from "./options.ts";
+export type { Callbacks, FitData, FitOptions, Monitor, StepRecord } from "./options.ts";
 export type { EpochRecord } from "./state.ts";
 
 export interface FitResult {
@@ -47,7 +47,7 @@ const busy = new WeakSet<Store>();
  * const { history } = await fit(model, { train, valid }, { epochs: 20, seed: 1, runDir: "runs/1", evaluate });
  * ```
  */
-export async function fit(model: Model, data: FitData, options: FitOptions): Promise<FitResult> {
+export async function fit(model: Model, data: FitData, options: FitOptions = {}): Promise<FitResult> {
   checkModel("fit", model);
   const settings = settle(model, data, options);
   const { store } = model;
@@ -69,20 +69,22 @@ async function train(model: Model, data: FitData, s: Settings): Promise<FitResul
   let bar: Progress | undefined;
   try {
     for (const name of [...store.slots.keys()]) if (name.startsWith(OPTIMIZER)) store.delete(name);
-    residentData(model, data.train);
+    model.learn(s.likelihood, s.preprocess);
+    residentData(model, data.train, s.targets, s.weights);
     if (folder?.checkpoint) restore(model, folder.checkpoint); // masks must be there when the step is traced
-    for (const size of [s.batchSize, data.train.count % s.batchSize])
-      if (size > 0) programs.set(size, compileStep(model, size, s));
+    for (const size of [s.batchSize, s.dropLast ? 0 : data.train.count % s.batchSize])
+      if (size > 0) programs.set(size, compileLast(model, size, s));
 
-    let state: TrainingState = freshState(identity);
+    let state: TrainingState = freshState(identity, s.epochs);
     if (folder?.checkpoint) {
       const { checkpoint } = folder;
       restore(model, checkpoint, { moments: true });
-      state = { ...checkpoint.training!, settings: identity };
+      state = { ...checkpoint.training!, settings: identity, epochs: s.epochs };
+      replanned(data.train.count, checkpoint.training!, s);
       if (checkpoint.device !== store.device.name)
-        process.emitWarning(
+        note(
+          s,
           `resuming on ${store.device.name} a run of ${checkpoint.device}: its last bits will differ from an uninterrupted one`,
-          "BayesWarning",
         );
     }
     folder?.open(state.step);
@@ -103,10 +105,11 @@ async function follow(loop: Loop, s: Settings, bar: Progress): Promise<FitResult
   const todo = loop.examplesLeft;
   while (!loop.over && !s.signal?.aborted) {
     const last = await loop.chunk();
-    const { epoch, loss, accuracy } = last;
-    bar.update(todo - loop.examplesLeft, { epoch: `${epoch + 1}/${s.epochs}`, loss, accuracy });
+    const { epoch, loss, metrics } = last;
+    bar.update(todo - loop.examplesLeft, { epoch: `${epoch + 1}/${s.epochs}`, loss, ...metrics });
   }
   loop.save();
+  if (s.restoreBest && loop.over && loop.state.best) loop.restoreBest();
   const { step, ended, history, best } = loop.state;
   const seconds = (performance.now() - started) / 1000;
   return {
@@ -114,10 +117,46 @@ async function follow(loop: Loop, s: Settings, bar: Progress): Promise<FitResult
     stopped: !loop.over,
     steps: step,
     history,
-    best: best && { value: lowerIsBetter(s.monitor) ? best.value : -best.value, step: best.step },
+    best: best && { value: s.monitor.better === "lower" ? best.value : -best.value, step: best.step },
     wall: { seconds, examplesPerSecond: (todo - loop.examplesLeft) / seconds },
   };
 }
+
+/** Says what becomes of the schedules when a run goes on for another number of epochs than it was planned for. */
+function replanned(count: number, before: TrainingState, s: Settings): void {
+  if (before.epochs === s.epochs) return;
+  const perEpoch = stepsPerEpoch(count, s);
+  const step = before.step;
+  const rate = (epochs: number, at: number) =>
+    s.learningRate.at({ step: at, stepsPerEpoch: perEpoch, totalSteps: epochs * perEpoch }, before.plateau);
+  const [last, next] = [rate(before.epochs, Math.max(0, step - 1)), rate(s.epochs, step)];
+  const jump =
+    Math.abs(next - last) > 0.05 * Math.max(next, last)
+      ? `the learning rate goes from ${last.toExponential(1)} to ${next.toExponential(1)}, as the schedule ${s.learningRate.name} is stretched over all ${s.epochs}`
+      : `the learning rate goes on at ${next.toExponential(1)} (schedule ${s.learningRate.name})`;
+  note(
+    s,
+    `going on with a run that was planned for ${before.epochs} epochs, now for ${s.epochs}: ${jump}; a run of ${s.epochs} epochs from the beginning would have ended elsewhere`,
+  );
+}
+
+const note = ({ callbacks }: Settings, sentence: string): unknown =>
+  callbacks?.onNote ? callbacks.onNote(sentence) : process.emitWarning(sentence, "BayesWarning");
+
+/** Compiles the step of a batch; where batch norm cannot take a last batch of one example, says so in fit's terms. */
+function compileLast(model: Model, size: number, s: Settings): StepProgram {
+  try {
+    return compileStep(model, size, s);
+  } catch (error) {
+    if (size !== 1 || s.batchSize === 1 || !(error instanceof BayesError)) throw error;
+    throw new BayesError(
+      `[fit] expected every batch to work, received a last batch of one example in each epoch (batchSize ${s.batchSize}): another batchSize or dropLast: true avoids it (${error.message})`,
+      { cause: error },
+    );
+  }
+}
+
+const bytes = (a: ArrayBufferView) => new Uint8Array(a.buffer, a.byteOffset, a.byteLength);
 
 /** What makes two runs the same run. Not the epochs: a finished run may be given more of them. */
 function identify(model: Model, { train, valid }: FitData, s: Settings): TrainingState["settings"] {
@@ -131,7 +170,10 @@ function identify(model: Model, { train, valid }: FitData, s: Settings): Trainin
     learningRate: s.learningRate.name,
     beta: s.beta.name,
     clipNorm: s.clipNorm,
-    normalise: s.normalise,
+    preprocess: s.preprocess,
+    likelihood: s.likelihood.config,
+    dropLast: s.dropLast,
+    exampleWeights: s.weights && crc32(bytes(s.weights)),
     augment: s.augment,
     penalty: s.penalty !== undefined,
     train: fingerprint(train),
@@ -144,6 +186,5 @@ function identify(model: Model, { train, valid }: FitData, s: Settings): Trainin
 }
 
 function fingerprint({ images, targets, count }: Dataset): { count: number; crc32: number } {
-  const bytes = (a: ArrayBufferView) => new Uint8Array(a.buffer, a.byteOffset, a.byteLength);
   return { count, crc32: crc32(bytes(targets), crc32(bytes(images))) };
 }

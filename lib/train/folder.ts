@@ -2,8 +2,9 @@ import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { BayesError } from "../errors.ts";
+import type { Model } from "../models/model.ts";
 import { ensureDir } from "../util/atomic.ts";
-import { type Checkpoint, type Checkpointed, loadCheckpoint, saveCheckpoint } from "./checkpoint.ts";
+import { type Checkpoint, loadCheckpoint, saveCheckpoint } from "./checkpoint.ts";
 import { MetricsLog } from "./metrics.ts";
 import type { TrainingState } from "./state.ts";
 
@@ -53,15 +54,20 @@ export class RunFolder {
   }
 
   /** The checkpoint of this moment; the metrics up to it are on disk before it is. */
-  save(model: Checkpointed, state: TrainingState): void {
+  save(model: Model, state: TrainingState): void {
     if (this.#savedStep === state.step) return;
     this.#log!.sync();
     saveCheckpoint(join(this.path, "checkpoint.safetensors"), model, state);
     this.#savedStep = state.step;
   }
 
-  saveBest(model: Checkpointed): void {
-    saveCheckpoint(join(this.path, "best.safetensors"), model);
+  /** Where the model of the best validation is kept. */
+  get best(): string {
+    return join(this.path, "best.safetensors");
+  }
+
+  saveBest(model: Model): void {
+    saveCheckpoint(this.best, model);
   }
 
   close(): void {

@@ -3,13 +3,25 @@ import { epochOrder } from "../data/order.ts";
 import { BayesError } from "../errors.ts";
 import { RunError } from "../graph/compile.ts";
 import type { Model } from "../models/model.ts";
+import type { Data } from "../native/addon.ts";
+import { evaluate } from "../predict/predict.ts";
 import { seedKey } from "../util/philox.ts";
+import { DATA, loadCheckpoint, OPTIMIZER, restore } from "./checkpoint.ts";
 import type { RunFolder } from "./folder.ts";
-import { type FitData, lowerIsBetter, type Settings, type StepRecord } from "./options.ts";
+import type { FitData, Settings, StepRecord } from "./options.ts";
 import { type EpochRecord, freshSums, type TrainingState } from "./state.ts";
-import type { StepProgram } from "./step.ts";
+import { COUNT, type StepProgram } from "./step.ts";
 
 const CHUNK_MS = 100;
+
+/** The likelihood's figures by name: for every step of a chunk the sum over its rows. */
+type Counts = readonly (readonly [name: string, sums: Float32Array])[];
+
+/** Steps of one epoch. */
+export const stepsPerEpoch = (
+  count: number,
+  { batchSize, dropLast }: Pick<Settings, "batchSize" | "dropLast">,
+): number => (dropLast ? Math.floor : Math.ceil)(count / batchSize);
 
 /**
  * The training loop, one chunk of steps at a time. A chunk never reaches beyond a step after which something happens (the
@@ -28,6 +40,7 @@ export class Loop {
   readonly #totalSteps: number;
   #chunk: number;
   #order: { readonly epoch: number; readonly indices: Int32Array } | undefined;
+  #best: ReadonlyMap<string, Data> | undefined;
   #savedAt = performance.now();
   #epochAt = performance.now();
 
@@ -45,7 +58,7 @@ export class Loop {
     this.#s = settings;
     this.#programs = programs;
     this.#folder = folder;
-    this.#stepsPerEpoch = Math.ceil(train.count / settings.batchSize);
+    this.#stepsPerEpoch = stepsPerEpoch(train.count, settings);
     this.#totalSteps = settings.epochs * this.#stepsPerEpoch;
     this.#chunk = settings.chunk ?? 1;
     this.state = state;
@@ -57,16 +70,17 @@ export class Loop {
 
   /** Examples that remain to be seen, epochs counted whole. */
   get examplesLeft(): number {
-    const { epochs, batchSize } = this.#s;
+    const { epochs, batchSize, dropLast } = this.#s;
     const { step } = this.state;
-    const done = Math.floor(step / this.#stepsPerEpoch) * this.#train.count + (step % this.#stepsPerEpoch) * batchSize;
-    return epochs * this.#train.count - done;
+    const perEpoch = dropLast ? this.#stepsPerEpoch * batchSize : this.#train.count;
+    const done = Math.floor(step / this.#stepsPerEpoch) * perEpoch + (step % this.#stepsPerEpoch) * batchSize;
+    return epochs * perEpoch - done;
   }
 
   /** Runs a chunk and whatever comes after its last step: callbacks, validation, checkpoint. */
   async chunk(): Promise<StepRecord> {
-    const records = await this.#run();
-    this.#account(records);
+    const { records, counts } = await this.#run();
+    this.#account(records, counts);
     for (const r of records) this.#s.callbacks?.onStep?.(r);
     const last = records[records.length - 1];
     const epochEnded = this.state.step % this.#stepsPerEpoch === 0;
@@ -85,7 +99,7 @@ export class Loop {
     return Math.min(batchSize, this.#train.count - (step % this.#stepsPerEpoch) * batchSize);
   }
 
-  async #run(): Promise<StepRecord[]> {
+  async #run(): Promise<{ records: StepRecord[]; counts: Counts }> {
     const { batchSize, checkpoint, learningRate, samples, seed, beta: betaSchedule } = this.#s;
     const { step: first, plateau } = this.state;
     const stepsPerEpoch = this.#stepsPerEpoch;
@@ -120,27 +134,31 @@ export class Loop {
       const perStep = (performance.now() - started) / n;
       this.#chunk = Math.max(1, Math.min(2 * this.#chunk, Math.round(CHUNK_MS / perStep)));
     }
-    return moments.map(({ step }, i) => ({
+    const counts: Counts = Object.entries(out).flatMap(([name, sums]) =>
+      name.startsWith(COUNT) ? [[name.slice(COUNT.length), sums] as const] : [],
+    );
+    const records = moments.map(({ step }, i) => ({
       step,
       epoch,
       loss: out.loss[i],
       nll: out.nll[i],
       ...(this.#model.bayesian ? { kl: out.kl[i], beta: beta[i] } : {}),
       lr: lr[i],
-      accuracy: out.right[i] / (size * samples),
+      metrics: Object.fromEntries(counts.map(([name, sums]) => [name, sums[i] / (size * samples)])),
     }));
+    return { records, counts };
   }
 
-  #account(records: readonly StepRecord[]): void {
-    const sums = { ...this.state.sums };
-    for (const r of records) {
+  #account(records: readonly StepRecord[], counts: Counts): void {
+    const sums = { ...this.state.sums, counts: { ...this.state.sums.counts } };
+    for (const [i, r] of records.entries()) {
       const size = this.#batchAt(r.step);
       sums.steps++;
       sums.seen += size;
       sums.loss += r.loss * size;
       sums.nll += r.nll * size;
       sums.kl += r.kl ?? 0;
-      sums.right += r.accuracy * size;
+      for (const [name, values] of counts) sums.counts[name] = (sums.counts[name] ?? 0) + values[i];
     }
     this.state = { ...this.state, step: this.state.step + records.length, sums };
     this.#folder?.write(records.map((r) => ({ ...r })));
@@ -156,7 +174,9 @@ export class Loop {
       nll: sums.nll / sums.seen,
       ...(this.#model.bayesian ? { kl: sums.kl / sums.steps, beta: last.beta } : {}),
       lr: last.lr,
-      accuracy: sums.right / sums.seen,
+      metrics: Object.fromEntries(
+        Object.entries(sums.counts).map(([name, value]) => [name, value / (sums.seen * this.#s.samples)]),
+      ),
       ...(valid ? { valid } : {}),
     };
     this.state = { ...this.state, sums: freshSums(), history: [...history, record] };
@@ -170,26 +190,34 @@ export class Loop {
   async #validate(epoch: number): Promise<EpochRecord["valid"]> {
     const { evaluate, validateEvery, epochs, monitor, callbacks } = this.#s;
     const due = (epoch + 1) % validateEvery === 0 || epoch + 1 === epochs;
-    if (!this.#valid || !evaluate || !due) return undefined;
-    const metrics = { ...(await evaluate(this.#model, this.#valid)) };
+    if (!this.#valid || !due) return undefined;
+    const metrics = { ...(evaluate ? await evaluate(this.#model, this.#valid) : await this.#evaluate(this.#valid)) };
     const { step } = this.state;
     for (const [name, value] of Object.entries(metrics))
       if (!Number.isFinite(value))
         throw new BayesError(
-          `[fit] expected evaluate to give finite numbers, received ${name} ${value} after step ${step}`,
+          `[fit] expected finite figures of the validation set, received ${name} ${value} after step ${step}`,
         );
-    if (metrics[monitor] === undefined)
+    if (metrics[monitor.name] === undefined)
       throw new BayesError(
-        `[fit] expected evaluate to give the monitored figure "${monitor}", received ${Object.keys(metrics).join(", ")}`,
+        `[fit] expected evaluate to give the monitored figure "${monitor.name}", received ${Object.keys(metrics).join(", ")}`,
       );
-    this.#judge(lowerIsBetter(monitor) ? metrics[monitor] : -metrics[monitor]);
+    this.#judge(monitor.better === "lower" ? metrics[monitor.name] : -metrics[monitor.name]);
     await callbacks?.onValidate?.(metrics, { step, epoch });
     return metrics;
   }
 
-  /** Early stopping, the best checkpoint and the plateau schedule; lower is better. */
+  /** The likelihood's own figures: a function of the settings and the parameters alone, so a resumed run sees the same. */
+  async #evaluate(valid: Dataset): Promise<Record<string, number>> {
+    const { validationSamples: samples, seed, precision } = this.#s;
+    const { metrics } = await evaluate(this.#model, valid, { samples, seed, precision });
+    const { count, ...figures } = metrics;
+    return figures;
+  }
+
+  /** Early stopping, the best weights and the plateau schedule; lower is better. */
   #judge(value: number): void {
-    const { earlyStopping, learningRate, bestCheckpoint = true } = this.#s;
+    const { earlyStopping, learningRate, bestCheckpoint = true, restoreBest } = this.#s;
     const { best, step, plateau } = this.state;
     const better = !best || value < best.value - (earlyStopping?.margin ?? 0);
     const now = better ? { value, step, waited: 0 } : { ...best, waited: best.waited + 1 };
@@ -199,7 +227,16 @@ export class Loop {
       ended: earlyStopping !== undefined && now.waited >= earlyStopping.patience,
       plateau: learningRate.learn?.(plateau, value),
     };
-    if (better && bestCheckpoint) this.#folder?.saveBest(this.#model);
+    if (!better) return;
+    if (this.#folder && (bestCheckpoint || restoreBest)) this.#folder.saveBest(this.#model);
+    else if (restoreBest) this.#best = weightsOf(this.#model);
+  }
+
+  /** Puts the weights of the best validation back. */
+  restoreBest(): void {
+    const { store } = this.#model;
+    if (this.#folder) restore(this.#model, loadCheckpoint(this.#folder.best));
+    else for (const [name, data] of this.#best ?? []) store.set(name, data);
   }
 
   #checkpointDue(epochEnded: boolean): boolean {
@@ -210,6 +247,14 @@ export class Loop {
     return seconds !== undefined && performance.now() - this.#savedAt >= 1000 * seconds;
   }
 }
+
+/** A copy of everything that is the model's own. */
+const weightsOf = ({ store }: Model): ReadonlyMap<string, Data> =>
+  new Map(
+    [...store.slots.keys()]
+      .filter((name) => !name.startsWith(DATA) && !name.startsWith(OPTIMIZER))
+      .map((name) => [name, store.get(name)]),
+  );
 
 function explain(error: unknown, firstStep: number): unknown {
   if (!(error instanceof RunError)) return error;

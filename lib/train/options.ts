@@ -1,18 +1,20 @@
 import type { BetaSchedule } from "../bayes/beta.ts";
 import { constantBeta } from "../bayes/beta.ts";
 import { checkDataset, type Dataset } from "../data/dataset.ts";
-import { type Augmentation, checkNormalisation, type Normalisation } from "../data/prepare.ts";
+import { type Augmentation, checkPixels, normalizationOf, type Preprocess, pixelsOf } from "../data/prepare.ts";
 import { BayesError, checkInt, checkNumber, checkOptions, checkPath, fail } from "../errors.ts";
 import type { Tensor } from "../graph/node.ts";
 import { checkPrecision, type Precision } from "../graph/trace.ts";
+import type { Better, Likelihood, Targets } from "../likelihoods/likelihood.ts";
 import type { Model } from "../models/model.ts";
+import { defaults } from "./defaults.ts";
 import { adam, type Optimizer } from "./optimizers.ts";
-import { constantRate, type LearningRate } from "./schedules.ts";
+import { constantRate, cosineRate, type LearningRate } from "./schedules.ts";
 import type { EpochRecord } from "./state.ts";
 
 export interface FitData {
   readonly train: Dataset;
-  /** Never augmented, never trained on; needs `evaluate`. */
+  /** Never augmented, never trained on: what `fit` validates on. */
   readonly valid?: Dataset;
 }
 
@@ -27,7 +29,8 @@ export interface StepRecord {
   readonly kl?: number;
   readonly beta?: number;
   readonly lr: number;
-  readonly accuracy: number;
+  /** The likelihood's figures of the step's predictions, one per Monte-Carlo sample: accuracy, … */
+  readonly metrics: Readonly<Record<string, number>>;
 }
 
 export interface Callbacks {
@@ -35,26 +38,39 @@ export interface Callbacks {
    * Once for every step, in order, after the chunk of steps it belongs to has run: the parameters may already be those
    * of a later step.
    */
-  readonly onStep?: (record: StepRecord) => void;
+  readonly onStep?: (record: StepRecord) => unknown;
   /** After each validation, before {@link onEpoch}; the parameters are those after `step` steps. */
   readonly onValidate?: (
     metrics: Readonly<Record<string, number>>,
     at: { readonly step: number; readonly epoch: number },
-  ) => void | Promise<void>;
+  ) => unknown;
   /** After each epoch and its validation; the parameters are those of that moment. */
-  readonly onEpoch?: (record: EpochRecord) => void | Promise<void>;
+  readonly onEpoch?: (record: EpochRecord) => unknown;
+  /** A sentence that whoever started the run should read. Default: a process warning. */
+  readonly onNote?: (sentence: string) => unknown;
+}
+
+/** A figure to go by, and which way it is better. */
+export interface Monitor {
+  readonly name: string;
+  readonly better: Better;
 }
 
 export interface FitOptions {
-  /** How often every example is seen. */
-  readonly epochs: number;
-  /** Default 128. The last batch of an epoch may be smaller. */
+  /** How often every example is seen; default 20. */
+  readonly epochs?: number;
+  /** Default 128, or the whole training set where that is smaller. The last batch of an epoch may be smaller. */
   readonly batchSize?: number;
+  /** Leave out the last batch of an epoch where it is smaller: other examples each epoch. Default false. */
+  readonly dropLast?: boolean;
   /** Default {@link adam}. */
   readonly optimizer?: Optimizer;
-  /** A number or a schedule; default 0.001. */
+  /** A number or a schedule; default 0.002, falling along a half cosine to zero. */
   readonly learningRate?: number | LearningRate;
-  /** Weight of the KL term: the loss is mean NLL + (beta / N) KL, N = examples in the training set. Default 1, the ELBO. */
+  /**
+   * Weight of the KL term: the loss is mean NLL + (beta / N) KL, N = examples in the training set, whatever the shape of
+   * their targets. 1 is the ELBO; default 0.1, a tempered posterior.
+   */
   readonly beta?: number | BetaSchedule;
   /** Monte-Carlo samples per step; default 1. */
   readonly samples?: number;
@@ -64,21 +80,37 @@ export interface FitOptions {
   readonly precision?: Precision;
   /** Scales all gradients together so that their global norm is at most this. */
   readonly clipNorm?: number;
-  /** Network input = pixel * scale + shift, per channel; default: pixels as they are. */
-  readonly normalise?: Normalisation;
   /** Random shift and flip of training images. */
   readonly augment?: Augmentation;
+  /** How much each training example counts, one number each (see {@link classWeights}); scaled so that their mean is 1. */
+  readonly exampleWeights?: ArrayLike<number>;
   /** A traced scalar added to the loss, made from the trainable parameters, such as an L1 penalty. */
   readonly penalty?: (parameters: ReadonlyMap<string, Tensor>) => Tensor;
 
-  /** Figures of the validation set (accuracy, nll, ece, …), asked between two steps. Must depend on its arguments alone. */
-  readonly evaluate?: (model: Model, data: Dataset) => Promise<Readonly<Record<string, number>>>;
+  /** Monte-Carlo samples in validation; default 4. */
+  readonly validationSamples?: number;
+  /**
+   * Own figures of the validation set instead of the likelihood's, asked between two steps. Must depend on its arguments
+   * alone.
+   */
+  readonly evaluate?: (
+    model: Model,
+    data: Dataset,
+  ) => Readonly<Record<string, number>> | Promise<Readonly<Record<string, number>>>;
   /** Epochs between two validations; default 1. The last epoch is always validated. */
   readonly validateEvery?: number;
-  /** The figure that early stopping, the best checkpoint and a plateau schedule go by; default "nll". Higher is better for "accuracy" and "auroc" only. */
-  readonly monitor?: string;
+  /**
+   * The figure that early stopping, the best weights and a plateau schedule go by; default "nll". One that the likelihood
+   * does not know says which way it is better.
+   */
+  readonly monitor?: string | Monitor;
   /** Ends training when `patience` validations in a row were not better than the best. */
   readonly earlyStopping?: { readonly patience: number; readonly margin?: number };
+  /**
+   * Leave the model with the weights of the best validation instead of the last ones. Default: where there is early
+   * stopping.
+   */
+  readonly restoreBest?: boolean;
   readonly callbacks?: Callbacks;
 
   /** Folder for metrics.jsonl, checkpoint.safetensors and best.safetensors; made if missing. Absent: nothing is written. */
@@ -99,19 +131,28 @@ export interface FitOptions {
 
 /** The options with every default filled in, and checked against the model and the data. */
 export interface Settings extends FitOptions {
+  readonly epochs: number;
   readonly batchSize: number;
+  readonly dropLast: boolean;
   readonly optimizer: Optimizer;
   readonly learningRate: LearningRate;
   readonly beta: BetaSchedule;
   readonly samples: number;
   readonly seed: number;
   readonly precision: Precision;
+  readonly weights: Float32Array | undefined;
+  readonly validationSamples: number;
   readonly validateEvery: number;
-  readonly monitor: string;
+  readonly monitor: Monitor;
+  readonly restoreBest: boolean;
   readonly checkpoint: { readonly epochs?: number; readonly steps?: number; readonly seconds?: number };
+  /** What the model will know once it has seen the training set. */
+  readonly likelihood: Likelihood;
+  readonly preprocess: Preprocess;
+  readonly targets: Targets;
 }
 
-/** Fills in defaults and checks everything that can be known before the first step. */
+/** Fills in defaults and checks everything that can be known before the first step. Changes nothing. */
 export function settle(model: Model, data: FitData, o: FitOptions): Settings {
   const where = "fit";
   checkShapes(o);
@@ -120,22 +161,47 @@ export function settle(model: Model, data: FitData, o: FitOptions): Settings {
     valid: "object",
     test: "object",
   } as never) as FitData;
-  const rate = o.learningRate ?? 1e-3;
-  const beta = o.beta ?? 1;
+  for (const part of valid ? [train, valid] : [train]) checkImages(model, part);
+  const likelihood = model.likelihood.informed(train);
+  const targets = likelihood.targets(where, train, model.targetShape);
+  if (valid) likelihood.targets(where, valid, model.targetShape);
+  const preprocess = { ...(model.preprocess ?? normalizationOf(train)) };
+  preprocess.pixels ??= pixelsOf(train.images);
+  for (const part of valid ? [train, valid] : [train])
+    checkPixels(`fit, data set ${part.name}`, part.images, preprocess);
+
+  const epochs = checkInt(where, "epochs", o.epochs ?? defaults.epochs, 1);
+  const batchSize = checkInt(where, "batchSize", o.batchSize ?? Math.min(defaults.batchSize, train.count), 1);
+  const rate = o.learningRate ?? cosineRate(defaults.learningRate);
+  const beta = o.beta ?? Number(defaults.beta);
+  const { name, better } = monitorOf(likelihood, o);
   const settings: Settings = {
     ...o,
-    batchSize: checkInt(where, "batchSize", o.batchSize ?? 128, 1),
+    epochs,
+    batchSize,
+    dropLast: o.dropLast ?? false,
     optimizer: o.optimizer ?? adam(),
     learningRate: typeof rate === "number" ? constantRate(rate) : rate,
     beta: typeof beta === "number" ? constantBeta(beta) : beta,
-    samples: checkInt(where, "samples", o.samples ?? 1, 1, 65536),
+    samples: checkInt(where, "samples", o.samples ?? defaults.samples, 1, 65536),
     seed: checkInt(where, "seed", o.seed ?? 0, 0),
     precision: checkPrecision(where, o.precision) ?? "fp32",
+    weights: weightsOf(train, o.exampleWeights),
+    validationSamples: checkInt(
+      where,
+      "validationSamples",
+      o.validationSamples ?? (model.bayesian ? defaults.validationSamples : 1),
+      1,
+      65536,
+    ),
     validateEvery: checkInt(where, "validateEvery", o.validateEvery ?? 1, 1),
-    monitor: o.monitor ?? "nll",
+    monitor: { name, better },
+    restoreBest: o.restoreBest ?? o.earlyStopping !== undefined,
     checkpoint: o.checkpoint ?? { epochs: 1 },
+    likelihood,
+    preprocess,
+    targets,
   };
-  checkInt(where, "epochs", o.epochs, 1);
   if (!model.bayesian && settings.samples > 1) fail(where, "samples 1 for a model without Bayesian layers", o.samples);
   if (o.clipNorm !== undefined && !(checkNumber(where, "clipNorm", o.clipNorm, 0) > 0))
     fail(where, "clipNorm above 0", 0);
@@ -148,20 +214,41 @@ export function settle(model: Model, data: FitData, o: FitOptions): Settings {
     checkNumber(where, "checkpoint.seconds", settings.checkpoint.seconds, 0);
   if (o.resume && o.runDir === undefined) fail(where, "runDir together with resume", undefined);
 
-  for (const data of valid ? [train, valid] : [train]) checkData(model, data);
-  if (settings.batchSize > train.count)
+  if (batchSize > train.count)
     throw new BayesError(
-      `[fit] expected at least one batch of ${settings.batchSize} examples, received ${train.count} in data set ${train.name}`,
+      `[fit] expected at least one batch of ${batchSize} examples, received ${train.count} in data set ${train.name}`,
     );
-  if (o.normalise) checkNormalisation(where, o.normalise, train.shape[2]);
-  if (valid && !o.evaluate) fail(where, "evaluate together with validation data", undefined);
-  if (!valid && (o.earlyStopping || o.bestCheckpoint || settings.learningRate.learn))
+  if (!valid && (o.earlyStopping || o.bestCheckpoint || o.restoreBest || settings.learningRate.learn))
     throw new BayesError(
-      "[fit] expected validation data for early stopping, a best checkpoint or a plateau schedule, received none",
+      "[fit] expected validation data for early stopping, the best weights or a plateau schedule, received none",
     );
-  if (o.epochs * Math.ceil(train.count / settings.batchSize) > 0x7fffffff)
-    fail(where, "fewer than 2^31 steps", o.epochs);
+  if (epochs * Math.ceil(train.count / batchSize) > 0x7fffffff) fail(where, "fewer than 2^31 steps", epochs);
   return settings;
+}
+
+function monitorOf(likelihood: Likelihood, { monitor = "nll", evaluate }: FitOptions): Monitor {
+  if (typeof monitor === "string") {
+    const known = likelihood.figures.filter((f) => f.better !== undefined);
+    const figure = known.find((f) => f.name === monitor);
+    if (figure) return { name: monitor, better: figure.better! };
+    const own = evaluate ? `, or { name: ${JSON.stringify(monitor)}, better: "lower" or "higher" }` : "";
+    return fail("fit", `a monitor among ${known.map((f) => f.name).join(", ")}${own}`, monitor);
+  }
+  checkOptions("fit monitor", monitor, { name: "string", better: "string" });
+  if (monitor.better !== "lower" && monitor.better !== "higher")
+    fail("fit", 'monitor.better "lower" or "higher"', monitor.better);
+  return monitor;
+}
+
+/** Weights of mean 1. */
+function weightsOf(train: Dataset, given: ArrayLike<number> | undefined): Float32Array | undefined {
+  if (given === undefined) return undefined;
+  if (given?.length !== train.count)
+    fail("fit", `${train.count} exampleWeights, one an example of data set ${train.name}`, given?.length ?? given);
+  let sum = 0;
+  for (let i = 0; i < given.length; i++) sum += checkNumber("fit", `weight ${i} of exampleWeights`, given[i], 0);
+  if (!(sum > 0)) fail("fit", "exampleWeights that are not all zero", sum);
+  return Float32Array.from(given, (w) => (w * train.count) / sum);
 }
 
 /** Every option is of the kind it should be: the numbers are looked at later. */
@@ -169,6 +256,7 @@ function checkShapes(o: FitOptions): void {
   checkOptions("fit", o, {
     epochs: "number",
     batchSize: "number",
+    dropLast: "boolean",
     optimizer: "object",
     learningRate: "number|object",
     beta: "number|object",
@@ -176,13 +264,15 @@ function checkShapes(o: FitOptions): void {
     seed: "number",
     precision: "string",
     clipNorm: "number",
-    normalise: "object",
     augment: "object",
+    exampleWeights: "object",
     penalty: "function",
+    validationSamples: "number",
     evaluate: "function",
     validateEvery: "number",
-    monitor: "string",
+    monitor: "string|object",
     earlyStopping: "object",
+    restoreBest: "boolean",
     callbacks: "object",
     runDir: "string",
     checkpoint: "object",
@@ -208,19 +298,18 @@ function checkShapes(o: FitOptions): void {
   if (o.checkpoint)
     checkOptions("fit checkpoint", o.checkpoint, { epochs: "number", steps: "number", seconds: "number" });
   if (o.callbacks)
-    checkOptions("fit callbacks", o.callbacks, { onStep: "function", onValidate: "function", onEpoch: "function" });
+    checkOptions("fit callbacks", o.callbacks, {
+      onStep: "function",
+      onValidate: "function",
+      onEpoch: "function",
+      onNote: "function",
+    });
 }
 
-function checkData(model: Model, data: Dataset): void {
+function checkImages(model: Model, data: Dataset): void {
   checkDataset("fit", data);
   if (data.shape.some((d, i) => d !== model.inputShape[i]))
     throw new BayesError(
       `[fit] expected images of ${model.inputShape.join("x")} for model ${model.name}, received ${data.shape.join("x")} in data set ${data.name}`,
     );
-  if (data.classes?.length !== model.classes)
-    throw new BayesError(
-      `[fit] expected ${model.classes} classes for model ${model.name}, received ${data.classes?.length ?? "none"} in data set ${data.name}`,
-    );
 }
-
-export const lowerIsBetter = (figure: string): boolean => !["accuracy", "auroc"].includes(figure);

@@ -16,8 +16,8 @@ const epochRecord = z.strictObject({
   nll: finite,
   /** KL(posterior || prior) in nats, all weights together; absent in a model without. */
   kl: finite.optional(),
-  /** Share of training predictions (one per Monte-Carlo sample) that were right. */
-  accuracy: finite,
+  /** The likelihood's figures of the training predictions, one prediction per Monte-Carlo sample: accuracy, … */
+  metrics: z.record(z.string(), finite),
   beta: finite.optional(),
   lr: finite,
   /** What the evaluation of the validation set said, when there was one. */
@@ -26,7 +26,15 @@ const epochRecord = z.strictObject({
 export type EpochRecord = z.infer<typeof epochRecord>;
 
 /** Sums over the steps of the epoch under way. */
-const epochSums = z.strictObject({ steps: count, loss: finite, nll: finite, kl: finite, right: count, seen: count });
+const epochSums = z.strictObject({
+  steps: count,
+  loss: finite,
+  nll: finite,
+  kl: finite,
+  /** Sums over the rows of each of the likelihood's figures. */
+  counts: z.record(z.string(), finite),
+  seen: count,
+});
 export type EpochSums = z.infer<typeof epochSums>;
 
 /** Everything a run needs besides the store in order to go on as if it had never stopped. Plain JSON. */
@@ -36,6 +44,8 @@ export const trainingState = z.strictObject({
   sums: epochSums,
   history: z.array(epochRecord),
   plateau: plateauMemory.optional(),
+  /** For how many epochs the run was planned when this was saved. */
+  epochs: count,
   /** Best validation of the monitored figure, and validations since. */
   best: z.strictObject({ value: finite, step: count, waited: count }).optional(),
   /** Whether early stopping has ended the run. */
@@ -45,11 +55,12 @@ export const trainingState = z.strictObject({
 });
 export type TrainingState = z.infer<typeof trainingState>;
 
-export const freshState = (settings: TrainingState["settings"]): TrainingState => ({
+export const freshState = (settings: TrainingState["settings"], epochs: number): TrainingState => ({
   step: 0,
+  epochs,
   sums: freshSums(),
   history: [],
   ended: false,
   settings,
 });
-export const freshSums = (): EpochSums => ({ steps: 0, loss: 0, nll: 0, kl: 0, right: 0, seen: 0 });
+export const freshSums = (): EpochSums => ({ steps: 0, loss: 0, nll: 0, kl: 0, counts: {}, seen: 0 });

@@ -1,36 +1,47 @@
 import type { Dataset } from "../data/dataset.ts";
-import { type Augmentation, asIs, type Normalisation } from "../data/prepare.ts";
+import { type Augmentation, asIs } from "../data/prepare.ts";
 import { compile, type Program } from "../graph/compile.ts";
 import { grad } from "../graph/grad.ts";
 import { constant, type Tensor } from "../graph/node.ts";
 import type { Precision } from "../graph/trace.ts";
+import type { Targets } from "../likelihoods/likelihood.ts";
 import type { Model } from "../models/model.ts";
 import { add } from "../ops/add.ts";
 import { checkFinite } from "../ops/checkFinite.ts";
 import { clipByGlobalNorm } from "../ops/clipByGlobalNorm.ts";
-import { correct } from "../ops/correct.ts";
 import { gatherBatch } from "../ops/gatherBatch.ts";
-import { gatherLabels } from "../ops/gatherLabels.ts";
+import { gatherRows } from "../ops/gatherRows.ts";
 import { mean } from "../ops/mean.ts";
 import { mul } from "../ops/mul.ts";
-import { softmaxCrossEntropy } from "../ops/softmaxCrossEntropy.ts";
+import { repeatBatch } from "../ops/repeatBatch.ts";
 import { DATA } from "./checkpoint.ts";
 import type { Optimizer } from "./optimizers.ts";
 
 const IMAGES = `${DATA}train/images`;
-const LABELS = `${DATA}train/labels`;
+const TARGETS = `${DATA}train/targets`;
+const WEIGHTS = `${DATA}train/weights`;
 
-/** Puts a training set beside the parameters, so that a step's only feed is which examples it takes. */
-export function residentData(model: Model, data: Dataset): void {
+/**
+ * Puts a training set beside the parameters, so that a step's only feed is which examples it takes.
+ * @param targets as the model's likelihood numbers them
+ * @param weights of the examples, mean 1; absent: all count alike
+ */
+export function residentData(model: Model, data: Dataset, targets: Targets, weights?: Float32Array): void {
   const { store } = model;
   const dtype = data.images instanceof Uint8Array ? "u8" : "f32";
+  const count = targets.length / data.count;
+  const each = count === 1 && model.targetShape.length === 0 ? [] : model.targetShape;
   store.define(IMAGES, [data.count, ...data.shape], { dtype, init: () => data.images });
-  store.define(LABELS, [data.count], { dtype: "i32", init: () => data.targets });
+  store.define(TARGETS, [data.count, ...each], {
+    dtype: targets instanceof Int32Array ? "i32" : "f32",
+    init: () => targets,
+  });
+  if (weights) store.define(WEIGHTS, [data.count], { init: () => weights });
 }
 
 /** Takes it away again. */
 export function dropData({ store }: Model): void {
-  for (const name of [IMAGES, LABELS]) if (store.slots.has(name)) store.delete(name);
+  for (const name of [IMAGES, TARGETS, WEIGHTS]) if (store.slots.has(name)) store.delete(name);
 }
 
 /** Everything that a training step is made of. */
@@ -39,15 +50,13 @@ export interface StepOptions {
   readonly samples: number;
   readonly precision?: Precision;
   readonly clipNorm?: number;
-  readonly normalise?: Normalisation;
   readonly augment?: Augmentation;
   readonly penalty?: (parameters: ReadonlyMap<string, Tensor>) => Tensor;
 }
 
-export type StepProgram = Program<
-  "index" | "epoch" | "rng" | "lr" | "klWeight" | "count",
-  "loss" | "nll" | "kl" | "right"
->;
+/** Outputs: loss, nll, kl, and the likelihood's counts by their names behind "count/". */
+export type StepProgram = Program<"index" | "epoch" | "rng" | "lr" | "klWeight" | "count", string>;
+export const COUNT = "count/";
 
 /**
  * One training step on a batch of the resident set: forward, loss = mean NLL + klWeight KL + penalty, backward, guard
@@ -58,25 +67,34 @@ export function compileStep(model: Model, batch: number, options: StepOptions): 
   const i32 = (shape: readonly number[]) => ({ shape, dtype: "i32" as const });
   const specs = { index: i32([batch]), epoch: i32([]), rng: i32([4]), lr: [], klWeight: [], count: i32([]) };
   return compile({ store, precision: options.precision }, specs, (t) => {
+    const { scale, shift } = model.preprocess ?? asIs(model.inputShape[2]);
     const x = gatherBatch(store.tensor(IMAGES), t.index, {
-      ...(options.normalise ?? asIs(model.inputShape[2])),
+      scale,
+      shift,
       augment: options.augment && { ...options.augment, rng: t.rng, epoch: t.epoch },
     });
-    const labels = gatherLabels(store.tensor(LABELS), t.index);
+    const targets = gatherRows(store.tensor(TARGETS), t.index);
     const rows = constant(Int32Array.from({ length: batch }, (_, row) => row));
-    const { output, kl, parameters } = model.apply(x, {
-      mode: "sample",
-      training: true,
-      samples: options.samples,
-      noise: { rng: t.rng, rows },
-    });
-    const nll = mean(softmaxCrossEntropy(output, labels));
+    const applied = model.apply(
+      x,
+      { mode: "sample", training: true, samples: options.samples, noise: { rng: t.rng, rows } },
+      (output, likelihood) => ({
+        rows: likelihood.nll(output, targets),
+        counts: likelihood.counts(output, targets),
+      }),
+    );
+    const { kl, parameters, result } = applied;
+    const weights = store.slots.has(WEIGHTS)
+      ? repeatBatch(gatherRows(store.tensor(WEIGHTS), t.index), options.samples)
+      : undefined;
+    const nll = mean(weights ? mul(result.rows, weights) : result.rows);
     let loss = kl ? add(nll, mul(t.klWeight, kl)) : nll;
     if (options.penalty) loss = add(loss, options.penalty(parameters));
     const gradients = grad(loss, [...parameters.values()]);
     checkFinite([loss, ...gradients]);
     const clipped = options.clipNorm === undefined ? gradients : clipByGlobalNorm(gradients, options.clipNorm);
     options.optimizer.update(parameters, clipped, t.lr, t.count);
-    return { loss, nll, right: correct(output, labels), kl: kl ?? constant(0) };
+    const counts = Object.fromEntries(Object.entries(result.counts).map(([name, value]) => [`${COUNT}${name}`, value]));
+    return { loss, nll, kl: kl ?? constant(0), ...counts };
   });
 }

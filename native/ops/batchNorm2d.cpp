@@ -1,6 +1,6 @@
-// Batch normalisation over all axes but the last (Ioffe and Szegedy 2015). Bound by bandwidth: statistics read x once
+// Batch normalization over all axes but the last (Ioffe and Szegedy 2015). Bound by bandwidth: statistics read x once
 // (a chunk is centred on its own mean while it is in cache, and chunks are merged in double by Chan's formula, in
-// order), normalising reads it again and writes y, with the activation behind it where there is one; so does the
+// order), normalizing reads it again and writes y, with the activation behind it where there is one; so does the
 // gradient with dz = f'(y) dy, which its second half finds in dx. Few channels: a "span" of whole vectors holds several
 // rows, and per-channel numbers are laid out along it, so that no lane is idle, and so many that sums do not wait for
 // themselves.
@@ -46,7 +46,7 @@ struct Layout {
 };
 
 // y = f((x - m) a + b)
-INL void normalise(const Step& s, const Layout& g, float* m, float* a, float* b) {
+INL void normalize(const Step& s, const Layout& g, float* m, float* a, float* b) {
   const float* x = s.in[0].f32();
   float* y = s.out[0].f32();
   const Activate activate(s);
@@ -96,7 +96,7 @@ OP(batchNorm2d) {  // x, gamma, beta -> y, mean [C], variance [C] (biased)
     if (s.out[1]) s.out[1].f32()[c] = m[c];
     if (s.out[2]) s.out[2].f32()[c] = static_cast<float>(variance);
   }
-  if (s.out[0]) normalise(s, g, m, a, b);
+  if (s.out[0]) normalize(s, g, m, a, b);
 }
 SCRATCH(batchNorm2d) { return Layout::of(s.in[0]).scratch(); }
 
@@ -108,7 +108,7 @@ OP(batchNorm2dInference) {  // x, gamma, beta, mean, variance -> y
     m[c] = mean[c], b[c] = beta[c];
     a[c] = static_cast<float>(gamma[c] / sqrt(variance[c] + s.attr("epsilon")));
   }
-  normalise(s, g, m, a, b);
+  normalize(s, g, m, a, b);
 }
 SCRATCH(batchNorm2dInference) { return Layout::of(s.in[0]).scratch(); }
 

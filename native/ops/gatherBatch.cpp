@@ -1,5 +1,5 @@
 // The images of one step, from the resident data set: chosen by index, varied (the rule is augmentParams in
-// lib/data/prepare.ts), padded with zeros, and normalised: x = pixel * scale[c] + shift[c]. Bound by bandwidth: one
+// lib/data/prepare.ts), padded with zeros, and normalized: x = pixel * scale[c] + shift[c]. Bound by bandwidth: one
 // byte read and four written per value. Numbers per channel are laid out along a run of pixels, so that lanes do not
 // care about channels.
 #include <stdio.h>

@@ -115,10 +115,10 @@ describe("what the file says", () => {
 
   it("takes NHWC pixels as stored, when asked", async () => {
     using m = make(name);
-    const normalise = { scale: [1 / 64, 1 / 100], shift: [-0.4, 0.3] };
+    const normalize = { scale: [1 / 64, 1 / 100], shift: [-0.4, 0.3] };
     for (const layout of ["nchw", "nhwc"] as const)
       for (const mode of ["mean", "noise", "ensemble"] as const)
-        await expectAgreement(m, { mode, layout, normalise, samples: 3 }, 3, { pixels: images(m, 3, 128), runs: 30 });
+        await expectAgreement(m, { mode, layout, normalize, samples: 3 }, 3, { pixels: images(m, 3, 128), runs: 30 });
     const { graph } = readModel(exportOnnx(m, { layout: "nhwc" }));
     expect(graph.inputs[0].dims).toEqual(["batch", 6, 7, 2]);
   });
@@ -163,8 +163,8 @@ describe("bad input", () => {
     expect(bad({ layout: "chw" })).toThrow(/layout/);
     expect(bad({ samples: 0 })).toThrow(/samples/);
     expect(bad({ seed: -1 })).toThrow(/seed/);
-    expect(bad({ normalise: { scale: [1, 1], shift: [0] } })).toThrow(/scale as 1 numbers/);
-    expect(bad({ normalise: { scale: [Number.NaN], shift: [0] } })).toThrow(/scale/);
+    expect(bad({ normalize: { scale: [1, 1], shift: [0] } })).toThrow(/scale as 1 numbers/);
+    expect(bad({ normalize: { scale: [Number.NaN], shift: [0] } })).toThrow(/scale/);
     expect(bad({ classNames: ["a"] })).toThrow(/3 class names/);
   });
 

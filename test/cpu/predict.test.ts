@@ -24,7 +24,7 @@ const part = ({ images, count, shape }: Images, n: number): Images => ({
   count: n,
   shape,
 });
-const normalise = (channels: number) => ({ scale: Array(channels).fill(1 / 128), shift: Array(channels).fill(-1) });
+const normalize = (channels: number) => ({ scale: Array(channels).fill(1 / 128), shift: Array(channels).fill(-1) });
 
 describe("launches", () => {
   it("are as few as before, of one size, and fit the images", () => {
@@ -53,7 +53,7 @@ describe("launches", () => {
   ] as const)
     it(`${model}: an image has the same logits, bit for bit, alone and among others`, async () => {
       using m = createModel({ model, input: [32, 32, channels], classes: 10, seed: 2 });
-      const options = { samples: 10, seed: 5, normalise: normalise(channels) };
+      const options = { samples: 10, seed: 5, normalize: normalize(channels) };
       const all = made(103, [32, 32, channels]);
       const whole = await predict(m, all, options);
       for (const count of [1, 7]) {
@@ -69,7 +69,7 @@ describe("launches", () => {
 describe("at the same time", () => {
   const config: ModelConfig = { model: "lenet5", input: [28, 28, 1], classes: 10, seed: 2 };
   const data = made(150, [28, 28, 1]);
-  const options = { samples: 10, seed: 5, normalise: normalise(1) };
+  const options = { samples: 10, seed: 5, normalize: normalize(1) };
   const tmp = mkdtempSync(join(tmpdir(), "bayescnn-predict-"));
   beforeAll(build);
   afterAll(() => rmSync(tmp, { recursive: true }));
@@ -79,7 +79,7 @@ describe("at the same time", () => {
     using two = createModel({ model: "alexnet-half", input: [32, 32, 3], classes: 10, seed: 3 });
     const both = [
       () => predict(one, data, options),
-      () => predict(two, made(60, [32, 32, 3]), { ...options, normalise: normalise(3) }),
+      () => predict(two, made(60, [32, 32, 3]), { ...options, normalize: normalize(3) }),
     ];
     const alone = [await both[0](), await both[1]()];
     const together = await Promise.all(both.map((start) => start()));

@@ -13,7 +13,7 @@ import { concat } from "../../lib/ops/concat.ts";
 import { dropout } from "../../lib/ops/dropout.ts";
 import { flatten } from "../../lib/ops/flatten.ts";
 import { gatherBatch } from "../../lib/ops/gatherBatch.ts";
-import { gatherLabels } from "../../lib/ops/gatherLabels.ts";
+import { gatherRows } from "../../lib/ops/gatherRows.ts";
 import { globalAvgPool2d } from "../../lib/ops/globalAvgPool2d.ts";
 import { maxPool2d } from "../../lib/ops/maxPool2d.ts";
 import { pixelShuffle, pixelUnshuffle } from "../../lib/ops/pixelShuffle.ts";
@@ -89,7 +89,7 @@ describe("gathering a batch", () => {
       x: gatherBatch(data, index, { scale: [1], shift: [0] }),
     }));
     using labels = compile({ store }, { labels: i32(4), index: i32(2) }, (t) => ({
-      y: gatherLabels(t.labels, t.index),
+      y: gatherRows(t.labels, t.index),
     }));
     const message = new RegExp(`example ${bad} is outside the data set of 4 examples`);
     const index = Int32Array.of(0, bad);

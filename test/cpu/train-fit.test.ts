@@ -122,7 +122,7 @@ describe("the same bits", () => {
     for (const n of [1, 2, 3]) {
       setThreads(n);
       using model = createModel({ model: "lenet5", input: [28, 28, 1], classes: 10 });
-      await fitModel(model, { train: head(digits, 300) }, { epochs: 2, batchSize: 128, normalise: unit });
+      await fitModel(model, { train: head(digits, 300) }, { epochs: 2, batchSize: 128, normalize: unit });
       all.push(bits(model));
     }
     expect(all[1]).toEqual(all[0]);

@@ -152,7 +152,7 @@ export const common: FitOptions = {
   learningRate: cosineRate(0.01),
   beta: warmUpBeta(0.5),
   seed: 7,
-  normalise: unit,
+  normalize: unit,
   augment: { shift: 1, flip: false },
   evaluate,
 };

@@ -76,7 +76,7 @@ describe("a run that goes wrong", () => {
       [{ learningRate: Number.NaN }, data, /learning rate/],
       [{ beta: -1 }, data, /beta/],
       [{ clipNorm: 0 }, data, /clipNorm/],
-      [{ normalise: { scale: [1, 1], shift: [0, 0] } }, data, /normalise\.scale as 1 numbers/],
+      [{ normalize: { scale: [1, 1], shift: [0, 0] } }, data, /normalize\.scale as 1 numbers/],
       [{ evaluate: undefined }, data, /evaluate together with validation data/],
       [{ earlyStopping: { patience: 1 } }, { train: data.train }, /validation data for early stopping/],
       [{ resume: true }, data, /runDir together with resume/],

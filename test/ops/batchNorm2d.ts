@@ -15,7 +15,7 @@ function statistics({ shape, data }: Value): { mean: Float64Array; variance: Flo
   return { mean, variance };
 }
 
-function normalised(
+function normalized(
   { x, gamma, beta }: Readonly<Record<string, Value>>,
   mean: Float64Array,
   variance: Float64Array,
@@ -38,7 +38,7 @@ const training = (name: string, x: Value, more: Partial<OpCase> = {}): OpCase =>
   reference: (v) => {
     const { mean, variance } = statistics(v.x);
     const shape = [mean.length];
-    return [normalised(v, mean, variance), { shape, data: mean }, { shape, data: variance }];
+    return [normalized(v, mean, variance), { shape, data: mean }, { shape, data: variance }];
   },
   ...more,
 });
@@ -51,7 +51,7 @@ const output = (name: string, x: Value, factor = 1): OpCase => ({
   reference: (v) => {
     const given = { shape: v.x.shape, data: v.x.data.map((e) => factor * e) };
     const { mean, variance } = statistics(given);
-    return normalised({ ...v, x: given }, mean, variance);
+    return normalized({ ...v, x: given }, mean, variance);
   },
 });
 
@@ -61,7 +61,7 @@ const inference = (name: string, shape: Shape): OpCase => {
     name: `inference: ${name}`,
     inputs: { x: uniform(shape, 1), ...affine(c), mean: uniform([c], 4), variance: uniform([c], 5, 0.2, 2) },
     build: (t) => batchNorm2dInference(t.x, t.gamma, t.beta, t.mean, t.variance),
-    reference: (v) => normalised(v, v.mean.data, v.variance.data),
+    reference: (v) => normalized(v, v.mean.data, v.variance.data),
     wrt: ["x", "gamma", "beta"],
   };
 };

@@ -18,7 +18,7 @@ function pixels(shape: Shape, dtype: DType): Value {
   return { shape, data: Float64Array.from({ length: shape.reduce((a, b) => a * b) }, draw), dtype };
 }
 
-const normalisation = (c: number, dtype: DType) => ({
+const normalization = (c: number, dtype: DType) => ({
   scale: Array.from({ length: c }, (_, k) => Math.fround((dtype === "u8" ? 1 / 128 : 1) * (1 + k / 4))),
   shift: Array.from({ length: c }, (_, k) => Math.fround(k / 3 - 0.5)),
 });
@@ -28,7 +28,7 @@ function reference(
   { pad = 0, shift = 0, flip = false }: Options,
 ): Value {
   const [, h, w, c] = data.shape;
-  const { scale, shift: offset } = normalisation(c, data.dtype!);
+  const { scale, shift: offset } = normalization(c, data.dtype!);
   const [oh, ow, size] = [h + 2 * pad, w + 2 * pad, h * w * c];
   const out = new Float64Array(index.data.length * oh * ow * c);
   for (const [b, example] of index.data.entries()) {
@@ -57,7 +57,7 @@ const row = (name: string, shape: Shape, dtype: DType, index: readonly number[],
     inputs: varied ? { ...inputs, rng: ints([4], seed), epoch: ints([], [EPOCH]) } : inputs,
     build: ({ data, index, rng, epoch }) =>
       gatherBatch(data, index, {
-        ...normalisation(shape[3], dtype),
+        ...normalization(shape[3], dtype),
         pad,
         augment: varied ? { shift, flip, rng, epoch } : undefined,
       }),

@@ -6,7 +6,7 @@ import { gaussianPrior } from "../../lib/bayes/gaussianPrior.ts";
 import { alphaPosterior, rhoPosterior } from "../../lib/bayes/posterior.ts";
 import { scaleMixturePrior } from "../../lib/bayes/scaleMixturePrior.ts";
 import { makeDataset, split, subset } from "../../lib/data/dataset.ts";
-import { normalisationOf } from "../../lib/data/prepare.ts";
+import { normalizationOf } from "../../lib/data/prepare.ts";
 import { BayesError, checkOptions } from "../../lib/errors.ts";
 import { compile } from "../../lib/graph/compile.ts";
 import { grad } from "../../lib/graph/grad.ts";
@@ -50,7 +50,7 @@ describe("functions that make something from options", () => {
     makeDataset,
     subset,
     split,
-    normalisationOf,
+    normalizationOf,
     accuracy,
     ece,
     adaptiveEce,

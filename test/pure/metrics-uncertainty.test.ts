@@ -5,7 +5,7 @@ import {
   expectedEntropy,
   meanProbabilities,
   mutualInformation,
-  normalisedSoftplusRows,
+  normalizedSoftplusRows,
   predictiveEntropy,
   softmaxRows,
 } from "../../lib/predict/uncertainty.ts";
@@ -27,14 +27,14 @@ function rowsOf(p: Float32Array, s: number, n: number, c: number, row: number): 
 const entropy = (q: number[]) => q.reduce((sum, x) => sum - (x === 0 ? 0 : x * Math.log(x)), 0);
 const average = (xs: number[]) => xs.reduce((a, b) => a + b, 0) / xs.length;
 
-describe("softmax and normalised softplus", () => {
+describe("softmax and normalized softplus", () => {
   it("match hand-computed rows", () => {
     const soft = softmaxRows(Float32Array.of(0, Math.log(3), 5, 5), 2);
     expect(soft[0]).toBeCloseTo(0.25, 6);
     expect(soft[1]).toBeCloseTo(0.75, 6);
     expect([...soft.subarray(2)]).toEqual([0.5, 0.5]);
     // softplus(0) = log 2, softplus(log 3) = log 4 = 2 log 2
-    const plus = normalisedSoftplusRows(Float32Array.of(0, Math.log(3)), 2);
+    const plus = normalizedSoftplusRows(Float32Array.of(0, Math.log(3)), 2);
     expect(plus[0]).toBeCloseTo(1 / 3, 6);
     expect(plus[1]).toBeCloseTo(2 / 3, 6);
   });
@@ -46,7 +46,7 @@ describe("softmax and normalised softplus", () => {
         const plus = z.map((v) => Math.log(1 + Math.exp(v)));
         const total = (xs: number[]) => xs.reduce((a, b) => a + b, 0);
         const soft = softmaxRows(Float64Array.from(z), z.length);
-        const norm = normalisedSoftplusRows(Float64Array.from(z), z.length);
+        const norm = normalizedSoftplusRows(Float64Array.from(z), z.length);
         for (let i = 0; i < z.length; i++) {
           expect(soft[i]).toBeCloseTo(exp[i] / total(exp), 6);
           expect(norm[i]).toBeCloseTo(plus[i] / total(plus), 6);
@@ -58,20 +58,20 @@ describe("softmax and normalised softplus", () => {
   it("stay distributions for any finite logits", () => {
     fc.assert(
       fc.property(fc.array(fc.float({ noNaN: true, noDefaultInfinity: true }), { minLength: 3, maxLength: 3 }), (z) => {
-        for (const rows of [softmaxRows, normalisedSoftplusRows]) {
+        for (const rows of [softmaxRows, normalizedSoftplusRows]) {
           const p = rows(Float32Array.from(z), 3);
           expect(p[0] + p[1] + p[2]).toBeCloseTo(1, 5);
           expect(Math.min(...p)).toBeGreaterThanOrEqual(0);
         }
       }),
     );
-    expect([...normalisedSoftplusRows(Float32Array.of(-1000, -1000), 2)]).toEqual([0.5, 0.5]);
+    expect([...normalizedSoftplusRows(Float32Array.of(-1000, -1000), 2)]).toEqual([0.5, 0.5]);
   });
 
   it("refuse bad logits", () => {
     expect(() => softmaxRows(Float32Array.of(1, Number.NaN), 2)).toThrow(/finite logits \(row 0, class 1\).*NaN/);
     expect(() => softmaxRows(Float32Array.of(1, 2, 3), 2)).toThrow(/rows of 2 logits.*3 values/);
-    expect(() => normalisedSoftplusRows(new Float32Array(0), 2)).toThrow(/one or more rows/);
+    expect(() => normalizedSoftplusRows(new Float32Array(0), 2)).toThrow(/one or more rows/);
     expect(() => softmaxRows(Float32Array.of(1), 1)).toThrow(/classes C/);
   });
 });

@@ -46,13 +46,13 @@ it("packs, installs with --ignore-scripts and trains where there is no compiler"
   );
   writeFileSync(
     join(user, "main.js"),
-    `import { createModel, embeddedMnist, evaluate, fit, normalisationOf, split } from "bayescnn";
+    `import { createModel, embeddedMnist, evaluate, fit, normalizationOf, split } from "bayescnn";
      const { train, test } = embeddedMnist();
      const { train: part } = split(train, { train: 640, valid: 100 }, 1);
-     const normalise = normalisationOf(part);
+     const normalize = normalizationOf(part);
      const model = createModel({ model: "lenet5", input: [28, 28, 1], classes: 10, seed: 1 });
-     await fit(model, { train: part }, { epochs: 1, batchSize: 64, normalise });
-     const { evaluation } = await evaluate(model, test, { samples: 2, normalise });
+     await fit(model, { train: part }, { epochs: 1, batchSize: 64, normalize });
+     const { evaluation } = await evaluate(model, test, { samples: 2, normalize });
      console.log(JSON.stringify(evaluation));`,
   );
   const env = { PATH: join(process.execPath, ".."), HOME: user };

@@ -1,0 +1,130 @@
+/** Several labels that may each be there or not, or one: a discriminator. Sigmoid of the logits, binary cross-entropy. */
+import { classNames, sameNames, unnamed } from "../data/classes.ts";
+import { BayesError, fail } from "../errors.ts";
+import { constant, sameShape } from "../graph/node.ts";
+import { binaryCrossEntropyWithLogits } from "../ops/binaryCrossEntropyWithLogits.ts";
+import { greaterEqual } from "../ops/greaterEqual.ts";
+import { scale } from "../ops/scale.ts";
+import { sigmoid } from "../ops/sigmoid.ts";
+import { square } from "../ops/square.ts";
+import { sub } from "../ops/sub.ts";
+import { sum } from "../ops/sum.ts";
+import type { Figure, Likelihood, Prediction } from "./likelihood.ts";
+import { average, logMeanExp, type Moments, totalVariance, tracedMoments, UNCERTAINTY } from "./moments.ts";
+import { perRow, rowsLike } from "./rows.ts";
+
+/** Probability of each label of N images, [N, labels], as `mean` and `probabilities`. */
+export interface BernoulliPrediction extends Prediction, Moments {
+  readonly probabilities: Float32Array;
+  /** Names of the labels, in the order of the columns; numbers where they have none. */
+  readonly labels: readonly string[];
+}
+
+export interface BernoulliOptions {
+  /** Names of the labels, or how many there are; default 1. */
+  readonly labels?: number | readonly string[];
+}
+
+const FIGURES: readonly Figure[] = [
+  { name: "accuracy", title: "accuracy", hint: "labels on the right side of one half", better: "higher", share: true },
+  { name: "nll", title: "NLL", hint: "nats an image; surprise at all of its labels", better: "lower" },
+  { name: "brier", title: "Brier", hint: "squared error of the probabilities", better: "lower" },
+  { name: "exactMatch", title: "exact match", hint: "images with every label right", better: "higher", share: true },
+  ...UNCERTAINTY,
+];
+
+const logistic = (z: number): number => (z >= 0 ? 1 / (1 + Math.exp(-z)) : Math.exp(z) / (1 + Math.exp(z)));
+const softplus = (z: number): number => Math.max(z, 0) + Math.log1p(Math.exp(-Math.abs(z)));
+
+/**
+ * Independent yes-or-no labels, each 0 or 1 in the targets [batch, labels] (a value between is a soft label). The network
+ * gives one logit a label, [batch, labels]. A data set of two classes is taken for one label: whether it is the second.
+ */
+export function bernoulli(options: BernoulliOptions = {}): Likelihood<BernoulliPrediction> {
+  const names = classNames("bernoulli", options.labels ?? 1);
+  const K = names.length;
+  const self: Likelihood<BernoulliPrediction> = {
+    config: { kind: "bernoulli", labels: unnamed(names) ? K : names },
+    outputs: K,
+    figures: FIGURES,
+
+    targetShape(where, output) {
+      if (output.length !== 1 || output[0] !== K)
+        fail(where, `an output of shape [batch, ${K}], one logit a label`, ["batch", ...output]);
+      return [K];
+    },
+    targets(where, data, shape) {
+      if (data.targets instanceof Int32Array) {
+        if (K === 1 && data.classes?.length === 2) return Float32Array.from(data.targets);
+        throw new BayesError(
+          `[${where}] expected targets 0 or 1 for ${K} label${K > 1 ? "s" : ""} of likelihood bernoulli, received the classes of data set ${data.name}`,
+        );
+      }
+      if (!(sameShape(data.targetShape, shape) || (K === 1 && data.targetShape.length === 0)))
+        fail(where, `targets of shape [${shape}] for likelihood bernoulli in data set ${data.name}`, data.targetShape);
+      if (data.classes && !sameNames(names, data.classes))
+        fail(where, `labels ${names.join(", ")} in data set ${data.name}`, data.classes);
+      const wrong = data.targets.findIndex((v) => !(v >= 0 && v <= 1));
+      if (wrong >= 0) fail(where, `targets from 0 to 1 in data set ${data.name} (value ${wrong})`, data.targets[wrong]);
+      return data.targets;
+    },
+    informed: ({ classes, targets }) =>
+      unnamed(names) && classes?.length === K && K > 1 && !(targets instanceof Int32Array)
+        ? bernoulli({ labels: classes })
+        : self,
+    agrees: ({ kind, labels }) => kind === "bernoulli" && sameNames(names, labels),
+
+    nll: (output, targets) => perRow(binaryCrossEntropyWithLogits(output, rowsLike(targets, output))),
+    counts(output, targets) {
+      // right where (z >= 0) = (t >= 1/2)
+      const wrong = square(
+        sub(greaterEqual(output, constant(0)), greaterEqual(rowsLike(targets, output), constant(0.5))),
+      );
+      return { accuracy: scale(sum(wrong), -1 / K, output.shape[0]) };
+    },
+    heads: (output) => ({ logits: output }),
+    prediction(outputs, samples, count, shape) {
+      const p = Float32Array.from(outputs.logits, logistic);
+      const moments = totalVariance(p, (i) => p[i] * (1 - p[i]), samples, count);
+      return { samples, count, shape, outputs, ...moments, probabilities: moments.mean, labels: names };
+    },
+    metrics(p, targets) {
+      let [nll, right, exact, brier] = [0, 0, 0, 0];
+      const { logits } = p.outputs;
+      const each = new Float64Array(p.samples);
+      for (let n = 0; n < p.count; n++) {
+        let hits = 0;
+        for (let k = 0; k < K; k++) {
+          const [q, t] = [p.mean[n * K + k], targets[n * K + k]];
+          hits += Number(q >= 0.5 === t >= 0.5);
+          brier += (q - t) ** 2;
+        }
+        right += hits;
+        exact += Number(hits === K);
+        for (let s = 0; s < p.samples; s++) {
+          each[s] = 0;
+          for (let k = 0; k < K; k++) {
+            const z = logits[(s * p.count + n) * K + k];
+            each[s] += targets[n * K + k] * z - softplus(z);
+          }
+        }
+        nll -= logMeanExp(each);
+      }
+      return {
+        count: p.count,
+        nll: nll / p.count,
+        accuracy: right / (p.count * K),
+        exactMatch: exact / p.count,
+        brier: brier / (p.count * K),
+        epistemic: average(p.epistemicTotal),
+        aleatoric: average(p.aleatoricTotal),
+      };
+    },
+    summary({ logits }) {
+      const p = sigmoid(logits);
+      const { mean, epistemic, aleatoric } = tracedMoments(p, sub(p, square(p)));
+      return { probabilities: mean, epistemic, aleatoric };
+    },
+  };
+  return self;
+}

@@ -1,0 +1,164 @@
+/** One of several classes: softmax of the logits, -ln p of the true class. */
+import { alignClasses, classNames, sameNames, unnamed } from "../data/classes.ts";
+import { BayesError, checkInt, fail } from "../errors.ts";
+import type { Shape } from "../graph/node.ts";
+import { correct } from "../ops/correct.ts";
+import { softmax } from "../ops/softmax.ts";
+import { softmaxCrossEntropy } from "../ops/softmaxCrossEntropy.ts";
+import { square } from "../ops/square.ts";
+import { sub } from "../ops/sub.ts";
+import { argmax } from "../predict/input.ts";
+import { type ClassificationMetrics, classificationMetrics } from "../predict/metrics.ts";
+import { mutualInformation, predictiveEntropy, softmaxRows } from "../predict/uncertainty.ts";
+import type { Figure, Likelihood, Prediction, Targets } from "./likelihood.ts";
+import { average, totalVariance, tracedMoments, UNCERTAINTY } from "./moments.ts";
+
+/** Class probabilities of N images, and how sure they are. Computed when first asked for. */
+export class ClassPrediction implements Prediction {
+  readonly samples: number;
+  readonly count: number;
+  readonly shape: Shape;
+  /** Names of the classes, in the order of the columns. */
+  readonly classes: readonly string[];
+  readonly outputs: { readonly logits: Float32Array };
+  #probabilities: Float32Array | undefined;
+  #moments: ReturnType<typeof totalVariance> | undefined;
+  #entropy: Float32Array | undefined;
+  #mutual: Float32Array | undefined;
+
+  constructor(logits: Float32Array, samples: number, count: number, classes: readonly string[]) {
+    this.samples = samples;
+    this.count = count;
+    this.shape = [classes.length];
+    this.classes = classes;
+    this.outputs = { logits };
+  }
+
+  /** [S, N, C] */
+  get logits(): Float32Array {
+    return this.outputs.logits;
+  }
+  /** Class probabilities of every Monte-Carlo sample, [S, N, C]. */
+  get sampleProbabilities(): Float32Array {
+    this.#probabilities ??= softmaxRows(this.logits, this.classes.length);
+    return this.#probabilities;
+  }
+  get #all() {
+    const p = this.sampleProbabilities;
+    this.#moments ??= totalVariance(p, (i) => p[i] * (1 - p[i]), this.samples, this.count);
+    return this.#moments;
+  }
+  /** The predictive distribution, [N, C]: the mean of the samples' probabilities. */
+  get probabilities(): Float32Array {
+    return this.#all.mean;
+  }
+  get mean(): Float32Array {
+    return this.#all.mean;
+  }
+  /** Variance of the class probability between the samples, [N, C] (Kwon et al. 2018). */
+  get epistemic(): Float32Array {
+    return this.#all.epistemic;
+  }
+  /** Mean of p (1 - p) within the samples, [N, C]. */
+  get aleatoric(): Float32Array {
+    return this.#all.aleatoric;
+  }
+  get epistemicTotal(): Float32Array {
+    return this.#all.epistemicTotal;
+  }
+  get aleatoricTotal(): Float32Array {
+    return this.#all.aleatoricTotal;
+  }
+  /** Entropy of the predictive distribution, [N], nats. */
+  get entropy(): Float32Array {
+    this.#entropy ??= predictiveEntropy(this.sampleProbabilities, this.samples, this.count, this.classes.length);
+    return this.#entropy;
+  }
+  /** Mutual information between label and weights, [N], nats: the epistemic part of the entropy. */
+  get mutualInformation(): Float32Array {
+    this.#mutual ??= mutualInformation(this.sampleProbabilities, this.samples, this.count, this.classes.length);
+    return this.#mutual;
+  }
+  /** Number of the most probable class of image n; the first one, in a tie. */
+  top(n: number): number {
+    checkInt("prediction", "the image", n, 0, this.count - 1);
+    return argmax(this.probabilities, n, this.classes.length);
+  }
+  /** Name of the most probable class of image n. */
+  label(n: number): string {
+    return this.classes[this.top(n)];
+  }
+}
+
+/** A likelihood of classes, which have names. */
+export interface Categorical extends Likelihood<ClassPrediction> {
+  readonly classes: readonly string[];
+  metrics(prediction: ClassPrediction, targets: Targets): ClassMetrics;
+}
+
+/** Figures of class predictions; the last two are means over the images of the totals per image. */
+export type ClassMetrics = ClassificationMetrics & { readonly epistemic: number; readonly aleatoric: number };
+
+const FIGURES: readonly Figure[] = [
+  {
+    name: "accuracy",
+    title: "accuracy",
+    hint: "images whose most probable class is right",
+    better: "higher",
+    share: true,
+  },
+  { name: "nll", title: "NLL", hint: "nats; surprise at the true class", better: "lower" },
+  { name: "ece", title: "ECE", hint: "gap between confidence and accuracy, 15 bins", better: "lower" },
+  { name: "brier", title: "Brier", hint: "squared error of the probabilities", better: "lower" },
+  { name: "adaptiveEce", title: "adaptive ECE", hint: "the same with equally filled bins", better: "lower" },
+  ...UNCERTAINTY,
+];
+
+/**
+ * One of several classes. The network gives logits [batch, classes].
+ * @param classes their names, or how many there are: then the first training set that has names gives them theirs
+ * @throws BayesError for fewer than two classes, or one name twice
+ */
+export function categorical(classes: number | readonly string[]): Categorical {
+  const names = classNames("categorical", classes, 2);
+  const C = names.length;
+  const self: Categorical = {
+    classes: names,
+    config: { kind: "categorical", classes: unnamed(names) ? C : names },
+    outputs: C,
+    figures: FIGURES,
+
+    targetShape(where, output) {
+      if (output.length !== 1 || output[0] !== C)
+        fail(where, `an output of shape [batch, ${C}], one logit a class`, ["batch", ...output]);
+      return [];
+    },
+    targets(where, data) {
+      const { classes, targets, name } = data;
+      if (!(targets instanceof Int32Array) || !classes)
+        throw new BayesError(
+          `[${where}] expected a data set of classes for likelihood categorical, received ${name} with numbers as targets`,
+        );
+      return alignClasses(where, { ...data, targets, classes }, names);
+    },
+    informed: ({ classes: theirs }) =>
+      unnamed(names) && theirs?.length === C && !unnamed(theirs) ? categorical(theirs) : self,
+    agrees: ({ kind, classes: theirs }) => kind === "categorical" && sameNames(names, theirs),
+
+    nll: softmaxCrossEntropy,
+    counts: (output, labels) => ({ accuracy: correct(output, labels) }),
+    heads: (output) => ({ logits: output }),
+    prediction: ({ logits }, samples, count) => new ClassPrediction(logits, samples, count, names),
+    metrics: (p, labels) => ({
+      ...classificationMetrics(p.probabilities, labels as Int32Array),
+      epistemic: average(p.epistemicTotal),
+      aleatoric: average(p.aleatoricTotal),
+    }),
+    summary({ logits }) {
+      const p = softmax(logits);
+      const { mean, epistemic, aleatoric } = tracedMoments(p, sub(p, square(p)));
+      return { probabilities: mean, epistemic, aleatoric };
+    },
+  };
+  return self;
+}

@@ -1,0 +1,13 @@
+/** Numbers with Laplace noise: large errors are less of a surprise than under a Gaussian. */
+import { abs } from "../ops/abs.ts";
+import type { Likelihood } from "./likelihood.ts";
+import { locationScale, type NumberPrediction } from "./location.ts";
+import type { RegressionOptions } from "./noise.ts";
+
+/**
+ * exp(-|target - mean| / b) / 2b for every value of a target; options and output as those of `gaussian`. The scale is b,
+ * the aleatoric variance 2 b^2; a learned b is at its optimum the mean absolute error.
+ * @throws BayesError for options that make no sense
+ */
+export const laplace = (options: RegressionOptions = {}): Likelihood<NumberPrediction> =>
+  locationScale({ kind: "laplace", constant: Math.log(2), distance: Math.abs, traced: abs, variance: 2 }, options);

@@ -1,0 +1,100 @@
+/**
+ * What a model's output means. A likelihood says what a target is, how surprising a target is (the negative
+ * log-likelihood), what a prediction is and how its uncertainty splits, which figures are reported and which way is
+ * better, and what an exported model gives. Training, prediction, export and report ask it; none of them knows a kind.
+ */
+import type { Dataset } from "../data/dataset.ts";
+import type { Shape, Tensor } from "../graph/node.ts";
+
+/** Targets of many examples, one after the other: class numbers as int32, everything else as float32. */
+export type Targets = Int32Array | Float32Array;
+
+/** Plain JSON that makes a likelihood again: its kind, and its options. */
+export type LikelihoodConfig = { readonly kind: string } & Readonly<Record<string, unknown>>;
+
+/** Which way a figure is better. */
+export type Better = "lower" | "higher";
+
+/** One of the figures that a likelihood reports. */
+export interface Figure {
+  readonly name: string;
+  /** For people, short. */
+  readonly title: string;
+  /** What it means, in a few words. */
+  readonly hint: string;
+  /** Absent where neither way is better. */
+  readonly better?: Better;
+  /** Shown in percent. */
+  readonly share?: boolean;
+}
+
+/** What every prediction has; each likelihood adds its own fields. Arrays are read, never written. */
+export interface Prediction {
+  /** Monte-Carlo samples S. */
+  readonly samples: number;
+  /** Examples N. */
+  readonly count: number;
+  /** Dimensions of one example's target. */
+  readonly shape: Shape;
+  /** What the network gave in each Monte-Carlo pass, by name, each [S, N, ...]. */
+  readonly outputs: Readonly<Record<string, Float32Array>>;
+  /** The predictive mean, [N, ...shape]: probabilities of classes, expected values of numbers. */
+  readonly mean: Float32Array;
+  /** Variance that more data would lower: of the samples' means, [N, ...shape] (law of total variance). */
+  readonly epistemic: Float32Array;
+  /** Variance that no data would lower: the mean of the samples' own variances, [N, ...shape]. */
+  readonly aleatoric: Float32Array;
+  /** Sums of both over the target's values, [N]. */
+  readonly epistemicTotal: Float32Array;
+  readonly aleatoricTotal: Float32Array;
+}
+
+export interface Likelihood<P extends Prediction = Prediction> {
+  /** What makes it again; kept in checkpoints and exported models. */
+  readonly config: LikelihoodConfig;
+  /** The figures of {@link metrics} for people, the most wanted ones first; "nll" is always among them. */
+  readonly figures: readonly Figure[];
+
+  /** How many values a network has to give for one image, if its targets are a list (and no image). */
+  readonly outputs: number;
+  /**
+   * Dimensions of one example's target, given those of the network's output (both without the batch).
+   * @throws BayesError when the output is none that this likelihood can read
+   */
+  targetShape(where: string, output: Shape): Shape;
+  /** Targets of a data set as this likelihood numbers them (classes are matched by name). @throws BayesError if it has others */
+  targets(where: string, data: Dataset, shape: Shape): Targets;
+  /** The likelihood with what a training set adds, such as class names that were not known; itself, if nothing. */
+  informed(data: Dataset): Likelihood<P>;
+  /** Whether `other` reads outputs and targets as this one does; names that one of them lacks do not count. */
+  agrees(other: LikelihoodConfig): boolean;
+
+  /**
+   * Negative log-likelihood of each row in nats, constants included, summed over the values of one target, [S * B].
+   * @param output of the network, [S * B, ...]
+   * @param targets [B, ...], shared by the Monte-Carlo samples
+   */
+  nll(output: Tensor, targets: Tensor): Tensor;
+  /** Figures of a training step by name: sums over the rows, f32 []. */
+  counts(output: Tensor, targets: Tensor): Readonly<Record<string, Tensor>>;
+  /** The parameters of each row's distribution by name, each [S * B, ...]: what a prediction is made from. */
+  heads(output: Tensor): Readonly<Record<string, Tensor>>;
+  /**
+   * The prediction of a trained model.
+   * @param outputs of {@link heads}, each [S, N, ...]
+   * @param shape of one example's target
+   */
+  prediction(outputs: Readonly<Record<string, Float32Array>>, samples: number, count: number, shape: Shape): P;
+  /** Figures of a prediction: mean negative log-likelihood of the predictive distribution ("nll"), and its own. */
+  metrics(prediction: P, targets: Targets): Readonly<Record<string, number>>;
+  /**
+   * The prediction once more as a program, for exported models: named outputs of shape [B, D].
+   * @param heads each [S, B, D], D values of a target in any order
+   */
+  summary(heads: Readonly<Record<string, Tensor>>): Readonly<Record<string, Tensor>>;
+}
+
+/** The figures that a likelihood reports. */
+export type MetricsOf<L extends Likelihood> = ReturnType<L["metrics"]>;
+/** The kind of prediction that a likelihood makes. */
+export type PredictionOf<L> = L extends Likelihood<infer P> ? P : never;

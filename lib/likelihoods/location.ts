@@ -1,0 +1,142 @@
+/** A likelihood of numbers from one symmetric density: gaussian and laplace say which. */
+import { isDeepStrictEqual } from "node:util";
+import { checkOptions } from "../errors.ts";
+import type { Tensor } from "../graph/node.ts";
+import { add } from "../ops/add.ts";
+import { broadcastLike } from "../ops/broadcastTo.ts";
+import { div } from "../ops/div.ts";
+import { log } from "../ops/log.ts";
+import { scale as affine } from "../ops/scale.ts";
+import { square } from "../ops/square.ts";
+import { sub } from "../ops/sub.ts";
+import { sum } from "../ops/sum.ts";
+import type { Figure, Likelihood, LikelihoodConfig, Prediction, Targets } from "./likelihood.ts";
+import { average, logMeanExp, type Moments, totalVariance, tracedMoments, UNCERTAINTY } from "./moments.ts";
+import { checkRegression, fromData, located, meansShape, numbers, type RegressionOptions } from "./noise.ts";
+import { perRow, rowsLike } from "./rows.ts";
+
+/** A density around a location, with a scale: p(t) = exp(-distance((t - mean) / scale) - constant) / scale. */
+export interface Density {
+  readonly kind: string;
+  readonly constant: number;
+  readonly distance: (z: number) => number;
+  /** The same as a program, elementwise. */
+  readonly traced: (z: Tensor) => Tensor;
+  /** Variance at scale 1. */
+  readonly variance: number;
+}
+
+/** What a model says about numbers (or images of numbers) of N examples. */
+export interface NumberPrediction extends Prediction, Moments {
+  /** Standard deviation of the predictive distribution, [N, ...shape]: the root of epistemic plus aleatoric. */
+  readonly sigma: Float32Array;
+  /** Names of the numbers along the last axis, where they have some. */
+  readonly names?: readonly string[];
+}
+
+const FIGURES: readonly Figure[] = [
+  { name: "rmse", title: "RMSE", hint: "root of the mean squared error, in units of the targets", better: "lower" },
+  { name: "nll", title: "NLL", hint: "nats an image; surprise at its whole target", better: "lower" },
+  {
+    name: "coverage90",
+    title: "coverage",
+    hint: "targets inside the central 90 % of the predictive distribution: should be 90 %",
+    share: true,
+  },
+  { name: "mae", title: "MAE", hint: "mean absolute error, in units of the targets", better: "lower" },
+  ...UNCERTAINTY,
+];
+
+/** Builds the likelihood of a {@link Density}. */
+export function locationScale(density: Density, options: RegressionOptions = {}): Likelihood<NumberPrediction> {
+  const { kind } = density;
+  checkOptions(kind, options, {
+    noise: "number|string",
+    names: "object",
+    center: "object",
+    spread: "object",
+  });
+  checkRegression(kind, options);
+  const { noise = "learned", names } = options;
+  const config: LikelihoodConfig = { kind, ...JSON.parse(JSON.stringify({ ...options, noise })) };
+  const self: Likelihood<NumberPrediction> = {
+    config,
+    outputs: (names?.length ?? options.center?.length ?? 1) * (noise === "predicted" ? 2 : 1),
+    figures: FIGURES,
+
+    targetShape: (where, output) => meansShape(where, output, options),
+    targets: (where, data, shape) => numbers(where, kind, data, shape),
+    informed(data) {
+      const full = fromData(options, data);
+      return full === options ? self : locationScale(density, full);
+    },
+    agrees: (other) =>
+      other.kind === kind &&
+      other.noise === noise &&
+      (["center", "spread", "names"] as const).every(
+        (key) => !other[key] || !config[key] || isDeepStrictEqual(other[key], config[key]),
+      ),
+
+    nll(output, targets) {
+      const { mean, scale } = located(output, options);
+      const z = div(sub(rowsLike(targets, mean), mean), scale);
+      const logScale = broadcastLike(log(scale), mean);
+      return affine(perRow(add(density.traced(z), logScale)), 1, (mean.size / mean.shape[0]) * density.constant);
+    },
+    counts(output, targets) {
+      const { mean } = located(output, options);
+      return { mse: affine(sum(square(sub(rowsLike(targets, mean), mean))), mean.shape[0] / mean.size) };
+    },
+    heads(output) {
+      const { mean, scale } = located(output, options);
+      return { mean, variance: broadcastLike(affine(square(scale), density.variance), mean) };
+    },
+    prediction(outputs, samples, count, shape) {
+      const moments = totalVariance(outputs.mean, (i) => outputs.variance[i], samples, count);
+      const sigma = moments.epistemic.map((e, i) => Math.sqrt(e + moments.aleatoric[i]));
+      return { samples, count, shape, outputs, ...moments, sigma, ...(names ? { names } : {}) };
+    },
+    metrics: (p, targets) => ({
+      count: p.count,
+      nll: predictiveNll(density, p, targets),
+      ...errors(p, targets),
+      epistemic: average(p.epistemicTotal),
+      aleatoric: average(p.aleatoricTotal),
+    }),
+    summary: ({ mean, variance }) => tracedMoments(mean, variance),
+  };
+  return self;
+}
+
+/** -ln of the mean over the samples of a target's density, all of its values together: nats per example. */
+function predictiveNll(density: Density, p: NumberPrediction, targets: Targets): number {
+  const { mean, variance } = p.outputs;
+  const each = new Float64Array(p.samples);
+  const D = targets.length / p.count;
+  let nll = 0;
+  for (let n = 0; n < p.count; n++) {
+    for (let s = 0; s < p.samples; s++) {
+      each[s] = 0;
+      for (let d = 0; d < D; d++) {
+        const i = (s * p.count + n) * D + d;
+        const scale = Math.sqrt(variance[i] / density.variance);
+        each[s] -= density.constant + Math.log(scale) + density.distance((targets[n * D + d] - mean[i]) / scale);
+      }
+    }
+    nll -= logMeanExp(each);
+  }
+  return nll / p.count;
+}
+
+/** Errors of the predictive mean, and the share of targets in the central 90 % of a normal of the predictive variance. */
+function errors(p: NumberPrediction, targets: Targets): { rmse: number; mae: number; coverage90: number } {
+  let [squares, absolute, inside] = [0, 0, 0];
+  for (let i = 0; i < targets.length; i++) {
+    const e = targets[i] - p.mean[i];
+    squares += e * e;
+    absolute += Math.abs(e);
+    inside += Number(Math.abs(e) <= 1.6448536269514722 * p.sigma[i]);
+  }
+  const n = targets.length;
+  return { rmse: Math.sqrt(squares / n), mae: absolute / n, coverage90: inside / n };
+}

@@ -1,0 +1,91 @@
+/** Means and variances over the Monte-Carlo samples, in float64: the law of total variance, once for every likelihood. */
+import type { Tensor } from "../graph/node.ts";
+import { mean } from "../ops/mean.ts";
+import { square } from "../ops/square.ts";
+import { sub } from "../ops/sub.ts";
+import type { Figure } from "./likelihood.ts";
+
+/**
+ * Var y = Var E[y | w] + E Var[y | w]: the variance of the samples' means, and the mean of the samples' variances.
+ * The centred form is never negative, unlike E m^2 - (E m)^2.
+ * @param means [S, N * D]
+ * @param variance of the values of one sample, by index into `means`
+ */
+export function totalVariance(
+  means: Float32Array,
+  variance: (i: number) => number,
+  samples: number,
+  count: number,
+): Pick<Moments, "mean" | "epistemic" | "aleatoric" | "epistemicTotal" | "aleatoricTotal"> {
+  const size = means.length / samples;
+  const each = size / count;
+  const mean = new Float64Array(size);
+  for (let s = 0, k = 0; s < samples; s++) for (let i = 0; i < size; i++) mean[i] += means[k++];
+  for (let i = 0; i < size; i++) mean[i] /= samples;
+  const epistemic = new Float64Array(size);
+  const aleatoric = new Float64Array(size);
+  for (let s = 0, k = 0; s < samples; s++)
+    for (let i = 0; i < size; i++, k++) {
+      const d = means[k] - mean[i];
+      epistemic[i] += d * d;
+      aleatoric[i] += variance(k);
+    }
+  const epistemicTotal = new Float32Array(count);
+  const aleatoricTotal = new Float32Array(count);
+  for (let n = 0, i = 0; n < count; n++) {
+    let [e, a] = [0, 0];
+    for (let c = 0; c < each; c++, i++) {
+      e += epistemic[i] /= samples;
+      a += aleatoric[i] = Math.max(0, aleatoric[i] / samples); // a probability may round to a hair above 1
+    }
+    epistemicTotal[n] = e;
+    aleatoricTotal[n] = a;
+  }
+  return {
+    mean: Float32Array.from(mean),
+    epistemic: Float32Array.from(epistemic),
+    aleatoric: Float32Array.from(aleatoric),
+    epistemicTotal,
+    aleatoricTotal,
+  };
+}
+
+export interface Moments {
+  readonly mean: Float32Array;
+  readonly epistemic: Float32Array;
+  readonly aleatoric: Float32Array;
+  readonly epistemicTotal: Float32Array;
+  readonly aleatoricTotal: Float32Array;
+}
+
+/** The same as a program: from each sample's mean and variance, [S, B, D], to [B, D]. */
+export function tracedMoments(
+  means: Tensor,
+  variances: Tensor,
+): { mean: Tensor; epistemic: Tensor; aleatoric: Tensor } {
+  const centred = sub(means, mean(means, 0, { keepdims: true }));
+  return { mean: mean(means, 0), epistemic: mean(square(centred), 0), aleatoric: mean(variances, 0) };
+}
+
+/** ln of the mean of e^x over the samples, without overflow. @param x [S] */
+export function logMeanExp(x: Float64Array): number {
+  let most = -Infinity;
+  for (const v of x) if (v > most) most = v;
+  if (most === -Infinity) return most;
+  let sum = 0;
+  for (const v of x) sum += Math.exp(v - most);
+  return most + Math.log(sum / x.length);
+}
+
+/** How the two parts of a variance are presented, whatever the likelihood. */
+export const UNCERTAINTY: readonly Figure[] = [
+  { name: "epistemic", title: "epistemic", hint: "variance between the samples: more data would help" },
+  { name: "aleatoric", title: "aleatoric", hint: "variance within the samples: the images are unclear" },
+];
+
+/** Mean over the examples of one of {@link Moments}' totals. */
+export const average = (x: ArrayLike<number>): number => {
+  let sum = 0;
+  for (let i = 0; i < x.length; i++) sum += x[i];
+  return sum / x.length;
+};
