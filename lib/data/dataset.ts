@@ -169,7 +169,9 @@ export function subset<D extends Dataset>(data: D, indices: ArrayLike<number>, n
 }
 
 function rowsOf<T extends Uint8Array | Float32Array | Int32Array>(all: T, size: number, rows: ArrayLike<number>): T {
-  const out = new (all.constructor as new (length: number) => T)(rows.length * size);
+  // not the array's own constructor: it may be a Buffer
+  const kind = all instanceof Uint8Array ? Uint8Array : all instanceof Float32Array ? Float32Array : Int32Array;
+  const out = new kind(rows.length * size) as T;
   for (let i = 0; i < rows.length; i++) out.set(all.subarray(rows[i] * size, (rows[i] + 1) * size), i * size);
   return out;
 }

@@ -74,7 +74,20 @@ export async function predict<L extends Likelihood>(
     fail("predict", `${count * size} pixel values for ${count} images`, images.length);
 
   const raw = await rawPredict(model, data, { ...options, samples, mode, seed, precision });
+  checkOutputs(raw, count);
   return model.likelihood.prediction(raw, samples, count, model.targetShape) as PredictionOf<L>;
+}
+
+/** Throws for the first image of which the network made something that is no number. */
+function checkOutputs(raw: Readonly<Record<string, Float32Array>>, count: number): void {
+  for (const [name, values] of Object.entries(raw)) {
+    const wrong = values.findIndex((v) => !Number.isFinite(v));
+    if (wrong < 0) continue;
+    const each = values.length / count;
+    throw new BayesError(
+      `[predict] expected finite ${name}, received ${values[wrong]} for image ${Math.floor(wrong / each) % count}: are its pixels finite?`,
+    );
+  }
 }
 
 interface Settled extends PredictOptions {

@@ -5,7 +5,7 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
-import { checkPreprocess, type Preprocess } from "../data/prepare.ts";
+import { checkPreprocess, type Preprocess, samePreprocess } from "../data/prepare.ts";
 import { BayesError, checkPath, fail } from "../errors.ts";
 import { type DType, sameShape } from "../graph/node.ts";
 import type { Slot } from "../graph/store.ts";
@@ -86,7 +86,15 @@ export function saveCheckpoint(path: string, model: Model, training?: TrainingSt
     streams: Object.fromEntries(store.streams),
     training,
   };
-  writeSafetensors(path, tensors, { format: "bayescnn", checkpoint: JSON.stringify(text) });
+  // read as it will be read: nothing is written that could not be opened again, and its fields have one order
+  const checked = about.safeParse(JSON.parse(JSON.stringify(text)));
+  if (!checked.success) {
+    const issue = checked.error.issues[0];
+    throw new BayesError(
+      `[${path}] expected a state that can be read again, received ${issue.path.join(".")}: ${issue.message}`,
+    );
+  }
+  writeSafetensors(path, tensors, { format: "bayescnn", checkpoint: JSON.stringify(checked.data) });
 }
 
 /**
@@ -165,7 +173,7 @@ function agreed(path: string, model: Model, theirs: Knowledge): { likelihood: Li
     throw new BayesError(
       `[${path}] expected a model of likelihood ${JSON.stringify(mine.likelihood)}, received ${JSON.stringify(theirs.likelihood)}`,
     );
-  if (mine.preprocess && theirs.preprocess && !isDeepStrictEqual(mine.preprocess, theirs.preprocess))
+  if (mine.preprocess && theirs.preprocess && !samePreprocess(mine.preprocess, theirs.preprocess))
     throw new BayesError(
       `[${path}] expected a model with preprocess ${JSON.stringify(mine.preprocess)}, received ${JSON.stringify(theirs.preprocess)}`,
     );

@@ -67,6 +67,8 @@ async function train(model: Model, data: FitData, s: Settings): Promise<FitResul
   const folder = s.runDir === undefined ? undefined : new RunFolder(s.runDir, s.resume ?? false, identity);
   const programs = new Map<number, StepProgram>();
   let bar: Progress | undefined;
+  const before = { likelihood: model.likelihood, preprocess: model.preprocess };
+  let loop: Loop | undefined;
   try {
     for (const name of [...store.slots.keys()]) if (name.startsWith(OPTIMIZER)) store.delete(name);
     model.learn(s.likelihood, s.preprocess);
@@ -88,9 +90,12 @@ async function train(model: Model, data: FitData, s: Settings): Promise<FitResul
         );
     }
     folder?.open(state.step);
-    const loop = new Loop(model, data, s, programs, folder, state);
+    loop = new Loop(model, data, s, programs, folder, state);
     bar = progress("train", loop.examplesLeft, { unit: "examples", silent: !s.progress });
     return await follow(loop, s, bar);
+  } catch (error) {
+    if (!loop?.state.step && !store.closed) model.learn(before.likelihood, before.preprocess); // it knows no more than before
+    throw error;
   } finally {
     bar?.stop();
     folder?.close();

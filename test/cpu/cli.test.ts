@@ -93,7 +93,7 @@ describe("train", () => {
     const out = join(tmp, "never");
     for (const more of [
       ["--batch", "401"],
-      ["--model", "alexnet"],
+      ["--data", "nowhere"],
     ]) {
       const got = await cli(...trainArgs(out, ...more));
       expect(got.code).toBe(1);
@@ -113,7 +113,7 @@ describe("train", () => {
     expect(existsSync(join(out, "best.safetensors"))).toBe(true);
     const [beside] = (await cli("evaluate", run, "--compare", out, "--json")).events;
     expect(beside.beside).toMatchObject([
-      { name: `lenet5, frequentist (${out})`, accuracy: events.at(-1)!.test.accuracy },
+      { name: `lenet5, frequentist (${out})`, metrics: { accuracy: events.at(-1)!.test.accuracy } },
     ]);
     expect((await cli("evaluate", run, "--compare", tmp)).stderr).toMatch(/expected the folder of a run/);
   });
@@ -207,7 +207,7 @@ describe("images in folders", () => {
     const trained = await cli("train", ...args, "--out", out, "--json");
     expect(trained.stderr).toBe("");
     expect(trained.events[0].config).toMatchObject({
-      classes: ["one", "zero"],
+      model: { classes: ["one", "zero"] },
       training: { augment: { shift: 4, flip: true } },
     });
     const predicted = await cli("predict", out, "--index", "0-2", "--json");

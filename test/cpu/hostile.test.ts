@@ -68,7 +68,7 @@ describe("options of any kind", () => {
     using model = tinyBayes();
     const before = state(model);
     const fields =
-      "epochs batchSize optimizer learningRate beta samples seed clipNorm normalize augment penalty monitor validateEvery earlyStopping callbacks checkpoint bestCheckpoint resume signal chunk".split(
+      "epochs batchSize optimizer learningRate beta samples seed clipNorm exampleWeights augment penalty monitor validateEvery earlyStopping callbacks checkpoint bestCheckpoint resume signal chunk".split(
         " ",
       );
     await fc.assert(
@@ -91,7 +91,7 @@ describe("options of any kind", () => {
       junkOf(["images", "labels", "shape", "classes", "count"]).map((some) => ({ ...data, ...some })),
     );
     await fc.assert(
-      fc.asyncProperty(bad, junkOf(["samples", "mode", "seed", "normalize", "signal"]), async (set, options) => {
+      fc.asyncProperty(bad, junkOf(["samples", "mode", "seed", "signal"]), async (set, options) => {
         if (above(options.samples, 10)) return;
         await onlyAsync(() => predict(model, set as never, { samples: 2 }));
         await onlyAsync(() => predict(model, data, { samples: 2, ...options } as never));
@@ -108,7 +108,7 @@ describe("options of any kind", () => {
     using model = tinyBayes();
     const before = state(model);
     fc.assert(
-      fc.property(junkOf(["mode", "layout", "softmax", "samples", "normalize", "seed", "classNames"]), (options) => {
+      fc.property(junkOf(["mode", "layout", "samples", "seed"]), (options) => {
         if (!above(options.samples, 50)) only(() => exportOnnx(model, options as never));
         only(() => exportOnnx(options as never));
       }),
@@ -272,8 +272,8 @@ describe("checkpoints", () => {
     restore(model, loadCheckpoint(file));
     expect(state(model)).toEqual(state(other));
     model.store.streams.set("conv1", model.store.streams.get("conv2")!);
-    saveCheckpoint(file, model);
-    expect(() => loadCheckpoint(file)).toThrow(/streams: a stream of its own for every node/);
+    expect(() => saveCheckpoint(file, model)).toThrow(/streams: a stream of its own for every node/);
+    restore(model, loadCheckpoint(file)); // the file is as it was
   });
 
   it("go nowhere without a folder, and over no folder", () => {

@@ -7,7 +7,7 @@ import { Worker } from "node:worker_threads";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { BayesError } from "../../lib/errors.ts";
-import { createModel, type ModelConfig } from "../../lib/models/create.ts";
+import { type ClassModelConfig, createModel } from "../../lib/models/create.ts";
 import { launchesOf } from "../../lib/predict/launches.ts";
 import { type Images, predict } from "../../lib/predict/predict.ts";
 import { saveCheckpoint } from "../../lib/train/checkpoint.ts";
@@ -24,7 +24,7 @@ const part = ({ images, count, shape }: Images, n: number): Images => ({
   count: n,
   shape,
 });
-const normalize = (channels: number) => ({ scale: Array(channels).fill(1 / 128), shift: Array(channels).fill(-1) });
+const preprocess = (channels: number) => ({ scale: Array(channels).fill(1 / 128), shift: Array(channels).fill(-1) });
 
 describe("launches", () => {
   it("are as few as before, of one size, and fit the images", () => {
@@ -52,8 +52,14 @@ describe("launches", () => {
     ["resnet20", 3],
   ] as const)
     it(`${model}: an image has the same logits, bit for bit, alone and among others`, async () => {
-      using m = createModel({ model, input: [32, 32, channels], classes: 10, seed: 2 });
-      const options = { samples: 10, seed: 5, normalize: normalize(channels) };
+      using m = createModel({
+        model,
+        input: [32, 32, channels],
+        classes: 10,
+        seed: 2,
+        preprocess: preprocess(channels),
+      });
+      const options = { samples: 10, seed: 5 };
       const all = made(103, [32, 32, channels]);
       const whole = await predict(m, all, options);
       for (const count of [1, 7]) {
@@ -67,20 +73,29 @@ describe("launches", () => {
 });
 
 describe("at the same time", () => {
-  const config: ModelConfig = { model: "lenet5", input: [28, 28, 1], classes: 10, seed: 2 };
+  const config: ClassModelConfig = {
+    model: "lenet5",
+    input: [28, 28, 1],
+    classes: 10,
+    seed: 2,
+    preprocess: preprocess(1),
+  };
   const data = made(150, [28, 28, 1]);
-  const options = { samples: 10, seed: 5, normalize: normalize(1) };
+  const options = { samples: 10, seed: 5 };
   const tmp = mkdtempSync(join(tmpdir(), "bayescnn-predict-"));
   beforeAll(build);
   afterAll(() => rmSync(tmp, { recursive: true }));
 
   it("two models of one process predict what each does alone", async () => {
     using one = createModel(config);
-    using two = createModel({ model: "alexnet-half", input: [32, 32, 3], classes: 10, seed: 3 });
-    const both = [
-      () => predict(one, data, options),
-      () => predict(two, made(60, [32, 32, 3]), { ...options, normalize: normalize(3) }),
-    ];
+    using two = createModel({
+      model: "alexnet-half",
+      input: [32, 32, 3],
+      classes: 10,
+      seed: 3,
+      preprocess: preprocess(3),
+    });
+    const both = [() => predict(one, data, options), () => predict(two, made(60, [32, 32, 3]), options)];
     const alone = [await both[0](), await both[1]()];
     const together = await Promise.all(both.map((start) => start()));
     expect(together.map((p) => p.logits)).toEqual(alone.map((p) => p.logits));

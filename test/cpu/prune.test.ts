@@ -12,6 +12,7 @@ import { grad } from "../../lib/graph/grad.ts";
 import { constant, type Tensor } from "../../lib/graph/node.ts";
 import { bayesConv2d, conv2d } from "../../lib/layers/conv.ts";
 import { bayesLinear, linear } from "../../lib/layers/linear.ts";
+import { type Categorical, categorical } from "../../lib/likelihoods/categorical.ts";
 import { Model } from "../../lib/models/model.ts";
 import { flatten } from "../../lib/ops/flatten.ts";
 import { relu } from "../../lib/ops/relu.ts";
@@ -26,21 +27,21 @@ import { adamw, sgd } from "../../lib/train/optimizers.ts";
 
 const WEIGHTS = 3 * 3 * 4 + 6 * 6 * 4 * 3;
 
-function bayesian(bayes?: BayesOptions): Model {
+function bayesian(bayes?: BayesOptions): Model<Categorical> {
   return new Model({
     name: "small",
     input: [8, 8, 1],
-    classes: 3,
+    likelihood: categorical(3),
     build: (x) => bayesLinear(flatten(relu(bayesConv2d(x, 4, 3, { name: "conv" }))), 3, { name: "fc" }),
     bayes,
   });
 }
 
-function frequentist(): Model {
+function frequentist(): Model<Categorical> {
   return new Model({
     name: "small",
     input: [8, 8, 1],
-    classes: 3,
+    likelihood: categorical(3),
     build: (x) => linear(flatten(relu(conv2d(x, 4, 3, { name: "conv" }))), 3, { name: "fc" }),
   });
 }
@@ -74,7 +75,7 @@ const masked = (model: Model, slot: string, fill: (i: number) => number): void =
   );
 };
 
-const kinds: readonly (readonly [string, () => Model, readonly string[]])[] = [
+const kinds: readonly (readonly [string, () => Model<Categorical>, readonly string[]])[] = [
   ["rho, local", () => bayesian(), ["mu", "rho"]],
   ["rho, weight noise", () => bayesian({ estimator: "weight" }), ["mu", "rho"]],
   ["rho, scale mixture", () => bayesian({ prior: scaleMixturePrior() }), ["mu", "rho"]],

@@ -65,7 +65,7 @@ describe("a run that goes wrong", () => {
     const ten = makeDataset({ images: data.train.images, labels: data.train.targets, shape: [12, 12, 1], classes: 10 });
     const cases: [Partial<FitOptions>, object, RegExp][] = [
       [{}, { train: small }, /images of 12x12x1 for model tiny-bayes, received 8x8x1/],
-      [{}, { train: ten }, /4 classes for model tiny-bayes, received 10/],
+      [{}, { train: ten }, /classes among 0, 1, 2, 3, received 0, 1, .* in data set/],
       [{}, { train: data.train, valid: small }, /images of 12x12x1/],
       [{ batchSize: 201 }, data, /at least one batch of 201 examples, received 200/],
       [{ epochs: 0 }, data, /epochs/],
@@ -76,8 +76,9 @@ describe("a run that goes wrong", () => {
       [{ learningRate: Number.NaN }, data, /learning rate/],
       [{ beta: -1 }, data, /beta/],
       [{ clipNorm: 0 }, data, /clipNorm/],
-      [{ normalize: { scale: [1, 1], shift: [0, 0] } }, data, /normalize\.scale as 1 numbers/],
-      [{ evaluate: undefined }, data, /evaluate together with validation data/],
+      [{ normalize: { scale: [1], shift: [0] } } as never, data, /options among epochs, .*received "normalize"/],
+      [{ monitor: "f1" }, data, /a monitor among accuracy, nll, .*or { name: "f1", better: "lower" or "higher" }/],
+      [{ exampleWeights: [1, 2] }, data, /200 exampleWeights, one an example of data set squares, received 2/],
       [{ earlyStopping: { patience: 1 } }, { train: data.train }, /validation data for early stopping/],
       [{ resume: true }, data, /runDir together with resume/],
       [{ runDir: "/dev/null/run" }, data, /cannot make directory/],
@@ -143,7 +144,7 @@ describe("a run that goes wrong", () => {
 
   it("rejects what evaluate must not return", async () => {
     await expect(train({ evaluate: async () => ({ nll: Number.NaN }) })).rejects.toThrow(
-      /finite numbers, received nll NaN/,
+      /finite figures of the validation set, received nll NaN/,
     );
     await expect(train({ evaluate: async () => ({ accuracy: 1 }) })).rejects.toThrow(
       /monitored figure "nll", received accuracy/,

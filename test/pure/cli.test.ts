@@ -195,7 +195,7 @@ describe("recipe", () => {
       ["{", /expected JSON/],
       [{}, /wrong/],
       [{ ...good, extra: 1 }, /extra/],
-      [{ ...good, schema: 2 }, /schema wrong/],
+      [{ ...good, schema: 1 }, /schema wrong/],
       [{ ...good, training: { ...good.training, epochs: -1 } }, /training.epochs wrong/],
       [{ ...good, training: { ...good.training, beta: "lots" } }, /training.beta wrong.*expected a number/],
       [{ ...good, training: { ...good.training, learningRate: "fast" } }, /training.learningRate wrong/],

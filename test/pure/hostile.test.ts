@@ -21,7 +21,6 @@ import { Model } from "../../lib/models/model.ts";
 import { adaptiveEce, ece } from "../../lib/predict/calibration.ts";
 import { accuracy, classificationMetrics } from "../../lib/predict/metrics.ts";
 import { aupr, auroc, fpr95, riskCoverage } from "../../lib/predict/ood.ts";
-import { uncertainty } from "../../lib/predict/predict.ts";
 import { decompose, mutualInformation, softmaxRows } from "../../lib/predict/uncertainty.ts";
 import { l1Penalty } from "../../lib/prune/l1.ts";
 import { cubicSchedule } from "../../lib/prune/select.ts";
@@ -62,7 +61,6 @@ describe("functions that make something from options", () => {
     decompose,
     softmaxRows,
     mutualInformation,
-    uncertainty,
     cubicSchedule,
     l1Penalty,
     constantBeta,

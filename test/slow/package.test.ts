@@ -46,14 +46,13 @@ it("packs, installs with --ignore-scripts and trains where there is no compiler"
   );
   writeFileSync(
     join(user, "main.js"),
-    `import { createModel, embeddedMnist, evaluate, fit, normalizationOf, split } from "bayescnn";
+    `import { createModel, embeddedMnist, evaluate, fit, split } from "bayescnn";
      const { train, test } = embeddedMnist();
      const { train: part } = split(train, { train: 640, valid: 100 }, 1);
-     const normalize = normalizationOf(part);
      const model = createModel({ model: "lenet5", input: [28, 28, 1], classes: 10, seed: 1 });
-     await fit(model, { train: part }, { epochs: 1, batchSize: 64, normalize });
-     const { evaluation } = await evaluate(model, test, { samples: 2, normalize });
-     console.log(JSON.stringify(evaluation));`,
+     await fit(model, { train: part }, { epochs: 1, batchSize: 64 });
+     const { metrics } = await evaluate(model, test, { samples: 2 });
+     console.log(JSON.stringify(metrics));`,
   );
   const env = { PATH: join(process.execPath, ".."), HOME: user };
   const out = execFileSync(process.execPath, ["main.js"], { cwd: user, env, encoding: "utf8" });
