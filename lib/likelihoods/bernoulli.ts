@@ -120,6 +120,31 @@ export function bernoulli(options: BernoulliOptions = {}): Likelihood<BernoulliP
         aleatoric: average(p.aleatoricTotal),
       };
     },
+    // as sure as of the label that is least sure
+    certainty: (p) =>
+      Float64Array.from({ length: p.count }, (_, n) => {
+        const row = p.mean.subarray(n * K, (n + 1) * K);
+        return row.reduce((least, q) => Math.min(least, Math.max(q, 1 - q)), 1);
+      }),
+    cost: (p, targets) =>
+      Float64Array.from({ length: p.count }, (_, n) => {
+        let wrong = 0;
+        for (let i = n * K; i < (n + 1) * K; i++) wrong += Number(p.mean[i] >= 0.5 !== targets[i] >= 0.5);
+        return wrong / K;
+      }),
+    mostCost: 1,
+    answer(p, n) {
+      const row = [...p.mean.subarray(n * K, (n + 1) * K)];
+      const text = row.map(
+        (q, k) => `${K > 1 ? `${names[k]} ` : ""}${q >= 0.5 ? "yes" : "no"} ${(100 * Math.max(q, 1 - q)).toFixed(0)} %`,
+      );
+      return {
+        text: text.join(", "),
+        probabilities: Object.fromEntries(row.map((q, k) => [names[k], q])),
+        epistemic: p.epistemicTotal[n],
+        aleatoric: p.aleatoricTotal[n],
+      };
+    },
     summary({ logits }) {
       const p = sigmoid(logits);
       const { mean, epistemic, aleatoric } = tracedMoments(p, sub(p, square(p)));

@@ -49,6 +49,16 @@ export interface Prediction {
   readonly aleatoricTotal: Float32Array;
 }
 
+/** What a model answers about one example. */
+export interface Answer {
+  /** The answer in a few words: a class name, a number with its sigma. */
+  readonly text: string;
+  /** Where the doubt comes from: the parts of the predictive variance. */
+  readonly epistemic: number;
+  readonly aleatoric: number;
+  readonly [field: string]: unknown;
+}
+
 export interface Likelihood<P extends Prediction = Prediction> {
   /** What makes it again; kept in checkpoints and exported models. */
   readonly config: LikelihoodConfig;
@@ -87,6 +97,14 @@ export interface Likelihood<P extends Prediction = Prediction> {
   prediction(outputs: Readonly<Record<string, Float32Array>>, samples: number, count: number, shape: Shape): P;
   /** Figures of a prediction: mean negative log-likelihood of the predictive distribution ("nll"), and its own. */
   metrics(prediction: P, targets: Targets): Readonly<Record<string, number>>;
+  /** How sure each example's prediction is, [N]: higher is surer. What a threshold for "I don't know" is set on. */
+  certainty(prediction: P): Float64Array;
+  /** What each answer costs, [N]: 1 for a wrong class and 0 for the right one, the absolute error of numbers. */
+  cost(prediction: P, targets: Targets): Float64Array;
+  /** The largest {@link cost} there can be, where there is one. */
+  readonly mostCost?: number;
+  /** One example's answer in plain words and numbers, for people and for JSON. */
+  answer(prediction: P, n: number): Answer;
   /**
    * The prediction once more as a program, for exported models: named outputs of shape [B, D].
    * @param heads each [S, B, D], D values of a target in any order

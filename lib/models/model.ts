@@ -57,6 +57,21 @@ export interface Applied<R = undefined> {
 export interface Knowledge {
   readonly likelihood: LikelihoodConfig;
   readonly preprocess?: Preprocess;
+  /** From which certainty on it answers (see `chooseThreshold`). */
+  readonly threshold?: Threshold;
+}
+
+/** A threshold for "I don't know": answers are given where the certainty is at least this. */
+export interface Threshold {
+  /** In the likelihood's measure: probability of the class, minus the standard deviation of a number. */
+  readonly certainty: number;
+  /** What was asked for: a mean cost (the error rate, of classes) of at most this, or a share of answers of at least this. */
+  readonly maxError?: number;
+  readonly minCoverage?: number;
+  /** What the data it was chosen on gave: mean cost of the answers, share of the examples answered, examples. */
+  readonly risk: number;
+  readonly coverage: number;
+  readonly count: number;
 }
 
 /** Throws unless `model` is a {@link Model} that is open and has no run under way. */
@@ -84,6 +99,8 @@ export class Model<L extends Likelihood = Likelihood> {
   readonly bayesian: boolean;
   #likelihood: L;
   #preprocess: Preprocess | undefined;
+  /** From which certainty on it answers instead of "I don't know"; undefined: always. */
+  threshold: Threshold | undefined;
   readonly #build: (x: Tensor) => Tensor;
 
   /** @throws BayesError for options that make no sense, or a function whose output the likelihood cannot read */
@@ -180,7 +197,11 @@ export class Model<L extends Likelihood = Likelihood> {
 
   /** What checkpoints keep besides the weights. */
   get knowledge(): Knowledge {
-    return { likelihood: this.#likelihood.config, ...(this.#preprocess ? { preprocess: this.#preprocess } : {}) };
+    return {
+      likelihood: this.#likelihood.config,
+      ...(this.#preprocess ? { preprocess: this.#preprocess } : {}),
+      ...(this.threshold ? { threshold: this.threshold } : {}),
+    };
   }
 
   /**

@@ -26,6 +26,14 @@ const preprocess = z.strictObject({
   shift: z.array(z.number()),
   pixels: z.enum(["u8", "f32"]).optional(),
 });
+const threshold = z.strictObject({
+  certainty: z.number(),
+  maxError: z.number().optional(),
+  minCoverage: z.number().optional(),
+  risk: z.number(),
+  coverage: z.number(),
+  count: z.int().min(0),
+});
 const about = z.strictObject({
   schema: z.literal(2),
   model: z.strictObject({
@@ -33,6 +41,7 @@ const about = z.strictObject({
     config: z.record(z.string(), z.json()),
     likelihood: z.looseObject({ kind: z.string() }),
     preprocess: preprocess.optional(),
+    threshold: threshold.optional(),
   }),
   device: z.string(),
   streams: z
@@ -162,6 +171,7 @@ export function restore(model: Model, checkpoint: Checkpoint, { moments = false 
   for (const name of [...wanted.map((slot) => slot.name), ...masks])
     store.set(name, tensors.get(name)!.data as Float32Array);
   model.learn(knowledge.likelihood, knowledge.preprocess);
+  model.threshold = checkpoint.model.threshold;
   store.streams.clear(); // a node that the checkpoint does not know gets a new one when it is traced
   for (const [name, stream] of Object.entries(checkpoint.streams)) store.streams.set(name, stream);
 }
