@@ -81,11 +81,12 @@ export { bayesLinear, linear } from "./layers/linear.ts";
 export { type BatchNormLayerOptions, batchNorm2d } from "./layers/norm.ts";
 export type { PointOptions } from "./layers/weights.ts";
 export { type BernoulliOptions, type BernoulliPrediction, bernoulli } from "./likelihoods/bernoulli.ts";
-export { type Categorical, type ClassMetrics, ClassPrediction, categorical } from "./likelihoods/categorical.ts";
+export { type Categorical, type ClassAnswer, type ClassMetrics, ClassPrediction, categorical } from "./likelihoods/categorical.ts";
 export { gaussian } from "./likelihoods/gaussian.ts";
 export { likelihoodOf } from "./likelihoods/index.ts";
 export { laplace } from "./likelihoods/laplace.ts";
 export type {
+  Answer,
   Better,
   Figure,
   Likelihood,
@@ -104,7 +105,8 @@ export {
   type ModelConfig,
   modelNames,
 } from "./models/create.ts";
-export { type Applied, type ApplyOptions, type Knowledge, Model, type ModelOptions } from "./models/model.ts";
+export { type Applied, type ApplyOptions, type Knowledge, Model, type ModelOptions, type Threshold } from "./models/model.ts";
+export { type OpenOptions, openModel, saveModel } from "./models/open.ts";
 export type { Data } from "./native/addon.ts";
 export { type ExportMode, type ExportOptions, exportOnnx } from "./onnx/export.ts";
 export { readMetadata } from "./onnx/metadata.ts";
@@ -126,6 +128,7 @@ export type { Floats, Labels } from "./predict/input.ts";
 export { accuracy, brier, type ClassificationMetrics, classificationMetrics, nll } from "./predict/metrics.ts";
 export { aupr, auroc, fpr95, type RiskCoverage, riskCoverage, type Scores } from "./predict/ood.ts";
 export { type EvaluateResult, evaluate, type Images, type PredictOptions, predict } from "./predict/predict.ts";
+export { chooseThreshold, type SelectiveResult, type ThresholdOptions } from "./predict/threshold.ts";
 export {
   type Decomposition,
   decompose,

@@ -186,6 +186,7 @@ function identify(model: Model, { train, valid }: FitData, s: Settings): Trainin
     validateEvery: s.validateEvery,
     monitor: s.monitor,
     earlyStopping: s.earlyStopping,
+    restoreBest: s.restoreBest,
   };
   return JSON.parse(JSON.stringify(identity));
 }
