@@ -50,6 +50,7 @@ export { compile, type InputSpec, type Inputs, type PlanReport, Program, RunErro
 export { grad } from "./graph/grad.ts";
 export { type Executed, interpret } from "./graph/interpret.ts";
 export {
+  type Activation,
   type Attrs,
   constant,
   type DType,

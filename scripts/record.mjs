@@ -18,7 +18,10 @@ export function hashes(root, names) {
           below.map((f) => `${name}/${f}`),
         ),
       );
-    } else if (stat) found[name] = createHash("sha1").update(readFileSync(join(root, name))).digest("hex");
+    } else if (stat)
+      found[name] = createHash("sha1")
+        .update(readFileSync(join(root, name)))
+        .digest("hex");
   }
   return found;
 }
