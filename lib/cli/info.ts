@@ -7,11 +7,12 @@ import { BayesError } from "../errors.ts";
 import { sizeOf } from "../graph/node.ts";
 import { modelNames } from "../models/create.ts";
 import { adam } from "../train/optimizers.ts";
+import { version } from "../util/package.ts";
+import { installed } from "./installed.ts";
 import { forwardProgram, madeModel, stepProgram } from "./made.ts";
 import { inContext, integer, type SharedOptions, shared, UsageError } from "./options.ts";
 import { bytes, colours, count, type Output, percent, table } from "./output.ts";
 import { FILES, openRun } from "./run-folder.ts";
-import { installed, version } from "./version.ts";
 
 interface InfoOptions extends SharedOptions {
   readonly model?: string;

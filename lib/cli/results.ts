@@ -13,9 +13,9 @@ import { buildReport } from "../report/html.ts";
 import { reportJson } from "../report/summary.ts";
 import type { EpochRecord } from "../train/fit.ts";
 import { writeFileAtomic } from "../util/atomic.ts";
+import { version } from "../util/package.ts";
 import { fixed, percent, table } from "./output.ts";
 import { FILES, type RunConfig, readConfig } from "./run-folder.ts";
-import { version } from "./version.ts";
 
 export interface Tested {
   readonly evaluation: Evaluation;

@@ -9,13 +9,13 @@ import { argmax } from "../predict/input.ts";
 import { ensureDir } from "../util/atomic.ts";
 import { duration } from "../util/progress.ts";
 import { agreement, firstImages } from "./export.ts";
+import { installed } from "./installed.ts";
 import { type Context, inContext, integer, type SharedOptions, shared } from "./options.ts";
 import { colours, count, fixed, percent } from "./output.ts";
 import { defaultOptions, recipe } from "./recipe.ts";
 import { type Tested, testModel, writeOnnx, writeReport } from "./results.ts";
 import { FILES, type RunConfig, splitData, writeConfig } from "./run-folder.ts";
 import { announce, clearRun, testFields, trainRun } from "./training.ts";
-import { installed } from "./version.ts";
 
 /** About a minute on two cores. */
 const EPOCHS = 40;

@@ -1,11 +1,16 @@
 // package.json and the lock file: what npm reads between the lines.
 import { expect, it } from "vitest";
+import { version } from "../../lib/util/package.ts";
 import { read } from "../docs-kit/blocks.ts";
 
-const { scripts, allowScripts } = JSON.parse(read("package.json")) as {
+const manifest = JSON.parse(read("package.json")) as {
+  version: string;
   scripts: Record<string, string>;
   allowScripts: Record<string, boolean>;
 };
+const { scripts, allowScripts } = manifest;
+
+it("the code knows its version", () => expect(version).toBe(manifest.version));
 
 it("no script runs before or after another because of its name", () => {
   const names = Object.keys(scripts);
