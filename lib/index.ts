@@ -1,4 +1,5 @@
-// The public names, and nothing else.
+// The public names, and nothing else. Stores, models and programs have [Symbol.dispose], a type that a user's "lib" may lack:
+/// <reference lib="esnext.disposable" preserve="true" />
 
 export {
   type BetaMoment,
