@@ -2,7 +2,7 @@
 // Nothing is downloaded: the headers are those beside the running node.
 // --if-missing: do nothing when a prebuilt or built addon already loads (the package's install script).
 import { spawnSync } from "node:child_process";
-import { existsSync, statSync, utimesSync } from "node:fs";
+import { existsSync, rmSync, statSync, utimesSync } from "node:fs";
 import { createRequire } from "node:module";
 import { availableParallelism } from "node:os";
 import { dirname, join, resolve } from "node:path";
@@ -30,8 +30,8 @@ for (const name of ["CC", "CXX", "CFLAGS", "CXXFLAGS", "CPPFLAGS", "LDFLAGS"]) s
 sources["node-addon-api"] = require("node-addon-api").version;
 sources.platform = `${process.platform}-${process.arch}`;
 const changed = differing(last.sources, sources);
-if (existsSync(join(root, addon)) && !changed.length && !differing(last.results, hashes(root, [addon])).length)
-  process.exit(0);
+const sound = existsSync(join(root, addon)) && !differing(last.results, hashes(root, [addon])).length;
+if (sound && !changed.length) process.exit(0);
 
 // make goes by times: a file that came back with an old one (from an archive, from a copy) is new all the same
 const built = statSync(join(root, addon), { throwIfNoEntry: false })?.mtimeMs ?? 0;
@@ -40,6 +40,9 @@ for (const file of changed) {
   const stat = statSync(join(root, file), { throwIfNoEntry: false });
   if (stat && file in last.sources && stat.mtimeMs <= built) utimesSync(join(root, file), now, now);
 }
+// nor does make see that the addon is not what it made; the other name is a hard link of it
+if (!sound)
+  for (const name of [addon, "build/Release/obj.target/bayescnn.node"]) rmSync(join(root, name), { force: true });
 
 const nodedir = [process.env.npm_config_nodedir, resolve(dirname(process.execPath), "..")].find(
   (dir) => dir && existsSync(join(dir, "include/node/common.gypi")),
