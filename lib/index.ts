@@ -1,4 +1,5 @@
-// The public names, and nothing else.
+// The public names, and nothing else. Stores, models and programs have [Symbol.dispose], a type that a user's "lib" may lack:
+/// <reference lib="esnext.disposable" preserve="true" />
 
 export {
   type BetaMoment,
@@ -52,6 +53,7 @@ export { compile, type InputSpec, type Inputs, type PlanReport, Program, RunErro
 export { grad } from "./graph/grad.ts";
 export { type Executed, interpret } from "./graph/interpret.ts";
 export {
+  type Activation,
   type Attrs,
   constant,
   type DType,
@@ -81,7 +83,13 @@ export { bayesLinear, linear } from "./layers/linear.ts";
 export { type BatchNormLayerOptions, batchNorm2d } from "./layers/norm.ts";
 export type { PointOptions } from "./layers/weights.ts";
 export { type BernoulliOptions, type BernoulliPrediction, bernoulli } from "./likelihoods/bernoulli.ts";
-export { type Categorical, type ClassAnswer, type ClassMetrics, ClassPrediction, categorical } from "./likelihoods/categorical.ts";
+export {
+  type Categorical,
+  type ClassAnswer,
+  type ClassMetrics,
+  ClassPrediction,
+  categorical,
+} from "./likelihoods/categorical.ts";
 export { gaussian } from "./likelihoods/gaussian.ts";
 export { likelihoodOf } from "./likelihoods/index.ts";
 export { laplace } from "./likelihoods/laplace.ts";
@@ -105,7 +113,14 @@ export {
   type ModelConfig,
   modelNames,
 } from "./models/create.ts";
-export { type Applied, type ApplyOptions, type Knowledge, Model, type ModelOptions, type Threshold } from "./models/model.ts";
+export {
+  type Applied,
+  type ApplyOptions,
+  type Knowledge,
+  Model,
+  type ModelOptions,
+  type Threshold,
+} from "./models/model.ts";
 export { type OpenOptions, openModel, saveModel } from "./models/open.ts";
 export type { Data } from "./native/addon.ts";
 export { type ExportMode, type ExportOptions, exportOnnx } from "./onnx/export.ts";

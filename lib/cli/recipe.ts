@@ -8,9 +8,9 @@ import type { Precision } from "../graph/trace.ts";
 import type { ClassModelConfig } from "../models/create.ts";
 import { defaults } from "../train/defaults.ts";
 import { parseRate } from "../train/schedules.ts";
+import { version } from "../util/package.ts";
 import { type SharedOptions, UsageError } from "./options.ts";
 import { type RunConfig, validationSize } from "./run-folder.ts";
-import { version } from "./version.ts";
 
 export interface TrainOptions extends SharedOptions {
   readonly model: string;

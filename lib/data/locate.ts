@@ -1,7 +1,7 @@
 import { statSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
 import { BayesError, fail } from "../errors.ts";
+import { packageRoot } from "../util/package.ts";
 import { findFile } from "./bytes.ts";
 import { CIFAR_FILES, loadCifar10, loadCifar100 } from "./cifar.ts";
 import type { TrainTest } from "./dataset.ts";
@@ -51,12 +51,11 @@ function holds(folder: string, name: DatasetName): boolean {
   return files.some((file) => findFile(folder, file) !== undefined || isFile(join(folder, `${file}.xz`)));
 }
 
-/** data/mnist in the package; this module lies two folders below its root, built or not. */
-const EMBEDDED = resolve(fileURLToPath(new URL("../../data/mnist", import.meta.url)));
+const embedded = (): string => join(packageRoot(), "data/mnist");
 
 /** The MNIST subset that comes with the package, 6,000 training and 1,000 test images, named "mnist-6k". */
 export function embeddedMnist(): TrainTest {
-  return loadMnist(EMBEDDED, "mnist-6k");
+  return loadMnist(embedded(), "mnist-6k");
 }
 
 /**
@@ -88,7 +87,7 @@ export async function loadData(name: string, dataDir?: string, options: FolderOp
   if (name === "cifar-10") return loadCifar10(folder);
   if (name === "cifar-100") return loadCifar100(folder);
   // In the package's own root ./data is the subset: it must not pass for the whole set.
-  return folder === EMBEDDED ? embeddedMnist() : loadMnist(folder, name);
+  return folder === embedded() ? embeddedMnist() : loadMnist(folder, name);
 }
 
 function isFile(path: string): boolean {

@@ -176,9 +176,13 @@ export class RunError extends BayesError {
  * `build` closes over are frozen into it; what must change between runs is an input.
  *
  * @example
+ * <!-- setup: import { compile, cpu, ops, Store } from "bayescnn"; const images = new Float32Array(64 * 28 * 28); -->
  * ```ts
- * const step = compile({ store }, { x: [64, 28, 28, 1], rate: [] }, ({ x, rate }) => ({ loss: mean(square(scale(x, 2))) }));
- * step.run({ x: images, rate: 0.1 }).loss[0];
+ * const store = new Store(cpu());
+ * const step = compile({ store }, { x: [64, 28, 28, 1], factor: [] }, ({ x, factor }) => ({
+ *   loss: ops.mean(ops.square(ops.mul(x, factor))),
+ * }));
+ * step.run({ x: images, factor: 0.1 }).loss[0];
  * ```
  */
 export function compile<I extends string, O extends string>(

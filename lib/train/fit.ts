@@ -43,8 +43,12 @@ const busy = new WeakSet<Store>();
  * @throws BayesError for a model and data that do not fit together, a second fit on the same model, a run folder that
  *   holds another run; nothing has changed then
  * @example
+ * <!-- setup: import { createModel, embeddedMnist, fit, normalisationOf, split } from "bayescnn";
+ * const { train } = split(embeddedMnist().train, { train: 640, valid: 64 }, 1);
+ * const normalise = normalisationOf(train);
+ * const model = createModel({ model: "lenet5", input: [28, 28, 1], classes: 10 }); -->
  * ```ts
- * const { history } = await fit(model, { train, valid }, { epochs: 20, seed: 1, runDir: "runs/1", evaluate });
+ * const { history } = await fit(model, { train }, { epochs: 20, seed: 1, normalise, runDir: "runs/1" });
  * ```
  */
 export async function fit(model: Model, data: FitData, options: FitOptions = {}): Promise<FitResult> {

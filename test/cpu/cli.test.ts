@@ -2,10 +2,10 @@ import { spawn, spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
-import { version } from "../../lib/cli/version.ts";
 import { type Dataset, subset } from "../../lib/data/dataset.ts";
 import { embeddedMnist } from "../../lib/data/locate.ts";
 import { encodePng } from "../../lib/report/png.ts";
+import { version } from "../../lib/util/package.ts";
 import { build } from "../built.ts";
 import { cli, temporaryFolder } from "../cli-capture.ts";
 

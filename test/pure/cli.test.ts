@@ -7,11 +7,11 @@ import { bytes, table } from "../../lib/cli/output.ts";
 import { program } from "../../lib/cli/program.ts";
 import { defaultOptions, parseAugment, parsePosterior, parsePrior, rateText, recipe } from "../../lib/cli/recipe.ts";
 import { createRun, newRunDir, readConfig, validationSize } from "../../lib/cli/run-folder.ts";
-import { version } from "../../lib/cli/version.ts";
 import { makeDataset } from "../../lib/data/dataset.ts";
 import { embeddedMnist } from "../../lib/data/locate.ts";
 import { BayesError } from "../../lib/errors.ts";
 import { defaults } from "../../lib/train/defaults.ts";
+import { version } from "../../lib/util/package.ts";
 import { cli, temporaryFolder } from "../cli-capture.ts";
 
 const tmp = temporaryFolder();
