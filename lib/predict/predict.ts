@@ -5,6 +5,7 @@ import { compile } from "../graph/compile.ts";
 import { checkPrecision, type Precision } from "../graph/trace.ts";
 import { checkModel, type Model } from "../models/model.ts";
 import { gatherBatch } from "../ops/gatherBatch.ts";
+import { checkArray, isSignal } from "../util/arrays.ts";
 import { seedKey } from "../util/philox.ts";
 import { launchesOf } from "./launches.ts";
 import { type ClassificationMetrics, classificationMetrics } from "./metrics.ts";
@@ -80,7 +81,7 @@ export async function predict(model: Model, data: Images, options: PredictOption
   });
   const { signal } = options;
   const precision = checkPrecision("predict", options.precision);
-  if (signal && !(signal instanceof AbortSignal)) fail("predict", "signal as an AbortSignal", signal);
+  if (signal && !isSignal(signal)) fail("predict", "signal as an AbortSignal", signal);
   const seed = checkInt("predict", "the seed", options.seed ?? 0, 0);
   const pixels = options.normalise ?? asIs(model.inputShape[2]);
   checkNormalisation("predict", pixels, model.inputShape[2]);
@@ -88,9 +89,8 @@ export async function predict(model: Model, data: Images, options: PredictOption
   if (wanted !== "sample" && wanted !== "mean") fail("predict", 'mode "sample" or "mean"', wanted);
   const mode = model.bayesian ? wanted : "mean";
   const samples = mode === "mean" ? 1 : checkInt("predict", "the number of samples", options.samples ?? 32, 1, 65536);
-  const { images, count, shape } = data ?? {};
-  if (!(images instanceof Uint8Array || images instanceof Float32Array))
-    fail("predict", "images as a Uint8Array or Float32Array", images);
+  const { count, shape } = data ?? {};
+  const images = checkArray("predict", "images", data?.images, "Uint8Array", "Float32Array");
   if (!Array.isArray(shape)) fail("predict", "the images' shape [height, width, channels]", shape);
   if (shape.join() !== model.inputShape.join())
     fail("predict", `images of shape [${model.inputShape}] for ${model.name}`, shape);

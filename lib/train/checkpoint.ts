@@ -3,12 +3,14 @@
  * running statistics, pruning masks, optimizer moments), and, as JSON in its metadata, what the model is and where
  * training stands. Noise, data order and augmentation are functions of (seed, step), so nothing random is stored.
  */
-import { isDeepStrictEqual } from "node:util";
+
+import { isDeepStrictEqual, types } from "node:util";
 import { z } from "zod";
 import { BayesError, checkPath, fail } from "../errors.ts";
 import { type DType, sameShape } from "../graph/node.ts";
 import type { Slot, Store } from "../graph/store.ts";
 import { FIRST_RESERVED_STREAM } from "../graph/trace.ts";
+import { arrayKind } from "../util/arrays.ts";
 import { readSafetensors, type SafeTensor, writeSafetensors } from "./safetensors.ts";
 import { type TrainingState, trainingState } from "./state.ts";
 
@@ -117,7 +119,7 @@ export function loadCheckpoint(path: string): Checkpoint {
  */
 export function restore(model: Checkpointed, checkpoint: Checkpoint, { moments = false } = {}): void {
   checkTarget("restore", model);
-  if (!(checkpoint?.tensors instanceof Map)) fail("restore", "a checkpoint, as loadCheckpoint gives it", checkpoint);
+  if (!types.isMap(checkpoint?.tensors)) fail("restore", "a checkpoint, as loadCheckpoint gives it", checkpoint);
   const { path, tensors } = checkpoint;
   const { store } = model;
   if (checkpoint.model.name !== model.name) fail(path, `a checkpoint of model ${model.name}`, checkpoint.model.name);
@@ -156,7 +158,7 @@ function checkTarget(where: string, model: Checkpointed): void {
 }
 
 function checkFinite(where: string, data: SafeTensor["data"]): void {
-  if (!(data instanceof Float32Array)) return;
+  if (arrayKind(data) !== "Float32Array") return;
   for (let i = 0; i < data.length; i++)
     if (!Number.isFinite(data[i]))
       throw new BayesError(`[${where}] expected finite values, received ${data[i]} at ${i}`);

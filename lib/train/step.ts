@@ -14,6 +14,7 @@ import { gatherLabels } from "../ops/gatherLabels.ts";
 import { mean } from "../ops/mean.ts";
 import { mul } from "../ops/mul.ts";
 import { softmaxCrossEntropy } from "../ops/softmaxCrossEntropy.ts";
+import { asArray } from "../util/arrays.ts";
 import { DATA } from "./checkpoint.ts";
 import type { Optimizer } from "./optimizers.ts";
 
@@ -23,7 +24,7 @@ const LABELS = `${DATA}train/labels`;
 /** Puts a training set beside the parameters, so that a step's only feed is which examples it takes. */
 export function residentData(model: Model, data: Dataset): void {
   const { store } = model;
-  const dtype = data.images instanceof Uint8Array ? "u8" : "f32";
+  const dtype = asArray(data.images, "Uint8Array") ? "u8" : "f32";
   store.define(IMAGES, [data.count, ...data.shape], { dtype, init: () => data.images });
   store.define(LABELS, [data.count], { dtype: "i32", init: () => data.labels });
 }

@@ -36,7 +36,7 @@ const REASONS: Record<string, string> = {
 export function writeFileAtomic(path: string, data: string | Uint8Array | readonly Uint8Array[]): void {
   const target = resolve(path);
   const folder = dirname(target);
-  const pieces = typeof data === "string" ? [Buffer.from(data)] : data instanceof Uint8Array ? [data] : data;
+  const pieces = typeof data === "string" ? [Buffer.from(data)] : Array.isArray(data) ? data : [data];
   // Hidden and short, so that a long (but legal) target name does not make an illegal temporary one.
   const temporary = join(
     folder,
