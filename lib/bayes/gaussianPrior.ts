@@ -44,16 +44,17 @@ export function gaussianPrior(options: GaussianPriorOptions = {}): Prior {
   const show = (x: unknown) => (typeof x === "object" ? "given" : String(x));
   return {
     name: `gaussian(${show(mean)}, ${show(sigma)})`,
-    klRho: (mu, rho, weight) => klGaussian(mu, rho, { priorMean: meanOf(mu, weight), priorSigma: sigmaOf(mu, weight) }),
+    klRho: (mu, rho, weight, mask) =>
+      klGaussian(mu, rho, { priorMean: meanOf(mu, weight), priorSigma: sigmaOf(mu, weight), mask }),
     ...(typeof mean === "number" && typeof sigma === "number"
       ? {
-          klAlpha: (mu: Tensor, logAlpha: Tensor) =>
-            klGaussianAlpha(mu, logAlpha, { priorMean: mean, priorSigma: sigma }),
+          klAlpha: (mu: Tensor, logAlpha: Tensor, _weight: string, mask?: Tensor) =>
+            klGaussianAlpha(mu, logAlpha, { priorMean: mean, priorSigma: sigma, mask }),
         }
       : {}),
-    logDensity: (w, mu, weight) => {
+    logDensity: (w, mu, weight, mask) => {
       const m = meanOf(mu, weight);
-      return logNormalSum(w, m === "tied" ? mu : m, sigmaOf(mu, weight));
+      return logNormalSum(w, m === "tied" ? mu : m, sigmaOf(mu, weight), mask);
     },
     moments: (weight, count) => ({
       mean: typeof mean === "object" ? per(mean, weight, count) : mean,

@@ -61,7 +61,7 @@ export async function verifyOnnx(
   const images = checkArray("verifyOnnx", "images", given, "Float32Array");
   const batch = images.length / (height * width * channels);
   if (batch < 1 || !Number.isInteger(batch))
-    fail("verifyOnnx", `images, one or more whole ones of ${height}x${width}x${channels}`, images);
+    fail("verifyOnnx", `images of ${height}x${width}x${channels}, one or more and whole`, images);
   const stochastic = about.mode === "random" || about.mode === "ensemble";
   const tolerance = checkNumber("verifyOnnx", "the tolerance", options.tolerance ?? (stochastic ? 5.5 : 1e-5), 0);
   const runs = checkInt("verifyOnnx", "runs", options.runs ?? (about.mode === "ensemble" ? 60 : 400), 2);

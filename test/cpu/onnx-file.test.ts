@@ -7,7 +7,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import { apply, constant, type Op, type Tensor } from "../../lib/graph/node.ts";
 import { scope } from "../../lib/graph/trace.ts";
 import { linear } from "../../lib/layers/linear.ts";
-import { maskName } from "../../lib/layers/weights.ts";
+import { maskName } from "../../lib/layers/mask.ts";
 import { createModel } from "../../lib/models/create.ts";
 import { Model } from "../../lib/models/model.ts";
 import { type ExportOptions, exportOnnx } from "../../lib/onnx/export.ts";

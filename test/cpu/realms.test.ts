@@ -101,7 +101,7 @@ describe("a typed array of another realm", () => {
         test: { probs, labels, images: { height: 1, width: 2, channels: 1, pixels } },
       });
     const pixels = new Uint8ClampedArray([1, 2, 3, 4]) as unknown as Uint8Array;
-    expect(html(pixels)).toBe(html(Uint8Array.of(1, 2, 3, 4)));
+    expect(await html(pixels)).toBe(await html(Uint8Array.of(1, 2, 3, 4)));
   });
 
   it("is taken by files and by the check of an exported model", async () => {
