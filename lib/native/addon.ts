@@ -54,6 +54,8 @@ export interface Addon {
   /** 0: nobody has set it. */
   threads(): number;
   hasOp(name: string): boolean;
+  /** Bytes that V8 has been told of, all addons together: `process.memoryUsage().external` counts array buffers alone. */
+  externalMemory(): number;
 }
 
 // environment variables that native/core/isa.cpp reads
