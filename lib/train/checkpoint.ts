@@ -57,12 +57,31 @@ export interface Checkpoint {
 }
 
 const codes = { f32: "F32", i32: "I32", u8: "U8" } as const satisfies Record<DType, SafeTensor["dtype"]>;
-const json = (config: object): Record<string, z.core.util.JSONType> => JSON.parse(JSON.stringify(config));
+
+function json(config: object): Record<string, z.core.util.JSONType> {
+  try {
+    return JSON.parse(JSON.stringify(config));
+  } catch (error) {
+    throw new BayesError("[checkpoint] expected a model's config that JSON can hold, received another", {
+      cause: error,
+    });
+  }
+}
+
+/** The description as text. What {@link loadCheckpoint} would refuse is refused here, while the run is still there. */
+function describe(path: string, description: z.input<typeof about>): string {
+  const text = JSON.stringify(description);
+  const value = JSON.parse(text);
+  const parsed = about.safeParse(value);
+  if (parsed.success && isDeepStrictEqual(parsed.data, value)) return text;
+  const what = parsed.error?.issues.map((i) => `${i.path.join(".")}: ${i.message}`)[0] ?? "a name that it cannot";
+  throw new BayesError(`[${path}] expected a model and a state that a checkpoint can hold, received ${what}`);
+}
 
 /**
  * Writes a checkpoint, whole or not at all. No run may be under way on the model.
  * @param training where training stands; without it the optimizer's moments are left out too
- * @throws BayesError when a value is NaN or infinite, or the file cannot be written; an older one is then as it was
+ * @throws BayesError when a value is NaN or infinite or is none that JSON can hold, or the file cannot be written; an older one is then as it was
  */
 export function saveCheckpoint(path: string, model: Checkpointed, training?: TrainingState): void {
   checkPath("save", path);
@@ -75,14 +94,14 @@ export function saveCheckpoint(path: string, model: Checkpointed, training?: Tra
     checkFinite(`${path}: ${slot.name}`, data);
     tensors.set(slot.name, { dtype: codes[slot.dtype], shape: slot.shape, data } as SafeTensor);
   }
-  const text: z.input<typeof about> = {
+  const description: z.input<typeof about> = {
     schema: 1,
     model: { name: model.name, config: json(model.config) },
     device: store.device.name,
     streams: Object.fromEntries(store.streams),
     training,
   };
-  writeSafetensors(path, tensors, { format: "bayescnn", checkpoint: JSON.stringify(text) });
+  writeSafetensors(path, tensors, { format: "bayescnn", checkpoint: describe(path, description) });
 }
 
 /**

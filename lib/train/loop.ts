@@ -1,6 +1,6 @@
 import type { Dataset } from "../data/dataset.ts";
 import { epochOrder } from "../data/order.ts";
-import { BayesError } from "../errors.ts";
+import { BayesError, checkNumber } from "../errors.ts";
 import { RunError } from "../graph/compile.ts";
 import type { Model } from "../models/model.ts";
 import { seedKey } from "../util/philox.ts";
@@ -65,8 +65,8 @@ export class Loop {
 
   /** Runs a chunk and whatever comes after its last step: callbacks, validation, checkpoint. */
   async chunk(): Promise<StepRecord> {
-    const records = await this.#run();
-    this.#account(records);
+    const { records, right } = await this.#run();
+    this.#account(records, right);
     for (const r of records) this.#s.callbacks?.onStep?.(r);
     const last = records[records.length - 1];
     const epochEnded = this.state.step % this.#stepsPerEpoch === 0;
@@ -85,7 +85,7 @@ export class Loop {
     return Math.min(batchSize, this.#train.count - (step % this.#stepsPerEpoch) * batchSize);
   }
 
-  async #run(): Promise<StepRecord[]> {
+  async #run(): Promise<{ records: StepRecord[]; right: Float32Array }> {
     const { batchSize, checkpoint, learningRate, samples, seed, beta: betaSchedule } = this.#s;
     const { step: first, plateau } = this.state;
     const stepsPerEpoch = this.#stepsPerEpoch;
@@ -98,8 +98,8 @@ export class Loop {
 
     if (this.#order?.epoch !== epoch) this.#order = { epoch, indices: epochOrder(this.#train.count, seed, epoch) };
     const moments = Array.from({ length: n }, (_, i) => ({ step: first + i, stepsPerEpoch, totalSteps }));
-    const lr = moments.map((m) => learningRate.at(m, plateau));
-    const beta = moments.map((m) => betaSchedule.at(m));
+    const lr = moments.map((m) => finite(learningRate.at(m, plateau), "the learning rate", m.step));
+    const beta = moments.map((m) => finite(betaSchedule.at(m), "beta", m.step));
     const key = seedKey(seed);
     const feeds = {
       index: this.#order.indices.subarray(at * batchSize, at * batchSize + n * size),
@@ -120,7 +120,7 @@ export class Loop {
       const perStep = (performance.now() - started) / n;
       this.#chunk = Math.max(1, Math.min(2 * this.#chunk, Math.round(CHUNK_MS / perStep)));
     }
-    return moments.map(({ step }, i) => ({
+    const records = moments.map(({ step }, i) => ({
       step,
       epoch,
       loss: out.loss[i],
@@ -129,18 +129,19 @@ export class Loop {
       lr: lr[i],
       accuracy: out.right[i] / (size * samples),
     }));
+    return { records, right: out.right };
   }
 
-  #account(records: readonly StepRecord[]): void {
+  #account(records: readonly StepRecord[], right: Float32Array): void {
     const sums = { ...this.state.sums };
-    for (const r of records) {
+    for (const [i, r] of records.entries()) {
       const size = this.#batchAt(r.step);
       sums.steps++;
       sums.seen += size;
       sums.loss += r.loss * size;
       sums.nll += r.nll * size;
       sums.kl += r.kl ?? 0;
-      sums.right += r.accuracy * size;
+      sums.right += right[i];
     }
     this.state = { ...this.state, step: this.state.step + records.length, sums };
     this.#folder?.write(records.map((r) => ({ ...r })));
@@ -156,7 +157,7 @@ export class Loop {
       nll: sums.nll / sums.seen,
       ...(this.#model.bayesian ? { kl: sums.kl / sums.steps, beta: last.beta } : {}),
       lr: last.lr,
-      accuracy: sums.right / sums.seen,
+      accuracy: sums.right / (sums.seen * this.#s.samples),
       ...(valid ? { valid } : {}),
     };
     this.state = { ...this.state, sums: freshSums(), history: [...history, record] };
@@ -171,18 +172,19 @@ export class Loop {
     const { evaluate, validateEvery, epochs, monitor, callbacks } = this.#s;
     const due = (epoch + 1) % validateEvery === 0 || epoch + 1 === epochs;
     if (!this.#valid || !evaluate || !due) return undefined;
-    const metrics = { ...(await evaluate(this.#model, this.#valid)) };
+    const metrics: Record<string, number> = { ...(await evaluate(this.#model, this.#valid)) };
     const { step } = this.state;
     for (const [name, value] of Object.entries(metrics))
       if (!Number.isFinite(value))
         throw new BayesError(
           `[fit] expected evaluate to give finite numbers, received ${name} ${value} after step ${step}`,
         );
+      else metrics[name] = value + 0; // not -0: nothing may change on its way through JSON
     if (metrics[monitor] === undefined)
       throw new BayesError(
         `[fit] expected evaluate to give the monitored figure "${monitor}", received ${Object.keys(metrics).join(", ")}`,
       );
-    this.#judge(lowerIsBetter(monitor) ? metrics[monitor] : -metrics[monitor]);
+    this.#judge(lowerIsBetter(monitor) ? metrics[monitor] : 0 - metrics[monitor]); // JSON knows no -0
     await callbacks?.onValidate?.(metrics, { step, epoch });
     return metrics;
   }
@@ -209,6 +211,11 @@ export class Loop {
     if (steps && step % steps === 0) return true;
     return seconds !== undefined && performance.now() - this.#savedAt >= 1000 * seconds;
   }
+}
+
+/** A schedule's number, which the step, its metrics and the checkpoint have to be able to hold. */
+function finite(value: number, what: string, step: number): number {
+  return checkNumber(`fit: step ${step}`, what, value) + 0; // not -0
 }
 
 function explain(error: unknown, firstStep: number): unknown {

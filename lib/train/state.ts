@@ -26,7 +26,18 @@ const epochRecord = z.strictObject({
 export type EpochRecord = z.infer<typeof epochRecord>;
 
 /** Sums over the steps of the epoch under way. */
-const epochSums = z.strictObject({ steps: count, loss: finite, nll: finite, kl: finite, right: count, seen: count });
+const epochSums = z.strictObject({
+  steps: count,
+  /** Of the examples seen. */
+  loss: finite,
+  nll: finite,
+  /** Of the steps. */
+  kl: finite,
+  /** Predictions that were right, of one per example and Monte-Carlo sample. */
+  right: count,
+  /** Examples. */
+  seen: count,
+});
 export type EpochSums = z.infer<typeof epochSums>;
 
 /** Everything a run needs besides the store in order to go on as if it had never stopped. Plain JSON. */
