@@ -63,6 +63,7 @@ export {
 export { type Slot, Store } from "./graph/store.ts";
 export {
   type KlTerm,
+  type LayerOptions,
   type Mode,
   type Noise,
   noiseFor,

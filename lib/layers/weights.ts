@@ -2,7 +2,7 @@ import { initNormals, type WeightDistribution } from "../bayes/posterior.ts";
 import { type BayesOptions, type BayesSettings, settings } from "../bayes/settings.ts";
 import { BayesError, checkInt, fail } from "../errors.ts";
 import { constant, type Shape, sizeOf, Tensor } from "../graph/node.ts";
-import { type Noise, noiseFor, parameter, scope, trace } from "../graph/trace.ts";
+import { type LayerOptions, layerKinds, type Noise, noiseFor, parameter, scope, trace } from "../graph/trace.ts";
 import { add } from "../ops/add.ts";
 import { concat } from "../ops/concat.ts";
 import type { BayesWeights } from "../ops/conv.ts";
@@ -23,9 +23,9 @@ export interface PointOptions {
 }
 
 /** The kinds of the options of a plain and of a Bayesian layer, for `checkOptions`. */
-export const pointKinds = { name: "string", bias: "boolean" };
+export const pointKinds = { ...layerKinds, bias: "boolean" };
 export const bayesKinds = {
-  name: "string",
+  ...layerKinds,
   posterior: "object",
   prior: "object",
   estimator: "string",
@@ -50,10 +50,10 @@ export interface BayesLayerShape extends LayerShape {
 export function pointLayer(
   kind: string,
   x: Tensor,
-  options: { readonly name?: string } & PointOptions,
+  options: LayerOptions & PointOptions,
   shapeOf: (name: string) => LayerShape,
 ): Tensor {
-  return scope(kind, options.name, (name) => {
+  return scope(kind, options, (name) => {
     const { weight, outputs, fanIn, point } = shapeOf(name);
     const w = pointWeight(`${name}/weight`, weight, fanIn);
     return point(x, w, options.bias === false ? undefined : pointWeight(`${name}/bias`, [outputs], fanIn));
@@ -64,13 +64,13 @@ export function pointLayer(
 export function bayesLayer(
   kind: string,
   x: Tensor,
-  options: { readonly name?: string } & BayesOptions,
+  options: LayerOptions & BayesOptions,
   shapeOf: (name: string) => BayesLayerShape,
 ): Tensor {
-  return scope(kind, options.name, (name) => {
-    const t = trace();
-    const { posterior, prior, estimator, kl, bias } = options;
-    const s = settings({ posterior, prior, estimator, kl, bias }, t.bayes);
+  const t = trace();
+  const { posterior, prior, estimator, kl, bias } = options;
+  const s = settings({ posterior, prior, estimator, kl, bias }, t.bayes);
+  const build = (name: string) => {
     const { weight, outputs, fanIn, point, local } = shapeOf(name);
     const w = bayesWeight(`${name}/weight`, weight, fanIn, s);
     const b = s.bias === "bayesian" ? bayesWeight(`${name}/bias`, [outputs], fanIn, s) : undefined;
@@ -81,7 +81,8 @@ export function bayesLayer(
     const weights = drawWeights(w);
     const biases = b && drawWeights(b);
     return perSample(x, (part, i) => point(part, weights[i], biases ? biases[i] : biasMu));
-  });
+  };
+  return scope(kind, options, build, `posterior ${s.posterior.name}, prior ${s.prior.name}, KL ${s.kl}`);
 }
 
 /** Throws unless `x` is a traced tensor (of this rank; `what` says how it should look). Returns its shape. */

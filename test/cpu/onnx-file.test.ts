@@ -138,7 +138,7 @@ describe("bad input", () => {
     const op: Op = { name: "mystery", infer: ([x]) => [x] };
     const build = (x: Tensor) =>
       linear(
-        scope("mystery", "odd", () => apply(op, [flatten(x)], {})[0]),
+        scope("mystery", { name: "odd" }, () => apply(op, [flatten(x)], {})[0]),
         2,
       );
     using m = new Model({ name: "m", input: [2, 2, 1], classes: 2, build });
