@@ -1,7 +1,7 @@
 import { statSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { BayesError, fail } from "../errors.ts";
+import { BayesError, checkPath, show } from "../errors.ts";
 import { findFile } from "./bytes.ts";
 import { CIFAR_FILES, loadCifar10, loadCifar100 } from "./cifar.ts";
 import type { TrainTest } from "./dataset.ts";
@@ -68,12 +68,13 @@ export function embeddedMnist(): TrainTest {
  * @throws BayesError that says where it looked and how to get the data
  */
 export async function loadData(name: string, dataDir?: string, options: FolderOptions = {}): Promise<TrainTest> {
-  if (typeof name !== "string" || name === "") fail("data", "the name of a data set, or a folder of images", name);
+  checkPath("data", name, "folder of images, or the name of a data set");
+  if (dataDir !== undefined) checkPath("data", dataDir, "folder");
   if (!isDatasetName(name)) {
     const folder = [name, join(dataRoot(dataDir), name)].find(isFolder);
     if (folder !== undefined) return loadImageFolders(folder, options);
     throw new BayesError(
-      `[data] expected one of ${DATASETS.join(", ")} or a folder of images, received ${JSON.stringify(name)}, ` +
+      `[data] expected one of ${DATASETS.join(", ")} or a folder of images, received ${show(name)}, ` +
         `which is no folder here or in ${dataRoot(dataDir)}`,
     );
   }

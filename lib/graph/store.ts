@@ -98,7 +98,7 @@ export class Store {
 
   slot(name: string): Slot {
     const slot = this.slots.get(name);
-    if (!slot) throw new BayesError(`[store] expected a defined name, received "${name}"`);
+    if (!slot) fail("store", "a defined name", name);
     return slot;
   }
 

@@ -2,7 +2,7 @@ import { createRequire } from "node:module";
 import { availableParallelism } from "node:os";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
-import { BayesError } from "../errors.ts";
+import { BayesError, fail } from "../errors.ts";
 
 /** Where a tensor lies: space 0 arena, 1 store, 2 feed, 3 result, 4 nowhere (nobody reads it). See native/backend.h. */
 export interface NativeRef {
@@ -61,8 +61,7 @@ export interface Addon {
 // environment variables that native/core/isa.cpp reads
 function checkWish(name: string, words: readonly string[]): void {
   const wish = process.env[name];
-  if (wish !== undefined && !words.includes(wish))
-    throw new BayesError(`[addon] expected ${name} to be one of ${words.join(", ")}, received "${wish}"`);
+  if (wish !== undefined && !words.includes(wish)) fail("addon", `${name} to be one of ${words.join(", ")}`, wish);
 }
 
 let loaded: Addon | undefined;

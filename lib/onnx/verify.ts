@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import type * as Ort from "onnxruntime-node";
-import { BayesError, checkInt, checkNumber, checkOptions, fail } from "../errors.ts";
+import { BayesError, checkInt, checkNumber, checkOptions, checkPath, fail } from "../errors.ts";
 import { compile } from "../graph/compile.ts";
 import { constant } from "../graph/node.ts";
 import { checkModel, type Model } from "../models/model.ts";
@@ -54,7 +54,7 @@ export async function verifyOnnx(
 ): Promise<Verified> {
   checkModel("verifyOnnx", model);
   checkOptions("verifyOnnx", options, { tolerance: "number", runs: "number", seed: "number" });
-  const bytes = typeof onnx === "string" ? readOnnx(onnx) : asArray(onnx, "Uint8Array");
+  const bytes = typeof onnx === "string" ? readOnnx(checkPath("verifyOnnx", onnx)) : asArray(onnx, "Uint8Array");
   if (!bytes) fail("verifyOnnx", "the bytes of an exported model, or its path", onnx);
   const about = describe(bytes);
   const [height, width, channels] = model.inputShape;

@@ -6,7 +6,7 @@
 
 import { isDeepStrictEqual, types } from "node:util";
 import { z } from "zod";
-import { BayesError, checkPath, fail } from "../errors.ts";
+import { BayesError, checkPath, fail, shorten } from "../errors.ts";
 import { type DType, sameShape } from "../graph/node.ts";
 import type { Slot, Store } from "../graph/store.ts";
 import { FIRST_RESERVED_STREAM } from "../graph/trace.ts";
@@ -75,8 +75,10 @@ function describe(path: string, description: z.input<typeof about>): string {
   const parsed = about.safeParse(value);
   if (parsed.success && isDeepStrictEqual(parsed.data, value)) return text;
   const what = parsed.error?.issues.map((i) => `${i.path.join(".")}: ${i.message}`)[0] ?? "a name that it cannot";
-  throw new BayesError(`[${path}] expected a model and a state that a checkpoint can hold, received ${what}`);
+  throw new BayesError(`[${path}] expected a model and a state that a checkpoint can hold, received ${shorten(what)}`);
 }
+
+const inShort = (value: unknown): string => shorten(String(JSON.stringify(value)));
 
 /**
  * Writes a checkpoint, whole or not at all. No run may be under way on the model.
@@ -123,7 +125,8 @@ export function loadCheckpoint(path: string): Checkpoint {
   const parsed = about.safeParse(value);
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
-    throw new BayesError(`[${path}] expected a valid checkpoint, received ${issue.path.join(".")}: ${issue.message}`);
+    const what = shorten(`${issue.path.join(".")}: ${issue.message}`);
+    throw new BayesError(`[${path}] expected a valid checkpoint, received ${what}`);
   }
   for (const [name, tensor] of tensors) checkFinite(`${path}: ${name}`, tensor.data);
   const { model, device, streams, training } = parsed.data;
@@ -147,7 +150,7 @@ export function restore(model: Checkpointed, checkpoint: Checkpoint, { moments =
     if (key !== "seed" && !isDeepStrictEqual(mine[key], theirs[key]))
       // the initial values are replaced
       throw new BayesError(
-        `[${path}] expected a model with ${key} ${JSON.stringify(mine[key])}, received ${JSON.stringify(theirs[key])}`,
+        `[${path}] expected a model with ${key} ${inShort(mine[key])}, received ${inShort(theirs[key])}`,
       );
 
   const skipped = (name: string) => name.startsWith(DATA) || (name.startsWith(OPTIMIZER) && !moments);

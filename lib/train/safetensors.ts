@@ -4,7 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import { types } from "node:util";
-import { BayesError, fail } from "../errors.ts";
+import { BayesError, checkPath, fail } from "../errors.ts";
 import { type ArrayKind, checkArray } from "../util/arrays.ts";
 import { fileError, writeFileAtomic } from "../util/atomic.ts";
 
@@ -121,7 +121,7 @@ export function writeSafetensors(
   tensors: ReadonlyMap<string, SafeTensor>,
   metadata: Readonly<Record<string, string>> = {},
 ): void {
-  writeFileAtomic(path, encodePieces(tensors, metadata));
+  writeFileAtomic(checkPath("safetensors", path), encodePieces(tensors, metadata));
 }
 
 /**
@@ -129,6 +129,7 @@ export function writeSafetensors(
  * @throws BayesError where it cannot be read, or is not valid
  */
 export function readSafetensors(path: string): SafeTensors {
+  checkPath("safetensors", path);
   let bytes: Uint8Array;
   try {
     bytes = readFileSync(path);
