@@ -67,6 +67,7 @@ export {
 export { type Slot, Store } from "./graph/store.ts";
 export {
   type KlTerm,
+  type LayerOptions,
   type Mode,
   type Noise,
   noiseFor,

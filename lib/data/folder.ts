@@ -1,7 +1,7 @@
 import { readdirSync, statSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import type { Sharp, SharpOptions } from "sharp";
-import { BayesError, checkInt, fail } from "../errors.ts";
+import { BayesError, checkInt, checkPath, fail } from "../errors.ts";
 import { fileError } from "../util/atomic.ts";
 import { MAX_BYTES } from "./bytes.ts";
 import { type ClassDataset, makeDataset, split, type TrainTest } from "./dataset.ts";
@@ -26,6 +26,7 @@ type SharpModule = (input: string, options?: SharpOptions) => Sharp;
  *   `size`) images of different sizes
  */
 export async function loadImageFolder(dir: string, options: FolderOptions = {}): Promise<ClassDataset> {
+  checkPath("images", dir, "folder");
   return readTree(await loadSharp(), dir, listFolders(dir), options);
 }
 
@@ -35,6 +36,7 @@ export async function loadImageFolder(dir: string, options: FolderOptions = {}):
  * test on, drawn with seed 0, and named so.
  */
 export async function loadImageFolders(dir: string, options: FolderOptions = {}): Promise<TrainTest> {
+  checkPath("images", dir, "folder");
   const sharp = await loadSharp();
   const folders = listFolders(dir);
   if (folders.includes("train") && folders.includes("test")) {

@@ -1,6 +1,6 @@
 import { statSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
-import { BayesError, fail } from "../errors.ts";
+import { BayesError, checkPath, show } from "../errors.ts";
 import { packageRoot } from "../util/package.ts";
 import { findFile } from "./bytes.ts";
 import { CIFAR_FILES, loadCifar10, loadCifar100 } from "./cifar.ts";
@@ -67,12 +67,13 @@ export function embeddedMnist(): TrainTest {
  * @throws BayesError that says where it looked and how to get the data
  */
 export async function loadData(name: string, dataDir?: string, options: FolderOptions = {}): Promise<TrainTest> {
-  if (typeof name !== "string" || name === "") fail("data", "the name of a data set, or a folder of images", name);
+  checkPath("data", name, "folder of images, or the name of a data set");
+  if (dataDir !== undefined) checkPath("data", dataDir, "folder");
   if (!isDatasetName(name)) {
     const folder = [name, join(dataRoot(dataDir), name)].find(isFolder);
     if (folder !== undefined) return loadImageFolders(folder, options);
     throw new BayesError(
-      `[data] expected one of ${DATASETS.join(", ")} or a folder of images, received ${JSON.stringify(name)}, ` +
+      `[data] expected one of ${DATASETS.join(", ")} or a folder of images, received ${show(name)}, ` +
         `which is no folder here or in ${dataRoot(dataDir)}`,
     );
   }

@@ -1,5 +1,6 @@
 import { BayesError, checkInt, fail } from "../errors.ts";
 import type { Data, NativePlan } from "../native/addon.ts";
+import { checkArray } from "../util/arrays.ts";
 import { fuse } from "./fuse.ts";
 import { type DType, type Node, type Shape, sizeOf, Tensor } from "./node.ts";
 import { type Planned, planProgram, printProgram } from "./program.ts";
@@ -27,6 +28,7 @@ export interface PlanReport {
 }
 
 const arrays = { f32: Float32Array, i32: Int32Array, u8: Uint8Array } as const;
+const arrayOf = { f32: "Float32Array", i32: "Int32Array", u8: "Uint8Array" } as const;
 
 /** A compiled program: one native call per run of any number of steps. Close it when done. */
 export class Program<I extends string, O extends string> {
@@ -101,8 +103,10 @@ export class Program<I extends string, O extends string> {
       if (t.size * steps > 2 ** 32) fail(`run: output ${name}`, "at most 2^32 values in all steps", t.size * steps);
     const feeds = [...this.inputs].map(([name, t]) => {
       const given = (values as Record<string, Data | number>)[name];
-      const data = typeof given === "number" ? arrays[t.dtype].of(given) : given;
-      if (!(data instanceof arrays[t.dtype])) fail(`run: input ${name}`, `${arrays[t.dtype].name} for ${t}`, given);
+      const data =
+        typeof given === "number"
+          ? arrays[t.dtype].of(given)
+          : checkArray(`run: input ${name}`, `${t}`, given, arrayOf[t.dtype]);
       if (data.length === t.size) return { data, stride: 0 };
       if (data.length === t.size * steps) return { data, stride: t.bytes };
       return fail(

@@ -1,6 +1,7 @@
 import type { Device } from "../device.ts";
 import { BayesError, checkInt, fail } from "../errors.ts";
 import type { Data, NativeStore } from "../native/addon.ts";
+import { asArray, kindsFor } from "../util/arrays.ts";
 import { type DType, leaf, type Shape, sameShape, sizeOf, type Tensor } from "./node.ts";
 
 /** One named buffer: a parameter, an optimizer moment, a running statistic, a resident data set. */
@@ -14,6 +15,7 @@ export interface Slot {
 }
 
 const arrays = { f32: Float32Array, i32: Int32Array, u8: Uint8Array } as const;
+const arrayOf = { f32: "Float32Array", i32: "Int32Array", u8: "Uint8Array" } as const;
 
 /**
  * Named persistent memory on one device. Everything a training run must not lose lies here; everything else is a plan's
@@ -96,7 +98,7 @@ export class Store {
 
   slot(name: string): Slot {
     const slot = this.slots.get(name);
-    if (!slot) throw new BayesError(`[store] expected a defined name, received "${name}"`);
+    if (!slot) fail("store", "a defined name", name);
     return slot;
   }
 
@@ -116,9 +118,10 @@ export class Store {
   }
 
   #write(slot: Slot, data: Data): void {
-    if (!(data instanceof arrays[slot.dtype]) || data.length !== sizeOf(slot.shape))
-      fail(`store ${slot.name}`, `${arrays[slot.dtype].name} of ${sizeOf(slot.shape)} values`, data);
-    this.native.write(slot.index, 0, data);
+    const values = asArray(data, arrayOf[slot.dtype]);
+    if (values?.length !== sizeOf(slot.shape))
+      fail(`store ${slot.name}`, `${sizeOf(slot.shape)} values as ${kindsFor(data, arrayOf[slot.dtype])}`, data);
+    this.native.write(slot.index, 0, values);
   }
 
   delete(name: string): void {

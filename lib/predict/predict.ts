@@ -6,6 +6,7 @@ import { checkPrecision, type Precision } from "../graph/trace.ts";
 import type { Likelihood, MetricsOf, PredictionOf, Targets } from "../likelihoods/likelihood.ts";
 import { checkModel, type Model } from "../models/model.ts";
 import { gatherBatch } from "../ops/gatherBatch.ts";
+import { checkArray, isSignal } from "../util/arrays.ts";
 import { seedKey } from "../util/philox.ts";
 import { launchesOf } from "./launches.ts";
 
@@ -55,15 +56,14 @@ export async function predict<L extends Likelihood>(
   });
   const { signal } = options;
   const precision = checkPrecision("predict", options.precision);
-  if (signal && !(signal instanceof AbortSignal)) fail("predict", "signal as an AbortSignal", signal);
+  if (signal && !isSignal(signal)) fail("predict", "signal as an AbortSignal", signal);
   const seed = checkInt("predict", "the seed", options.seed ?? 0, 0);
   const wanted = options.mode ?? "sample";
   if (wanted !== "sample" && wanted !== "mean") fail("predict", 'mode "sample" or "mean"', wanted);
   const mode = model.bayesian ? wanted : "mean";
   const samples = mode === "mean" ? 1 : checkInt("predict", "the number of samples", options.samples ?? 32, 1, 65536);
-  const { images, count, shape } = data ?? {};
-  if (!(images instanceof Uint8Array || images instanceof Float32Array))
-    fail("predict", "images as a Uint8Array or Float32Array", images);
+  const { count, shape } = data ?? {};
+  const images = checkArray("predict", "images", data?.images, "Uint8Array", "Float32Array");
   checkPixels("predict", images, model.preprocess);
   if (!Array.isArray(shape)) fail("predict", "the images' shape [height, width, channels]", shape);
   if (shape.join() !== model.inputShape.join())
@@ -73,7 +73,7 @@ export async function predict<L extends Likelihood>(
   if (images.length !== count * size)
     fail("predict", `${count * size} pixel values for ${count} images`, images.length);
 
-  const raw = await rawPredict(model, data, { ...options, samples, mode, seed, precision });
+  const raw = await rawPredict(model, { images, count, shape }, { ...options, samples, mode, seed, precision });
   checkOutputs(raw, count);
   return model.likelihood.prediction(raw, samples, count, model.targetShape) as PredictionOf<L>;
 }

@@ -126,7 +126,7 @@ async function follow(loop: Loop, s: Settings, bar: Progress): Promise<FitResult
     stopped: !loop.over,
     steps: step,
     history,
-    best: best && { value: s.monitor.better === "lower" ? best.value : -best.value, step: best.step },
+    best: best && { value: s.monitor.better === "lower" ? best.value : 0 - best.value, step: best.step },
     wall: { seconds, examplesPerSecond: (todo - loop.examplesLeft) / seconds },
   };
 }

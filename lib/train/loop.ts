@@ -1,6 +1,6 @@
 import type { Dataset } from "../data/dataset.ts";
 import { epochOrder } from "../data/order.ts";
-import { BayesError } from "../errors.ts";
+import { BayesError, checkNumber, show } from "../errors.ts";
 import { RunError } from "../graph/compile.ts";
 import type { Model } from "../models/model.ts";
 import type { Data } from "../native/addon.ts";
@@ -112,8 +112,8 @@ export class Loop {
 
     if (this.#order?.epoch !== epoch) this.#order = { epoch, indices: epochOrder(this.#train.count, seed, epoch) };
     const moments = Array.from({ length: n }, (_, i) => ({ step: first + i, stepsPerEpoch, totalSteps }));
-    const lr = moments.map((m) => learningRate.at(m, plateau));
-    const beta = moments.map((m) => betaSchedule.at(m));
+    const lr = moments.map((m) => finite(learningRate.at(m, plateau), "the learning rate", m.step));
+    const beta = moments.map((m) => finite(betaSchedule.at(m), "beta", m.step));
     const key = seedKey(seed);
     const feeds = {
       index: this.#order.indices.subarray(at * batchSize, at * batchSize + n * size),
@@ -191,18 +191,21 @@ export class Loop {
     const { evaluate, validateEvery, epochs, monitor, callbacks } = this.#s;
     const due = (epoch + 1) % validateEvery === 0 || epoch + 1 === epochs;
     if (!this.#valid || !due) return undefined;
-    const metrics = { ...(evaluate ? await evaluate(this.#model, this.#valid) : await this.#evaluate(this.#valid)) };
+    const metrics: Record<string, number> = {
+      ...(evaluate ? await evaluate(this.#model, this.#valid) : await this.#evaluate(this.#valid)),
+    };
     const { step } = this.state;
     for (const [name, value] of Object.entries(metrics))
       if (!Number.isFinite(value))
         throw new BayesError(
-          `[fit] expected finite figures of the validation set, received ${name} ${value} after step ${step}`,
+          `[fit] expected finite figures of the validation set, received ${show(name)} ${show(value)} after step ${step}`,
         );
+      else metrics[name] = value + 0; // not -0: nothing may change on its way through JSON
     if (metrics[monitor.name] === undefined)
       throw new BayesError(
-        `[fit] expected evaluate to give the monitored figure "${monitor.name}", received ${Object.keys(metrics).join(", ")}`,
+        `[fit] expected evaluate to give the monitored figure ${show(monitor.name)}, received ${show(Object.keys(metrics))}`,
       );
-    this.#judge(monitor.better === "lower" ? metrics[monitor.name] : -metrics[monitor.name]);
+    this.#judge(monitor.better === "lower" ? metrics[monitor.name] : 0 - metrics[monitor.name]);
     await callbacks?.onValidate?.(metrics, { step, epoch });
     return metrics;
   }
@@ -255,6 +258,10 @@ const weightsOf = ({ store }: Model): ReadonlyMap<string, Data> =>
       .filter((name) => !name.startsWith(DATA) && !name.startsWith(OPTIMIZER))
       .map((name) => [name, store.get(name)]),
   );
+/** A schedule's number, which the step, its metrics and the checkpoint have to be able to hold. */
+function finite(value: number, what: string, step: number): number {
+  return checkNumber(`fit: step ${step}`, what, value) + 0; // not -0
+}
 
 function explain(error: unknown, firstStep: number): unknown {
   if (!(error instanceof RunError)) return error;

@@ -19,6 +19,7 @@ import { evaluate, predict } from "../../lib/predict/predict.ts";
 import { prune } from "../../lib/prune/prune.ts";
 import { loadCheckpoint, restore, saveCheckpoint } from "../../lib/train/checkpoint.ts";
 import { type FitOptions, fit } from "../../lib/train/fit.ts";
+import { readSafetensors, writeSafetensors } from "../../lib/train/safetensors.ts";
 import { junk, junkOf, only, onlyAsync } from "../hostile.ts";
 import { squares, tinyBayes } from "./train-kit.ts";
 
@@ -274,6 +275,11 @@ describe("checkpoints", () => {
     model.store.streams.set("conv1", model.store.streams.get("conv2")!);
     expect(() => saveCheckpoint(file, model)).toThrow(/streams: a stream of its own for every node/);
     restore(model, loadCheckpoint(file)); // the file is as it was
+    const { tensors, metadata } = readSafetensors(file);
+    const about = JSON.parse(metadata.checkpoint);
+    about.streams.conv1 = about.streams.conv2;
+    writeSafetensors(file, tensors, { ...metadata, checkpoint: JSON.stringify(about) });
+    expect(() => loadCheckpoint(file)).toThrow(/streams: a stream of its own for every node/);
   });
 
   it("go nowhere without a folder, and over no folder", () => {

@@ -78,7 +78,7 @@ describe("a layer used twice", () => {
       input: [1, 1, 6],
       likelihood: categorical(6),
       bayes: { estimator, posterior: rhoPosterior({ rhoInit: -1 }), bias: "none" },
-      build: (x) => bayesLinear(bayesLinear(flatten(x), 6, { name: "same" }), 6, { name: "same" }),
+      build: (x) => bayesLinear(bayesLinear(flatten(x), 6, { name: "same" }), 6, { name: "same", share: true }),
     });
 
   it("has one set of parameters and counts its KL once", () => {
@@ -150,7 +150,7 @@ describe("twins of fused layers", () => {
             return graded(
               x,
               y,
-              names.map((n) => parameter(n, store.slot(n).shape, () => new Float32Array(0))),
+              names.map((n) => parameter(n, store.slot(n).shape, () => new Float32Array(0), { share: true })),
             );
           });
           return value;
@@ -160,7 +160,7 @@ describe("twins of fused layers", () => {
       const ours = run(fused);
       const twin = run((x) => {
         const [mu, rho, biasMu, biasRho] = names.map((n) =>
-          parameter(n, store.slot(n).shape, () => new Float32Array(0)),
+          parameter(n, store.slot(n).shape, () => new Float32Array(0), { share: true }),
         );
         const m = plain(x, mu, biasMu);
         const v = plain(square(x), sigma2FromRho(rho), sigma2FromRho(biasRho));

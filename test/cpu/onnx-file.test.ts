@@ -8,7 +8,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import { apply, constant, type Op, type Tensor } from "../../lib/graph/node.ts";
 import { scope } from "../../lib/graph/trace.ts";
 import { linear } from "../../lib/layers/linear.ts";
-import { maskName } from "../../lib/layers/weights.ts";
+import { maskName } from "../../lib/layers/mask.ts";
 import { categorical } from "../../lib/likelihoods/categorical.ts";
 import { createModel } from "../../lib/models/create.ts";
 import { Model } from "../../lib/models/model.ts";
@@ -139,7 +139,7 @@ describe("bad input", () => {
     const op: Op = { name: "mystery", infer: ([x]) => [x] };
     const build = (x: Tensor) =>
       linear(
-        scope("mystery", "odd", () => apply(op, [flatten(x)], {})[0]),
+        scope("mystery", { name: "odd" }, () => apply(op, [flatten(x)], {})[0]),
         2,
       );
     using m = new Model({ name: "m", input: [2, 2, 1], likelihood: categorical(2), build });

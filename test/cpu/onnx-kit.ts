@@ -75,8 +75,8 @@ export const nets: Record<
     input: [5, 5, 3],
     classes: 2,
     build: (x) => {
-      const twice = (h: Tensor) => softplus(bayesConv2d(h, 3, 3, { padding: 1, name: "shared" }));
-      return bayesLinear(flatten(twice(twice(x))), 2);
+      const conv = (h: Tensor, share: boolean) => softplus(bayesConv2d(h, 3, 3, { padding: 1, name: "shared", share }));
+      return bayesLinear(flatten(conv(conv(x, false), true)), 2);
     },
   },
   "point biases": { input: [5, 5, 1], build: small, bayes: { bias: "point" } },

@@ -173,7 +173,9 @@ describe("programs", () => {
 describe("a store", () => {
   it("keeps no slot that could not be filled", () => {
     const store = fresh();
-    expect(() => store.define("w", [2], { init: () => new Float32Array(3) })).toThrow(/Float32Array of 2 values/);
+    expect(() => store.define("w", [2], { init: () => new Float32Array(3) })).toThrow(
+      /2 values as a Float32Array, received Float32Array\(3\)/,
+    );
     expect(store.slots.size).toBe(0);
     expect(store.define("w", [2], { init: () => Float32Array.of(1, 2) }).shape).toEqual([2]);
     expect(() => store.define("z", [0])).toThrow(/every dimension to be an integer >= 1, received 0/);
