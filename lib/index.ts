@@ -72,6 +72,7 @@ export {
   type TraceOptions,
   withTrace,
 } from "./graph/trace.ts";
+export type { Turn } from "./graph/turns.ts";
 export { bayesConv2d, type ConvLayerOptions, conv2d } from "./layers/conv.ts";
 export { bayesConvTranspose2d, type ConvTransposeLayerOptions, convTranspose2d } from "./layers/convTranspose.ts";
 export { dropout } from "./layers/dropout.ts";
@@ -110,6 +111,7 @@ export {
   type Uncertainty,
   uncertainty,
 } from "./predict/predict.ts";
+export { Predictor, type PredictorOptions } from "./predict/predictor.ts";
 export {
   type Decomposition,
   decompose,

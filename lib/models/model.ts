@@ -42,10 +42,11 @@ export interface Applied {
   readonly parameters: ReadonlyMap<string, Tensor>;
 }
 
-/** Throws unless `model` is a {@link Model} that is open and has no run under way. */
-export function checkModel(where: string, model: Model): void {
+/** Throws unless `model` is a {@link Model} that is open and, unless the caller waits for its turn, has no run under way. */
+export function checkModel(where: string, model: Model, { idle = true } = {}): void {
   if (!(model instanceof Model)) fail(where, "a Model (or what createModel returns)", model);
-  model.store.checkIdle(`${where} ${model.name}`);
+  if (idle) model.store.checkIdle(`${where} ${model.name}`);
+  else model.store.checkOpen(`${where} ${model.name}`);
 }
 
 /** A model function together with its parameters on one device. Close it when done. */

@@ -146,8 +146,7 @@ export function restore(model: Checkpointed, checkpoint: Checkpoint, { moments =
   for (const name of masks) store.define(name, tensors.get(name)!.shape);
   for (const name of [...wanted.map((slot) => slot.name), ...masks])
     store.set(name, tensors.get(name)!.data as Float32Array);
-  store.streams.clear(); // a node that the checkpoint does not know gets a new one when it is traced
-  for (const [name, stream] of Object.entries(checkpoint.streams)) store.streams.set(name, stream);
+  store.setStreams(checkpoint.streams);
 }
 
 function checkTarget(where: string, model: Checkpointed): void {

@@ -1,4 +1,3 @@
-import { setTimeout } from "node:timers/promises";
 import { crc32 } from "node:zlib";
 import type { Dataset } from "../data/dataset.ts";
 import { BayesError } from "../errors.ts";
@@ -48,7 +47,7 @@ const busy = new WeakSet<Store>();
  * ```
  */
 export async function fit(model: Model, data: FitData, options: FitOptions): Promise<FitResult> {
-  checkModel("fit", model);
+  checkModel("fit", model, { idle: false });
   const settings = settle(model, data, options);
   const { store } = model;
   if (busy.has(store))
@@ -63,39 +62,54 @@ export async function fit(model: Model, data: FitData, options: FitOptions): Pro
 
 async function train(model: Model, data: FitData, s: Settings): Promise<FitResult> {
   const { store } = model;
+  const owner = `fit of ${model.name}`;
   const identity = identify(model, data, s);
   const folder = s.runDir === undefined ? undefined : new RunFolder(s.runDir, s.resume ?? false, identity);
   const programs = new Map<number, StepProgram>();
   let bar: Progress | undefined;
   try {
-    for (const name of [...store.slots.keys()]) if (name.startsWith(OPTIMIZER)) store.delete(name);
-    residentData(model, data.train);
-    if (folder?.checkpoint) restore(model, folder.checkpoint); // masks must be there when the step is traced
-    for (const size of [s.batchSize, data.train.count % s.batchSize])
-      if (size > 0) programs.set(size, compileStep(model, size, s));
-
-    let state: TrainingState = freshState(identity);
-    if (folder?.checkpoint) {
-      const { checkpoint } = folder;
-      restore(model, checkpoint, { moments: true });
-      state = { ...checkpoint.training!, settings: identity };
-      if (checkpoint.device !== store.device.name)
-        process.emitWarning(
-          `resuming on ${store.device.name} a run of ${checkpoint.device}: its last bits will differ from an uninterrupted one`,
-          "BayesWarning",
-        );
-    }
+    const state = await store.turn(owner, () => prepare(model, data, s, programs, folder, identity));
     folder?.open(state.step);
-    const loop = new Loop(model, data, s, programs, folder, state);
+    const loop = new Loop(model, data, s, programs, folder, state, owner);
     bar = progress("train", loop.examplesLeft, { unit: "examples", silent: !s.progress });
     return await follow(loop, s, bar);
   } finally {
     bar?.stop();
     folder?.close();
-    while (store.busy) await setTimeout(5); // somebody else's run, on which this one failed
     for (const p of programs.values()) p.close();
-    dropData(model);
+    await store
+      .turn(owner, () => dropData(model))
+      .catch((error: unknown) => {
+        if (!store.closed) throw error; // else there is nothing left to drop
+      });
   }
+}
+
+/** Everything in the store that a run needs, and where it begins. */
+function prepare(
+  model: Model,
+  data: FitData,
+  s: Settings,
+  programs: Map<number, StepProgram>,
+  folder: RunFolder | undefined,
+  identity: TrainingState["settings"],
+): TrainingState {
+  const { store } = model;
+  const checkpoint = folder?.checkpoint;
+  for (const name of [...store.slots.keys()]) if (name.startsWith(OPTIMIZER)) store.delete(name);
+  residentData(model, data.train);
+  if (checkpoint) restore(model, checkpoint); // masks must be there when the step is traced
+  for (const size of [s.batchSize, data.train.count % s.batchSize])
+    if (size > 0) programs.set(size, compileStep(model, size, s));
+  if (!checkpoint) return freshState(identity);
+
+  restore(model, checkpoint, { moments: true });
+  if (checkpoint.device !== store.device.name)
+    process.emitWarning(
+      `resuming on ${store.device.name} a run of ${checkpoint.device}: its last bits will differ from an uninterrupted one`,
+      "BayesWarning",
+    );
+  return { ...checkpoint.training!, settings: identity };
 }
 
 async function follow(loop: Loop, s: Settings, bar: Progress): Promise<FitResult> {
@@ -106,7 +120,7 @@ async function follow(loop: Loop, s: Settings, bar: Progress): Promise<FitResult
     const { epoch, loss, accuracy } = last;
     bar.update(todo - loop.examplesLeft, { epoch: `${epoch + 1}/${s.epochs}`, loss, accuracy });
   }
-  loop.save();
+  await loop.save();
   const { step, ended, history, best } = loop.state;
   const seconds = (performance.now() - started) / 1000;
   return {

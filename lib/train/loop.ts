@@ -2,6 +2,7 @@ import type { Dataset } from "../data/dataset.ts";
 import { epochOrder } from "../data/order.ts";
 import { BayesError } from "../errors.ts";
 import { RunError } from "../graph/compile.ts";
+import type { Turn } from "../graph/turns.ts";
 import type { Model } from "../models/model.ts";
 import { seedKey } from "../util/philox.ts";
 import type { RunFolder } from "./folder.ts";
@@ -24,6 +25,7 @@ export class Loop {
   readonly #s: Settings;
   readonly #programs: ReadonlyMap<number, StepProgram>;
   readonly #folder: RunFolder | undefined;
+  readonly #owner: string;
   readonly #stepsPerEpoch: number;
   readonly #totalSteps: number;
   #chunk: number;
@@ -38,6 +40,7 @@ export class Loop {
     programs: ReadonlyMap<number, StepProgram>,
     folder: RunFolder | undefined,
     state: TrainingState,
+    owner: string,
   ) {
     this.#model = model;
     this.#train = train;
@@ -45,6 +48,7 @@ export class Loop {
     this.#s = settings;
     this.#programs = programs;
     this.#folder = folder;
+    this.#owner = owner;
     this.#stepsPerEpoch = Math.ceil(train.count / settings.batchSize);
     this.#totalSteps = settings.epochs * this.#stepsPerEpoch;
     this.#chunk = settings.chunk ?? 1;
@@ -65,19 +69,33 @@ export class Loop {
 
   /** Runs a chunk and whatever comes after its last step: callbacks, validation, checkpoint. */
   async chunk(): Promise<StepRecord> {
-    const records = await this.#run();
-    this.#account(records);
-    for (const r of records) this.#s.callbacks?.onStep?.(r);
+    const records = await this.#turn(async (turn) => {
+      const done = await this.#run(turn);
+      this.#account(done);
+      for (const r of done) this.#s.callbacks?.onStep?.(r);
+      return done;
+    });
     const last = records[records.length - 1];
     const epochEnded = this.state.step % this.#stepsPerEpoch === 0;
     if (epochEnded) await this.#endEpoch(last);
-    if (this.#checkpointDue(epochEnded)) this.save();
+    if (this.#checkpointDue(epochEnded)) await this.save();
     return last;
   }
 
-  save(): void {
-    this.#folder?.save(this.#model, this.state);
+  async save(): Promise<void> {
+    await this.#turn(() => this.#folder?.save(this.#model, this.state));
     this.#savedAt = performance.now();
+  }
+
+  /** Everything that touches the model is in a turn, between which others may predict. */
+  #turn<T>(work: (turn: Turn) => T | Promise<T>): Promise<T> {
+    return this.#model.store.turn(this.#owner, work);
+  }
+
+  /** Calls in a turn, so that it finds the model idle, but waits outside: what it awaits takes turns like anybody's. */
+  async #call<T>(callback: () => T | Promise<T>): Promise<T> {
+    const { result } = await this.#turn(() => ({ result: callback() }));
+    return result;
   }
 
   #batchAt(step: number): number {
@@ -85,7 +103,7 @@ export class Loop {
     return Math.min(batchSize, this.#train.count - (step % this.#stepsPerEpoch) * batchSize);
   }
 
-  async #run(): Promise<StepRecord[]> {
+  async #run(turn: Turn): Promise<StepRecord[]> {
     const { batchSize, checkpoint, learningRate, samples, seed, beta: betaSchedule } = this.#s;
     const { step: first, plateau } = this.state;
     const stepsPerEpoch = this.#stepsPerEpoch;
@@ -112,7 +130,7 @@ export class Loop {
     const started = performance.now();
     const out = await this.#programs
       .get(size)!
-      .runAsync(feeds, n)
+      .runAsync(feeds, n, turn)
       .catch((error: unknown) => {
         throw explain(error, first);
       });
@@ -164,14 +182,15 @@ export class Loop {
     const wall = { seconds, examplesPerSecond: this.#train.count / seconds };
     this.#folder?.write([{ event: "epoch", ...record, wall }]);
     this.#epochAt = performance.now();
-    await this.#s.callbacks?.onEpoch?.(record);
+    await this.#call(() => this.#s.callbacks?.onEpoch?.(record));
   }
 
   async #validate(epoch: number): Promise<EpochRecord["valid"]> {
     const { evaluate, validateEvery, epochs, monitor, callbacks } = this.#s;
     const due = (epoch + 1) % validateEvery === 0 || epoch + 1 === epochs;
     if (!this.#valid || !evaluate || !due) return undefined;
-    const metrics = { ...(await evaluate(this.#model, this.#valid)) };
+    const valid = this.#valid;
+    const metrics = { ...(await this.#call(() => evaluate(this.#model, valid))) };
     const { step } = this.state;
     for (const [name, value] of Object.entries(metrics))
       if (!Number.isFinite(value))
@@ -182,13 +201,13 @@ export class Loop {
       throw new BayesError(
         `[fit] expected evaluate to give the monitored figure "${monitor}", received ${Object.keys(metrics).join(", ")}`,
       );
-    this.#judge(lowerIsBetter(monitor) ? metrics[monitor] : -metrics[monitor]);
-    await callbacks?.onValidate?.(metrics, { step, epoch });
+    await this.#judge(lowerIsBetter(monitor) ? metrics[monitor] : -metrics[monitor]);
+    await this.#call(() => callbacks?.onValidate?.(metrics, { step, epoch }));
     return metrics;
   }
 
   /** Early stopping, the best checkpoint and the plateau schedule; lower is better. */
-  #judge(value: number): void {
+  async #judge(value: number): Promise<void> {
     const { earlyStopping, learningRate, bestCheckpoint = true } = this.#s;
     const { best, step, plateau } = this.state;
     const better = !best || value < best.value - (earlyStopping?.margin ?? 0);
@@ -199,7 +218,7 @@ export class Loop {
       ended: earlyStopping !== undefined && now.waited >= earlyStopping.patience,
       plateau: learningRate.learn?.(plateau, value),
     };
-    if (better && bestCheckpoint) this.#folder?.saveBest(this.#model);
+    if (better && bestCheckpoint) await this.#turn(() => this.#folder?.saveBest(this.#model));
   }
 
   #checkpointDue(epochEnded: boolean): boolean {
