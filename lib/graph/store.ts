@@ -117,9 +117,9 @@ export class Store {
   async turn<T>(owner: string, work: (turn: Turn) => T | Promise<T>): Promise<T> {
     if (typeof owner !== "string" || !owner) fail("turn", "the owner's name", owner);
     if (typeof work !== "function") fail("turn", "a function", work);
-    this.checkOpen(owner);
+    this.checkOpen(`turn of ${owner}`);
     return this.#turns.take(owner, async (turn) => {
-      this.checkOpen(owner);
+      this.checkOpen(`turn of ${owner}`);
       try {
         return await work(turn);
       } finally {

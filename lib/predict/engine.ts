@@ -49,6 +49,7 @@ interface Pending extends Call {
 export class Engine {
   readonly #model: Model;
   readonly #options: EngineOptions;
+  readonly #kind: LaunchKind;
   readonly #programs: LaunchPrograms;
   readonly #rng: Int32Array;
   readonly #calls: Pending[] = [];
@@ -60,6 +61,8 @@ export class Engine {
   constructor(model: Model, options: EngineOptions) {
     this.#model = model;
     this.#options = options;
+    const { mode, samples, precision, pixels } = options;
+    this.#kind = { mode, samples, precision, pixels };
     this.#programs = LaunchPrograms.of(model);
     this.#rng = Int32Array.of(...seedKey(options.seed), PREDICT_STEP, 0);
   }
@@ -71,7 +74,7 @@ export class Engine {
   /** Compiles a program of every size for pixels of this type. */
   async prepare(dtype: "u8" | "f32"): Promise<void> {
     for (const size of launchSizes(this.#options.maxBatch))
-      await this.#model.store.turn("a prediction", () => this.#programs.get(this.#options, size, dtype));
+      await this.#model.store.turn("a prediction", () => this.#programs.get(this.#kind, size, dtype));
   }
 
   /** @param images `count` images of the model's input shape; copied, so the caller may use the array again */
@@ -150,7 +153,7 @@ export class Engine {
     const segments = takeShares(this.#calls, launches * size);
     try {
       const dtype = segments.every(({ call }) => call.images instanceof Uint8Array) ? "u8" : "f32";
-      const program = this.#programs.get(this.#options, size, dtype);
+      const program = this.#programs.get(this.#kind, size, dtype);
       const { images, rows } = this.#gather(segments, launches * size, dtype);
       const started = performance.now();
       const outputs = await program.runAsync({ images, rows, rng: this.#rng }, launches, turn);
