@@ -99,7 +99,7 @@ export class Store {
   }
 
   #sweep(): void {
-    if (this.#closed || this.native.busy) return;
+    if (!this.#garbage.length || this.#closed || this.native.busy) return;
     for (const index of this.#garbage.splice(0)) this.native.free(index);
   }
 

@@ -9,9 +9,11 @@ import { type Call, type Segment, takeShares } from "./queue.ts";
 /** Noise of predictions has a step of its own, so that it is none of the training's. */
 export const PREDICT_STEP = -1;
 
-/** Launches of one native run: no more than take about so long, so that whoever comes meanwhile does not wait longer. */
+/** Launches of one native run: no more than take about so long, so that a call that comes meanwhile does not wait longer. */
 const RUN_MS = 20;
 const MOST_LAUNCHES = 64;
+/** A turn has as many runs as begin within this time: beside training, whose turns take 100 ms, predictions get a third. */
+const TURN_MS = 40;
 
 /** What the model computes for the images of one call, by name: each [samples, count, ...]. */
 export type Outputs = Record<string, Float32Array>;
@@ -53,6 +55,7 @@ export class Engine {
   readonly #programs: LaunchPrograms;
   readonly #rng: Int32Array;
   readonly #calls: Pending[] = [];
+  #unanswered = 0;
   #draining = false;
   #wake: (() => void) | undefined;
   #launches = 1; // of the next run, if so many wait
@@ -68,7 +71,7 @@ export class Engine {
   }
 
   get idle(): boolean {
-    return this.#calls.length === 0 && !this.#draining;
+    return this.#unanswered === 0;
   }
 
   /** Compiles a program of every size for pixels of this type. */
@@ -85,6 +88,10 @@ export class Engine {
       if (this.#calls.length >= maxQueue)
         throw new BayesError(`[predict] expected at most ${maxQueue} calls to wait at a time, received another`);
       const cancel = () => this.#fail(call, signal!.reason);
+      const settle = () => {
+        this.#unanswered--;
+        signal?.removeEventListener("abort", cancel);
+      };
       const call: Pending = {
         images: images.slice(),
         count,
@@ -94,17 +101,18 @@ export class Engine {
         outputs: {},
         onProgress,
         resolve: (outputs) => {
-          signal?.removeEventListener("abort", cancel);
+          settle();
           resolve(outputs);
         },
         reject: (error) => {
-          signal?.removeEventListener("abort", cancel);
+          settle();
           reject(error);
         },
         settled: false,
       };
       signal?.addEventListener("abort", cancel);
       this.#calls.push(call);
+      this.#unanswered++;
       if (this.#wake && this.#waiting() >= maxBatch) this.#wake();
       if (!this.#draining) void this.#drain();
     });
@@ -119,7 +127,7 @@ export class Engine {
     try {
       while (this.#calls.length) {
         await this.#company();
-        if (this.#calls.length) await this.#model.store.turn("a prediction", (turn) => this.#launch(turn));
+        if (this.#calls.length) await this.#model.store.turn("a prediction", (turn) => this.#serve(turn));
       }
     } catch (error) {
       for (const call of [...this.#calls]) this.#fail(call, error); // the model was closed
@@ -128,13 +136,18 @@ export class Engine {
     }
   }
 
+  /** Milliseconds until the next launch should begin. */
+  #rest(): number {
+    const { maxWait, maxBatch } = this.#options;
+    if (maxWait === 0 || this.#waiting() >= maxBatch) return 0;
+    return this.#calls.reduce((since, call) => Math.min(since, call.since), Infinity) + maxWait - performance.now();
+  }
+
   /** Until those have called who are about to (the answers of the launch before are on their way), or longer if so wished. */
   #company(): Promise<void> {
-    const { maxWait, maxBatch } = this.#options;
-    const oldest = this.#calls.reduce((since, call) => Math.min(since, call.since), Infinity);
-    const rest = oldest + maxWait - performance.now();
+    const rest = this.#rest();
     return new Promise((resolve) => {
-      if (rest <= 0 || this.#waiting() >= maxBatch) return void setImmediate(resolve);
+      if (rest <= 0) return void setImmediate(resolve);
       const go = () => {
         clearTimeout(timer);
         this.#wake = undefined;
@@ -143,6 +156,14 @@ export class Engine {
       const timer = setTimeout(go, rest);
       this.#wake = go;
     });
+  }
+
+  async #serve(turn: Turn): Promise<void> {
+    const started = performance.now();
+    do {
+      await this.#launch(turn);
+      await new Promise((resolve) => setImmediate(resolve)); // those who were answered may ask again
+    } while (performance.now() - started < TURN_MS && this.#calls.length && this.#rest() <= 0);
   }
 
   async #launch(turn: Turn): Promise<void> {

@@ -46,7 +46,7 @@ export class LaunchPrograms {
   get(kind: LaunchKind, batch: number, dtype: "u8" | "f32"): LaunchProgram {
     const { version } = this.#model.store;
     if (version !== this.#version) this.#clear(); // a mask or a noise stream may be another: traced anew
-    const key = JSON.stringify([kind, batch, dtype]);
+    const key = `${batch} ${dtype} ${kind.samples} ${kind.mode} ${kind.precision} ${kind.pixels.scale} ${kind.pixels.shift}`;
     let entry = this.#programs.get(key);
     if (entry) this.#programs.delete(key);
     else {

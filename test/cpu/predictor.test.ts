@@ -22,6 +22,8 @@ const some = (first: number, count: number): Images => ({
   count,
   shape,
 });
+const thousands: Images = { images: new Uint8Array(40 * images.length), count: 40 * total, shape };
+for (let i = 0; i < 40; i++) (thousands.images as Uint8Array).set(images as Uint8Array, i * images.length);
 const floats = (data: Images): Images => ({ ...data, images: Float32Array.from(data.images) });
 const options = { samples: 6, seed: 4, normalise: unit };
 const alone = async (model: Model, asked: readonly Images[]): Promise<Prediction[]> => {
@@ -98,6 +100,20 @@ describe("concurrent calls", () => {
     expect(log).toEqual(["one", "thousands"]);
   });
 
+  it("wait for company if they are asked to, but no longer", async () => {
+    const model = tiny();
+    const [expected] = await alone(model, [some(0, 1)]);
+    const patient = new Predictor(model, { ...options, maxBatch: 4, maxWait: 3_600_000 });
+    const later = (after: number) =>
+      new Promise((resolve) => setTimeout(resolve, after)).then(() => patient.predict(some(0, 1)));
+    // a full launch waits for nobody
+    for (const answer of await Promise.all([0, 20, 40, 60].map(later))) expect(answer).toEqual(expected);
+    const short = new Predictor(model, { ...options, maxBatch: 4, maxWait: 200 });
+    const started = performance.now();
+    expect(await short.predict(some(0, 1))).toEqual(expected);
+    expect(performance.now() - started).toBeGreaterThan(190);
+  });
+
   it("report their own progress", async () => {
     const model = tiny();
     const seen: number[][] = [[], []];
@@ -154,12 +170,12 @@ describe("a call is taken back", () => {
     const model = tinyBayes();
     const predictor = new Predictor(model, { ...options, maxBatch: 1 });
     const [expected] = await alone(model, [some(0, 1)]);
-    const closing = expect(predictor.predict(some(0, 40))).rejects.toThrow(/expected .* open/);
+    const closing = expect(predictor.predict(thousands)).rejects.toThrow(/expected .* open/);
     const first = predictor.predict(some(0, 1)).then((answer) => {
       model.store.turn("closing", () => model.close());
       return answer;
     });
-    const plain = expect(first.then(() => predict(model, some(0, 150), options))).rejects.toThrow(/expected .* open/);
+    const plain = expect(first.then(() => predict(model, thousands, options))).rejects.toThrow(/expected .* open/);
     expect(await first).toEqual(expected);
     await Promise.all([closing, plain]);
     await expect(predictor.predict(some(0, 1))).rejects.toThrow(/received one that was closed/);
