@@ -1,6 +1,7 @@
 import { BayesError } from "../errors.ts";
 import type { Turn } from "../graph/turns.ts";
 import type { Model } from "../models/model.ts";
+import { onAbort } from "../util/abort.ts";
 import { seedKey } from "../util/philox.ts";
 import { launchSize, launchSizes } from "./launches.ts";
 import { type LaunchKind, LaunchPrograms } from "./programs.ts";
@@ -87,13 +88,13 @@ export class Engine {
       signal?.throwIfAborted();
       if (this.#calls.length >= maxQueue)
         throw new BayesError(`[predict] expected at most ${maxQueue} calls to wait at a time, received another`);
-      const cancel = () => this.#fail(call, signal!.reason);
+      const deaf = signal && onAbort(signal, () => this.#fail(call, signal.reason));
       const settle = () => {
         this.#unanswered--;
-        signal?.removeEventListener("abort", cancel);
+        deaf?.();
       };
       const call: Pending = {
-        images: images.slice(),
+        images: images instanceof Uint8Array ? new Uint8Array(images) : new Float32Array(images), // Buffer.slice copies nothing
         count,
         taken: 0,
         done: 0,
@@ -110,7 +111,6 @@ export class Engine {
         },
         settled: false,
       };
-      signal?.addEventListener("abort", cancel);
       this.#calls.push(call);
       this.#unanswered++;
       if (this.#wake && this.#waiting() >= maxBatch) this.#wake();

@@ -82,6 +82,10 @@ describe("concurrent calls", () => {
     const asked = predict(model, mine, options);
     structuredClone(mine.images, { transfer: [mine.images.buffer as ArrayBuffer] });
     expect(await asked).toEqual(expected);
+    const buffer = Buffer.from(some(3, 20).images);
+    const again = predict(model, { ...mine, images: buffer }, options);
+    buffer.fill(0);
+    expect(await again).toEqual(expected);
   });
 
   it("a call of one image does not wait for one of thousands", async () => {
@@ -155,6 +159,32 @@ describe("a call is taken back", () => {
     const late = new AbortController();
     await predictor.predict(some(0, 1), { signal: late.signal });
     late.abort(); // nobody listens any more
+  });
+
+  it("by a signal that many share, without a warning", async () => {
+    const model = tiny();
+    const warnings: Error[] = [];
+    const warned = (warning: Error) => warnings.push(warning);
+    process.on("warning", warned);
+    const controller = new AbortController();
+    const { signal } = controller;
+    const predictor = new Predictor(model, { ...options, maxBatch: 1 });
+    const calls = Array.from({ length: 50 }, () => predictor.predict(thousands, { signal }));
+    const refused = Promise.all(calls.map((call) => expect(call).rejects.toThrow("all of you")));
+    controller.abort(new Error("all of you"));
+    await refused;
+    expect(predictor.idle).toBe(true);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    process.off("warning", warned);
+    expect(warnings).toEqual([]);
+  });
+
+  it("by closing the model in its own callback, in words", async () => {
+    const model = tinyBayes();
+    const predictor = new Predictor(model, { ...options, maxBatch: 2 });
+    const others = [0, 1, 2].map((i) => expect(predictor.predict(some(i, 100))).rejects.toThrow(/open/));
+    await expect(predictor.predict(thousands, { onProgress: () => model.close() })).rejects.toThrow(/open/);
+    await Promise.all(others);
   });
 
   it("by a full queue, in words", async () => {
