@@ -77,6 +77,7 @@ export {
   type TraceOptions,
   withTrace,
 } from "./graph/trace.ts";
+export type { Turn } from "./graph/turns.ts";
 export { bayesConv2d, type ConvLayerOptions, conv2d } from "./layers/conv.ts";
 export { bayesConvTranspose2d, type ConvTransposeLayerOptions, convTranspose2d } from "./layers/convTranspose.ts";
 export { dropout } from "./layers/dropout.ts";
@@ -144,6 +145,7 @@ export type { Floats, Labels } from "./predict/input.ts";
 export { accuracy, brier, type ClassificationMetrics, classificationMetrics, nll } from "./predict/metrics.ts";
 export { aupr, auroc, fpr95, type RiskCoverage, riskCoverage, type Scores } from "./predict/ood.ts";
 export { type EvaluateResult, evaluate, type Images, type PredictOptions, predict } from "./predict/predict.ts";
+export { Predictor, type PredictorOptions } from "./predict/predictor.ts";
 export { chooseThreshold, type SelectiveResult, type ThresholdOptions } from "./predict/threshold.ts";
 export {
   type Decomposition,

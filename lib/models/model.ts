@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import { type BayesOptions, type BayesSettings, settings } from "../bayes/settings.ts";
 import { checkPreprocess, type Preprocess } from "../data/prepare.ts";
 import { cpu, type Device } from "../device.ts";
@@ -74,10 +75,11 @@ export interface Threshold {
   readonly count: number;
 }
 
-/** Throws unless `model` is a {@link Model} that is open and has no run under way. */
-export function checkModel(where: string, model: Model): void {
+/** Throws unless `model` is a {@link Model} that is open and, unless the caller waits for its turn, has no run under way. */
+export function checkModel(where: string, model: Model, { idle = true } = {}): void {
   if (!(model instanceof Model)) fail(where, "a Model (or what createModel returns)", model);
-  model.store.checkIdle(`${where} ${model.name}`);
+  if (idle) model.store.checkIdle(`${where} ${model.name}`);
+  else model.store.checkOpen(`${where} ${model.name}`);
 }
 
 /**
@@ -211,7 +213,8 @@ export class Model<L extends Likelihood = Likelihood> {
    */
   learn(likelihood: Likelihood, preprocess: Preprocess | undefined): void {
     this.#likelihood = likelihood as L;
-    this.#preprocess = preprocess && checkPreprocess(`model ${this.name}`, preprocess, this.inputShape[2]);
+    const known = this.#preprocess && preprocess && isDeepStrictEqual(this.#preprocess, preprocess);
+    if (!known) this.#preprocess = preprocess && checkPreprocess(`model ${this.name}`, preprocess, this.inputShape[2]);
   }
 
   /** Trainable parameters, in order of creation. */

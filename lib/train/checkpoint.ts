@@ -187,8 +187,7 @@ export function restore(model: Model, checkpoint: Checkpoint, { moments = false 
     store.set(name, tensors.get(name)!.data as Float32Array);
   model.learn(knowledge.likelihood, knowledge.preprocess);
   model.threshold = checkpoint.model.threshold;
-  store.streams.clear(); // a node that the checkpoint does not know gets a new one when it is traced
-  for (const [name, stream] of Object.entries(checkpoint.streams)) store.streams.set(name, stream);
+  store.setStreams(checkpoint.streams);
 }
 
 /** What the model knows after it has taken over a checkpoint. @throws BayesError that names both where they disagree */

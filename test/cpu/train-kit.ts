@@ -14,7 +14,7 @@ import { constant, type Tensor } from "../../lib/graph/node.ts";
 import { bayesConv2d, conv2d } from "../../lib/layers/conv.ts";
 import { bayesLinear, linear } from "../../lib/layers/linear.ts";
 import { batchNorm2d } from "../../lib/layers/norm.ts";
-import { categorical } from "../../lib/likelihoods/categorical.ts";
+import { type Categorical, categorical } from "../../lib/likelihoods/categorical.ts";
 import { Model } from "../../lib/models/model.ts";
 import { correct } from "../../lib/ops/correct.ts";
 import { flatten } from "../../lib/ops/flatten.ts";
@@ -74,7 +74,7 @@ export interface TinyOptions {
 }
 
 /** Convolution, (batch norm,) softplus, pool, linear: Bayesian throughout. */
-export function tinyBayes({ bayes, seed = 3, norm = false }: TinyOptions = {}): Model {
+export function tinyBayes({ bayes, seed = 3, norm = false }: TinyOptions = {}): Model<Categorical> {
   return new Model({
     name: "tiny-bayes",
     input: [12, 12, 1],
@@ -93,7 +93,7 @@ export function tinyBayes({ bayes, seed = 3, norm = false }: TinyOptions = {}): 
 }
 
 /** The same net with plain weights. */
-export function tinyPlain({ seed = 3 }: TinyOptions = {}, after: (h: Tensor) => Tensor = (h) => h): Model {
+export function tinyPlain({ seed = 3 }: TinyOptions = {}, after: (h: Tensor) => Tensor = (h) => h): Model<Categorical> {
   return new Model({
     name: "tiny-plain",
     input: [12, 12, 1],
