@@ -1,6 +1,6 @@
 import type { Dataset } from "../data/dataset.ts";
 import { epochOrder } from "../data/order.ts";
-import { BayesError, checkNumber, show } from "../errors.ts";
+import { BayesError, checkNumber, shorten, show } from "../errors.ts";
 import { RunError } from "../graph/compile.ts";
 import type { Model } from "../models/model.ts";
 import { seedKey } from "../util/philox.ts";
@@ -177,12 +177,12 @@ export class Loop {
     for (const [name, value] of Object.entries(metrics))
       if (!Number.isFinite(value))
         throw new BayesError(
-          `[fit] expected evaluate to give finite numbers, received ${show(name)} ${show(value)} after step ${step}`,
+          `[fit] expected evaluate to give finite numbers, received ${shorten(name, 60)} ${show(value)} after step ${step}`,
         );
       else metrics[name] = value + 0; // not -0: nothing may change on its way through JSON
     if (metrics[monitor] === undefined)
       throw new BayesError(
-        `[fit] expected evaluate to give the monitored figure ${show(monitor)}, received ${show(Object.keys(metrics))}`,
+        `[fit] expected evaluate to give the monitored figure ${show(monitor)}, received ${shorten(Object.keys(metrics).join(", "))}`,
       );
     this.#judge(lowerIsBetter(monitor) ? metrics[monitor] : 0 - metrics[monitor]); // JSON knows no -0
     await callbacks?.onValidate?.(metrics, { step, epoch });
