@@ -1,7 +1,7 @@
 import { initNormals, type WeightDistribution } from "../bayes/posterior.ts";
 import { type BayesOptions, type BayesSettings, settings } from "../bayes/settings.ts";
 import { BayesError, checkInt, fail } from "../errors.ts";
-import { constant, type Shape, sizeOf, Tensor } from "../graph/node.ts";
+import { constant, type Shape, sizeOf, Tensor, topo } from "../graph/node.ts";
 import { type LayerOptions, layerKinds, type Noise, noiseFor, parameter, scope, trace } from "../graph/trace.ts";
 import { add } from "../ops/add.ts";
 import { concat } from "../ops/concat.ts";
@@ -118,6 +118,7 @@ function bayesWeight(name: string, shape: Shape, fanIn: number, s: BayesSettings
   const w = s.posterior.weight(name, shape, fanIn);
   const mask = maskOf(name);
   const closed = s.kl === "closed" ? w.closedKl(s.prior, mask) : undefined;
+  if (closed) checkHeeds(mask, closed, s.prior, name);
   if (!t.kl.some((term) => term.layer === name)) {
     if (closed) t.kl.push({ layer: name, value: closed, prior: s.prior });
     else if (t.mode === "sample") t.kl.push({ layer: name, value: sampledKl(w, s.prior, mask), prior: s.prior });
@@ -131,7 +132,17 @@ function sampledKl(w: WeightDistribution, prior: BayesSettings["prior"], mask: T
     throw new BayesError(`[${w.name}] expected a prior with a closed-form KL or a log density, received ${prior.name}`);
   const eps = weightNoise(w)[0];
   const draw = add(w.mu, mul(sqrt(w.sigma2), eps));
-  return sub(logPosteriorSum(w.sigma2, eps, mask), prior.logDensity(draw, w.mu, w.name, mask));
+  const density = prior.logDensity(draw, w.mu, w.name, mask);
+  checkHeeds(mask, density, prior, w.name);
+  return sub(logPosteriorSum(w.sigma2, eps, mask), density);
+}
+
+/** Throws unless what a prior says of a pruned weight depends on its mask: pruned weights would count otherwise. */
+function checkHeeds(mask: Tensor | undefined, value: Tensor, prior: BayesSettings["prior"], name: string): void {
+  const { leaf } = mask?.node ?? {};
+  if (leaf?.kind !== "store" || topo([value]).some(({ leaf: l }) => l?.kind === "store" && l.name === leaf.name))
+    return;
+  fail(name, "a prior that leaves the pruned weights out, by the mask that it is given", prior.name);
 }
 
 // weight noise is row 0's: one draw for the whole batch

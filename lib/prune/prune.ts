@@ -60,10 +60,10 @@ export interface PruneReport extends Sparsity {
  * N(mu, alpha mu^2) per weight: mu = prior mean, but at least sigma_p / 1024 so that alpha = (sigma_p / mu)^2 is finite;
  * with one alpha per layer: the mu of least KL under that alpha. A plain weight becomes 0.
  *
- * A prior of your own has to heed the mask that it is given (see {@link Prior}). A weight is what a layer calls "<layer>/weight"; a parameter of that name made by hand must read its mask itself.
+ * A prior of your own has to heed the mask that it is given (see `Prior`). A weight is what a layer calls "<layer>/weight"; a parameter of that name made by hand must read its mask itself.
  *
- * @throws BayesError for an unknown or unusable score, a sparsity outside [0, 1) or below the one reached, and a layer
- *   left with nothing; the model is then as it was
+ * @throws BayesError for an unknown or unusable score, a sparsity outside [0, 1) or below the one reached, a layer left
+ *   with nothing, and a prior that does not heed its mask; the model is then as it was
  */
 export function prune(model: Model, options: PruneOptions): PruneReport {
   checkModel("prune", model);
@@ -89,14 +89,30 @@ export function prune(model: Model, options: PruneOptions): PruneReport {
     })),
     options,
   );
+  const before = weights.map((w) => keptOf(store, w));
+  try {
+    weights.forEach((w, i) => {
+      if (before[i] || masks[i].includes(0)) setMask(store, w, masks[i]);
+    });
+    priorMoments(model, weights); // a trace: a prior of the user's own may refuse
+  } catch (error) {
+    weights.forEach((w, i) => {
+      setMask(store, w, before[i]);
+    });
+    throw error;
+  }
   weights.forEach((w, i) => {
-    const name = maskName(w.name);
-    if (!store.slots.has(name) && !masks[i].includes(0)) return;
-    store.define(name, w.shape);
-    store.set(name, masks[i]);
     returnToPrior(store, w, masks[i], priors.get(w.name));
   });
   return { score, scope, ...sparsity(model) };
+}
+
+function setMask(store: Store, w: PrunableWeight, mask: Float32Array | undefined): void {
+  const name = maskName(w.name);
+  if (mask) {
+    store.define(name, w.shape);
+    store.set(name, mask);
+  } else if (store.slots.has(name)) store.delete(name);
 }
 
 /** How sparse the model is now, from its masks. */

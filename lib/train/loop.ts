@@ -1,6 +1,6 @@
 import type { Dataset } from "../data/dataset.ts";
 import { epochOrder } from "../data/order.ts";
-import { BayesError, checkNumber, show } from "../errors.ts";
+import { BayesError, checkNumber, shorten, show } from "../errors.ts";
 import { RunError } from "../graph/compile.ts";
 import type { Turn } from "../graph/turns.ts";
 import type { Model } from "../models/model.ts";
@@ -217,12 +217,12 @@ export class Loop {
     for (const [name, value] of Object.entries(metrics))
       if (!Number.isFinite(value))
         throw new BayesError(
-          `[fit] expected finite figures of the validation set, received ${show(name)} ${show(value)} after step ${step}`,
+          `[fit] expected finite figures of the validation set, received ${shorten(name, 60)} ${show(value)} after step ${step}`,
         );
       else metrics[name] = value + 0; // not -0: nothing may change on its way through JSON
     if (metrics[monitor.name] === undefined)
       throw new BayesError(
-        `[fit] expected evaluate to give the monitored figure ${show(monitor.name)}, received ${show(Object.keys(metrics))}`,
+        `[fit] expected evaluate to give the monitored figure ${show(monitor.name)}, received ${shorten(Object.keys(metrics).join(", "))}`,
       );
     await this.#judge(monitor.better === "lower" ? metrics[monitor.name] : 0 - metrics[monitor.name]);
     await this.#call(() => callbacks?.onValidate?.(metrics, { step, epoch }));

@@ -183,6 +183,21 @@ for (const [posterior, q] of Object.entries(posteriors))
           }
         });
 
+it.each(["closed", "sampled"] as const)("a prior of one's own that does not heed its mask is refused: %s", (kl) => {
+  const whole = gaussianPrior();
+  const deaf: Prior = {
+    ...whole,
+    name: "deaf",
+    klRho: (mu, rho, weight) => whole.klRho!(mu, rho, weight),
+    logDensity: (w, mu, weight) => whole.logDensity!(w, mu, weight),
+  };
+  using model = make({ prior: deaf, kl });
+  const before = snapshot(model);
+  const why = /\[conv\/weight\] expected a prior that leaves the pruned weights out, .*, received "deaf"/;
+  expect(() => prune(model, { sparsity: 0.5 })).toThrow(why);
+  expect(snapshot(model)).toEqual(before);
+});
+
 /** The mask of a parameter that has a value for each weight. */
 function maskFor(values: Values, parameter: string): Float32Array | undefined {
   const mask = values.get(`mask/${parameter.slice(0, parameter.lastIndexOf("/"))}`)!;
