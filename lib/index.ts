@@ -22,13 +22,13 @@ export {
 export type { Moments, Prior } from "./bayes/prior.ts";
 export { type ScaleMixturePriorOptions, scaleMixturePrior } from "./bayes/scaleMixturePrior.ts";
 export type { BayesOptions, BayesSettings } from "./bayes/settings.ts";
+export { absentClasses, alignClasses } from "./data/classes.ts";
 export {
   type ClassDataset,
   type ClassParts,
   type Dataset,
   type ImageShape,
   makeDataset,
-  split,
   subset,
   type TargetParts,
   type TrainTest,
@@ -36,6 +36,7 @@ export {
 export type { Checksum } from "./data/download.ts";
 export { type FolderOptions, loadImageFolder, loadImageFolders } from "./data/folder.ts";
 export { type GetOptions, getData, type RemoteFile, type Source } from "./data/get.ts";
+export { canonical, identity, overlap } from "./data/identity.ts";
 export { type IdxArray, readIdx } from "./data/idx.ts";
 export { embeddedMnist, loadData } from "./data/locate.ts";
 export {
@@ -45,6 +46,7 @@ export {
   type Normalisation,
   normalisationOf,
 } from "./data/prepare.ts";
+export { type SplitSizes, split } from "./data/split.ts";
 export { cpu, type Device, setThreads, threads } from "./device.ts";
 export { BayesError } from "./errors.ts";
 export { compile, type InputSpec, type Inputs, type PlanReport, Program, RunError } from "./graph/compile.ts";

@@ -4,7 +4,8 @@ import type { Sharp, SharpOptions } from "sharp";
 import { BayesError, checkInt, fail } from "../errors.ts";
 import { fileError } from "../util/atomic.ts";
 import { MAX_BYTES } from "./bytes.ts";
-import { type ClassDataset, makeDataset, split, type TrainTest } from "./dataset.ts";
+import { type ClassDataset, makeDataset, type TrainTest } from "./dataset.ts";
+import { split } from "./split.ts";
 
 const IMAGE = /\.(png|jpe?g|webp|gif|tiff?|avif)$/i;
 /** Images decoded at once: enough to keep libvips' threads busy, few enough to bound memory. */

@@ -9,11 +9,12 @@ import { join, resolve } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadCifar10, loadCifar100, parseCifar } from "../../lib/data/cifar.ts";
-import { type ClassDataset, channelStats, imageSize, split } from "../../lib/data/dataset.ts";
+import { type ClassDataset, channelStats, imageSize } from "../../lib/data/dataset.ts";
 import { loadImageFolder } from "../../lib/data/folder.ts";
 import { getData } from "../../lib/data/get.ts";
 import { embeddedMnist, findData, loadData } from "../../lib/data/locate.ts";
 import { loadMnist } from "../../lib/data/mnist.ts";
+import { split } from "../../lib/data/split.ts";
 
 const root = process.env.BAYESCNN_DATA || resolve(import.meta.dirname, "../../../shared/data");
 
