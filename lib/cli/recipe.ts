@@ -1,8 +1,6 @@
 /** The options of `train`, and the recipe they make: everything that config.json holds. */
-import { existsSync } from "node:fs";
-import { resolve } from "node:path";
 import type { TrainTest } from "../data/dataset.ts";
-import { dataRoot, findData, isDatasetName } from "../data/locate.ts";
+import { findData, isDatasetName } from "../data/locate.ts";
 import { normalisationOf } from "../data/prepare.ts";
 import { BayesError, fail } from "../errors.ts";
 import type { Precision } from "../graph/trace.ts";
@@ -117,7 +115,7 @@ export function recipe(options: TrainOptions, { train, test }: TrainTest): RunCo
 /** Where the data was found, so that the run can be opened from any folder. */
 function place({ data, dataDir }: TrainOptions): { name: string; dir?: string } {
   if (isDatasetName(data)) return { name: data, dir: findData(data, dataDir) };
-  return { name: [resolve(data), resolve(dataRoot(dataDir), data)].find((path) => existsSync(path)) ?? data };
+  return { name: findData(data, dataDir) ?? data };
 }
 
 /** --schedule, --lr and --warmup as parseRate wants them; a step schedule drops twice unless told otherwise. */

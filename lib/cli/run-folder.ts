@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { z } from "zod";
 import { parseBeta } from "../bayes/beta.ts";
+import { classesOnly } from "../data/classes.ts";
 import type { ClassDataset, TrainTest } from "../data/dataset.ts";
 import { loadData } from "../data/locate.ts";
 import { split } from "../data/split.ts";
@@ -158,7 +159,7 @@ export interface RunData {
 /** Loads a run's data. @param dataDir another place than the one in the recipe, because the data has moved */
 export async function runData(config: RunConfig, dataDir?: string): Promise<RunData> {
   const { data } = config;
-  const all = await loadData(data.name, dataDir ?? data.dir, { size: data.imageSize });
+  const all = classesOnly(await loadData(data.name, dataDir ?? data.dir, { size: data.imageSize }));
   const [have, want] = [all.train.count, data.train + data.valid];
   if (have !== want || all.test.count !== data.test)
     throw new BayesError(

@@ -61,7 +61,7 @@ describe("loadData", () => {
     const message = /cifar-100 in one of .*root\/cifar-100.*`bayescnn data get cifar-100` fetches it/;
     await expect(loadData("cifar-100", join(dir, "root"))).rejects.toThrow(message);
     await expect(loadData("imagenet", dir)).rejects.toThrow(
-      /mnist, fashion-mnist, cifar-10, cifar-100 or a folder of images/,
+      /mnist, fashion-mnist, cifar-10, cifar-100, a folder of images or a table, received "imagenet", which is nothing at/,
     );
   });
 
