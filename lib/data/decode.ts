@@ -67,7 +67,6 @@ export async function openDecoder({ background = "white" }: DecodeOptions = {}):
         const { height, width } = meta.autoOrient ?? meta;
         const format = meta.format === "heif" && meta.compression === "av1" ? "avif" : meta.format;
         if (!FORMATS.split(", ").includes(format)) throw new Error(`it is ${format}, not one of ${FORMATS}`);
-        if (height * width > MAX_PIXELS) throw new Error(`it has ${width}x${height} pixels, more than ${MAX_PIXELS}`);
         return { height, width, grey: meta.space === "b-w" || meta.space === "grey16", pages: meta.pages ?? 1 };
       }),
     pixels: (file, head, [height, width, channels]) =>
@@ -128,10 +127,9 @@ async function reading<T>(file: string, work: (bytes: Uint8Array) => Promise<T>,
     });
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
-    return {
-      file,
-      reason: code === "EACCES" || code === "EPERM" ? "no permission to read it" : message.split("\n")[0],
-    };
+    const known = code === "EACCES" || code === "EPERM" ? "no permission to read it" : undefined;
+    const large = /pixel limit/.test(message) ? `it has more than ${MAX_PIXELS} pixels` : undefined;
+    return { file, reason: known ?? large ?? message.split("\n")[0] };
   }
 }
 

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { BayesError, checkOptions, checkPath, fail } from "../errors.ts";
 import { absentClasses, mismatch, sortedClasses } from "./classes.ts";
-import { type ClassDataset, type ImageShape, makeDataset } from "./dataset.ts";
+import { type ClassDataset, type ImageShape, makeDataset, withNotes } from "./dataset.ts";
 import { READ_OPTIONS, type ReadOptions, readImages } from "./images.ts";
 import { count, folderName, LeftOut, some } from "./left-out.ts";
 import { contentOf, imagesAmong, imagesBelow } from "./listing.ts";
@@ -15,8 +15,8 @@ export interface Tree {
   /** class folders that hold images, in the order of the classes */
   readonly classes: readonly string[];
   readonly images: ReadonlyMap<string, readonly string[]>;
-  /** folders without images, with what is in them instead */
-  readonly empty: readonly string[];
+  /** folders without images, and what is in them instead */
+  readonly empty: readonly { readonly name: string; readonly kinds: string }[];
   /** images that lie beside the class folders, of no class */
   readonly loose: readonly string[];
   readonly notes: readonly string[];
@@ -41,14 +41,14 @@ export function listTree(dir: string): Tree {
   const left = new LeftOut();
   const { folders, files } = contentOf(dir, left);
   const loose = imagesAmong(dir, files, left);
-  for (const image of loose) left.add(image, "outside a class folder");
+  for (const image of loose) left.add(image, "loose image");
   const images = new Map<string, string[]>();
-  const empty: string[] = [];
+  const empty: { name: string; kinds: string }[] = [];
   for (const name of folders) {
     const within = new LeftOut();
     const found = imagesBelow(join(dir, name), within);
     if (found.length > 0) images.set(name, found);
-    else empty.push(within.kinds === "" ? name : `${name} (${within.kinds})`);
+    else empty.push({ name, kinds: within.kinds });
     if (found.length === 0) within.emptyFolders.length = 0;
     left.addAll(within);
   }
@@ -62,20 +62,21 @@ export function listTree(dir: string): Tree {
 export async function readTree(tree: Tree, options: ReadOptions, like?: ClassDataset): Promise<ClassDataset> {
   const { dir, empty, loose } = tree;
   const notes = [...tree.notes];
+  const emptyNames = empty.map(({ name, kinds }) => (kinds === "" ? name : `${name} (${kinds})`)).join(", ");
   if (tree.classes.length === 0) {
-    const instead = loose.length > 0 ? `${count(loose.length, "image")} without a class` : empty;
-    const found = Array.isArray(instead) && instead.length === 0 ? "no folders" : instead;
+    const found = loose.length > 0 ? `${count(loose.length, "image")} without a class` : emptyNames || "no folders";
     fail(dir, "one folder per class, with images in each", found);
   }
   if (like === undefined && empty.length > 0) {
     throw new BayesError(
-      `[${dir}] expected images in every class folder, received none in ${empty.join(", ")}; a folder that is no class has no place there`,
+      `[${dir}] expected images in every class folder, received none in ${emptyNames}; a folder that is no class has no place there`,
     );
   }
   const classes = like?.classes ?? tree.classes;
   const strangers = tree.classes.filter((name) => !classes.includes(name));
   if (strangers.length > 0) throw new BayesError(`[${dir}] ${mismatch(strangers, tree.classes, classes)}`);
-  if (like !== undefined && empty.length > 0) notes.push(`no images in ${some(empty, dir, 10)} of ${folderName(dir)}`);
+  const foreign = empty.filter(({ name }) => !classes.includes(name)).map(({ name }) => join(dir, name));
+  if (foreign.length > 0) notes.push(`no images in ${count(foreign.length, "folder")}: ${some(foreign, dir)}`);
 
   const files = tree.classes.flatMap((name) => tree.images.get(name)!);
   const labels = tree.classes.flatMap((name) => tree.images.get(name)!.map(() => classes.indexOf(name)));
@@ -91,5 +92,5 @@ export async function readTree(tree: Tree, options: ReadOptions, like?: ClassDat
   if (like === undefined && absent.length > 0)
     fail(dir, `images that can be decoded in every class folder`, `none in ${absent.join(", ")}`);
   if (absent.length > 0) notes.push(`${folderName(dir)} has no images of ${absent.join(", ")}`);
-  return { ...data, notes: [...notes, ...read.notes] };
+  return withNotes(data, [...notes, ...read.notes]);
 }

@@ -6,8 +6,8 @@ export class LeftOut {
   /** folders in which there was nothing to read */
   readonly emptyFolders: string[] = [];
 
-  /** @param kind an adjective, such as "hidden"; default: the file's extension */
-  add(path: string, kind = extname(path).toLowerCase() || "without extension"): void {
+  /** @param kind a noun, such as "hidden file"; default: the file's extension */
+  add(path: string, kind = extname(path).toLowerCase() || "extensionless file"): void {
     const paths = this.#kinds.get(kind);
     if (paths === undefined) this.#kinds.set(kind, [path]);
     else paths.push(path);
@@ -18,9 +18,11 @@ export class LeftOut {
     for (const path of other.emptyFolders) this.emptyFolders.push(path);
   }
 
-  /** "13 .bmp, 12 .heic", the most frequent first; empty if there are none. */
+  /** "13 .bmp, 2 hidden files", the most frequent first; empty if there are none. */
   get kinds(): string {
-    return this.#sorted.map(([kind, { length }]) => `${length} ${kind}`).join(", ");
+    return this.#sorted
+      .map(([kind, { length }]) => (kind.startsWith(".") ? `${length} ${kind}` : count(length, kind)))
+      .join(", ");
   }
 
   /** Sentences for people, with paths from the folder above `root`. */

@@ -1,5 +1,5 @@
 import { closeSync, openSync, readdirSync, readSync, realpathSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { join, sep } from "node:path";
 import { fileError } from "../util/atomic.ts";
 import { HEAD_BYTES, isImage } from "./format.ts";
 import type { LeftOut } from "./left-out.ts";
@@ -24,11 +24,11 @@ export function contentOf(dir: string, left: LeftOut): Content {
     for (const entry of readdirSync(dir, { withFileTypes: true })) {
       const path = join(dir, entry.name);
       const kind = entry.isSymbolicLink() ? target(path) : entry;
-      if (entry.name.startsWith(".") || SYSTEM.has(entry.name)) left.add(path, "hidden");
-      else if (kind === undefined) left.add(path, "dangling (a link to nowhere)");
+      if (entry.name.startsWith(".") || SYSTEM.has(entry.name)) left.add(path, "hidden file");
+      else if (kind === undefined) left.add(path, "dangling link");
       else if (kind.isDirectory()) folders.push(entry.name);
       else if (kind.isFile()) files.push(entry.name);
-      else left.add(path, "special (pipe, socket or device)");
+      else left.add(path, "special file");
     }
   } catch (error) {
     throw fileError(error, "read", dir);
@@ -37,18 +37,18 @@ export function contentOf(dir: string, left: LeftOut): Content {
 }
 
 /** All images in a folder and in those within, other files going to `left`. */
-export function imagesBelow(dir: string, left: LeftOut, above: readonly string[] = []): string[] {
-  const real = realpathSync(dir);
-  if (above.includes(real)) {
-    left.add(dir, "circular (a link to a folder around it)");
-    return [];
-  }
+export function imagesBelow(dir: string, left: LeftOut, above: readonly string[] = [realpathSync(dir)]): string[] {
   const { folders, files } = contentOf(dir, left);
   const images = imagesAmong(dir, files, left);
-  for (const folder of folders) {
+  for (const folder of folders.map((name) => join(dir, name))) {
+    const real = realpathSync(folder);
+    if (above.some((outer) => outer === real || outer.startsWith(join(real, sep)))) {
+      left.add(folder, "circular link");
+      continue;
+    }
     const before = left.emptyFolders.length;
-    const within = imagesBelow(join(dir, folder), left, [...above, real]);
-    if (within.length === 0) left.emptyFolders.splice(before, Infinity, join(dir, folder));
+    const within = imagesBelow(folder, left, [...above, real]);
+    if (within.length === 0) left.emptyFolders.splice(before, Infinity, folder);
     for (const image of within) images.push(image);
   }
   return images;

@@ -3,7 +3,15 @@ import { BayesError, checkOptions, checkPath, fail, show } from "../errors.ts";
 import { readBytes } from "./bytes.ts";
 import { checkTrainingClasses, mismatch, sortedClasses } from "./classes.ts";
 import { parseCsv, type TableRow } from "./csv.ts";
-import { type Dataset, makeDataset, subset, type TrainTest } from "./dataset.ts";
+import {
+  type ClassParts,
+  type Dataset,
+  makeDataset,
+  subset,
+  type TargetParts,
+  type TrainTest,
+  withNotes,
+} from "./dataset.ts";
 import { READ_OPTIONS, type ReadOptions, readImages } from "./images.ts";
 import { type Part, partOf, whole } from "./layouts.ts";
 
@@ -41,30 +49,23 @@ export async function loadTable(file: string, options: TableOptions = {}): Promi
   const folder = dirname(resolve(file));
   const files = rows.map((row) => resolve(folder, textIn(file, row, columns.image)));
   const parts = rows.map((row) => partIn(file, row, columns.split));
+  if (!parts.includes("train")) fail(file, "rows to train on", "none");
+  const targets =
+    columns.label === undefined ? numbersOf(file, rows, columns.targets) : labelsOf(file, rows, parts, columns.label);
 
   const read = await readImages(file, files, options);
-  const used = Array.from(read.kept, (i) => rows[i]);
-  const about = { name: basename(file).replace(/\.[^.]+$/, ""), images: read.images, shape: read.shape };
+  const kept = Array.from(read.kept);
+  const name = basename(file).replace(/\.[^.]+$/, "");
   const unused = Object.keys(rows[0].fields).filter((name) => !columns.known.includes(name));
-  const notes = [...(unused.length > 0 ? [`the columns ${unused.join(", ")} are not used`] : []), ...read.notes];
-  const partOfUsed = Array.from(read.kept, (i) => parts[i]);
-  const trained = used.filter((_, i) => partOfUsed[i] === "train");
-  if (trained.length === 0) fail(file, "rows to train on", "none");
-  const all =
-    columns.label === undefined
-      ? makeDataset({
-          ...about,
-          targets: used.flatMap((row) => columns.targets.map((name) => numberIn(file, row, name))),
-          ...(columns.targets.length > 1 ? {} : { targetShape: [] }),
-          targetNames: columns.targets,
-          notes,
-        })
-      : makeDataset({ ...about, ...labelled(file, used, trained, columns.label), notes });
+  const all = withNotes(
+    makeDataset({ name, images: read.images, shape: read.shape, ...targets(kept) } as TargetParts),
+    [...(unused.length > 0 ? [`columns that are not used: ${unused.join(", ")}`] : []), ...read.notes],
+  );
   const take = (part: Part) => {
-    const rows = [...partOfUsed.keys()].filter((i) => partOfUsed[i] === part);
+    const rows = [...kept.keys()].filter((i) => parts[kept[i]] === part);
     return rows.length === 0 ? undefined : subset(all, rows);
   };
-  const train = take("train")!;
+  const train = take("train") ?? fail(file, "images to train on that can be decoded", "none");
   checkTrainingClasses(file, train);
   return whole({ train, valid: take("valid"), test: take("test") });
 }
@@ -145,11 +146,23 @@ function numberIn(file: string, row: TableRow, column: string): number {
   );
 }
 
-function labelled(file: string, rows: readonly TableRow[], trained: readonly TableRow[], column: string) {
+/** What makeDataset wants of the rows that are kept. */
+type Targets = (
+  kept: readonly number[],
+) => Pick<ClassParts, "labels" | "classes"> | Pick<TargetParts, "targets" | "targetShape" | "targetNames">;
+
+function numbersOf(file: string, rows: readonly TableRow[], targetNames: readonly string[]): Targets {
+  const numbers = rows.map((row) => targetNames.map((name) => numberIn(file, row, name)));
+  const targetShape = targetNames.length === 1 ? [] : [targetNames.length];
+  return (kept) => ({ targets: kept.flatMap((i) => numbers[i]), targetShape, targetNames });
+}
+
+function labelsOf(file: string, rows: readonly TableRow[], parts: readonly Part[], column: string): Targets {
   const names = rows.map((row) => textIn(file, row, column));
-  const classes = sortedClasses(trained.map((row) => textIn(file, row, column)));
-  const strangers = sortedClasses(names).filter((name) => !classes.includes(name));
-  if (strangers.length > 0) throw new BayesError(`[${file}] ${mismatch(strangers, sortedClasses(names), classes)}`);
+  const classes = sortedClasses(names.filter((_, i) => parts[i] === "train"));
   const numbers = new Map(classes.map((name, i) => [name, i]));
-  return { labels: names.map((name) => numbers.get(name)!), classes };
+  const all = sortedClasses(names);
+  const strangers = all.filter((name) => !numbers.has(name));
+  if (strangers.length > 0) throw new BayesError(`[${file}] ${mismatch(strangers, all, classes)}`);
+  return (kept) => ({ labels: kept.map((i) => numbers.get(names[i])!), classes });
 }

@@ -21,7 +21,7 @@ describe.skipIf(sharp === undefined)("loadImageFolder", () => {
     expect([...data.images.subarray(0, 3)]).toEqual([70, 80, 90]);
     expect([...data.images.subarray(18, 21)]).toEqual([40, 50, 60]);
     expect([...data.images.subarray(36, 39)]).toEqual([10, 20, 30]);
-    expect(data.notes).toEqual(["left out 2 files: 1 .txt, 1 hidden (a/cat/notes.txt, a/cat/.hidden.png)"]);
+    expect(data.notes).toEqual(["left out 2 files: 1 .txt, 1 hidden file (a/cat/notes.txt, a/cat/.hidden.png)"]);
   });
 
   it("keeps one channel when all images are grey, and three when one is not", async () => {

@@ -72,6 +72,36 @@ describe("loadData", () => {
   });
 });
 
+describe("data that has moved", () => {
+  it("is found in the folder it is in now, or is that folder, whatever it is called", () => {
+    touch("new/pets/cat", "1.png");
+    touch("renamed/cat", "1.png");
+    touch("empty", "file");
+    const old = "/once/upon/a/time/pets";
+    expect(findData(old, join(dir, "new"))).toBe(join(dir, "new/pets"));
+    expect(findData(old, join(dir, "new/pets"))).toBe(join(dir, "new/pets"));
+    expect(findData(old, join(dir, "renamed"))).toBe(join(dir, "renamed"));
+    expect(findData(old, join(dir, "empty"))).toBeUndefined();
+    expect(findData(old)).toBeUndefined();
+  });
+
+  it("is looked for first where the user says, then where it was", () => {
+    touch("old/pets/cat", "1.png");
+    touch("elsewhere/dog", "1.png");
+    expect(findData(join(dir, "old/pets"), join(dir, "new"))).toBe(join(dir, "new/pets"));
+    expect(findData(join(dir, "old/pets"), join(dir, "elsewhere"))).toBe(join(dir, "old/pets"));
+    expect(findData(join(dir, "old/pets"))).toBe(join(dir, "old/pets"));
+    expect(findData("pets", join(dir, "elsewhere"))).toBeUndefined();
+    expect(findData("new/pets", dir)).toBe(join(dir, "new/pets"));
+  });
+
+  it("is missed with the places named", async () => {
+    await expect(loadData("/once/pets", join(dir, "empty"))).rejects.toThrow(
+      /received "\/once\/pets", which is nothing at .*empty.pets or \/once\/pets; --data-dir says where/,
+    );
+  });
+});
+
 describe("the embedded digits", () => {
   it("are the first of MNIST: labels 5 0 4 1 9 …, mean and deviation as known", () => {
     const { train, test } = embeddedMnist();
