@@ -1,11 +1,12 @@
 import { basename, dirname, resolve } from "node:path";
 import { BayesError, checkOptions, checkPath, fail, show } from "../errors.ts";
 import { readBytes } from "./bytes.ts";
-import { checkTrainingClasses, mismatch, sortedClasses } from "./classes.ts";
+import { absentClasses, checkTrainingClasses, mismatch, sortedClasses } from "./classes.ts";
 import { parseCsv, type TableRow } from "./csv.ts";
 import {
   type ClassParts,
   type Dataset,
+  hasClasses,
   makeDataset,
   subset,
   type TargetParts,
@@ -67,6 +68,8 @@ export async function loadTable(file: string, options: TableOptions = {}): Promi
   };
   const train = take("train") ?? fail(file, "images to train on that can be decoded", "none");
   checkTrainingClasses(file, train);
+  const absent = hasClasses(train) ? absentClasses(train) : [];
+  if (absent.length > 0) fail(file, "images that can be decoded of every class", `none of ${absent.join(", ")}`);
   return whole({ train, valid: take("valid"), test: take("test") });
 }
 
