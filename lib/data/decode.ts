@@ -11,7 +11,7 @@ const AT_ONCE = 16;
 /** Pixels that one image may have. Below a third of a gigabyte decoded, or two thirds at 16 bits a channel. */
 const MAX_PIXELS = 1e8;
 /** Pixels decoded (or bytes of files held) at once by all readers together: large images come one after the other. */
-const IN_FLIGHT = MAX_PIXELS;
+export const IN_FLIGHT = MAX_PIXELS;
 
 const LIMITS: SharpOptions = { limitInputPixels: MAX_PIXELS, failOn: "error", autoOrient: true };
 
@@ -101,7 +101,7 @@ let inFlight = 0;
 const waiting: (() => void)[] = [];
 
 /** Runs `work` as soon as its pixels have room among those being decoded; whatever its size, it may run alone. */
-async function within<R>(pixels: number, work: () => Promise<R>): Promise<R> {
+export async function within<R>(pixels: number, work: () => Promise<R>): Promise<R> {
   while (inFlight > 0 && inFlight + pixels > IN_FLIGHT) await new Promise<void>((wake) => waiting.push(wake));
   inFlight += pixels;
   try {

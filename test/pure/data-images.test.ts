@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { crc32 } from "node:zlib";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { each, IN_FLIGHT, within } from "../../lib/data/decode.ts";
 import { loadImageFolder } from "../../lib/data/folder.ts";
 import { formatOf, isImage } from "../../lib/data/format.ts";
 import { loadImageFiles, loadImages, parseSize } from "../../lib/data/images.ts";
@@ -34,6 +35,25 @@ describe("formatOf", () => {
     const tiff = () => Buffer.from("II*\0", "latin1");
     expect([isImage("a.CR2", tiff), isImage("scan", tiff), isImage("a.tif", tiff)]).toEqual([false, true, true]);
     expect(isImage("a.JPE", () => expect.unreachable())).toBe(true);
+  });
+});
+
+describe("within", () => {
+  it("never lets more pixels be decoded at once than fit, and lets what is larger alone", async () => {
+    const sizes = [0.4, 0.4, 0.4, 0.9, 2, 0.1, 1, 0.3, 0.8, 5].map((part) => part * IN_FLIGHT);
+    const running: number[] = [];
+    const done = await each([...sizes, Number.NaN], (size, i) =>
+      within(Number.isNaN(size) ? 1 : size, async () => {
+        if (Number.isNaN(size)) throw new Error("one that fails");
+        running.push(size);
+        const sum = running.reduce((a, b) => a + b);
+        expect(sum <= IN_FLIGHT + 1 || running.length === 1).toBe(true);
+        await new Promise((wake) => setTimeout(wake, i % 3));
+        running.splice(running.indexOf(size), 1);
+        return i;
+      }).catch(() => -1),
+    );
+    expect(done).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, -1]);
   });
 });
 

@@ -37,24 +37,25 @@ describe("split", () => {
     );
   });
 
-  it("is the same, bit for bit, in whatever order the examples and the classes come", () => {
-    const data = counted([20, 7, 3]);
-    const [a, b] = [
+  it.each([
+    [[20, 7, 3], 8],
+    [[5, 5, 5], 4], // the remainders are equal
+  ])("is the same, bit for bit, in whatever order the examples and the classes come: %j", (counts, valid) => {
+    const data = counted(counts);
+    const reordered = subset(
       data,
-      subset(
-        data,
-        Array.from({ length: 30 }, (_, i) => (i * 7) % 30),
-      ),
-    ].map((d) => split(d, { valid: 8 }, 5));
+      Array.from({ length: data.count }, (_, i) => (i * 7) % data.count),
+    );
+    const [a, b] = [data, reordered].map((d) => split(d, { valid }, 5));
     expect(b).toEqual(a);
     const renumbered = makeDataset({
       name: "t",
       images: data.images,
       shape: data.shape,
       classes: ["2", "0", "1"],
-      labels: data.targets.map((l) => (l + 1) % 3),
+      labels: data.targets.map((label) => (label + 1) % 3),
     });
-    const c = split(renumbered, { valid: 8 }, 5);
+    const c = split(renumbered, { valid }, 5);
     expect(c.train.images).toEqual(a.train.images);
     expect(c.valid.images).toEqual(a.valid.images);
   });

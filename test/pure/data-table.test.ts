@@ -142,6 +142,12 @@ describe.skipIf(sharp === undefined)("loadTable", () => {
     );
     const { train, test } = await loadTable(file, { skipCorrupt: true });
     expect([train.count + test.count, train.classes]).toEqual([9, ["cat", "dog"]]);
+    const named = table(
+      "named.csv",
+      `image,label,split\nimg/none.png,cat,train\n${list(6, (i) => `${i % 2 ? "dog" : "cat"},${i < 2 ? "train" : "test"}`)}`,
+    );
+    const parts = await loadTable(named, { skipCorrupt: true });
+    expect([parts.train.count, parts.test.count, parts.test.images[0]]).toEqual([2, 4, 20]);
     const cow = table("cow.csv", `image,label\nimg/none.png,cow\n${list(9, (i) => (i % 2 ? "dog" : "cat"))}`);
     await expect(loadTable(cow, { skipCorrupt: true })).rejects.toThrow(/of every class, received "none of cow"/);
     for (const part of [train, test])
