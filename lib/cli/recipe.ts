@@ -51,10 +51,15 @@ export const defaultOptions: TrainOptions = {
 };
 
 /** The recipe that the options ask for on this data. */
-export function recipe(options: TrainOptions, { train, test }: TrainTest): RunConfig {
+export function recipe(options: TrainOptions, { train, valid: own, test }: TrainTest): RunConfig {
   const seed = options.seed ?? 1;
-  const valid = options.validation ?? validationSize(train.count);
-  if (valid >= train.count) fail("train", `--validation below ${train.count}, the number of training images`, valid);
+  if (own !== undefined && options.validation !== undefined)
+    throw new UsageError(
+      `[train] expected no --validation, because ${train.name} has validation images of its own, received ${options.validation}`,
+    );
+  const valid = own?.count ?? options.validation ?? validationSize(train.count);
+  if (own === undefined && valid >= train.count)
+    fail("train", `--validation below ${train.count}, the number of training images`, valid);
   const listens = options.earlyStopping !== undefined || options.best || options.schedule.startsWith("plateau");
   if (valid === 0 && listens)
     throw new UsageError(
@@ -86,7 +91,7 @@ export function recipe(options: TrainOptions, { train, test }: TrainTest): RunCo
       ...place(options),
       imageSize: options.imageSize,
       seed,
-      train: train.count - valid,
+      train: own === undefined ? train.count - valid : train.count,
       valid,
       test: test.count,
     },

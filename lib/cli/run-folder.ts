@@ -5,6 +5,7 @@ import { z } from "zod";
 import { parseBeta } from "../bayes/beta.ts";
 import { classesOnly } from "../data/classes.ts";
 import type { ClassDataset, TrainTest } from "../data/dataset.ts";
+import { canonical } from "../data/identity.ts";
 import { loadData } from "../data/locate.ts";
 import { split } from "../data/split.ts";
 import { BayesError } from "../errors.ts";
@@ -160,7 +161,7 @@ export interface RunData {
 export async function runData(config: RunConfig, dataDir?: string): Promise<RunData> {
   const { data } = config;
   const all = classesOnly(await loadData(data.name, dataDir ?? data.dir, { size: data.imageSize }));
-  const [have, want] = [all.train.count, data.train + data.valid];
+  const [have, want] = [all.train.count + (all.valid?.count ?? 0), data.train + data.valid];
   if (have !== want || all.test.count !== data.test)
     throw new BayesError(
       `[data] expected ${want} training and ${data.test} test images of ${data.name}, as when the run was made, ` +
@@ -169,11 +170,10 @@ export async function runData(config: RunConfig, dataDir?: string): Promise<RunD
   return { ...splitData(all, data), test: all.test };
 }
 
-export function splitData(
-  { train }: TrainTest,
-  { valid, seed }: { valid: number; seed: number },
-): Omit<RunData, "test"> {
-  return valid === 0 ? { train, valid: undefined } : split(train, { train: train.count - valid, valid }, seed);
+/** Training and validation images, in an order that depends on their content alone; the data's own parts if it has them. */
+export function splitData({ train, valid }: TrainTest, sizes: { valid: number; seed: number }): Omit<RunData, "test"> {
+  if (valid !== undefined || sizes.valid === 0) return { train: canonical(train), valid };
+  return split(train, { valid: sizes.valid }, sizes.seed);
 }
 
 /** A twelfth of the training images (5,000 of 60,000), but up to 1,000 where that is no more than a sixth. */

@@ -43,6 +43,11 @@ export interface TrainTest<D extends Dataset = ClassDataset> {
   readonly test: D;
 }
 
+/** What the readers have to say about the parts of the data, each sentence once. */
+export function notesOf({ train, valid, test }: TrainTest<Dataset>): string[] {
+  return [...new Set([train, valid, test].flatMap((data) => data?.notes ?? []))];
+}
+
 /** Whether each image has one class. */
 export function hasClasses(data: Dataset): data is ClassDataset {
   return data.targets instanceof Int32Array && data.targetShape.length === 0 && data.classes !== undefined;
@@ -198,8 +203,14 @@ export function withNotes<D extends Dataset>(data: D, notes: readonly string[]):
   return notes.length === 0 ? data : { ...data, notes: [...new Set([...(data.notes ?? []), ...notes])] };
 }
 
+/** "uint8", "int32" or "float32". Not the constructor's name: a Buffer holds bytes as well. */
+export function kindOf(values: Uint8Array | Float32Array | Int32Array): "uint8" | "int32" | "float32" {
+  return values instanceof Uint8Array ? "uint8" : values instanceof Int32Array ? "int32" : "float32";
+}
+
 function rowsOf<T extends Uint8Array | Float32Array | Int32Array>(all: T, size: number, rows: ArrayLike<number>): T {
-  const out = new (all.constructor as new (length: number) => T)(rows.length * size);
+  const kinds = { uint8: Uint8Array, int32: Int32Array, float32: Float32Array };
+  const out = new kinds[kindOf(all)](rows.length * size) as T;
   for (let i = 0; i < rows.length; i++) out.set(all.subarray(rows[i] * size, (rows[i] + 1) * size), i * size);
   return out;
 }

@@ -1,6 +1,6 @@
 /** What a data set holds, whatever its files are called and in whichever order they were listed. */
 import { createHash, hash } from "node:crypto";
-import { checkDataset, type Dataset, hasClasses, imageSize, subset } from "./dataset.ts";
+import { checkDataset, type Dataset, hasClasses, imageSize, kindOf, subset } from "./dataset.ts";
 
 const keyCache = new WeakMap<Dataset, BigUint64Array>();
 const identityCache = new WeakMap<Dataset, string>();
@@ -19,7 +19,7 @@ export function identity(data: Dataset): string {
   const { shape, images, targets, targetShape, classes = [], targetNames = [] } = data;
   // Only class numbers are read by name; several labels at once stand in the order of their names.
   const names = hasClasses(data) ? [...classes].sort() : classes;
-  const kinds = [images.constructor.name, targets.constructor.name];
+  const kinds = [kindOf(images), kindOf(targets)];
   const head = JSON.stringify([shape, kinds, targetShape, names, targetNames]);
   const hex = createHash("sha256").update(head).update(keys).digest("hex").slice(0, 16);
   identityCache.set(data, hex);
@@ -49,7 +49,7 @@ export function canonical<D extends Dataset>(data: D): D {
  */
 export function overlap(a: Dataset, b: Dataset): Int32Array {
   for (const data of [a, b]) checkDataset("overlap", data);
-  const alike = a.images.constructor === b.images.constructor && a.shape.every((d, i) => d === b.shape[i]);
+  const alike = kindOf(a.images) === kindOf(b.images) && a.shape.every((d, i) => d === b.shape[i]);
   if (!alike) return new Int32Array(0);
   const known = new Set(hashRows(a, false));
   const shared: number[] = [];

@@ -31,6 +31,16 @@ describe("identity", () => {
     expect(identity(five)).toMatch(/^[0-9a-f]{16}$/);
   });
 
+  it("is of the numbers, whatever array they are in", () => {
+    const buffered = makeDataset({ ...five, images: Buffer.from(five.images) });
+    expect(identity(buffered)).toBe(identity(five));
+    expect(overlap(buffered, five)).toHaveLength(5);
+    expect(canonical(buffered)).toEqual(canonical(five));
+    expect(identity(makeDataset({ ...five, images: new Uint8Array([0, ...five.images]).subarray(1) }))).toBe(
+      identity(five),
+    );
+  });
+
   it.each([
     ["a pixel", animals([1, 2, 3, 4, 6], ["even", "odd"], (n) => (n === 6 ? "odd" : odd(n)))],
     ["a target", animals([1, 2, 3, 4, 5], ["even", "odd"], (n) => (n === 5 ? "even" : odd(n)))],
