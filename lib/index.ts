@@ -22,20 +22,22 @@ export {
 export type { Moments, Prior } from "./bayes/prior.ts";
 export { type ScaleMixturePriorOptions, scaleMixturePrior } from "./bayes/scaleMixturePrior.ts";
 export type { BayesOptions, BayesSettings } from "./bayes/settings.ts";
-export { absentClasses, alignClasses } from "./data/classes.ts";
+export { absentClasses, alignClasses, classesOnly } from "./data/classes.ts";
 export {
   type ClassDataset,
   type ClassParts,
   type Dataset,
+  hasClasses,
   type ImageShape,
   makeDataset,
+  notesOf,
   subset,
   type TargetParts,
   type TrainTest,
 } from "./data/dataset.ts";
 export type { BadImage } from "./data/decode.ts";
 export type { Checksum } from "./data/download.ts";
-export { type FolderOptions, loadImageFolder } from "./data/folder.ts";
+export { loadImageFolder } from "./data/folder.ts";
 export { type GetOptions, getData, type RemoteFile, type Source } from "./data/get.ts";
 export { canonical, identity, overlap } from "./data/identity.ts";
 export { type IdxArray, readIdx } from "./data/idx.ts";

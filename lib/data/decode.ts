@@ -1,8 +1,7 @@
-import { statSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import type { Sharp, SharpOptions } from "sharp";
 import { BayesError, fail } from "../errors.ts";
-import { MAX_BYTES } from "./bytes.ts";
+import { MAX_BYTES, statOf } from "./bytes.ts";
 import type { ImageShape } from "./dataset.ts";
 import { FORMATS, refusal } from "./format.ts";
 
@@ -115,7 +114,7 @@ export async function within<R>(pixels: number, work: () => Promise<R>): Promise
 /** Gives a file's bytes to `work`, if they begin as an image does (no other decoder ever sees them), within the limits. */
 async function reading<T>(file: string, work: (bytes: Uint8Array) => Promise<T>, pixels = 0): Promise<T | BadImage> {
   try {
-    const found = statSync(file, { throwIfNoEntry: false });
+    const found = statOf(file);
     if (found === undefined) throw new Error("no such file");
     if (!found.isFile()) throw new Error(found.isDirectory() ? "it is a folder" : "it is a pipe, socket or device");
     if (found.size > MAX_BYTES) throw new Error(`it has more than ${MAX_BYTES} bytes`);

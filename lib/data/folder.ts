@@ -7,8 +7,6 @@ import { READ_OPTIONS, type ReadOptions, readImages } from "./images.ts";
 import { count, folderName, LeftOut, some } from "./left-out.ts";
 import { contentOf, imagesAmong, imagesBelow } from "./listing.ts";
 
-export type FolderOptions = ReadOptions;
-
 /** The images of a tree by class, before any is decoded. */
 export interface Tree {
   readonly dir: string;
@@ -19,6 +17,8 @@ export interface Tree {
   readonly empty: readonly { readonly name: string; readonly kinds: string }[];
   /** images that lie beside the class folders, of no class */
   readonly loose: readonly string[];
+  /** a table beside them, which may say what they are */
+  readonly table?: string;
   readonly notes: readonly string[];
 }
 
@@ -32,7 +32,7 @@ export interface Tree {
  * @throws BayesError without the optional package sharp, for a class folder without images, for images that cannot be
  *   decoded (all of them are named; see `skipCorrupt`), or (without `size`) images of different sizes
  */
-export async function loadImageFolder(dir: string, options: FolderOptions = {}): Promise<ClassDataset> {
+export async function loadImageFolder(dir: string, options: ReadOptions = {}): Promise<ClassDataset> {
   checkOptions("image folder", options, READ_OPTIONS);
   return readTree(listTree(checkPath("image folder", dir)), options);
 }
@@ -42,17 +42,20 @@ export function listTree(dir: string): Tree {
   const { folders, files } = contentOf(dir, left);
   const loose = imagesAmong(dir, files, left);
   for (const image of loose) left.add(image, "loose image");
+  const table = files.find((name) => /\.(csv|tsv|jsonl|ndjson)$/i.test(name));
   const images = new Map<string, string[]>();
   const empty: { name: string; kinds: string }[] = [];
   for (const name of folders) {
     const within = new LeftOut();
     const found = imagesBelow(join(dir, name), within);
-    if (found.length > 0) images.set(name, found);
+    // The same name on another system may be written in other characters (é as one or as two).
+    const label = name.normalize("NFC");
+    if (found.length > 0) images.set(label, [...(images.get(label) ?? []), ...found]);
     else empty.push({ name, kinds: within.kinds });
     if (found.length === 0) within.emptyFolders.length = 0;
     left.addAll(within);
   }
-  return { dir, classes: sortedClasses(images.keys()), images, empty, loose, notes: left.notes(dir) };
+  return { dir, classes: sortedClasses(images.keys()), images, empty, loose, table, notes: left.notes(dir) };
 }
 
 /**
@@ -65,7 +68,8 @@ export async function readTree(tree: Tree, options: ReadOptions, like?: ClassDat
   const emptyNames = empty.map(({ name, kinds }) => (kinds === "" ? name : `${name} (${kinds})`)).join(", ");
   if (tree.classes.length === 0) {
     const found = loose.length > 0 ? `${count(loose.length, "image")} without a class` : emptyNames || "no folders";
-    fail(dir, "one folder per class, with images in each", found);
+    const hint = tree.table === undefined ? "" : `; is ${join(dir, tree.table)} the table that says what they are?`;
+    throw new BayesError(`[${dir}] expected one folder per class, with images in each, received ${found}${hint}`);
   }
   if (like === undefined && empty.length > 0) {
     throw new BayesError(

@@ -23,7 +23,7 @@ const SIGNATURES: readonly (readonly [format: string, begins: (text: string) => 
     "HEIC",
     (text) => text.startsWith("ftyp", 4) && brands(text).some((brand) => /^(hei[cxms]|hev[cx]|mif1)$/.test(brand)),
   ],
-  ["BMP", (text) => text.startsWith("BM")],
+  ["BMP", (text) => text.startsWith("BM") && text.startsWith("\0\0\0\0", 6)],
   ["PSD", (text) => text.startsWith("8BPS")],
   ["PDF", (text) => text.startsWith("%PDF")],
   ["SVG", (text) => /^\s*(<\?xml|<svg)/.test(text)],

@@ -1,6 +1,5 @@
-import { statSync } from "node:fs";
 import { BayesError, checkInt, checkOptions, fail } from "../errors.ts";
-import { MAX_BYTES } from "./bytes.ts";
+import { MAX_BYTES, statOf } from "./bytes.ts";
 import type { ImageShape } from "./dataset.ts";
 import { type BadImage, type DecodeOptions, each, type Head, isBad, openDecoder } from "./decode.ts";
 import { count, LeftOut, shortPath, some } from "./left-out.ts";
@@ -105,7 +104,7 @@ export async function loadImages(
 
   const notes: string[] = [];
   const files = paths.flatMap((path) => {
-    if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) return [path];
+    if (!statOf(path)?.isDirectory()) return [path];
     const left = new LeftOut();
     const found = imagesBelow(path, left);
     if (found.length === 0) left.emptyFolders.splice(0, Infinity, path);

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { BayesError, checkOptions, checkPath, fail } from "../errors.ts";
 import { checkTrainingClasses } from "./classes.ts";
 import { type ClassDataset, type Dataset, type TrainTest, withNotes } from "./dataset.ts";
-import { type FolderOptions, listTree, readTree } from "./folder.ts";
+import { listTree, readTree } from "./folder.ts";
 import { READ_OPTIONS, type ReadOptions } from "./images.ts";
 import { count, folderName, LeftOut } from "./left-out.ts";
 import { contentOf } from "./listing.ts";
@@ -39,7 +39,7 @@ export function partOf(name: string): Part | undefined {
  * What was left out is in the `notes` of the parts.
  * @throws BayesError as {@link loadImageFolder}, and when there is only one class to train on
  */
-export async function loadImageFolders(dir: string, options: FolderOptions = {}): Promise<TrainTest> {
+export async function loadImageFolders(dir: string, options: ReadOptions = {}): Promise<TrainTest> {
   checkOptions("image folder", options, READ_OPTIONS);
   const left = new LeftOut();
   const { folders, files } = contentOf(checkPath("image folder", dir), left);

@@ -1,6 +1,7 @@
-import { closeSync, openSync, readdirSync, readSync, realpathSync, statSync } from "node:fs";
+import { closeSync, openSync, readdirSync, readSync, realpathSync } from "node:fs";
 import { join, sep } from "node:path";
 import { fileError } from "../util/atomic.ts";
+import { statOf } from "./bytes.ts";
 import { HEAD_BYTES, isImage } from "./format.ts";
 import type { LeftOut } from "./left-out.ts";
 
@@ -23,7 +24,7 @@ export function contentOf(dir: string, left: LeftOut): Content {
   try {
     for (const entry of readdirSync(dir, { withFileTypes: true })) {
       const path = join(dir, entry.name);
-      const kind = entry.isSymbolicLink() ? target(path) : entry;
+      const kind = entry.isSymbolicLink() ? statOf(path) : entry;
       if (entry.name.startsWith(".") || SYSTEM.has(entry.name)) left.add(path, "hidden file");
       else if (kind === undefined) left.add(path, "dangling link");
       else if (kind.isDirectory()) folders.push(entry.name);
@@ -66,7 +67,7 @@ export function imagesAmong(dir: string, files: readonly string[], left: LeftOut
 }
 
 /** The first bytes of a regular file; none where it may not be read. */
-function headOf(path: string): Uint8Array {
+export function headOf(path: string): Uint8Array {
   let fd: number;
   try {
     fd = openSync(path, "r");
@@ -80,14 +81,6 @@ function headOf(path: string): Uint8Array {
     return new Uint8Array(0);
   } finally {
     closeSync(fd);
-  }
-}
-
-function target(link: string): ReturnType<typeof statSync> | undefined {
-  try {
-    return statSync(link, { throwIfNoEntry: false });
-  } catch {
-    return undefined; // a circle of links leads nowhere too
   }
 }
 

@@ -1,14 +1,14 @@
-import { statSync } from "node:fs";
 import { basename, isAbsolute, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { BayesError, checkOptions, fail } from "../errors.ts";
-import { findFile } from "./bytes.ts";
+import { findFile, statOf } from "./bytes.ts";
 import { CIFAR_FILES, loadCifar10, loadCifar100 } from "./cifar.ts";
 import type { Dataset, TrainTest } from "./dataset.ts";
+import { formatOf } from "./format.ts";
 import { READ_OPTIONS, type ReadOptions } from "./images.ts";
 import { loadImageFolders, partOf } from "./layouts.ts";
 import { LeftOut } from "./left-out.ts";
-import { contentOf } from "./listing.ts";
+import { contentOf, headOf } from "./listing.ts";
 import { loadMnist, MNIST_FILES } from "./mnist.ts";
 import { loadTable } from "./table.ts";
 
@@ -125,6 +125,8 @@ export async function loadData(name: string, dataDir?: string, options: ReadOpti
   if (isFile(found)) {
     if (/\.(zip|tar|t?gz|bz2|xz|7z|rar)$/i.test(found))
       fail(found, "a folder or a table", "an archive; unpack it first");
+    const format = formatOf(headOf(found));
+    if (format !== undefined) fail(found, "a folder of images or a table", `one file of ${format}`);
     return loadTable(found, options);
   }
   const known = DATASETS.filter((set) => holds(found, set));
@@ -141,9 +143,9 @@ function loadKnown(name: DatasetName, folder: string, called: string = name): Tr
 }
 
 function isFile(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isFile() ?? false;
+  return statOf(path)?.isFile() ?? false;
 }
 
 function isFolder(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+  return statOf(path)?.isDirectory() ?? false;
 }

@@ -161,7 +161,7 @@ function numbersOf(file: string, rows: readonly TableRow[], targetNames: readonl
 }
 
 function labelsOf(file: string, rows: readonly TableRow[], parts: readonly Part[], column: string): Targets {
-  const names = rows.map((row) => textIn(file, row, column));
+  const names = rows.map((row) => textIn(file, row, column).normalize("NFC"));
   const classes = sortedClasses(names.filter((_, i) => parts[i] === "train"));
   const numbers = new Map(classes.map((name, i) => [name, i]));
   const all = sortedClasses(names);

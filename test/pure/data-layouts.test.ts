@@ -88,6 +88,13 @@ describe.skipIf(sharp === undefined)("loadImageFolders", () => {
     );
   });
 
+  it("takes names for the same whichever way their characters are written", async () => {
+    await classes("nfc/train", { "b\u00e9": 1, c: 1 });
+    await classes("nfc/test", { "be\u0301": 1 });
+    const { train, test } = await loadImageFolders(join(dir, "nfc"));
+    expect([train.classes, [...test.targets]]).toEqual([["b\u00e9", "c"], [0]]);
+  });
+
   it("holds out a fifth of every class, whatever the files are called", async () => {
     await classes("u", { ape: 20, bee: 3, cat: 1 });
     const before = await loadImageFolders(join(dir, "u"));
@@ -118,9 +125,13 @@ describe.skipIf(sharp === undefined)("loadImageFolders", () => {
     mkdirSync(place("two/bee"));
     await expect(loadImageFolders(join(dir, "two"))).rejects.toThrow(/received none in bee/);
     mkdirSync(place("none"));
-    await expect(loadImageFolders(join(dir, "none"))).rejects.toThrow(/one folder per class.*received "no folders"/);
+    await expect(loadImageFolders(join(dir, "none"))).rejects.toThrow(/one folder per class.*received no folders/);
     await png("flat/1.png", 2, 2, [1, 1, 1]);
-    await expect(loadImageFolders(join(dir, "flat"))).rejects.toThrow(/received "1 image without a class"/);
+    await expect(loadImageFolders(join(dir, "flat"))).rejects.toThrow(/received 1 image without a class$/);
+    writeFileSync(place("flat/labels.csv"), "");
+    await expect(loadImageFolders(join(dir, "flat"))).rejects.toThrow(
+      /without a class; is .*flat.labels\.csv the table that says/,
+    );
     await classes("few", { ape: 2, bee: 2 });
     await expect(loadImageFolders(join(dir, "few"))).rejects.toThrow(/at least 5 to split, received "4 images"/);
     await expect(loadImageFolders(join(dir, "few"), { colour: "red" } as never)).rejects.toThrow(/options among size/);

@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -221,6 +222,15 @@ describe.skipIf(sharp === undefined)("loadTable", () => {
     await expect(loadTable(latin)).rejects.toThrow(/a table as text \(UTF-8\)/);
     await expect(loadTable(join(dir, "none.csv"))).rejects.toThrow(/none\.csv: no such file/);
     await expect(loadTable(dir)).rejects.toThrow(/it is a directory/);
+    execFileSync("mkfifo", [place("pipe.csv")]);
+    await expect(loadTable(join(dir, "pipe.csv"))).rejects.toThrow(/a file, received "a pipe, socket or device"/);
+    await expect(loadData(join(dir, "pipe.csv"))).rejects.toThrow(/received ".*pipe\.csv", which is nothing at/);
+    for (const nothing of [join(latin, "below"), `/${"x".repeat(300)}`, "a\0b"])
+      await expect(loadData(nothing)).rejects.toThrow(/which is nothing at/);
+    await png("photo.csv", 2, 2, [1, 2, 3]);
+    await expect(loadData(join(dir, "photo.csv"))).rejects.toThrow(
+      /a folder of images or a table, received "one file of png"/,
+    );
     await expect(loadData(table("pets.zip", "PK"))).rejects.toThrow(/received "an archive; unpack it first"/);
   });
 });
