@@ -54,8 +54,8 @@ export function refusal(head: Uint8Array): string | undefined {
  * as TIFF files do and hold a small preview, so TIFF by content alone is taken only without an extension.
  * @param head gives the first bytes, asked for when the name does not tell
  */
-export function isImage(name: string, head: () => Uint8Array): boolean {
-  if (IMAGE_NAME.test(name)) return true;
+export function isImage(name: string, head: () => Uint8Array): "by name" | "by content" | undefined {
+  if (IMAGE_NAME.test(name)) return "by name";
   const format = formatOf(head());
-  return isRead(format) && (format !== "tiff" || !name.includes("."));
+  return isRead(format) && (format !== "tiff" || !name.includes(".")) ? "by content" : undefined;
 }

@@ -5,6 +5,8 @@ export class LeftOut {
   readonly #kinds = new Map<string, string[]>();
   /** folders in which there was nothing to read */
   readonly emptyFolders: string[] = [];
+  /** files that are read although their names do not say that they are images */
+  readonly byContent: string[] = [];
 
   /** @param kind a noun, such as "hidden file"; default: the file's extension */
   add(path: string, kind = extname(path).toLowerCase() || "extensionless file"): void {
@@ -16,6 +18,7 @@ export class LeftOut {
   addAll(other: LeftOut): void {
     for (const [kind, paths] of other.#kinds) for (const path of paths) this.add(path, kind);
     for (const path of other.emptyFolders) this.emptyFolders.push(path);
+    for (const path of other.byContent) this.byContent.push(path);
   }
 
   /** "13 .bmp, 2 hidden files", the most frequent first; empty if there are none. */
@@ -34,6 +37,10 @@ export class LeftOut {
     if (all.length > 0) notes.push(`left out ${count(all.length, "file")}: ${this.kinds} (${some(shown, root)})`);
     if (this.emptyFolders.length > 0)
       notes.push(`no images in ${count(this.emptyFolders.length, "folder")}: ${some(this.emptyFolders, root)}`);
+    if (this.byContent.length > 0)
+      notes.push(
+        `took for images by their content: ${count(this.byContent.length, "file")} (${some(this.byContent, root)})`,
+      );
     return notes;
   }
 

@@ -60,8 +60,10 @@ export function imagesAmong(dir: string, files: readonly string[], left: LeftOut
   const images: string[] = [];
   for (const name of files) {
     const path = join(dir, name);
-    if (isImage(name, () => headOf(path))) images.push(path);
-    else left.add(path);
+    const told = isImage(name, () => headOf(path));
+    if (told === undefined) left.add(path);
+    else images.push(path);
+    if (told === "by content") left.byContent.push(path);
   }
   return images;
 }

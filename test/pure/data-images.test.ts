@@ -34,8 +34,12 @@ describe("formatOf", () => {
 
   it("takes a camera's raw file for no TIFF image, and looks at content only where the name does not tell", () => {
     const tiff = () => Buffer.from("II*\0", "latin1");
-    expect([isImage("a.CR2", tiff), isImage("scan", tiff), isImage("a.tif", tiff)]).toEqual([false, true, true]);
-    expect(isImage("a.JPE", () => expect.unreachable())).toBe(true);
+    expect([isImage("a.CR2", tiff), isImage("scan", tiff), isImage("a.tif", tiff)]).toEqual([
+      undefined,
+      "by content",
+      "by name",
+    ]);
+    expect(isImage("a.JPE", () => expect.unreachable())).toBe("by name");
   });
 });
 
@@ -78,7 +82,7 @@ describe.skipIf(sharp === undefined)("reading images", () => {
         .toFile(place(`any/x/${name}`));
     const data = await loadImageFolder(join(dir, "any"));
     expect(data.count).toBe(8);
-    expect(data.notes).toBeUndefined();
+    expect(data.notes).toEqual(["took for images by their content: 2 files (any/x/3, any/x/4.dat)"]);
     for (let i = 0; i < data.count; i++) expect(data.images[i * 48]).toBeGreaterThan(240);
   });
 
