@@ -23,21 +23,27 @@ export {
 export type { Moments, Prior } from "./bayes/prior.ts";
 export { type ScaleMixturePriorOptions, scaleMixturePrior } from "./bayes/scaleMixturePrior.ts";
 export type { BayesOptions, BayesSettings } from "./bayes/settings.ts";
+export { absentClasses, alignClasses, classesOnly } from "./data/classes.ts";
 export {
   type ClassDataset,
   type ClassParts,
   type Dataset,
+  hasClasses,
   type ImageShape,
   makeDataset,
-  split,
+  notesOf,
   subset,
   type TargetParts,
   type TrainTest,
 } from "./data/dataset.ts";
+export type { BadImage } from "./data/decode.ts";
 export type { Checksum } from "./data/download.ts";
-export { type FolderOptions, loadImageFolder, loadImageFolders } from "./data/folder.ts";
+export { loadImageFolder } from "./data/folder.ts";
 export { type GetOptions, getData, type RemoteFile, type Source } from "./data/get.ts";
+export { canonical, identity, overlap } from "./data/identity.ts";
 export { type IdxArray, readIdx } from "./data/idx.ts";
+export { type LoadedImages, loadImages, type ReadOptions } from "./data/images.ts";
+export { loadImageFolders } from "./data/layouts.ts";
 export { embeddedMnist, loadData } from "./data/locate.ts";
 export {
   type Augmentation,
@@ -47,6 +53,8 @@ export {
   normalizationOf,
   type Preprocess,
 } from "./data/prepare.ts";
+export { type SplitSizes, split } from "./data/split.ts";
+export { loadTable, type TableOptions } from "./data/table.ts";
 export { cpu, type Device, setThreads, threads } from "./device.ts";
 export { BayesError } from "./errors.ts";
 export { compile, type InputSpec, type Inputs, type PlanReport, Program, RunError } from "./graph/compile.ts";

@@ -168,7 +168,7 @@ export function categorical(classes: number | readonly string[]): Categorical {
         throw new BayesError(
           `[${where}] expected a data set of classes for likelihood categorical, received ${name} with numbers as targets`,
         );
-      return alignClasses(where, { ...data, targets, classes }, names);
+      return alignClasses({ ...data, targets, classes }, names).targets;
     },
     informed: ({ classes: theirs }) =>
       unnamed(names) && theirs?.length === C && !unnamed(theirs) ? categorical(theirs) : self,

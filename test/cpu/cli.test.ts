@@ -246,7 +246,7 @@ describe("a trained run", () => {
     expect(file.code).toBe(0);
     expect(file.events[0].probabilities).toEqual(events[0].probabilities); // the same pixels in the same row
     expect((await cli("predict", run, join(tmp, "no.png"))).stderr).toMatch(
-      /expected an image file, received "no such file"/,
+      /expected images, received a file that cannot be decoded: .*no\.png \(no such file\)/,
     );
     expect((await cli("predict", run, join(run, "config.json"))).stderr).toMatch(/cannot be decoded/);
     expect((await cli("predict", run, "--index", "60")).stderr).toMatch(/expected --index below 60/);

@@ -2,8 +2,8 @@
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { describe, expect, it } from "vitest";
-import { split } from "../../lib/data/dataset.ts";
 import { loadData } from "../../lib/data/locate.ts";
+import { split } from "../../lib/data/split.ts";
 import { createModel } from "../../lib/models/create.ts";
 import { pruneExperiment } from "../../lib/prune/report.ts";
 import { fit } from "../../lib/train/fit.ts";

@@ -5,8 +5,9 @@ import { constantBeta, cosineBeta, parseBeta, warmUpBeta } from "../../lib/bayes
 import { gaussianPrior } from "../../lib/bayes/gaussianPrior.ts";
 import { alphaPosterior, rhoPosterior } from "../../lib/bayes/posterior.ts";
 import { scaleMixturePrior } from "../../lib/bayes/scaleMixturePrior.ts";
-import { makeDataset, split, subset } from "../../lib/data/dataset.ts";
+import { makeDataset, subset } from "../../lib/data/dataset.ts";
 import { normalizationOf } from "../../lib/data/prepare.ts";
+import { split } from "../../lib/data/split.ts";
 import { BayesError, checkOptions } from "../../lib/errors.ts";
 import { compile } from "../../lib/graph/compile.ts";
 import { grad } from "../../lib/graph/grad.ts";
