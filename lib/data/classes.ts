@@ -1,6 +1,6 @@
 /** Classes by name. */
 import { BayesError, fail, show } from "../errors.ts";
-import { type ClassDataset, checkDataset, type Dataset, hasClasses, type TrainTest } from "./dataset.ts";
+import { type ClassDataset, checkDataset, classNames, type Dataset, hasClasses, type TrainTest } from "./dataset.ts";
 
 /** Class names in order: numbers by size where all are numbers, else by their characters, in no language's way. */
 export function sortedClasses(names: Iterable<string>): string[] {
@@ -12,6 +12,7 @@ export function sortedClasses(names: Iterable<string>): string[] {
 /** The classes of a set that it has no example of: their names, in the order of their numbers. */
 export function absentClasses(data: ClassDataset): string[] {
   checkDataset("absentClasses", data);
+  if (!hasClasses(data)) fail("absentClasses", "a data set with one class for each image", data);
   const present = new Set(data.targets);
   return data.classes.filter((_, label) => !present.has(label));
 }
@@ -26,7 +27,8 @@ export function alignClasses(data: ClassDataset, names: readonly string[]): Clas
   const where = `classes of ${data?.name}`;
   checkDataset(where, data);
   if (!hasClasses(data)) fail(where, "a data set with one class for each image", data);
-  if (!Array.isArray(names) || names.length === 0) fail(where, "a list of class names", names);
+  if (!Array.isArray(names)) fail(where, "a list of class names", names);
+  classNames(where, names);
   const { classes, targets } = data;
   if (classes.length === names.length && classes.every((name, i) => name === names[i])) return data;
   const numbers = numberOf(names);

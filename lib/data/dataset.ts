@@ -235,7 +235,7 @@ export function channelStats(data: Dataset): { mean: number[]; std: number[] } {
   return { mean: mean.map((m) => m * unit), std: variance.map((v) => Math.sqrt(v / pixels) * unit) };
 }
 
-function classNames(where: string, classes: readonly string[] | number): readonly string[] {
+export function classNames(where: string, classes: readonly string[] | number): readonly string[] {
   if (typeof classes === "number") {
     checkInt(where, "number of classes", classes, 1, 1 << 20);
     return Array.from({ length: classes }, (_, i) => String(i));
@@ -243,6 +243,9 @@ function classNames(where: string, classes: readonly string[] | number): readonl
   if (!Array.isArray(classes) || classes.length === 0) fail(where, "class names, or their number", classes);
   for (const [i, name] of classes.entries())
     if (typeof name !== "string") fail(where, `the name of class ${i} to be a text`, name);
+  const seen = new Set<string>();
+  const twice = classes.find((name) => seen.size === seen.add(name).size);
+  if (twice !== undefined) fail(where, "classes of different names, for they are told by name", twice);
   return classes;
 }
 
