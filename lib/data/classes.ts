@@ -26,7 +26,7 @@ export function classNames(where: string, classes: readonly string[] | number, l
     fail(where, least > 1 ? `at least ${least} classes, by name or number` : "class names, or their number", classes);
   for (const [i, name] of classes.entries()) {
     if (typeof name !== "string") fail(where, `the name of class ${i} to be a text`, name);
-    if (classes.indexOf(name) !== i) fail(where, "every class name once", name);
+    if (classes.indexOf(name) !== i) fail(where, "classes of different names, for they are told by name", name);
   }
   return Object.freeze([...classes]);
 }
@@ -41,6 +41,7 @@ export function sameNames(mine: readonly string[], theirs: unknown): boolean {
 /** The classes of a set that it has no example of: their names, in the order of their numbers. */
 export function absentClasses(data: ClassDataset): string[] {
   checkDataset("absentClasses", data);
+  if (!hasClasses(data)) fail("absentClasses", "a data set with one class for each image", data);
   const present = new Set(data.targets);
   return data.classes.filter((_, label) => !present.has(label));
 }
@@ -55,7 +56,8 @@ export function alignClasses(data: ClassDataset, names: readonly string[]): Clas
   const where = `classes of ${data?.name}`;
   checkDataset(where, data);
   if (!hasClasses(data)) fail(where, "a data set with one class for each image", data);
-  if (!Array.isArray(names) || names.length === 0) fail(where, "a list of class names", names);
+  if (!Array.isArray(names)) fail(where, "a list of class names", names);
+  classNames(where, names);
   const { classes, targets } = data;
   if (classes.length === names.length && classes.every((name, i) => name === names[i])) return data;
   const numbers = numberOf(names);

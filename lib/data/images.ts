@@ -94,6 +94,7 @@ export async function loadImages(
 ): Promise<LoadedImages> {
   const where = "images";
   checkOptions(where, options, { background: "string" });
+  if (!Array.isArray(shape) || shape.length !== 3) fail(where, "shape as [height, width, channels]", shape);
   const [height, width, channels] = shape;
   for (const [i, what] of ["height", "width"].entries()) checkInt(where, what, shape[i], 1, 1 << 14);
   if (channels !== 1 && channels !== 3) fail(where, "a model with 1 or 3 input channels", channels);

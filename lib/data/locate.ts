@@ -1,6 +1,6 @@
 import { basename, isAbsolute, join, resolve } from "node:path";
-import { BayesError, checkOptions, fail } from "../errors.ts";
 import { packageRoot } from "../util/package.ts";
+import { BayesError, checkOptions, checkPath, fail } from "../errors.ts";
 import { findFile, statOf } from "./bytes.ts";
 import { CIFAR_FILES, loadCifar10, loadCifar100 } from "./cifar.ts";
 import type { Dataset, TrainTest } from "./dataset.ts";
@@ -28,6 +28,7 @@ export function isDatasetName(name: string): name is DatasetName {
 
 /** The folder that holds data: `dataDir` if given, else the environment variable BAYESCNN_DATA, else ./data. */
 export function dataRoot(dataDir?: string): string {
+  if (dataDir !== undefined) checkPath("data folder", dataDir);
   return resolve(dataDir ?? (process.env.BAYESCNN_DATA || "data"));
 }
 

@@ -129,7 +129,7 @@ describe("checkpoints", () => {
       ],
       [
         () => rewrite((_, a) => put(a.model, "likelihood", { kind: "categorical", classes: ["a", "a", "b", "c"] })),
-        /every class name once, received "a"/,
+        /classes of different names, for they are told by name, received "a"/,
       ],
       [
         () => rewrite((_, a) => put(a.model, "preprocess", { scale: [2], shift: [0] })),

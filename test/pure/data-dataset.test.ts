@@ -37,6 +37,7 @@ describe("makeDataset", () => {
     ["a negative label", { labels: [-1, 0] }, /label 0/],
     ["a fractional label", { labels: [0.5, 0] }, /label 0/],
     ["no classes", { classes: [] }, /class names/],
+    ["two classes of one name", { classes: ["a", "a"] }, /classes of different names, .*received "a"/],
     ["a wrong dtype", { images: new Float64Array(24) as unknown as Uint8Array }, /Uint8Array or Float32Array/],
   ])("refuses %s", (_, bad, message) => {
     const make = () => makeDataset({ ...good, ...(bad as object) });
