@@ -42,7 +42,7 @@ beforeAll(() => {
       cpSync(join(root, name), join(clone, name), { recursive: true });
 });
 
-it("has all the sources that its addon is built from", { timeout: 600_000 }, () => {
+it("has all the sources that its addon is built from", { timeout: 1_200_000 }, () => {
   mkdirSync(join(tmp, "source"));
   execFileSync("tar", ["xzf", pack()], { cwd: join(tmp, "source") });
   symlinkSync(join(root, "node_modules"), join(source, "node_modules"));
