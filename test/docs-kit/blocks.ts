@@ -20,7 +20,7 @@ export interface Block {
 
 const list = (folder: string, end: string) =>
   readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
-    .filter((f) => f.endsWith(end) && !f.startsWith("api")) // docs/api is typedoc's
+    .filter((f) => f.endsWith(end) && !f.startsWith("api/")) // docs/api is typedoc's
     .map((f) => join(folder, f))
     .sort();
 
@@ -92,7 +92,10 @@ export function commandLines(file: string, text: string, program: string): Comma
     }
   };
   let fence: string | undefined;
-  for (const [i, line] of text.split("\n").entries()) {
+  for (const [i, line] of text
+    .replace(/\\\n\s*/g, " ")
+    .split("\n")
+    .entries()) {
     const mark = /^\s*(`{3,}|~{3,})\s*(\w*)/.exec(line);
     if (mark) fence = fence === undefined ? mark[2] : undefined;
     else if (fence !== undefined ? /^(sh|bash|shell|console)?$/.test(fence) : /^( {4}|\t)/.test(line)) add(i + 1, line);

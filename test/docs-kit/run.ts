@@ -83,7 +83,7 @@ export async function run(block: Block): Promise<string | undefined> {
       symlinkSync(join(root, "node_modules", optional), join(folder, "node_modules", optional));
     const { BAYESCNN_DATA: _, ...env } = process.env; // the embedded digits
     return await new Promise((done) =>
-      execFile(process.execPath, [file], { cwd: folder, env }, (error, out, err) =>
+      execFile(process.execPath, [file], { cwd: folder, env, timeout: 55_000 }, (error, out, err) =>
         done(error ? `${block.place}: ${error.signal ?? `exit code ${error.code}`}\n${out}\n${err}` : undefined),
       ),
     );

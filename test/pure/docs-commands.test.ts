@@ -23,7 +23,9 @@ function wrong(text: string): string | undefined {
     if (command.commands.length === 0) command.action(() => {});
   }
   try {
-    silent.parse(text.split(/\s+/).slice(1), { from: "user" });
+    silent.parse([...text.matchAll(/"([^"]*)"|'([^']*)'|(\S+)/g)].map((m) => m[1] ?? m[2] ?? m[3]).slice(1), {
+      from: "user",
+    });
   } catch (error) {
     const { code, message } = error as { code: string; message: string };
     if (!/^commander\.(helpDisplayed|version)$/.test(code)) return message;
@@ -65,11 +67,13 @@ it("sees a wrong command, option, value and number of arguments", () => {
     "export RUN --mode many",
   ])
     expect(wrong(`bayescnn ${text}`), text).toBeDefined();
-  const said = "`bayescnn info [--json]`\n```sh\nnpm ci && npx bayescnn info   # or\n```\n\n    $ bayescnn start\n";
+  const said =
+    "`bayescnn info [--json]`\n```sh\nnpm ci && npx bayescnn info   # or\nbayescnn train \\\n  --epochs 2\n```\n\n    $ bayescnn start\n";
   expect(commandLines("x.md", said, "bayescnn").map((l) => `${l.place} ${l.text}`)).toEqual([
     "x.md:1 bayescnn info --json",
     "x.md:3 bayescnn info",
-    "x.md:6 bayescnn start",
+    "x.md:4 bayescnn train  --epochs 2",
+    "x.md:7 bayescnn start",
   ]);
 });
 
