@@ -1,5 +1,5 @@
 import { BayesError, checkInt, fail } from "../errors.ts";
-import type { ClassDataset } from "./dataset.ts";
+import type { ClassDataset, Dataset } from "./dataset.ts";
 
 /** Whether the names are no more than the numbers "0", "1", …: nobody has named these classes. */
 export const unnamed = (names: readonly string[]): boolean => names.every((name, i) => name === String(i));
@@ -56,4 +56,23 @@ export function alignClasses(where: string, data: ClassDataset, names: readonly 
   }
   if (theirs.every((name, i) => name === names[i])) return data.targets;
   return data.targets.map((label) => number.get(theirs[label])!);
+}
+
+/**
+ * The set's targets with their last axis in the order of other names: columns are matched by name. Where one of the two
+ * lists has no names of its own, they match by position.
+ * @param names what the columns are called where the targets go; absent: they have no names
+ * @throws BayesError that names both lists when they do not hold the same names
+ */
+export function alignColumns(where: string, data: Dataset, names: readonly string[] | undefined): Float32Array {
+  const { classes: theirs, name } = data;
+  const targets = data.targets as Float32Array;
+  if (!names || !theirs || sameNames(names, theirs)) return targets;
+  const columns = names.map((n) => theirs.indexOf(n));
+  if (columns.includes(-1) || theirs.length !== names.length)
+    throw new BayesError(
+      `[${where}] expected targets named ${quoted(names)}, received ${quoted(theirs)} in data set ${name}`,
+    );
+  const K = names.length;
+  return targets.map((_, i) => targets[i - (i % K) + columns[i % K]]);
 }

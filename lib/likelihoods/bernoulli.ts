@@ -1,5 +1,5 @@
 /** Several labels that may each be there or not, or one: a discriminator. Sigmoid of the logits, binary cross-entropy. */
-import { classNames, sameNames, unnamed } from "../data/classes.ts";
+import { alignColumns, classNames, sameNames, unnamed } from "../data/classes.ts";
 import { BayesError, fail } from "../errors.ts";
 import { constant, sameShape } from "../graph/node.ts";
 import { binaryCrossEntropyWithLogits } from "../ops/binaryCrossEntropyWithLogits.ts";
@@ -38,7 +38,8 @@ const softplus = (z: number): number => Math.max(z, 0) + Math.log1p(Math.exp(-Ma
 
 /**
  * Independent yes-or-no labels, each 0 or 1 in the targets [batch, labels] (a value between is a soft label). The network
- * gives one logit a label, [batch, labels]. A data set of two classes is taken for one label: whether it is the second.
+ * gives one logit a label, [batch, labels]. A data set of two classes is taken for one label: whether it is the second
+ * (once the model knows names: whether it is the class of the label's name).
  */
 export function bernoulli(options: BernoulliOptions = {}): Likelihood<BernoulliPrediction> {
   const names = classNames("bernoulli", options.labels ?? 1);
@@ -55,23 +56,27 @@ export function bernoulli(options: BernoulliOptions = {}): Likelihood<BernoulliP
     },
     targets(where, data, shape) {
       if (data.targets instanceof Int32Array) {
-        if (K === 1 && data.classes?.length === 2) return Float32Array.from(data.targets);
+        if (K === 1 && data.classes?.length === 2) {
+          const there = unnamed(names) || unnamed(data.classes) ? 1 : data.classes.indexOf(names[0]);
+          if (there < 0) fail(where, `a class ${names[0]} in data set ${data.name}`, data.classes);
+          return Float32Array.from(data.targets, (label) => Number(label === there));
+        }
         throw new BayesError(
           `[${where}] expected targets 0 or 1 for ${K} label${K > 1 ? "s" : ""} of likelihood bernoulli, received the classes of data set ${data.name}`,
         );
       }
       if (!(sameShape(data.targetShape, shape) || (K === 1 && data.targetShape.length === 0)))
         fail(where, `targets of shape [${shape}] for likelihood bernoulli in data set ${data.name}`, data.targetShape);
-      if (data.classes && !sameNames(names, data.classes))
-        fail(where, `labels ${names.join(", ")} in data set ${data.name}`, data.classes);
       const wrong = data.targets.findIndex((v) => !(v >= 0 && v <= 1));
       if (wrong >= 0) fail(where, `targets from 0 to 1 in data set ${data.name} (value ${wrong})`, data.targets[wrong]);
-      return data.targets;
+      return alignColumns(where, data, names);
     },
-    informed: ({ classes, targets }) =>
-      unnamed(names) && classes?.length === K && K > 1 && !(targets instanceof Int32Array)
-        ? bernoulli({ labels: classes })
-        : self,
+    informed({ classes, targets }) {
+      // of two classes the one that is asked about
+      const theirs = targets instanceof Int32Array ? (classes?.length === 2 ? classes.slice(1) : []) : classes;
+      const news = unnamed(names) && theirs?.length === K && classes && !unnamed(classes);
+      return news ? bernoulli({ labels: theirs }) : self;
+    },
     agrees: ({ kind, labels }) => kind === "bernoulli" && sameNames(names, labels),
 
     nll: (output, targets) => perRow(binaryCrossEntropyWithLogits(output, rowsLike(targets, output))),

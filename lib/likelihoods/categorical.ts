@@ -11,7 +11,7 @@ import { argmax } from "../predict/input.ts";
 import { type ClassificationMetrics, classificationMetrics } from "../predict/metrics.ts";
 import { mutualInformation, predictiveEntropy, softmaxRows } from "../predict/uncertainty.ts";
 import type { Figure, Likelihood, Prediction, Targets } from "./likelihood.ts";
-import { average, totalVariance, tracedMoments, UNCERTAINTY } from "./moments.ts";
+import { average, logMeanExp, logSumExp, totalVariance, tracedMoments, UNCERTAINTY } from "./moments.ts";
 
 /** Class probabilities of N images, and how sure they are. Computed when first asked for. */
 export class ClassPrediction implements Prediction {
@@ -137,7 +137,7 @@ export function categorical(classes: number | readonly string[]): Categorical {
       const { classes, targets, name } = data;
       if (!(targets instanceof Int32Array) || !classes)
         throw new BayesError(
-          `[${where}] expected a data set of classes for likelihood categorical, received ${name} with numbers as targets`,
+          `[${where}] expected a data set of classes (made with labels and classes) for likelihood categorical, received ${name} with numbers as targets`,
         );
       return alignClasses(where, { ...data, targets, classes }, names);
     },
@@ -151,6 +151,7 @@ export function categorical(classes: number | readonly string[]): Categorical {
     prediction: ({ logits }, samples, count) => new ClassPrediction(logits, samples, count, names),
     metrics: (p, labels) => ({
       ...classificationMetrics(p.probabilities, labels as Int32Array),
+      nll: predictiveNll(p, labels),
       epistemic: average(p.epistemicTotal),
       aleatoric: average(p.aleatoricTotal),
     }),
@@ -161,4 +162,19 @@ export function categorical(classes: number | readonly string[]): Categorical {
     },
   };
   return self;
+}
+
+/** -ln of the mean over the samples of the true class's probability, from the logits: no probability underflows. */
+function predictiveNll({ logits, samples, count, classes }: ClassPrediction, labels: Targets): number {
+  const C = classes.length;
+  const each = new Float64Array(samples);
+  let nll = 0;
+  for (let n = 0; n < count; n++) {
+    for (let s = 0; s < samples; s++) {
+      const row = logits.subarray((s * count + n) * C, (s * count + n + 1) * C);
+      each[s] = row[labels[n]] - logSumExp(row);
+    }
+    nll -= logMeanExp(each);
+  }
+  return nll / count;
 }

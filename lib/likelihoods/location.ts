@@ -65,7 +65,7 @@ export function locationScale(density: Density, options: RegressionOptions = {})
     figures: FIGURES,
 
     targetShape: (where, output) => meansShape(where, output, options),
-    targets: (where, data, shape) => numbers(where, kind, data, shape),
+    targets: (where, data, shape) => numbers(where, kind, data, shape, names),
     informed(data) {
       const full = fromData(options, data);
       return full === options ? self : locationScale(density, full);

@@ -67,15 +67,18 @@ export function tracedMoments(
   return { mean: mean(means, 0), epistemic: mean(square(centred), 0), aleatoric: mean(variances, 0) };
 }
 
-/** ln of the mean of e^x over the samples, without overflow. @param x [S] */
-export function logMeanExp(x: Float64Array): number {
+/** ln of the sum of e^x, without overflow. */
+export function logSumExp(x: Float32Array | Float64Array): number {
   let most = -Infinity;
   for (const v of x) if (v > most) most = v;
   if (most === -Infinity) return most;
   let sum = 0;
   for (const v of x) sum += Math.exp(v - most);
-  return most + Math.log(sum / x.length);
+  return most + Math.log(sum);
 }
+
+/** ln of the mean of e^x over the samples. @param x [S] */
+export const logMeanExp = (x: Float64Array): number => logSumExp(x) - Math.log(x.length);
 
 /** How the two parts of a variance are presented, whatever the likelihood. */
 export const UNCERTAINTY: readonly Figure[] = [

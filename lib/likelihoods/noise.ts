@@ -2,6 +2,7 @@
  * What likelihoods of numbers have in common: the units of the targets, and the scale of the noise around what the network
  * says: given, learned once, or a second output of the network.
  */
+import { alignColumns } from "../data/classes.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { BayesError, checkNumber, fail } from "../errors.ts";
 import { constant, type Shape, sameShape, sizeOf, type Tensor } from "../graph/node.ts";
@@ -97,13 +98,21 @@ export function fromData<O extends RegressionOptions>(options: O, data: Dataset)
   const rows = targets.length / last;
   for (let i = 0; i < targets.length; i++) mean[i % last] += targets[i] / rows;
   for (let i = 0; i < targets.length; i++) square[i % last] += (targets[i] - mean[i % last]) ** 2 / rows;
-  // float32, as the program has them; a number that never varies is only centred
-  const spread = square.map((v) => Math.fround(Math.sqrt(v)) || 1);
+  // float32, as the program has them; a number that never varies is only centred (its sum is rounded, so the mean may miss it)
+  const varies = mean.map(() => false);
+  for (let i = last; i < targets.length; i++) if (targets[i] !== targets[i % last]) varies[i % last] = true;
+  const spread = square.map((v, c) => (varies[c] && Math.fround(Math.sqrt(v))) || 1);
   return { ...options, ...(names ? { names } : {}), center: mean.map(Math.fround), spread };
 }
 
-/** Throws unless a data set holds numbers of the wanted shape. Returns them. */
-export function numbers(where: string, kind: string, data: Dataset, shape: Shape): Targets {
+/** Throws unless a data set holds numbers of the wanted shape. Returns them in the order of the names, if there are any. */
+export function numbers(
+  where: string,
+  kind: string,
+  data: Dataset,
+  shape: Shape,
+  names: readonly string[] | undefined,
+): Targets {
   if (data.targets instanceof Int32Array)
     throw new BayesError(
       `[${where}] expected numbers as targets for likelihood ${kind}, received the classes of data set ${data.name}`,
@@ -111,5 +120,5 @@ export function numbers(where: string, kind: string, data: Dataset, shape: Shape
   const one = sizeOf(shape) === 1 && sizeOf(data.targetShape) === 1;
   if (!one && !sameShape(data.targetShape, shape))
     fail(where, `targets of shape [${shape}], as the model gives them, in data set ${data.name}`, data.targetShape);
-  return data.targets;
+  return alignColumns(where, data, names);
 }
