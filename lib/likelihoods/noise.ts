@@ -13,12 +13,14 @@ import { mul } from "../ops/mul.ts";
 import { scale } from "../ops/scale.ts";
 import { slice } from "../ops/slice.ts";
 import { softplus } from "../ops/softplus.ts";
+import { sum } from "../ops/sum.ts";
 import type { Targets } from "./likelihood.ts";
 
 /**
  * The noise of the targets around what the network says:
  * - a number: its scale is known, in units of the targets;
- * - "learned": one scale for all, a parameter of the model (the default);
+ * - "learned": one scale for all examples, a parameter of the model (the default); numbers along the last axis of a target
+ *   (which may have units of their own) have one each;
  * - "predicted": each value has its own, which the network gives: twice as many channels, means first, then scales
  *   before a softplus.
  */
@@ -40,7 +42,11 @@ export interface RegressionOptions {
 
 /** Below this (in units of the spread) a predicted scale does not fall: a point that is hit exactly would be worth infinity. */
 const LEAST = 1e-3;
-const PARAMETER = "likelihood/logScale";
+/**
+ * The logarithm of a learned scale (in units of the spread) is the sum of these, a parameter. An optimizer like Adam moves each value by at most its
+ * learning rate a step: alone, one would need thousands of steps from the spread of the targets to a tenth of it.
+ */
+const LOG_SCALE = { name: "likelihood/logScale", shares: 10 };
 
 /** Throws for options that make no sense. */
 export function checkRegression(where: string, { noise = "learned", names, center, spread }: RegressionOptions): void {
@@ -77,7 +83,18 @@ export function located(output: Tensor, options: RegressionOptions): { mean: Ten
   const unit = constant(Float32Array.from(spread));
   const shift = (x: Tensor) => add(mul(x, unit), constant(Float32Array.from(center)));
   if (noise !== "predicted") {
-    const learned = () => mul(exp(parameter(PARAMETER, [1], () => new Float32Array(1))), unit);
+    const { name, shares } = LOG_SCALE;
+    const shape = [shares, output.shape[output.shape.length - 1]];
+    const learned = () =>
+      mul(
+        exp(
+          sum(
+            parameter(name, shape, () => new Float32Array(sizeOf(shape))),
+            0,
+          ),
+        ),
+        unit,
+      );
     return { mean: shift(output), scale: noise === "learned" ? learned() : constant(Float32Array.of(noise)) };
   }
   const half = [...output.shape.slice(0, -1), output.shape[output.shape.length - 1] / 2];

@@ -67,7 +67,7 @@ def numbers(family, noise, center, spread):
 
 def result(name, nll, output, targets, options, log_scale=None):
     output = output.clone().requires_grad_()
-    scale = None if log_scale is None else f32([log_scale]).requires_grad_()
+    scale = None if log_scale is None else f32(log_scale).requires_grad_()
     values = nll(output, targets, scale)
     weights = torch.arange(1, len(values) + 1) / 4  # exact, and another for each row
     (weights * values).sum().backward()
@@ -116,9 +116,10 @@ for kind, family in (("gaussian", Normal), ("laplace", Laplace)):
             unit = draw(BATCH * math.prod(shape), 32, -3, 3).reshape((BATCH,) + shape)
             targets = f32((unit * f32(spread) + f32(center)).tolist())
             options = {"kind": kind, "noise": noise, "center": center, "spread": spread}
+            log_scales = [-0.75 + 0.25 * column for column in range(shape[-1])]
             density = numbers(family, noise, center, spread)
             name = f"{kind}, noise {noise}, targets {list(shape)} around {center}"
-            cases.append(result(name, density, output, targets, options, -0.75 if noise == "learned" else None))
+            cases.append(result(name, density, output, targets, options, log_scales if noise == "learned" else None))
             cases[-1] |= {"output": [31, -2, 2], "unit": [32, -3, 3], "targetShape": list(shape)}
 
     # scales at the floor and far above it, a hit and targets a million scales away
@@ -129,7 +130,7 @@ for kind, family in (("gaussian", Normal), ("laplace", Laplace)):
     cases[-1] |= {"outputs": output.flatten().tolist(), "targets": targets.flatten().tolist(), "targetShape": [1]}
     density = numbers(family, "learned", [0], [1])
     output = f32([[0], [1000], [-1e6], [0], [1], [1e-3]])
-    cases.append(result(f"{kind}, a small learned scale", density, output, targets, {"kind": kind, "noise": "learned", "center": [0], "spread": [1]}, -8))
+    cases.append(result(f"{kind}, a small learned scale", density, output, targets, {"kind": kind, "noise": "learned", "center": [0], "spread": [1]}, [-8]))
     cases[-1] |= {"outputs": output.flatten().tolist(), "targets": targets.flatten().tolist(), "targetShape": [1]}
 
 path = pathlib.Path(__file__).with_suffix(".json")
