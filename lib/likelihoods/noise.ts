@@ -46,7 +46,7 @@ const LEAST = 1e-3;
  * The logarithm of a learned scale (in units of the spread) is the sum of these, a parameter. An optimizer like Adam moves each value by at most its
  * learning rate a step: alone, one would need thousands of steps from the spread of the targets to a tenth of it.
  */
-const LOG_SCALE = { name: "likelihood/logScale", shares: 10 };
+const LOG_SCALE = { name: "likelihood/logScale", shares: 16 };
 
 /** Throws for options that make no sense. */
 export function checkRegression(where: string, { noise = "learned", names, center, spread }: RegressionOptions): void {
