@@ -46,6 +46,7 @@ export {
   normalizationOf,
   type Preprocess,
 } from "./data/prepare.ts";
+export { classWeights } from "./data/weights.ts";
 export { cpu, type Device, setThreads, threads } from "./device.ts";
 export { BayesError } from "./errors.ts";
 export { compile, type InputSpec, type Inputs, type PlanReport, Program, RunError } from "./graph/compile.ts";
@@ -96,7 +97,9 @@ export type {
   Targets,
 } from "./likelihoods/likelihood.ts";
 export type { NumberPrediction } from "./likelihoods/location.ts";
-export type { NoiseScale, RegressionOptions } from "./likelihoods/noise.ts";
+export { predictiveNll, totalVariance, tracedMoments } from "./likelihoods/moments.ts";
+export { type NoiseScale, numberTargets, type RegressionOptions } from "./likelihoods/noise.ts";
+export { perRow, rowsLike } from "./likelihoods/rows.ts";
 export {
   type ClassModelConfig,
   createModel,

@@ -30,7 +30,8 @@ export function sameNames(mine: readonly string[], theirs: unknown): boolean {
   return unnamed(mine) || unnamed(theirs) || mine.every((name, i) => name === theirs[i]);
 }
 
-const quoted = (names: readonly string[]): string =>
+/** Names for a message. */
+export const quoted = (names: readonly string[]): string =>
   names.slice(0, 12).join(", ") + (names.length > 12 ? `, … (${names.length} in all)` : "");
 
 /**

@@ -9,8 +9,8 @@ import { sigmoid } from "../ops/sigmoid.ts";
 import { square } from "../ops/square.ts";
 import { sub } from "../ops/sub.ts";
 import { sum } from "../ops/sum.ts";
-import type { Figure, Likelihood, Prediction } from "./likelihood.ts";
-import { average, logMeanExp, type Moments, totalVariance, tracedMoments, UNCERTAINTY } from "./moments.ts";
+import { type Figure, type Likelihood, ours, type Prediction } from "./likelihood.ts";
+import { average, type Moments, predictiveNll, totalVariance, tracedMoments, UNCERTAINTY } from "./moments.ts";
 import { perRow, rowsLike } from "./rows.ts";
 
 /** Probability of each label of N images, [N, labels], as `mean` and `probabilities`. */
@@ -94,9 +94,8 @@ export function bernoulli(options: BernoulliOptions = {}): Likelihood<BernoulliP
       return { samples, count, shape, outputs, ...moments, probabilities: moments.mean, labels: names };
     },
     metrics(p, targets) {
-      let [nll, right, exact, brier] = [0, 0, 0, 0];
+      let [right, exact, brier] = [0, 0, 0];
       const { logits } = p.outputs;
-      const each = new Float64Array(p.samples);
       for (let n = 0; n < p.count; n++) {
         let hits = 0;
         for (let k = 0; k < K; k++) {
@@ -106,18 +105,18 @@ export function bernoulli(options: BernoulliOptions = {}): Likelihood<BernoulliP
         }
         right += hits;
         exact += Number(hits === K);
-        for (let s = 0; s < p.samples; s++) {
-          each[s] = 0;
-          for (let k = 0; k < K; k++) {
-            const z = logits[(s * p.count + n) * K + k];
-            each[s] += targets[n * K + k] * z - softplus(z);
-          }
-        }
-        nll -= logMeanExp(each);
       }
+      const log = (s: number, n: number): number => {
+        let sum = 0;
+        for (let k = 0; k < K; k++) {
+          const z = logits[(s * p.count + n) * K + k];
+          sum += targets[n * K + k] * z - softplus(z);
+        }
+        return sum;
+      };
       return {
         count: p.count,
-        nll: nll / p.count,
+        nll: predictiveNll(p.samples, p.count, log),
         accuracy: right / (p.count * K),
         exactMatch: exact / p.count,
         brier: brier / (p.count * K),
@@ -131,5 +130,6 @@ export function bernoulli(options: BernoulliOptions = {}): Likelihood<BernoulliP
       return { probabilities: mean, epistemic, aleatoric };
     },
   };
+  ours.add(self);
   return self;
 }

@@ -10,8 +10,8 @@ import { sub } from "../ops/sub.ts";
 import { argmax } from "../predict/input.ts";
 import { type ClassificationMetrics, classificationMetrics } from "../predict/metrics.ts";
 import { mutualInformation, predictiveEntropy, softmaxRows } from "../predict/uncertainty.ts";
-import type { Figure, Likelihood, Prediction, Targets } from "./likelihood.ts";
-import { average, logMeanExp, logSumExp, totalVariance, tracedMoments, UNCERTAINTY } from "./moments.ts";
+import { type Figure, type Likelihood, ours, type Prediction, type Targets } from "./likelihood.ts";
+import { average, logSumExp, predictiveNll, totalVariance, tracedMoments, UNCERTAINTY } from "./moments.ts";
 
 /** Class probabilities of N images, and how sure they are. Computed when first asked for. */
 export class ClassPrediction implements Prediction {
@@ -149,32 +149,24 @@ export function categorical(classes: number | readonly string[]): Categorical {
     counts: (output, labels) => ({ accuracy: correct(output, labels) }),
     heads: (output) => ({ logits: output }),
     prediction: ({ logits }, samples, count) => new ClassPrediction(logits, samples, count, names),
-    metrics: (p, labels) => ({
-      ...classificationMetrics(p.probabilities, labels as Int32Array),
-      nll: predictiveNll(p, labels),
-      epistemic: average(p.epistemicTotal),
-      aleatoric: average(p.aleatoricTotal),
-    }),
+    metrics(p, labels) {
+      const log = (s: number, n: number): number => {
+        const at = (s * p.count + n) * C;
+        return p.logits[at + labels[n]] - logSumExp(p.logits.subarray(at, at + C));
+      };
+      return {
+        ...classificationMetrics(p.probabilities, labels as Int32Array),
+        nll: predictiveNll(p.samples, p.count, log),
+        epistemic: average(p.epistemicTotal),
+        aleatoric: average(p.aleatoricTotal),
+      };
+    },
     summary({ logits }) {
       const p = softmax(logits);
       const { mean, epistemic, aleatoric } = tracedMoments(p, sub(p, square(p)));
       return { probabilities: mean, epistemic, aleatoric };
     },
   };
+  ours.add(self);
   return self;
-}
-
-/** -ln of the mean over the samples of the true class's probability, from the logits: no probability underflows. */
-function predictiveNll({ logits, samples, count, classes }: ClassPrediction, labels: Targets): number {
-  const C = classes.length;
-  const each = new Float64Array(samples);
-  let nll = 0;
-  for (let n = 0; n < count; n++) {
-    for (let s = 0; s < samples; s++) {
-      const row = logits.subarray((s * count + n) * C, (s * count + n + 1) * C);
-      each[s] = row[labels[n]] - logSumExp(row);
-    }
-    nll -= logMeanExp(each);
-  }
-  return nll / count;
 }

@@ -88,11 +88,14 @@ export interface Likelihood<P extends Prediction = Prediction> {
   /** Figures of a prediction: mean negative log-likelihood of the predictive distribution ("nll"), and its own. */
   metrics(prediction: P, targets: Targets): Readonly<Record<string, number>>;
   /**
-   * The prediction once more as a program, for exported models: named outputs of shape [B, D].
+   * The prediction once more as a program, for exported models: outputs of shape [B, D], named as the prediction's fields.
    * @param heads each [S, B, D], D values of a target in any order
    */
   summary(heads: Readonly<Record<string, Tensor>>): Readonly<Record<string, Tensor>>;
 }
+
+/** The likelihoods of this library: a copy with a part of its own is none, and needs a kind of its own. */
+export const ours = new WeakSet<Likelihood>();
 
 /** The figures that a likelihood reports. */
 export type MetricsOf<L extends Likelihood> = ReturnType<L["metrics"]>;

@@ -77,8 +77,20 @@ export function logSumExp(x: Float32Array | Float64Array): number {
   return most + Math.log(sum);
 }
 
-/** ln of the mean of e^x over the samples. @param x [S] */
-export const logMeanExp = (x: Float64Array): number => logSumExp(x) - Math.log(x.length);
+/**
+ * Negative log-likelihood of the predictive distribution, a mean over the examples in nats: -ln of the mean over the samples
+ * of a target's likelihood, which no sample's underflow disturbs.
+ * @param log ln of the likelihood of example n's whole target in sample s
+ */
+export function predictiveNll(samples: number, count: number, log: (s: number, n: number) => number): number {
+  const each = new Float64Array(samples);
+  let nll = 0;
+  for (let n = 0; n < count; n++) {
+    for (let s = 0; s < samples; s++) each[s] = log(s, n);
+    nll -= logSumExp(each) - Math.log(samples);
+  }
+  return nll / count;
+}
 
 /** How the two parts of a variance are presented, whatever the likelihood. */
 export const UNCERTAINTY: readonly Figure[] = [

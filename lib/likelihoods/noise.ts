@@ -122,17 +122,20 @@ export function fromData<O extends RegressionOptions>(options: O, data: Dataset)
   return { ...options, ...(names ? { names } : {}), center: mean.map(Math.fround), spread };
 }
 
-/** Throws unless a data set holds numbers of the wanted shape. Returns them in the order of the names, if there are any. */
-export function numbers(
+/**
+ * The targets of a data set of numbers, in the order of the names if there are any.
+ * @throws BayesError if it holds something else, or numbers of another shape or other names
+ */
+export function numberTargets(
   where: string,
   kind: string,
   data: Dataset,
   shape: Shape,
-  names: readonly string[] | undefined,
+  names?: readonly string[],
 ): Targets {
   if (data.targets instanceof Int32Array)
     throw new BayesError(
-      `[${where}] expected numbers as targets for likelihood ${kind}, received the classes of data set ${data.name}`,
+      `[${where}] expected numbers (made with targets) for likelihood ${kind}, received the classes of data set ${data.name}`,
     );
   const one = sizeOf(shape) === 1 && sizeOf(data.targetShape) === 1;
   if (!one && !sameShape(data.targetShape, shape))

@@ -84,8 +84,9 @@ export async function verifyOnnx(
     if (!stochastic) {
       for (const [name, noise] of native.noise(about.noise))
         feeds[name] = new Tensor("float32", noise.data, noise.dims);
-      const want = about.mode === "mean" ? native.mean() : native.samples(1, 1)[0];
+      const heads = about.mode === "mean" ? native.mean() : native.samples(1, 1)[0];
       const got = await run();
+      const want = { ...native.together(heads, 1, got), ...heads };
       const differences = Object.keys(want).map((name) => largestDifference(got[name], want[name], batch));
       const maxDifference = Math.max(...differences);
       const compared = Object.values(want).reduce((sum, values) => sum + values.length, 0);
@@ -173,7 +174,12 @@ class Native {
   together(outputs: Outputs, samples: number, names: Outputs): Outputs {
     const { likelihood, targetShape } = this.#model;
     const prediction = likelihood.prediction(outputs, samples, this.#batch, targetShape);
-    return Object.fromEntries(Object.keys(names).map((name) => [name, (prediction as unknown as Outputs)[name]]));
+    const values = { ...outputs, ...(prediction as unknown as Outputs) };
+    const kind = likelihood.config.kind;
+    for (const name of Object.keys(names))
+      if (!(values[name] instanceof Float32Array))
+        fail("verifyOnnx", `predictions of likelihood ${kind} to have ${name} as a Float32Array`, values[name]);
+    return Object.fromEntries(Object.keys(names).map((name) => [name, values[name]]));
   }
 
   /** The standard normals of step 0, sample 0, by input name and in ONNX layout. */

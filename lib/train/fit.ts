@@ -66,7 +66,9 @@ async function train(model: Model, data: FitData, s: Settings): Promise<FitResul
   const identity = identify(model, data, s);
   const folder = s.runDir === undefined ? undefined : new RunFolder(s.runDir, s.resume ?? false, identity);
   const programs = new Map<number, StepProgram>();
+  const before = { likelihood: model.likelihood, preprocess: model.preprocess };
   let bar: Progress | undefined;
+  let begun = false;
   try {
     for (const name of [...store.slots.keys()]) if (name.startsWith(OPTIMIZER)) store.delete(name);
     model.learn(s.likelihood, s.preprocess);
@@ -89,9 +91,11 @@ async function train(model: Model, data: FitData, s: Settings): Promise<FitResul
     }
     folder?.open(state.step);
     const loop = new Loop(model, data, s, programs, folder, state);
+    begun = true;
     bar = progress("train", loop.examplesLeft, { unit: "examples", silent: !s.progress });
     return await follow(loop, s, bar);
   } finally {
+    if (!begun) model.learn(before.likelihood, before.preprocess); // nothing has been learned from these data
     bar?.stop();
     folder?.close();
     while (store.busy) await setTimeout(5); // somebody else's run, on which this one failed

@@ -163,6 +163,12 @@ export function settle(model: Model, data: FitData, o: FitOptions): Settings {
   } as never) as FitData;
   for (const part of valid ? [train, valid] : [train]) checkImages(model, part);
   const likelihood = model.likelihood.informed(train);
+  if (likelihood.config.kind !== model.likelihood.config.kind)
+    fail(
+      where,
+      `informed of likelihood ${model.likelihood.config.kind} to return one of its kind`,
+      likelihood.config.kind,
+    );
   const targets = likelihood.targets(where, train, model.targetShape);
   if (valid) likelihood.targets(where, valid, model.targetShape);
   const preprocess = { ...(model.preprocess ?? normalizationOf(train)) };
