@@ -174,12 +174,15 @@ class Native {
   together(outputs: Outputs, samples: number, names: Outputs): Outputs {
     const { likelihood, targetShape } = this.#model;
     const prediction = likelihood.prediction(outputs, samples, this.#batch, targetShape);
-    const values = { ...outputs, ...(prediction as unknown as Outputs) };
     const kind = likelihood.config.kind;
-    for (const name of Object.keys(names))
-      if (!(values[name] instanceof Float32Array))
-        fail("verifyOnnx", `predictions of likelihood ${kind} to have ${name} as a Float32Array`, values[name]);
-    return Object.fromEntries(Object.keys(names).map((name) => [name, values[name]]));
+    return Object.fromEntries(
+      Object.keys(names).map((name) => {
+        const values = (prediction as unknown as Outputs)[name] ?? outputs[name];
+        if (!(values instanceof Float32Array))
+          fail("verifyOnnx", `predictions of likelihood ${kind} to have ${name} as a Float32Array`, values);
+        return [name, values];
+      }),
+    );
   }
 
   /** The standard normals of step 0, sample 0, by input name and in ONNX layout. */
@@ -297,6 +300,6 @@ function moments(samples: readonly Float32Array[], i: number) {
   return {
     mean,
     variance: (second * samples.length) / (samples.length - 1),
-    varianceOfVariance: fourth - second * second,
+    varianceOfVariance: Math.max(0, fourth - second * second), // a value that never varies may round to less
   };
 }
