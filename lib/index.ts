@@ -109,7 +109,7 @@ export {
 } from "./models/create.ts";
 export { type Applied, type ApplyOptions, type Knowledge, Model, type ModelOptions } from "./models/model.ts";
 export type { Data } from "./native/addon.ts";
-export { type ExportMode, type ExportOptions, exportOnnx } from "./onnx/export.ts";
+export { type ExportMode, type ExportOptions, exportModes, exportOnnx } from "./onnx/export.ts";
 export { readMetadata } from "./onnx/metadata.ts";
 export { type Verified, type VerifyOptions, verifyOnnx } from "./onnx/verify.ts";
 export { avgPool2d } from "./ops/avgPool2d.ts";
