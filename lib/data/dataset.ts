@@ -124,8 +124,11 @@ function targetsOf(where: string, { targets, targetShape, classes }: TargetParts
   const each = targets.length / count;
   const shape = targetShape ?? (each === 1 ? [] : [each]);
   if (!Array.isArray(shape)) fail(where, "targetShape as a list of dimensions", shape);
+  if (!targetShape && !(each >= 1 && Number.isInteger(each)))
+    fail(where, `as many targets for each of ${count} images`, targets.length);
+  for (const d of shape) checkInt(where, "every dimension of targetShape", d, 1);
   const size = shape.reduce((a, b) => a * b, 1);
-  if (each !== size || size < 1)
+  if (each !== size)
     fail(where, `${count * size} targets, of shape [${shape}] for each of ${count} images`, targets.length);
   const values = Float32Array.from(targets);
   checkFinite(where, "targets", values, size);

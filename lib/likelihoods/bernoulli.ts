@@ -1,6 +1,6 @@
 /** Several labels that may each be there or not, or one: a discriminator. Sigmoid of the logits, binary cross-entropy. */
 import { alignColumns, classNames, sameNames, unnamed } from "../data/classes.ts";
-import { BayesError, fail } from "../errors.ts";
+import { BayesError, checkOptions, fail } from "../errors.ts";
 import { constant, sameShape } from "../graph/node.ts";
 import { binaryCrossEntropyWithLogits } from "../ops/binaryCrossEntropyWithLogits.ts";
 import { greaterEqual } from "../ops/greaterEqual.ts";
@@ -42,6 +42,7 @@ const softplus = (z: number): number => Math.max(z, 0) + Math.log1p(Math.exp(-Ma
  * (once the model knows names: whether it is the class of the label's name).
  */
 export function bernoulli(options: BernoulliOptions = {}): Likelihood<BernoulliPrediction> {
+  checkOptions("bernoulli", options, { labels: "number|object" });
   const names = classNames("bernoulli", options.labels ?? 1);
   const K = names.length;
   const self: Likelihood<BernoulliPrediction> = {

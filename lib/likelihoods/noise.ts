@@ -55,6 +55,8 @@ export function checkRegression(where: string, { noise = "learned", names, cente
   if (typeof noise === "number" && !(checkNumber(where, "noise", noise, 0) > 0)) fail(where, "noise above 0", noise);
   if (names !== undefined && !(Array.isArray(names) && names.every((n) => typeof n === "string")))
     fail(where, "names as a list of texts", names);
+  const again = names?.find((name, i) => names.indexOf(name) !== i);
+  if (again !== undefined) fail(where, "every name once", again);
   if ((center === undefined) !== (spread === undefined)) fail(where, "center and spread together", center ?? spread);
   if (center === undefined || spread === undefined) return;
   if (!Array.isArray(center) || !Array.isArray(spread) || center.length !== spread.length || center.length === 0)
@@ -113,12 +115,13 @@ export function fromData<O extends RegressionOptions>(options: O, data: Dataset)
   const mean = new Array<number>(last).fill(0);
   const square = new Array<number>(last).fill(0);
   const rows = targets.length / last;
-  for (let i = 0; i < targets.length; i++) mean[i % last] += targets[i] / rows;
+  // divided last: the sum of many equal float32 is exact, and so is then their mean
+  for (let i = 0; i < targets.length; i++) mean[i % last] += targets[i];
+  for (let c = 0; c < last; c++) mean[c] /= rows;
+
   for (let i = 0; i < targets.length; i++) square[i % last] += (targets[i] - mean[i % last]) ** 2 / rows;
-  // float32, as the program has them; a number that never varies is only centred (its sum is rounded, so the mean may miss it)
-  const varies = mean.map(() => false);
-  for (let i = last; i < targets.length; i++) if (targets[i] !== targets[i % last]) varies[i % last] = true;
-  const spread = square.map((v, c) => (varies[c] && Math.fround(Math.sqrt(v))) || 1);
+  // float32, as the program has them; a number that never varies is only centred
+  const spread = square.map((v) => Math.fround(Math.sqrt(v)) || 1);
   return { ...options, ...(names ? { names } : {}), center: mean.map(Math.fround), spread };
 }
 
