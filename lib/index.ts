@@ -55,6 +55,7 @@ export {
 } from "./data/prepare.ts";
 export { type SplitSizes, split } from "./data/split.ts";
 export { loadTable, type TableOptions } from "./data/table.ts";
+export { classWeights } from "./data/weights.ts";
 export { cpu, type Device, setThreads, threads } from "./device.ts";
 export { BayesError } from "./errors.ts";
 export { compile, type InputSpec, type Inputs, type PlanReport, Program, RunError } from "./graph/compile.ts";
@@ -115,7 +116,9 @@ export type {
   Targets,
 } from "./likelihoods/likelihood.ts";
 export type { NumberPrediction } from "./likelihoods/location.ts";
-export type { NoiseScale, RegressionOptions } from "./likelihoods/noise.ts";
+export { predictiveNll, totalVariance, tracedMoments } from "./likelihoods/moments.ts";
+export { type NoiseScale, numberTargets, type RegressionOptions } from "./likelihoods/noise.ts";
+export { perRow, rowsLike } from "./likelihoods/rows.ts";
 export {
   type ClassModelConfig,
   createModel,
@@ -133,7 +136,7 @@ export {
 } from "./models/model.ts";
 export { type OpenOptions, openModel, saveModel } from "./models/open.ts";
 export type { Data } from "./native/addon.ts";
-export { type ExportMode, type ExportOptions, exportOnnx } from "./onnx/export.ts";
+export { type ExportMode, type ExportOptions, exportModes, exportOnnx } from "./onnx/export.ts";
 export { readMetadata } from "./onnx/metadata.ts";
 export { type Verified, type VerifyOptions, verifyOnnx } from "./onnx/verify.ts";
 export { avgPool2d } from "./ops/avgPool2d.ts";

@@ -45,6 +45,9 @@ export function absentClasses(data: ClassDataset): string[] {
   const present = new Set(data.targets);
   return data.classes.filter((_, label) => !present.has(label));
 }
+/** Names for a message. */
+export const quoted = (names: readonly string[]): string =>
+  names.slice(0, 12).join(", ") + (names.length > 12 ? `, … (${names.length} in all)` : "");
 
 /**
  * A set with the class numbers that another list of names gives, so that what a model has learnt by number is compared by
@@ -106,4 +109,23 @@ function numberOf(names: readonly string[]): Map<string, number> {
 
 function list(names: readonly string[]): string {
   return `${names.slice(0, 20).join(", ")}${names.length > 20 ? `, … (${names.length})` : ""}`;
+}
+
+/**
+ * The set's targets with their last axis in the order of other names: columns are matched by name. Where one of the two
+ * lists has no names of its own, they match by position.
+ * @param names what the columns are called where the targets go; absent: they have no names
+ * @throws BayesError that names both lists when they do not hold the same names
+ */
+export function alignColumns(where: string, data: Dataset, names: readonly string[] | undefined): Float32Array {
+  const { targetNames: theirs, name } = data;
+  const targets = data.targets as Float32Array;
+  if (!names || !theirs || sameNames(names, theirs)) return targets;
+  const columns = names.map((n) => theirs.indexOf(n));
+  if (columns.includes(-1) || theirs.length !== names.length)
+    throw new BayesError(
+      `[${where}] expected targets named ${quoted(names)}, received ${quoted(theirs)} in data set ${name}`,
+    );
+  const K = names.length;
+  return targets.map((_, i) => targets[i - (i % K) + columns[i % K]]);
 }

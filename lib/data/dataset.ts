@@ -21,9 +21,9 @@ export interface Dataset {
   readonly targetShape: readonly number[];
   readonly count: number;
   readonly shape: ImageShape;
-  /** Names of the classes, in the order of their numbers (of several labels at once: in the order of the targets). */
+  /** Names of the classes, in the order of their numbers. */
   readonly classes?: readonly string[];
-  /** Names of the numbers to be predicted, such as the columns of a table, in the order of the targets. */
+  /** Names of the numbers to be predicted, or of several labels at once, in the order of the targets' last axis. */
   readonly targetNames?: readonly string[];
   /** What people should know about how the set was read: sentences, such as which files were left out. */
   readonly notes?: readonly string[];
@@ -82,9 +82,7 @@ export interface TargetParts extends Parts {
   readonly targets: ArrayLike<number>;
   /** Default: [] for one value an image, else [values an image]. */
   readonly targetShape?: readonly number[];
-  /** names of several labels at once, in the order of the targets */
-  readonly classes?: readonly string[];
-  /** names of the numbers, in the order of the targets */
+  /** names of the numbers, or of several labels at once, in the order of the last axis */
   readonly targetNames?: readonly string[];
 }
 
@@ -144,25 +142,26 @@ function labelsOf(where: string, { labels, classes }: ClassParts, count: number)
   return { targets: checkedLabels(where, labels, names.length), targetShape: [], classes: names };
 }
 
-function targetsOf(where: string, { targets, targetShape, classes, targetNames }: TargetParts, count: number) {
+function targetsOf(where: string, { targets, targetShape, targetNames }: TargetParts, count: number) {
   if (typeof targets?.length !== "number") fail(where, "targets, as many for each image", targets);
   const each = targets.length / count;
   const shape = targetShape ?? (each === 1 ? [] : [each]);
   if (!Array.isArray(shape)) fail(where, "targetShape as a list of dimensions", shape);
+  if (!targetShape && !(each >= 1 && Number.isInteger(each)))
+    fail(where, `as many targets for each of ${count} images`, targets.length);
+  for (const d of shape) checkInt(where, "every dimension of targetShape", d, 1);
   const size = shape.reduce((a, b) => a * b, 1);
-  if (each !== size || size < 1)
+  if (each !== size)
     fail(where, `${count * size} targets, of shape [${shape}] for each of ${count} images`, targets.length);
   const values = Float32Array.from(targets);
   checkFinite(where, "targets", values, size);
-  const names = classes === undefined ? undefined : classNames(where, classes);
+  const names = targetNames && classNames(where, targetNames);
   const last = shape.at(-1) ?? 1;
-  for (const list of [names, targetNames])
-    if (list && list.length !== last) fail(where, `${last} names, one for each target of an image`, list.length);
+  if (names && names.length !== last) fail(where, `${last} names, one for each target of an image`, names.length);
   return {
     targets: values,
     targetShape: Object.freeze([...shape]),
-    ...(names ? { classes: names } : {}),
-    ...(targetNames ? { targetNames: [...targetNames] } : {}),
+    ...(names ? { targetNames: names } : {}),
   };
 }
 

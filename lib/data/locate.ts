@@ -1,6 +1,6 @@
 import { basename, isAbsolute, join, resolve } from "node:path";
-import { packageRoot } from "../util/package.ts";
 import { BayesError, checkOptions, checkPath, fail } from "../errors.ts";
+import { packageRoot } from "../util/package.ts";
 import { findFile, statOf } from "./bytes.ts";
 import { CIFAR_FILES, loadCifar10, loadCifar100 } from "./cifar.ts";
 import type { Dataset, TrainTest } from "./dataset.ts";

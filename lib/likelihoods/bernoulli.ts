@@ -1,6 +1,6 @@
 /** Several labels that may each be there or not, or one: a discriminator. Sigmoid of the logits, binary cross-entropy. */
-import { classNames, sameNames, unnamed } from "../data/classes.ts";
-import { BayesError, fail } from "../errors.ts";
+import { alignColumns, classNames, sameNames, unnamed } from "../data/classes.ts";
+import { BayesError, checkOptions, fail } from "../errors.ts";
 import { constant, sameShape } from "../graph/node.ts";
 import { binaryCrossEntropyWithLogits } from "../ops/binaryCrossEntropyWithLogits.ts";
 import { greaterEqual } from "../ops/greaterEqual.ts";
@@ -9,8 +9,8 @@ import { sigmoid } from "../ops/sigmoid.ts";
 import { square } from "../ops/square.ts";
 import { sub } from "../ops/sub.ts";
 import { sum } from "../ops/sum.ts";
-import type { Figure, Likelihood, Prediction } from "./likelihood.ts";
-import { average, logMeanExp, type Moments, totalVariance, tracedMoments, UNCERTAINTY } from "./moments.ts";
+import { type Figure, type Likelihood, ours, type Prediction } from "./likelihood.ts";
+import { average, type Moments, predictiveNll, totalVariance, tracedMoments, UNCERTAINTY } from "./moments.ts";
 import { perRow, rowsLike } from "./rows.ts";
 
 /** Probability of each label of N images, [N, labels], as `mean` and `probabilities`. */
@@ -38,9 +38,11 @@ const softplus = (z: number): number => Math.max(z, 0) + Math.log1p(Math.exp(-Ma
 
 /**
  * Independent yes-or-no labels, each 0 or 1 in the targets [batch, labels] (a value between is a soft label). The network
- * gives one logit a label, [batch, labels]. A data set of two classes is taken for one label: whether it is the second.
+ * gives one logit a label, [batch, labels]. A data set of two classes is taken for one label: whether it is the second
+ * (once the model knows names: whether it is the class of the label's name).
  */
 export function bernoulli(options: BernoulliOptions = {}): Likelihood<BernoulliPrediction> {
+  checkOptions("bernoulli", options, { labels: "number|object" });
   const names = classNames("bernoulli", options.labels ?? 1);
   const K = names.length;
   const self: Likelihood<BernoulliPrediction> = {
@@ -55,23 +57,28 @@ export function bernoulli(options: BernoulliOptions = {}): Likelihood<BernoulliP
     },
     targets(where, data, shape) {
       if (data.targets instanceof Int32Array) {
-        if (K === 1 && data.classes?.length === 2) return Float32Array.from(data.targets);
+        if (K === 1 && data.classes?.length === 2) {
+          const there = unnamed(names) || unnamed(data.classes) ? 1 : data.classes.indexOf(names[0]);
+          if (there < 0) fail(where, `a class ${names[0]} in data set ${data.name}`, data.classes);
+          return Float32Array.from(data.targets, (label) => Number(label === there));
+        }
         throw new BayesError(
           `[${where}] expected targets 0 or 1 for ${K} label${K > 1 ? "s" : ""} of likelihood bernoulli, received the classes of data set ${data.name}`,
         );
       }
       if (!(sameShape(data.targetShape, shape) || (K === 1 && data.targetShape.length === 0)))
         fail(where, `targets of shape [${shape}] for likelihood bernoulli in data set ${data.name}`, data.targetShape);
-      if (data.classes && !sameNames(names, data.classes))
-        fail(where, `labels ${names.join(", ")} in data set ${data.name}`, data.classes);
       const wrong = data.targets.findIndex((v) => !(v >= 0 && v <= 1));
       if (wrong >= 0) fail(where, `targets from 0 to 1 in data set ${data.name} (value ${wrong})`, data.targets[wrong]);
-      return data.targets;
+      return alignColumns(where, data, names);
     },
-    informed: ({ classes, targets }) =>
-      unnamed(names) && classes?.length === K && K > 1 && !(targets instanceof Int32Array)
-        ? bernoulli({ labels: classes })
-        : self,
+    informed({ classes, targets, targetNames }) {
+      // of two classes the one that is asked about
+      const two = classes?.length === 2 && !unnamed(classes) ? classes.slice(1) : undefined;
+      const theirs = targets instanceof Int32Array ? two : targetNames;
+      const news = unnamed(names) && theirs?.length === K && !unnamed(theirs);
+      return news ? bernoulli({ labels: theirs }) : self;
+    },
     agrees: ({ kind, labels }) => kind === "bernoulli" && sameNames(names, labels),
 
     nll: (output, targets) => perRow(binaryCrossEntropyWithLogits(output, rowsLike(targets, output))),
@@ -89,9 +96,8 @@ export function bernoulli(options: BernoulliOptions = {}): Likelihood<BernoulliP
       return { samples, count, shape, outputs, ...moments, probabilities: moments.mean, labels: names };
     },
     metrics(p, targets) {
-      let [nll, right, exact, brier] = [0, 0, 0, 0];
+      let [right, exact, brier] = [0, 0, 0];
       const { logits } = p.outputs;
-      const each = new Float64Array(p.samples);
       for (let n = 0; n < p.count; n++) {
         let hits = 0;
         for (let k = 0; k < K; k++) {
@@ -101,18 +107,18 @@ export function bernoulli(options: BernoulliOptions = {}): Likelihood<BernoulliP
         }
         right += hits;
         exact += Number(hits === K);
-        for (let s = 0; s < p.samples; s++) {
-          each[s] = 0;
-          for (let k = 0; k < K; k++) {
-            const z = logits[(s * p.count + n) * K + k];
-            each[s] += targets[n * K + k] * z - softplus(z);
-          }
-        }
-        nll -= logMeanExp(each);
       }
+      const log = (s: number, n: number): number => {
+        let sum = 0;
+        for (let k = 0; k < K; k++) {
+          const z = logits[(s * p.count + n) * K + k];
+          sum += targets[n * K + k] * z - softplus(z);
+        }
+        return sum;
+      };
       return {
         count: p.count,
-        nll: nll / p.count,
+        nll: predictiveNll(p.samples, p.count, log),
         accuracy: right / (p.count * K),
         exactMatch: exact / p.count,
         brier: brier / (p.count * K),
@@ -151,5 +157,6 @@ export function bernoulli(options: BernoulliOptions = {}): Likelihood<BernoulliP
       return { probabilities: mean, epistemic, aleatoric };
     },
   };
+  ours.add(self);
   return self;
 }

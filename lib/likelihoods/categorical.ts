@@ -10,8 +10,8 @@ import { sub } from "../ops/sub.ts";
 import { argmax } from "../predict/input.ts";
 import { type ClassificationMetrics, classificationMetrics } from "../predict/metrics.ts";
 import { mutualInformation, predictiveEntropy, softmaxRows } from "../predict/uncertainty.ts";
-import type { Answer, Figure, Likelihood, Prediction, Targets } from "./likelihood.ts";
-import { average, totalVariance, tracedMoments, UNCERTAINTY } from "./moments.ts";
+import { type Answer, type Figure, type Likelihood, ours, type Prediction, type Targets } from "./likelihood.ts";
+import { average, logSumExp, predictiveNll, totalVariance, tracedMoments, UNCERTAINTY } from "./moments.ts";
 
 /** Class probabilities of N images, and how sure they are. Computed when first asked for. */
 export class ClassPrediction implements Prediction {
@@ -166,7 +166,7 @@ export function categorical(classes: number | readonly string[]): Categorical {
       const { classes, targets, name } = data;
       if (!(targets instanceof Int32Array) || !classes)
         throw new BayesError(
-          `[${where}] expected a data set of classes for likelihood categorical, received ${name} with numbers as targets`,
+          `[${where}] expected a data set of classes (made with labels and classes) for likelihood categorical, received ${name} with numbers as targets`,
         );
       return alignClasses({ ...data, targets, classes }, names).targets;
     },
@@ -178,11 +178,18 @@ export function categorical(classes: number | readonly string[]): Categorical {
     counts: (output, labels) => ({ accuracy: correct(output, labels) }),
     heads: (output) => ({ logits: output }),
     prediction: ({ logits }, samples, count) => new ClassPrediction(logits, samples, count, names),
-    metrics: (p, labels) => ({
-      ...classificationMetrics(p.probabilities, labels as Int32Array),
-      epistemic: average(p.epistemicTotal),
-      aleatoric: average(p.aleatoricTotal),
-    }),
+    metrics(p, labels) {
+      const log = (s: number, n: number): number => {
+        const at = (s * p.count + n) * C;
+        return p.logits[at + labels[n]] - logSumExp(p.logits.subarray(at, at + C));
+      };
+      return {
+        ...classificationMetrics(p.probabilities, labels as Int32Array),
+        nll: predictiveNll(p.samples, p.count, log),
+        epistemic: average(p.epistemicTotal),
+        aleatoric: average(p.aleatoricTotal),
+      };
+    },
     certainty: (p) => Float64Array.from({ length: p.count }, (_, n) => p.probabilities[n * C + p.top(n)]),
     cost: (p, labels) => Float64Array.from(labels, (label, n) => Number(p.top(n) !== label)),
     mostCost: 1,
@@ -193,5 +200,6 @@ export function categorical(classes: number | readonly string[]): Categorical {
       return { probabilities: mean, epistemic, aleatoric };
     },
   };
+  ours.add(self);
   return self;
 }

@@ -9,8 +9,8 @@ import type { RegressionOptions } from "./noise.ts";
  * N(target; mean, sigma^2) for every value of a target of any shape. The network gives the means, [batch, ...shape] (and
  * with noise "predicted" behind them along the last axis as many scales before a softplus).
  *
- * With noise "learned" the one sigma is a parameter of the model, trained with the rest: at the optimum it is the root
- * mean squared error. Aleatoric variance is sigma^2, epistemic the variance of the means (Kendall and Gal 2017).
+ * With noise "learned" sigma is a parameter of the model, trained with the rest, one for each number along the last axis: at
+ * the optimum it is the root mean squared error. Aleatoric variance is sigma^2, epistemic the variance of the means (Kendall and Gal 2017).
  * @throws BayesError for options that make no sense
  */
 export const gaussian = (options: RegressionOptions = {}): Likelihood<NumberPrediction> =>

@@ -1,9 +1,9 @@
-import { BayesError, fail } from "../errors.ts";
+import { BayesError, checkInt, fail } from "../errors.ts";
 import { bernoulli } from "./bernoulli.ts";
 import { categorical } from "./categorical.ts";
 import { gaussian } from "./gaussian.ts";
 import { laplace } from "./laplace.ts";
-import type { Likelihood, LikelihoodConfig } from "./likelihood.ts";
+import { type Likelihood, type LikelihoodConfig, ours } from "./likelihood.ts";
 
 /** Every likelihood that can be made again from its configuration. */
 const makers: Readonly<Record<string, (options: never) => Likelihood>> = {
@@ -28,12 +28,35 @@ export function likelihoodOf(config: LikelihoodConfig): Likelihood {
   return makers[kind](options as never);
 }
 
-/** Throws unless `value` is a likelihood. */
+const METHODS = [
+  "targetShape",
+  "targets",
+  "informed",
+  "agrees",
+  "nll",
+  "counts",
+  "heads",
+  "prediction",
+  "metrics",
+  "summary",
+] as const satisfies readonly (keyof Likelihood)[];
+
+/** Throws unless `value` is a likelihood, of this library or with a kind of its own. */
 export function checkLikelihood(where: string, value: Likelihood): void {
-  if (
-    typeof value?.nll !== "function" ||
-    typeof value.prediction !== "function" ||
-    typeof value.config?.kind !== "string"
-  )
-    fail(where, "a likelihood, such as categorical(10) or gaussian()", value);
+  const wanted = "a likelihood, such as categorical(10) or gaussian()";
+  if (typeof value === "function") fail(where, `${wanted}, with its brackets`, value);
+  if (typeof value !== "object" || value === null || Array.isArray(value)) fail(where, wanted, value);
+  const kind = (value as unknown as LikelihoodConfig).kind;
+  if (typeof kind === "string" && value.nll === undefined)
+    throw new BayesError(`[${where}] expected ${wanted}, received a configuration; likelihoodOf makes one of it`);
+  if (typeof value.config?.kind !== "string") fail(where, `${wanted}, with a config that has a kind`, value.config);
+  const { config, figures, outputs } = value;
+  if (likelihoodNames.includes(config.kind) && !ours.has(value))
+    fail(where, `a kind in config other than ${likelihoodNames.join(", ")} for a likelihood of your own`, config.kind);
+  for (const method of METHODS)
+    if (typeof value[method] !== "function")
+      fail(where, `likelihood ${config.kind} to have a method ${method}`, value[method]);
+  if (!Array.isArray(figures) || !figures.some((f) => f?.name === "nll"))
+    fail(where, `likelihood ${config.kind} to have figures, "nll" among them`, figures);
+  checkInt(where, `outputs of likelihood ${config.kind}`, outputs, 1);
 }

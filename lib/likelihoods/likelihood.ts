@@ -97,22 +97,53 @@ export interface Likelihood<P extends Prediction = Prediction> {
   prediction(outputs: Readonly<Record<string, Float32Array>>, samples: number, count: number, shape: Shape): P;
   /** Figures of a prediction: mean negative log-likelihood of the predictive distribution ("nll"), and its own. */
   metrics(prediction: P, targets: Targets): Readonly<Record<string, number>>;
-  /** How sure each example's prediction is, [N]: higher is surer. What a threshold for "I don't know" is set on. */
-  certainty(prediction: P): Float64Array;
-  /** What each answer costs, [N]: 1 for a wrong class and 0 for the right one, the absolute error of numbers. */
-  cost(prediction: P, targets: Targets): Float64Array;
+  /**
+   * How sure each example's prediction is, [N]: higher is surer. What a threshold for "I don't know" is set on. Default: minus
+   * the predictive variance.
+   */
+  certainty?(prediction: P): Float64Array;
+  /**
+   * What each answer costs, [N]: 1 for a wrong class and 0 for the right one, the absolute error of numbers. Without it
+   * there can be no threshold.
+   */
+  cost?(prediction: P, targets: Targets): Float64Array;
   /** The largest {@link cost} there can be, where there is one. */
   readonly mostCost?: number;
-  /** One example's answer in plain words and numbers, for people and for JSON. */
-  answer(prediction: P, n: number): Answer;
+  /** One example's answer in plain words and numbers, for people and for JSON. Default: mean and variances. */
+  answer?(prediction: P, n: number): Answer;
   /**
-   * The prediction once more as a program, for exported models: named outputs of shape [B, D].
+   * The prediction once more as a program, for exported models: outputs of shape [B, D], named as the prediction's fields.
    * @param heads each [S, B, D], D values of a target in any order
    */
   summary(heads: Readonly<Record<string, Tensor>>): Readonly<Record<string, Tensor>>;
 }
 
+/** The likelihoods of this library: a copy with a part of its own is none, and needs a kind of its own. */
+export const ours = new WeakSet<Likelihood>();
+
 /** The figures that a likelihood reports. */
 export type MetricsOf<L extends Likelihood> = ReturnType<L["metrics"]>;
+/** {@link Likelihood.certainty}, or its default. */
+export function certaintyOf<P extends Prediction>(likelihood: Likelihood<P>, prediction: P): Float64Array {
+  const { epistemicTotal, aleatoricTotal } = prediction;
+  return likelihood.certainty?.(prediction) ?? Float64Array.from(epistemicTotal, (e, n) => -(e + aleatoricTotal[n]));
+}
+
+/** {@link Likelihood.answer}, or its default. */
+export function answerOf<P extends Prediction>(likelihood: Likelihood<P>, prediction: P, n: number): Answer {
+  if (likelihood.answer) return likelihood.answer(prediction, n);
+  const D = prediction.mean.length / prediction.count;
+  const mean = [...prediction.mean.subarray(n * D, (n + 1) * D)];
+  return {
+    text: mean
+      .slice(0, 8)
+      .map((m) => String(Number(m.toPrecision(3))))
+      .join(", "),
+    mean,
+    epistemic: prediction.epistemicTotal[n],
+    aleatoric: prediction.aleatoricTotal[n],
+  };
+}
+
 /** The kind of prediction that a likelihood makes. */
 export type PredictionOf<L> = L extends Likelihood<infer P> ? P : never;

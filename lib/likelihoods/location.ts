@@ -10,9 +10,16 @@ import { scale as affine } from "../ops/scale.ts";
 import { square } from "../ops/square.ts";
 import { sub } from "../ops/sub.ts";
 import { sum } from "../ops/sum.ts";
-import type { Figure, Likelihood, LikelihoodConfig, Prediction, Targets } from "./likelihood.ts";
-import { average, logMeanExp, type Moments, totalVariance, tracedMoments, UNCERTAINTY } from "./moments.ts";
-import { checkRegression, fromData, located, meansShape, numbers, type RegressionOptions } from "./noise.ts";
+import {
+  type Figure,
+  type Likelihood,
+  type LikelihoodConfig,
+  ours,
+  type Prediction,
+  type Targets,
+} from "./likelihood.ts";
+import { average, type Moments, predictiveNll, totalVariance, tracedMoments, UNCERTAINTY } from "./moments.ts";
+import { checkRegression, fromData, located, meansShape, numberTargets, type RegressionOptions } from "./noise.ts";
 import { perRow, rowsLike } from "./rows.ts";
 
 /** A density around a location, with a scale: p(t) = exp(-distance((t - mean) / scale) - constant) / scale. */
@@ -40,7 +47,7 @@ const FIGURES: readonly Figure[] = [
   {
     name: "coverage90",
     title: "coverage",
-    hint: "targets inside the central 90 % of the predictive distribution: should be 90 %",
+    hint: "targets within 1.645 predictive sigma of the mean: should be 90 %",
     share: true,
   },
   { name: "mae", title: "MAE", hint: "mean absolute error, in units of the targets", better: "lower" },
@@ -65,7 +72,7 @@ export function locationScale(density: Density, options: RegressionOptions = {})
     figures: FIGURES,
 
     targetShape: (where, output) => meansShape(where, output, options),
-    targets: (where, data, shape) => numbers(where, kind, data, shape),
+    targets: (where, data, shape) => numberTargets(where, kind, data, shape, names),
     informed(data) {
       const full = fromData(options, data);
       return full === options ? self : locationScale(density, full);
@@ -98,7 +105,7 @@ export function locationScale(density: Density, options: RegressionOptions = {})
     },
     metrics: (p, targets) => ({
       count: p.count,
-      nll: predictiveNll(density, p, targets),
+      nll: predictiveNll(p.samples, p.count, logDensity(density, p, targets)),
       ...errors(p, targets),
       epistemic: average(p.epistemicTotal),
       aleatoric: average(p.aleatoricTotal),
@@ -128,6 +135,7 @@ export function locationScale(density: Density, options: RegressionOptions = {})
     },
     summary: ({ mean, variance }) => tracedMoments(mean, variance),
   };
+  ours.add(self);
   return self;
 }
 
@@ -148,25 +156,19 @@ function perExample(
   });
 }
 
-/** -ln of the mean over the samples of a target's density, all of its values together: nats per example. */
-function predictiveNll(density: Density, p: NumberPrediction, targets: Targets): number {
-  const { mean, variance } = p.outputs;
-  const each = new Float64Array(p.samples);
-  const D = targets.length / p.count;
-  let nll = 0;
-  for (let n = 0; n < p.count; n++) {
-    for (let s = 0; s < p.samples; s++) {
-      each[s] = 0;
-      for (let d = 0; d < D; d++) {
-        const i = (s * p.count + n) * D + d;
-        const scale = Math.sqrt(variance[i] / density.variance);
-        each[s] -= density.constant + Math.log(scale) + density.distance((targets[n * D + d] - mean[i]) / scale);
-      }
+/** ln of the density of example n's target in sample s, all of its values together. */
+const logDensity =
+  (density: Density, { count, outputs: { mean, variance } }: NumberPrediction, targets: Targets) =>
+  (s: number, n: number): number => {
+    const D = targets.length / count;
+    let sum = 0;
+    for (let d = 0; d < D; d++) {
+      const i = (s * count + n) * D + d;
+      const scale = Math.sqrt(variance[i] / density.variance);
+      sum -= density.constant + Math.log(scale) + density.distance((targets[n * D + d] - mean[i]) / scale);
     }
-    nll -= logMeanExp(each);
-  }
-  return nll / p.count;
-}
+    return sum;
+  };
 
 /** Errors of the predictive mean, and the share of targets in the central 90 % of a normal of the predictive variance. */
 function errors(p: NumberPrediction, targets: Targets): { rmse: number; mae: number; coverage90: number } {

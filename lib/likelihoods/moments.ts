@@ -67,14 +67,29 @@ export function tracedMoments(
   return { mean: mean(means, 0), epistemic: mean(square(centred), 0), aleatoric: mean(variances, 0) };
 }
 
-/** ln of the mean of e^x over the samples, without overflow. @param x [S] */
-export function logMeanExp(x: Float64Array): number {
+/** ln of the sum of e^x, without overflow. */
+export function logSumExp(x: Float32Array | Float64Array): number {
   let most = -Infinity;
   for (const v of x) if (v > most) most = v;
   if (most === -Infinity) return most;
   let sum = 0;
   for (const v of x) sum += Math.exp(v - most);
-  return most + Math.log(sum / x.length);
+  return most + Math.log(sum);
+}
+
+/**
+ * Negative log-likelihood of the predictive distribution, a mean over the examples in nats: -ln of the mean over the samples
+ * of a target's likelihood, which no sample's underflow disturbs.
+ * @param log ln of the likelihood of example n's whole target in sample s
+ */
+export function predictiveNll(samples: number, count: number, log: (s: number, n: number) => number): number {
+  const each = new Float64Array(samples);
+  let nll = 0;
+  for (let n = 0; n < count; n++) {
+    for (let s = 0; s < samples; s++) each[s] = log(s, n);
+    nll -= logSumExp(each) - Math.log(samples);
+  }
+  return nll / count;
 }
 
 /** How the two parts of a variance are presented, whatever the likelihood. */

@@ -2,6 +2,7 @@
  * What likelihoods of numbers have in common: the units of the targets, and the scale of the noise around what the network
  * says: given, learned once, or a second output of the network.
  */
+import { alignColumns } from "../data/classes.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { BayesError, checkNumber, fail } from "../errors.ts";
 import { constant, type Shape, sameShape, sizeOf, type Tensor } from "../graph/node.ts";
@@ -12,12 +13,14 @@ import { mul } from "../ops/mul.ts";
 import { scale } from "../ops/scale.ts";
 import { slice } from "../ops/slice.ts";
 import { softplus } from "../ops/softplus.ts";
+import { sum } from "../ops/sum.ts";
 import type { Targets } from "./likelihood.ts";
 
 /**
  * The noise of the targets around what the network says:
  * - a number: its scale is known, in units of the targets;
- * - "learned": one scale for all, a parameter of the model (the default);
+ * - "learned": one scale for all examples, a parameter of the model (the default); numbers along the last axis of a target
+ *   (which may have units of their own) have one each;
  * - "predicted": each value has its own, which the network gives: twice as many channels, means first, then scales
  *   before a softplus.
  */
@@ -39,7 +42,11 @@ export interface RegressionOptions {
 
 /** Below this (in units of the spread) a predicted scale does not fall: a point that is hit exactly would be worth infinity. */
 const LEAST = 1e-3;
-const PARAMETER = "likelihood/logScale";
+/**
+ * The logarithm of a learned scale (in units of the spread) is the sum of these, a parameter. An optimizer like Adam moves each value by at most its
+ * learning rate a step: alone, one would need thousands of steps from the spread of the targets to a tenth of it.
+ */
+const LOG_SCALE = { name: "likelihood/logScale", shares: 16 };
 
 /** Throws for options that make no sense. */
 export function checkRegression(where: string, { noise = "learned", names, center, spread }: RegressionOptions): void {
@@ -48,6 +55,8 @@ export function checkRegression(where: string, { noise = "learned", names, cente
   if (typeof noise === "number" && !(checkNumber(where, "noise", noise, 0) > 0)) fail(where, "noise above 0", noise);
   if (names !== undefined && !(Array.isArray(names) && names.every((n) => typeof n === "string")))
     fail(where, "names as a list of texts", names);
+  const again = names?.find((name, i) => names.indexOf(name) !== i);
+  if (again !== undefined) fail(where, "every name once", again);
   if ((center === undefined) !== (spread === undefined)) fail(where, "center and spread together", center ?? spread);
   if (center === undefined || spread === undefined) return;
   if (!Array.isArray(center) || !Array.isArray(spread) || center.length !== spread.length || center.length === 0)
@@ -76,7 +85,18 @@ export function located(output: Tensor, options: RegressionOptions): { mean: Ten
   const unit = constant(Float32Array.from(spread));
   const shift = (x: Tensor) => add(mul(x, unit), constant(Float32Array.from(center)));
   if (noise !== "predicted") {
-    const learned = () => mul(exp(parameter(PARAMETER, [1], () => new Float32Array(1))), unit);
+    const { name, shares } = LOG_SCALE;
+    const shape = [shares, output.shape[output.shape.length - 1]];
+    const learned = () =>
+      mul(
+        exp(
+          sum(
+            parameter(name, shape, () => new Float32Array(sizeOf(shape)), { share: true }),
+            0,
+          ),
+        ),
+        unit,
+      );
     return { mean: shift(output), scale: noise === "learned" ? learned() : constant(Float32Array.of(noise)) };
   }
   const half = [...output.shape.slice(0, -1), output.shape[output.shape.length - 1] / 2];
@@ -88,28 +108,40 @@ export function located(output: Tensor, options: RegressionOptions): { mean: Ten
 
 /** The options with what a training set adds: centre and spread along the last axis, names. */
 export function fromData<O extends RegressionOptions>(options: O, data: Dataset): O {
-  const { targets, targetShape, classes } = data;
+  const { targets, targetShape, targetNames } = data;
   const last = targetShape.at(-1) ?? 1;
-  const names = options.names ?? (classes?.length === last ? classes : undefined);
+  const names = options.names ?? (targetNames?.length === last ? targetNames : undefined);
   if (options.center) return names === options.names ? options : { ...options, names };
   const mean = new Array<number>(last).fill(0);
   const square = new Array<number>(last).fill(0);
   const rows = targets.length / last;
-  for (let i = 0; i < targets.length; i++) mean[i % last] += targets[i] / rows;
+  // divided last: the sum of many equal float32 is exact, and so is then their mean
+  for (let i = 0; i < targets.length; i++) mean[i % last] += targets[i];
+  for (let c = 0; c < last; c++) mean[c] /= rows;
+
   for (let i = 0; i < targets.length; i++) square[i % last] += (targets[i] - mean[i % last]) ** 2 / rows;
   // float32, as the program has them; a number that never varies is only centred
   const spread = square.map((v) => Math.fround(Math.sqrt(v)) || 1);
   return { ...options, ...(names ? { names } : {}), center: mean.map(Math.fround), spread };
 }
 
-/** Throws unless a data set holds numbers of the wanted shape. Returns them. */
-export function numbers(where: string, kind: string, data: Dataset, shape: Shape): Targets {
+/**
+ * The targets of a data set of numbers, in the order of the names if there are any.
+ * @throws BayesError if it holds something else, or numbers of another shape or other names
+ */
+export function numberTargets(
+  where: string,
+  kind: string,
+  data: Dataset,
+  shape: Shape,
+  names?: readonly string[],
+): Targets {
   if (data.targets instanceof Int32Array)
     throw new BayesError(
-      `[${where}] expected numbers as targets for likelihood ${kind}, received the classes of data set ${data.name}`,
+      `[${where}] expected numbers (made with targets) for likelihood ${kind}, received the classes of data set ${data.name}`,
     );
   const one = sizeOf(shape) === 1 && sizeOf(data.targetShape) === 1;
   if (!one && !sameShape(data.targetShape, shape))
     fail(where, `targets of shape [${shape}], as the model gives them, in data set ${data.name}`, data.targetShape);
-  return data.targets;
+  return alignColumns(where, data, names);
 }

@@ -14,7 +14,7 @@ import type { Device } from "../device.ts";
 import { fail } from "../errors.ts";
 import type { Tensor } from "../graph/node.ts";
 import { type Categorical, categorical } from "../likelihoods/categorical.ts";
-import { likelihoodOf } from "../likelihoods/index.ts";
+import { checkLikelihood, likelihoodOf } from "../likelihoods/index.ts";
 import type { Likelihood, LikelihoodConfig } from "../likelihoods/likelihood.ts";
 import { alexnet } from "./alexnet.ts";
 import { conv3fc3 } from "./conv3fc3.ts";
@@ -152,10 +152,11 @@ export function createModel(config: ModelConfig, device?: Device): Model {
   });
 }
 
-const likelihoodFrom = (given: Likelihood | LikelihoodConfig): Likelihood => {
-  if (typeof (given as Likelihood)?.nll !== "function") return likelihoodOf(given as LikelihoodConfig);
+function likelihoodFrom(given: Likelihood | LikelihoodConfig): Likelihood {
+  if (typeof (given as LikelihoodConfig)?.kind === "string") return likelihoodOf(given as LikelihoodConfig);
+  checkLikelihood("createModel", given as Likelihood);
   return given as Likelihood;
-};
+}
 
 function posteriorOf({ kind, ...options }: z.output<typeof posterior>): Posterior {
   return kind === "rho"

@@ -107,10 +107,13 @@ export class Model<L extends Likelihood = Likelihood> {
 
   /** @throws BayesError for options that make no sense, or a function whose output the likelihood cannot read */
   constructor(options: ModelOptions<L>) {
+    const { classes } = (options ?? {}) as { classes?: unknown };
+    if (classes !== undefined)
+      fail("model", "likelihood: categorical(classes), or another likelihood, in place of classes", classes);
     checkOptions<ModelOptions<L>>("model", options, {
       name: "string",
       input: "object",
-      likelihood: "object",
+      likelihood: "object|function|string|number",
       build: "function",
       preprocess: "object",
       bayes: "object",

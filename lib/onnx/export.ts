@@ -1,5 +1,5 @@
 import { BayesError, checkInt, checkOptions, checkPath, fail } from "../errors.ts";
-import { f32, i32, type Shape, sizeOf, type Tensor } from "../graph/node.ts";
+import { f32, i32, type Shape, sameShape, sizeOf, type Tensor } from "../graph/node.ts";
 import { input } from "../graph/trace.ts";
 import { checkModel, type Model } from "../models/model.ts";
 import { writeFileAtomic } from "../util/atomic.ts";
@@ -176,14 +176,18 @@ function summary(
   }
   const results = model.likelihood.summary(leaves);
   const lowered = onnx.lower(Object.values(results), feeds);
-  const [shape] = shapes.values(); // every head has the shape of the others
-  const dims = onnx.layout.dims([batch, ...shape]).map((d, i) => (i === 0 ? -1 : (d as number)));
-  return Object.keys(results).map((name, i) => ({
-    name,
-    shape,
-    value:
-      dims.length === 2 ? lowered[i] : onnx.emit("Reshape", [lowered[i], onnx.constant(dims, [dims.length], "shape")]),
-  }));
+  return Object.entries(results).map(([name, { shape: flat }], i) => {
+    const D = flat[1];
+    if (!sameShape(flat, [batch, D]))
+      fail("export", `summary of likelihood ${model.likelihood.config.kind} to give [batch, values] as ${name}`, [
+        ...flat,
+      ]);
+    const shape = [...shapes.values()].find((head) => sizeOf(head) === D) ?? [D]; // that of the head it was made from
+    const dims = onnx.layout.dims([batch, ...shape]).map((d, axis) => (axis === 0 ? -1 : (d as number)));
+    const value =
+      dims.length === 2 ? lowered[i] : onnx.emit("Reshape", [lowered[i], onnx.constant(dims, [dims.length], "shape")]);
+    return { name, shape, value };
+  });
 }
 
 /**

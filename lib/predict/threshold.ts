@@ -3,7 +3,7 @@
  * answers the surest ones and leaves the others to somebody else (Geifman and El-Yaniv 2017).
  */
 import { checkNumber, checkOptions, fail } from "../errors.ts";
-import type { Likelihood, PredictionOf, Targets } from "../likelihoods/likelihood.ts";
+import { certaintyOf, type Likelihood, type PredictionOf, type Targets } from "../likelihoods/likelihood.ts";
 import type { Model, Threshold } from "../models/model.ts";
 
 /** How good the answers are that a threshold lets through. */
@@ -43,13 +43,16 @@ export function chooseThreshold<L extends Likelihood>(
   const { maxError, minCoverage } = options;
   if ((maxError === undefined) === (minCoverage === undefined))
     fail(where, "maxError, or else minCoverage", maxError === undefined ? "neither" : "both");
-  const certainty = model.likelihood.certainty(prediction);
-  const cost = model.likelihood.cost(prediction, targets);
+  const { likelihood } = model;
+  if (!likelihood.cost)
+    fail(where, "a likelihood that says what an answer costs (its method cost)", likelihood.config.kind);
+  const certainty = certaintyOf(likelihood, prediction);
+  const cost = likelihood.cost(prediction, targets);
   const n = certainty.length;
   const order = Uint32Array.from({ length: n }, (_, i) => i).sort((a, b) => certainty[b] - certainty[a]);
   if (maxError !== undefined) checkNumber(where, "maxError", maxError, 0);
   if (minCoverage !== undefined) checkNumber(where, "minCoverage", minCoverage, 0, 1);
-  const most = model.likelihood.mostCost ?? cost.reduce((a, b) => Math.max(a, b), 0);
+  const most = likelihood.mostCost ?? cost.reduce((a, b) => Math.max(a, b), 0);
   let best: Threshold | undefined;
   let sum = 0;
   for (let k = 0; k < n; k++) {

@@ -193,15 +193,19 @@ export function restore(model: Model, checkpoint: Checkpoint, { moments = false 
 /** What the model knows after it has taken over a checkpoint. @throws BayesError that names both where they disagree */
 function agreed(path: string, model: Model, theirs: Knowledge): { likelihood: Likelihood; preprocess?: Preprocess } {
   const mine = model.knowledge;
-  if (!model.likelihood.agrees(theirs.likelihood))
+  const differs = (): never => {
     throw new BayesError(
       `[${path}] expected a model of likelihood ${JSON.stringify(mine.likelihood)}, received ${JSON.stringify(theirs.likelihood)}`,
     );
+  };
+  if (!model.likelihood.agrees(theirs.likelihood)) differs();
   if (mine.preprocess && theirs.preprocess && !samePreprocess(mine.preprocess, theirs.preprocess))
     throw new BayesError(
       `[${path}] expected a model with preprocess ${JSON.stringify(mine.preprocess)}, received ${JSON.stringify(theirs.preprocess)}`,
     );
   const known = likelihoodNames.includes(theirs.likelihood.kind);
+  // one of the user's cannot be made again from what the file says, so the model has to have the very same
+  if (!known && !isDeepStrictEqual(json(mine.likelihood), theirs.likelihood)) differs();
   const likelihood = known ? likelihoodOf(theirs.likelihood) : model.likelihood;
   likelihood.targetShape(path, model.outputShape);
   const preprocess = theirs.preprocess ?? mine.preprocess;

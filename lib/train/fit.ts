@@ -69,9 +69,9 @@ async function train(model: Model, data: FitData, s: Settings): Promise<FitResul
   const identity = identify(model, data, s);
   const folder = s.runDir === undefined ? undefined : new RunFolder(s.runDir, s.resume ?? false, identity);
   const programs = new Map<number, StepProgram>();
-  let bar: Progress | undefined;
   const before = { likelihood: model.likelihood, preprocess: model.preprocess };
   let loop: Loop | undefined;
+  let bar: Progress | undefined;
   try {
     const state = await store.turn(owner, () => prepare(model, data, s, programs, folder, identity));
     folder?.open(state.step);

@@ -52,9 +52,9 @@ function moment(kind: string, { name, param }: Slot): Tensor {
 
 /**
  * Weight decay is for values that may be zero. Decay of rho would pull sigma to softplus(0) = 0.69, and that of log alpha
- * towards alpha = 1: they are left alone.
+ * towards alpha = 1, that of a learned scale of the noise towards the spread of the targets: they are left alone.
  */
-const decays = ({ name }: Slot): boolean => !/(^|\/)(rho|logAlpha)$/.test(name);
+const decays = ({ name }: Slot): boolean => !/(^|\/)(rho|logAlpha|logScale)$/.test(name);
 
 /** Calls `update` with the parameters that decay and with those that do not, and of either with those that have a mask apart. */
 function byDecay(

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import type { BetaSchedule } from "../bayes/beta.ts";
 import { constantBeta } from "../bayes/beta.ts";
 import { checkDataset, type Dataset } from "../data/dataset.ts";
@@ -163,7 +164,16 @@ export function settle(model: Model, data: FitData, o: FitOptions): Settings {
     test: "object",
   } as never) as FitData;
   for (const part of valid ? [train, valid] : [train]) checkImages(model, part);
-  const likelihood = model.likelihood.informed(train);
+  const informed = model.likelihood.informed(train);
+  // where nothing is new the model keeps its own, which may be a changed copy of the one that answers
+  const news = !isDeepStrictEqual(informed.config, model.likelihood.config);
+  const likelihood = news ? informed : model.likelihood;
+  if (likelihood.config.kind !== model.likelihood.config.kind)
+    fail(
+      where,
+      `informed of likelihood ${model.likelihood.config.kind} to return one of its kind`,
+      likelihood.config.kind,
+    );
   const targets = likelihood.targets(where, train, model.targetShape);
   if (valid) likelihood.targets(where, valid, model.targetShape);
   const preprocess = { ...(model.preprocess ?? normalizationOf(train)) };

@@ -1,10 +1,11 @@
 import type { Dataset } from "../data/dataset.ts";
 import { type Augmentation, asIs } from "../data/prepare.ts";
+import { fail } from "../errors.ts";
 import { compile, type Program } from "../graph/compile.ts";
 import { grad } from "../graph/grad.ts";
-import { constant, type Tensor } from "../graph/node.ts";
+import { constant, sameShape, Tensor } from "../graph/node.ts";
 import type { Precision } from "../graph/trace.ts";
-import type { Targets } from "../likelihoods/likelihood.ts";
+import type { Likelihood, Targets } from "../likelihoods/likelihood.ts";
 import type { Model } from "../models/model.ts";
 import { add } from "../ops/add.ts";
 import { checkFinite } from "../ops/checkFinite.ts";
@@ -45,6 +46,13 @@ export function dropData({ store }: Model): void {
   for (const name of [IMAGES, TARGETS, WEIGHTS]) if (store.slots.has(name)) store.delete(name);
 }
 
+/** Throws unless a likelihood's nll is one number a row: the loss is their mean, whatever the shape of the targets. */
+function checkRows({ config }: Likelihood, nll: Tensor, rows: number): Tensor {
+  if (!(nll instanceof Tensor) || !sameShape(nll.shape, [rows]))
+    fail("fit", `nll of likelihood ${config.kind} to be traced numbers of shape [${rows}], one a row`, nll?.shape);
+  return nll;
+}
+
 /** Everything that a training step is made of. */
 export interface StepOptions {
   readonly optimizer: Optimizer;
@@ -80,7 +88,7 @@ export function compileStep(model: Model, batch: number, options: StepOptions): 
       x,
       { mode: "sample", training: true, samples: options.samples, noise: { rng: t.rng, rows } },
       (output, likelihood) => ({
-        rows: likelihood.nll(output, targets),
+        rows: checkRows(likelihood, likelihood.nll(output, targets), batch * options.samples),
         counts: likelihood.counts(output, targets),
       }),
     );

@@ -7,7 +7,7 @@ import { parameter } from "../../lib/graph/trace.ts";
 import { adam, adamw, type Optimizer, sgd } from "../../lib/train/optimizers.ts";
 import { random } from "../ops/harness.ts";
 
-const SIZES = { "a/mu": 37, "a/rho": 37, b: 5 };
+const SIZES = { "a/mu": 37, "a/rho": 37, b: 5, "likelihood/logScale": 3 };
 const NAMES = Object.keys(SIZES) as (keyof typeof SIZES)[];
 type State = { p: number[]; m: number[]; v: number[] };
 type Rule = (s: State, i: number, g: number, lr: number, t: number, decays: boolean) => void;
@@ -41,7 +41,7 @@ const cases: [Optimizer, Rule, number][] = [
 
 describe("optimizers", () => {
   for (const [optimizer, rule, moments] of cases) {
-    it(`${optimizer.name} follows its definition for 50 steps; rho does not decay`, () => {
+    it(`${optimizer.name} follows its definition for 50 steps; rho and a learned scale do not decay`, () => {
       using store = new Store(cpu());
       const next = random(11);
       const draw = (n: number) => Float32Array.from({ length: n }, () => next() * 4 - 2);
@@ -70,7 +70,7 @@ describe("optimizers", () => {
         step.run({ ...gradients, lr, count: t } as never);
         for (const name of NAMES)
           for (const [i, g] of gradients[name].entries())
-            rule(state[name], i, g, Math.fround(lr), t, !name.endsWith("/rho"));
+            rule(state[name], i, g, Math.fround(lr), t, !/\/(rho|logScale)$/.test(name));
       }
       for (const name of NAMES)
         for (const [i, p] of store.get(name).entries())

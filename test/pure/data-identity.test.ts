@@ -59,7 +59,7 @@ describe("identity", () => {
     const [ab, ba] = [
       ["a", "b"],
       ["b", "a"],
-    ].map((classes) => makeDataset({ ...parts, classes }));
+    ].map((targetNames) => makeDataset({ ...parts, targetNames }));
     expect(identity(ab)).not.toBe(identity(ba));
     expect(identity(makeDataset({ ...parts, targetNames: ["x", "y"] }))).not.toBe(identity(makeDataset(parts)));
   });

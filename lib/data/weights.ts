@@ -1,0 +1,42 @@
+import { BayesError, checkNumber, fail } from "../errors.ts";
+import { quoted } from "./classes.ts";
+import { type ClassDataset, checkDataset, type Dataset } from "./dataset.ts";
+
+/**
+ * How much each example counts by its class, for `fit`'s option `exampleWeights`.
+ * @param weights "balanced": every class that occurs counts alike in sum, N / (classes that occur * examples of the class);
+ *   or a weight by class name, 1 for a class that is not named
+ * @returns one weight an example, [N]
+ * @throws BayesError for a data set without classes, a class that it does not have, or a weight below 0
+ * @example
+ * ```ts
+ * await fit(model, { train }, { exampleWeights: classWeights(train, { tumour: 5 }) });
+ * ```
+ */
+export function classWeights(
+  data: ClassDataset,
+  weights: "balanced" | Readonly<Record<string, number>> = "balanced",
+): Float32Array {
+  const where = "classWeights";
+  checkDataset(where, data);
+  const { targets, classes, name } = data as Dataset;
+  if (!(targets instanceof Int32Array) || !classes)
+    throw new BayesError(`[${where}] expected a data set of classes, received ${name} with numbers as targets`);
+  const each = weights === "balanced" ? balanced(targets, classes.length) : classes.map(() => 1);
+  if (weights !== "balanced") {
+    if (typeof weights !== "object" || weights === null || Array.isArray(weights))
+      fail(where, '"balanced", or weights by class name', weights);
+    for (const [key, weight] of Object.entries(weights)) {
+      if (!classes.includes(key)) fail(where, `classes among ${quoted(classes)}, those of data set ${name}`, key);
+      each[classes.indexOf(key)] = checkNumber(where, `the weight of class ${key}`, weight, 0);
+    }
+  }
+  return Float32Array.from(targets, (label) => each[label]);
+}
+
+function balanced(labels: Int32Array, classes: number): number[] {
+  const counts = new Array<number>(classes).fill(0);
+  for (const label of labels) counts[label]++;
+  const there = counts.filter((count) => count > 0).length;
+  return counts.map((count) => labels.length / (there * count)); // infinite for a class that nobody has
+}
