@@ -32,7 +32,7 @@ export interface EngineOptions extends LaunchKind {
 export interface CallOptions {
   /** Called with the number of images done. */
   readonly onProgress?: (done: number) => unknown;
-  /** Takes the call back; it is rejected with the signal's reason. */
+  /** Takes the call back: it is rejected with the signal's reason, and none of its images is being computed any more then. */
   readonly signal?: AbortSignal;
 }
 
@@ -42,6 +42,10 @@ interface Pending extends Call {
   readonly onProgress: CallOptions["onProgress"];
   readonly resolve: (outputs: Outputs) => void;
   readonly reject: (error: unknown) => void;
+  /** Some of its images are in the run under way. */
+  flying: boolean;
+  /** Why the call is not to be answered, once that run is over. */
+  cancelled: { readonly reason: unknown } | undefined;
   settled: boolean;
 }
 
@@ -88,7 +92,7 @@ export class Engine {
       signal?.throwIfAborted();
       if (this.#calls.length >= maxQueue)
         throw new BayesError(`[predict] expected at most ${maxQueue} calls to wait at a time, received another`);
-      const deaf = signal && onAbort(signal, () => this.#fail(call, signal.reason));
+      const deaf = signal && onAbort(signal, () => this.#cancel(call, signal.reason));
       const settle = () => {
         this.#unanswered--;
         deaf?.();
@@ -109,6 +113,8 @@ export class Engine {
           settle();
           reject(error);
         },
+        flying: false,
+        cancelled: undefined,
         settled: false,
       };
       this.#calls.push(call);
@@ -172,6 +178,7 @@ export class Engine {
     const size = launchSize(waiting, maxBatch);
     const launches = Math.max(1, Math.min(this.#launches, Math.floor(waiting / size)));
     const segments = takeShares(this.#calls, launches * size);
+    for (const { call } of segments) call.flying = true;
     try {
       const dtype = segments.every(({ call }) => call.images instanceof Uint8Array) ? "u8" : "f32";
       const program = this.#programs.get(this.#kind, size, dtype);
@@ -213,7 +220,11 @@ export class Engine {
       const { call, count } = segment;
       const place = at;
       at += count;
-      if (call.settled) continue; // aborted meanwhile
+      call.flying = false;
+      if (call.cancelled) {
+        this.#fail(call, undefined);
+        continue;
+      }
       try {
         if (count === call.count && count === run.size * run.launches && run.launches === 1) call.outputs = outputs;
         else for (const name of Object.keys(outputs)) take(call, name, outputs[name], segment, place, run);
@@ -223,18 +234,29 @@ export class Engine {
         this.#fail(call, error); // no memory for the outputs, or the caller's own
         continue;
       }
-      if (call.done < call.count) continue;
+      if (call.settled || call.done < call.count) continue; // its own callback may have taken it back
       call.settled = true;
       call.resolve(call.outputs);
     }
   }
 
-  #fail(call: Pending, error: unknown): void {
+  /** At once, or as soon as the run with some of its images is over: who has all his answers may close the model. */
+  #cancel(call: Pending, reason: unknown): void {
+    call.cancelled = { reason };
+    if (call.flying) this.#forget(call);
+    else this.#fail(call, reason);
+  }
+
+  #forget(call: Pending): void {
     const at = this.#calls.indexOf(call);
     if (at >= 0) this.#calls.splice(at, 1);
+  }
+
+  #fail(call: Pending, error: unknown): void {
+    this.#forget(call);
     if (call.settled) return;
     call.settled = true;
-    call.reject(error);
+    call.reject(call.cancelled ? call.cancelled.reason : error);
   }
 }
 

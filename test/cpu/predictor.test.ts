@@ -158,9 +158,28 @@ describe("a call is taken back", () => {
     setImmediate(() => controllers[2].abort(new Error("stop 2"))); // in flight
     await Promise.all(given);
     expect(await Promise.all(others)).toEqual(expected);
+    const last = new AbortController();
+    const onProgress = (done: number) => done === 3 && last.abort(new Error("at the end"));
+    const cut = predictor.predict(some(0, 3), { signal: last.signal, onProgress: (n) => void onProgress(n) });
+    await expect(cut).rejects.toThrow("at the end");
+    expect(predictor.idle).toBe(true);
     const late = new AbortController();
     await predictor.predict(some(0, 1), { signal: late.signal });
     late.abort(); // nobody listens any more
+  });
+
+  it("while it runs, and the model may be closed as soon as it is rejected", async () => {
+    for (let i = 0; i < 10; i++) {
+      using model = tinyBayes();
+      const controller = new AbortController();
+      const refused = expect(predict(model, thousands, { ...options, signal: controller.signal })).rejects.toThrow(
+        "now",
+      );
+      while (!model.store.busy) await new Promise((resolve) => setImmediate(resolve));
+      controller.abort(new Error("now"));
+      expect(model.store.busy).toBe(true);
+      await refused;
+    }
   });
 
   it("by a signal that many share, without a warning", async () => {
