@@ -9,8 +9,9 @@ import { sigmoid } from "../ops/sigmoid.ts";
 import { square } from "../ops/square.ts";
 import { sub } from "../ops/sub.ts";
 import { sum } from "../ops/sum.ts";
-import type { Figure, Likelihood, Prediction } from "./likelihood.ts";
+import type { Figure, Likelihood, Prediction, Targets } from "./likelihood.ts";
 import { average, logMeanExp, type Moments, totalVariance, tracedMoments, UNCERTAINTY } from "./moments.ts";
+import { bernoulliReport } from "./report/bernoulli.ts";
 import { perRow, rowsLike } from "./rows.ts";
 
 /** Probability of each label of N images, [N, labels], as `mean` and `probabilities`. */
@@ -89,9 +90,7 @@ export function bernoulli(options: BernoulliOptions = {}): Likelihood<BernoulliP
       return { samples, count, shape, outputs, ...moments, probabilities: moments.mean, labels: names };
     },
     metrics(p, targets) {
-      let [nll, right, exact, brier] = [0, 0, 0, 0];
-      const { logits } = p.outputs;
-      const each = new Float64Array(p.samples);
+      let [right, exact, brier] = [0, 0, 0];
       for (let n = 0; n < p.count; n++) {
         let hits = 0;
         for (let k = 0; k < K; k++) {
@@ -101,18 +100,10 @@ export function bernoulli(options: BernoulliOptions = {}): Likelihood<BernoulliP
         }
         right += hits;
         exact += Number(hits === K);
-        for (let s = 0; s < p.samples; s++) {
-          each[s] = 0;
-          for (let k = 0; k < K; k++) {
-            const z = logits[(s * p.count + n) * K + k];
-            each[s] += targets[n * K + k] * z - softplus(z);
-          }
-        }
-        nll -= logMeanExp(each);
       }
       return {
         count: p.count,
-        nll: nll / p.count,
+        nll: average(surprises(p, targets)),
         accuracy: right / (p.count * K),
         exactMatch: exact / p.count,
         brier: brier / (p.count * K),
@@ -125,6 +116,23 @@ export function bernoulli(options: BernoulliOptions = {}): Likelihood<BernoulliP
       const { mean, epistemic, aleatoric } = tracedMoments(p, sub(p, square(p)));
       return { probabilities: mean, epistemic, aleatoric };
     },
+    report: bernoulliReport(surprises),
   };
   return self;
+}
+
+/** -ln of the mean over the samples of the probability of an image's labels, all together, [N] nats. */
+function surprises({ samples, count, outputs: { logits } }: BernoulliPrediction, targets: Targets): Float64Array {
+  const K = targets.length / count;
+  const each = new Float64Array(samples);
+  return Float64Array.from({ length: count }, (_, n) => {
+    for (let s = 0; s < samples; s++) {
+      each[s] = 0;
+      for (let k = 0; k < K; k++) {
+        const z = logits[(s * count + n) * K + k];
+        each[s] += targets[n * K + k] * z - softplus(z);
+      }
+    }
+    return -logMeanExp(each);
+  });
 }

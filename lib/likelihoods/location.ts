@@ -13,6 +13,7 @@ import { sum } from "../ops/sum.ts";
 import type { Figure, Likelihood, LikelihoodConfig, Prediction, Targets } from "./likelihood.ts";
 import { average, logMeanExp, type Moments, totalVariance, tracedMoments, UNCERTAINTY } from "./moments.ts";
 import { checkRegression, fromData, located, meansShape, numbers, type RegressionOptions } from "./noise.ts";
+import { numberReport } from "./report/numbers.ts";
 import { perRow, rowsLike } from "./rows.ts";
 
 /** A density around a location, with a scale: p(t) = exp(-distance((t - mean) / scale) - constant) / scale. */
@@ -20,7 +21,9 @@ export interface Density {
   readonly kind: string;
   readonly constant: number;
   readonly distance: (z: number) => number;
-  /** The same as a program, elementwise. */
+  /** Probability of at most z at location 0 and scale 1. */
+  readonly cdf: (z: number) => number;
+  /** `distance` as a program, elementwise. */
   readonly traced: (z: Tensor) => Tensor;
   /** Variance at scale 1. */
   readonly variance: number;
@@ -98,23 +101,27 @@ export function locationScale(density: Density, options: RegressionOptions = {})
     },
     metrics: (p, targets) => ({
       count: p.count,
-      nll: predictiveNll(density, p, targets),
+      nll: average(surprises(density, p, targets)),
       ...errors(p, targets),
+      coverage90: average(central(density, p, targets).map((c) => Number(c <= 0.9))),
       epistemic: average(p.epistemicTotal),
       aleatoric: average(p.aleatoricTotal),
     }),
     summary: ({ mean, variance }) => tracedMoments(mean, variance),
+    report: numberReport({
+      nlls: (p, targets) => surprises(density, p, targets),
+      central: (p, targets) => central(density, p, targets),
+    }),
   };
   return self;
 }
 
-/** -ln of the mean over the samples of a target's density, all of its values together: nats per example. */
-function predictiveNll(density: Density, p: NumberPrediction, targets: Targets): number {
+/** -ln of the mean over the samples of a target's density, all of its values together: nats of each example, [N]. */
+function surprises(density: Density, p: NumberPrediction, targets: Targets): Float64Array {
   const { mean, variance } = p.outputs;
   const each = new Float64Array(p.samples);
   const D = targets.length / p.count;
-  let nll = 0;
-  for (let n = 0; n < p.count; n++) {
+  return Float64Array.from({ length: p.count }, (_, n) => {
     for (let s = 0; s < p.samples; s++) {
       each[s] = 0;
       for (let d = 0; d < D; d++) {
@@ -123,20 +130,30 @@ function predictiveNll(density: Density, p: NumberPrediction, targets: Targets):
         each[s] -= density.constant + Math.log(scale) + density.distance((targets[n * D + d] - mean[i]) / scale);
       }
     }
-    nll -= logMeanExp(each);
-  }
-  return nll / p.count;
+    return -logMeanExp(each);
+  });
 }
 
-/** Errors of the predictive mean, and the share of targets in the central 90 % of a normal of the predictive variance. */
-function errors(p: NumberPrediction, targets: Targets): { rmse: number; mae: number; coverage90: number } {
-  let [squares, absolute, inside] = [0, 0, 0];
+/**
+ * The least central interval of the predictive distribution (the mixture of the samples' densities) that holds each
+ * target, [N * D]: 0 at its median, 0.9 at the ends of its central 90 %.
+ */
+function central(density: Density, p: NumberPrediction, targets: Targets): Float64Array {
+  const { mean, variance } = p.outputs;
+  const below = new Float64Array(targets.length);
+  for (let s = 0, i = 0; s < p.samples; s++)
+    for (let k = 0; k < targets.length; k++, i++)
+      below[k] += density.cdf((targets[k] - mean[i]) / Math.sqrt(variance[i] / density.variance));
+  return below.map((sum) => Math.abs((2 * sum) / p.samples - 1));
+}
+
+/** Errors of the predictive mean. */
+function errors(p: NumberPrediction, targets: Targets): { rmse: number; mae: number } {
+  let [squares, absolute] = [0, 0];
   for (let i = 0; i < targets.length; i++) {
     const e = targets[i] - p.mean[i];
     squares += e * e;
     absolute += Math.abs(e);
-    inside += Number(Math.abs(e) <= 1.6448536269514722 * p.sigma[i]);
   }
-  const n = targets.length;
-  return { rmse: Math.sqrt(squares / n), mae: absolute / n, coverage90: inside / n };
+  return { rmse: Math.sqrt(squares / targets.length), mae: absolute / targets.length };
 }
