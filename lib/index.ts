@@ -97,6 +97,15 @@ export type {
 } from "./likelihoods/likelihood.ts";
 export type { NumberPrediction } from "./likelihoods/location.ts";
 export type { NoiseScale, RegressionOptions } from "./likelihoods/noise.ts";
+export type {
+  Appraisal,
+  Block,
+  ReportContext,
+  Reporter,
+  Section,
+  Threshold,
+  Tile,
+} from "./likelihoods/report/blocks.ts";
 export {
   type ClassModelConfig,
   createModel,
@@ -155,11 +164,13 @@ export type {
   Quality,
   ReportData,
   ReportImages,
+  ReportOod,
   ReportSetup,
   ReportTest,
 } from "./report/data.ts";
 export { buildReport } from "./report/html.ts";
-export { type ClassSummary, type HistogramBin, type ReportSummary, reportJson } from "./report/summary.ts";
+export { type ReportSummary, reportJson } from "./report/summary.ts";
+export type { Verdict } from "./report/verdict.ts";
 export { type Checkpoint, loadCheckpoint, restore, saveCheckpoint } from "./train/checkpoint.ts";
 export {
   type Callbacks,
