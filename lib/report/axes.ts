@@ -29,7 +29,7 @@ export function scaleOf(axis: Axis, values: readonly number[]): Scale {
   if (axis.domain) return linear(least, most);
   if (!(least <= most)) return linear(0, 1);
   if (least === most) {
-    const room = axis.integer ? 1 : Math.abs(least) * 0.1 || 1;
+    const room = axis.integer ? 0.5 : Math.abs(least) * 0.1 || 1;
     return axis.percent
       ? linear(Math.max(0, least - 0.1), Math.min(1, least + 0.1))
       : linear(least - room, least + room);

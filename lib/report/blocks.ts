@@ -63,7 +63,7 @@ async function card(block: Block, drawing: Drawing, wide: boolean): Promise<stri
     case "gallery":
       return gallery(block, drawing, wide);
     case "note":
-      return `<div class="card off">${heading(block)}</div>`;
+      return `<div class="card off"><div class="text">${heading(block)}</div></div>`;
   }
 }
 

@@ -33,7 +33,7 @@ const THEME = {
     titlePadding: 9,
   },
   axisX: { grid: false, titleLimit: WIDTH },
-  axisY: { domain: false, titleLimit: HEIGHT },
+  axisY: { domain: false, titleLimit: TALL },
 } as const;
 
 /**
@@ -227,7 +227,7 @@ function layersOf({ style, color, x, y, sigma }: Series): object[] {
     color: stroke,
     strokeWidth: 2,
     interpolate: "linear",
-    point: x.length <= FEW && { size: 26, filled: true, opacity: 1, color: stroke },
+    point: x.length <= FEW && { size: x.length === 1 ? 70 : 26, filled: true, opacity: 1, color: stroke },
   };
   if (style === "dashed")
     return [{ data, mark: { type: "line", color: stroke, strokeDash: [4, 4], strokeWidth: 1.5 }, encoding: { order } }];

@@ -40,6 +40,7 @@ p { margin: 0; }
 }
 .caption { color: var(--muted); font-size: .875rem; margin-bottom: .7rem; overflow-wrap: anywhere; }
 h1, .lead { overflow-wrap: anywhere; }
+section > .lead { margin-bottom: .8rem; }
 ul { margin: 0; padding-left: 1.2rem; overflow-wrap: anywhere; }
 
 .tiles { display: grid; gap: 12px; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); margin-top: 1.6rem; }

@@ -58,6 +58,8 @@ export function pageOf(data: ReportData): Page {
   const context = { training: trainingTargets, split, images: test?.images !== undefined, threshold };
   const appraisal = test?.likelihood.report?.appraise(test.prediction, test.targets, context);
   const verdict = appraisal && metrics && judge({ appraisal, metrics, figures, history, tested });
+  // where nothing was learned, neither the split nor what it is sure of means anything
+  const learned = !verdict?.failed || verdict.cause === "overfitting";
   const told = split && !verdict?.failed;
   const ood = strange && { data: deepWithoutPaths(strange.data), scores: oodFigures(strange) };
 
@@ -67,8 +69,14 @@ export function pageOf(data: ReportData): Page {
     sections.push(comparisonSection(own, clean.comparison, figures));
   }
   if (test?.likelihood.report)
-    sections.push(...test.likelihood.report.sections(test.prediction, test.targets, { ...context, split: told }));
-  if (split && verdict?.failed) sections.push(leftOut(verdict));
+    sections.push(
+      ...(split && verdict?.failed ? [leftOut(verdict)] : []),
+      ...test.likelihood.report.sections(test.prediction, test.targets, {
+        ...context,
+        split: told,
+        images: context.images && learned,
+      }),
+    );
   if (strange && ood) sections.push(oodSection({ ...strange, data: ood.data }, ood.scores));
   if (history?.length) sections.push(trainingSection(history, figures));
   if (clean.pruning?.length) sections.push(pruningSection(clean.pruning, figures));

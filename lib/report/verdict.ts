@@ -112,7 +112,7 @@ export function judge(evidence: Evidence): Verdict {
   const own = (values: Quality | undefined) => values && skillOf(only(values, main), baseline, figures);
   const [fit, held, valid] = [own(training), own(test), own(record?.valid)];
   if (fit !== undefined && held !== undefined && fit - held > OVERFITTING_GAP) {
-    const inTraining = `${words(main, training![main], figures)} in training, ${words(main, test[main], figures)} in the test`;
+    const inTraining = `${words(main, training![main], figures)} in training, ${amount(main, test[main], figures)} in the test`;
     // validation images come from where the training images come from
     if (valid !== undefined && fit - valid <= OVERFITTING_GAP)
       return failed(
@@ -210,17 +210,17 @@ export function skillOf(values: Quality, baseline: Quality, figures: readonly Fi
 
 const only = (values: Quality, name: string): Quality => (values[name] === undefined ? {} : { [name]: values[name] });
 
+/** "12.1 %" */
+const amount = (name: string, value: number, figures: readonly Figure[]): string =>
+  figures.find((f) => f.name === name)?.share ? percent(value, 1) : figure(value);
+
 /** "accuracy 12.1 %" */
-function words(name: string, value: number, figures: readonly Figure[]): string {
-  const known = figures.find((f) => f.name === name);
-  return `${known?.title ?? name.toUpperCase()} ${known?.share ? percent(value, 1) : figure(value)}`;
-}
+const words = (name: string, value: number, figures: readonly Figure[]): string =>
+  `${figures.find((f) => f.name === name)?.title ?? name.toUpperCase()} ${amount(name, value, figures)}`;
 
 /** "accuracy 12.1 % against 11.4 %" */
-function comparison(name: string, test: Quality, baseline: Quality, figures: readonly Figure[]): string {
-  const share = figures.find((f) => f.name === name)?.share;
-  return `${words(name, test[name], figures)} against ${share ? percent(baseline[name], 1) : figure(baseline[name])}`;
-}
+const comparison = (name: string, test: Quality, baseline: Quality, figures: readonly Figure[]): string =>
+  `${words(name, test[name], figures)} against ${amount(name, baseline[name], figures)}`;
 
 const defined = <T extends object>(values: T): Partial<T> =>
   Object.fromEntries(Object.entries(values).filter(([, v]) => v !== undefined)) as Partial<T>;

@@ -19,12 +19,16 @@ export function wilson(share: number, count: number): [number, number] {
   return [Math.max(0, middle - half), Math.min(1, middle + half)];
 }
 
-/** Normal 95 % interval of a mean; nothing for a single value, which says nothing of its spread. */
+/**
+ * Normal 95 % interval of a mean, which is never below the least value; nothing for a single value, which says nothing of
+ * its spread.
+ */
 export function meanInterval(values: ArrayLike<number>): [number, number] | undefined {
   if (values.length < 2) return undefined;
   const half = Z * standardError(values);
   const mean = average(values);
-  return [mean - half, mean + half];
+  const least = Array.prototype.reduce.call(values, (a, v) => Math.min(a as number, v as number), Infinity) as number;
+  return [Math.max(least, mean - half), mean + half];
 }
 
 export function standardError(values: ArrayLike<number>): number {
@@ -187,7 +191,7 @@ function separation(values: ArrayLike<number>, correct: ArrayLike<number>): stri
   const ratio = median(wrong) / median(right);
   if (!(ratio > 0) || !Number.isFinite(ratio)) return "";
   return ratio > 1.25
-    ? ` Where it is wrong, the median is ${figure(ratio, 2)} times as high as where it is right.`
+    ? ` Where it is wrong, the median is ${ratio > 1000 ? "more than 1,000" : figure(ratio, 2)} times as high as where it is right.`
     : " It is hardly higher where it is wrong than where it is right.";
 }
 
@@ -246,7 +250,7 @@ export function grouped(
   });
   return {
     block: "histogram",
-    x: { title: log && least < floor ? `${title} (first bar: and below)` : title, log },
+    x: { title: log && least < floor ? `${title}, or less` : title, log },
     groups: groups.map(({ name, color, values }) => ({ name, color, count: values.length })),
     bins: Array.from({ length: count }, (_, i) => ({
       lower: edge(i),
