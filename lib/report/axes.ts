@@ -59,7 +59,7 @@ export function axisOf(axis: Axis, { type, domain: [from, to] }: Scale): object 
   if (axis.integer) return { title, values: wholeTicks(from, to), format: to >= 10_000 ? "~s" : "d" };
   if (axis.percent) return { title, format: to - from < 0.04 ? ".1%" : ".0%", tickCount: 5 };
   const size = Math.max(Math.abs(from), Math.abs(to));
-  return { title, format: size >= 10_000 ? "~s" : "~g", tickCount: 5 };
+  return { title, format: size >= 10_000 ? "~s" : ".6~g", tickCount: 5 };
 }
 
 const SMALLEST = 12;

@@ -12,7 +12,7 @@ export function shotHtml(shot: Shot, images: ReportImages): string {
   const is = truth === undefined ? "" : escapeHtml(truth);
   const mark = right ? "<span>✓</span>" : right === false ? `<span class="no">✗ is ${is}</span>` : "";
   const title = is ? `${text}, is ${is}` : text;
-  const words = `<span class="name" title="${title}"><b>${text}</b>${mark}</span>
+  const words = `<span class="name${right === undefined ? " free" : ""}" title="${title}"><b>${text}</b>${mark}</span>
 ${detail === undefined ? "" : `<span class="num">${escapeHtml(detail)}</span>`}${split ? splitBar(split) : ""}`;
   const input = `<img src="${imageUri(images, image)}" alt="test image ${image}: ${title}" loading="lazy">`;
   if (!panels) return `<figure class="shot">${input}\n${words}</figure>`;

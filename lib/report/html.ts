@@ -58,11 +58,14 @@ ${baseline ? `<p class="caption under">Baseline: ${escapeHtml(baseline.name)}. R
 function tileHtml({ title, value, hint, share, interval, baseline }: Tile): string {
   const text = (v: number) => (share ? percent(v) : tileFigure(v));
   const range = interval
-    ? `<small class="range">${share ? `${(100 * interval[0]).toFixed(1)}–${percent(interval[1], 1)}` : `${tileFigure(interval[0])}–${tileFigure(interval[1])}`}</small>`
+    ? `<small class="range">${share ? `${(100 * interval[0]).toFixed(1)}–${percent(interval[1], 1)}` : `${ends(interval[0])}${interval[0] < 0 ? " to " : "–"}${ends(interval[1])}`}</small>`
     : "";
   const beside = baseline === undefined ? "" : `<small>baseline ${text(baseline)}</small>`;
   return `<div class="tile"><span>${escapeHtml(title)}</span><b>${escapeHtml(text(value))}</b>${range}${beside}<small>${escapeHtml(hint)}</small></div>`;
 }
+
+/** An interval that begins at next to nothing begins at 0. */
+const ends = (v: number): string => (Math.abs(v) < 5e-5 ? "0" : tileFigure(v));
 
 /** Four decimals where they are digits of the figure, and no more. */
 const tileFigure = (v: number): string =>

@@ -14,6 +14,7 @@ const TALL = 290;
 /** A line through so few points shows where they are. */
 const FEW = 40;
 
+// Title limits are in widths as Vega guesses them without a font, half as wide again as they are.
 const THEME = {
   background: "transparent",
   font: "inherit",
@@ -32,8 +33,8 @@ const THEME = {
     titleFontWeight: "normal",
     titlePadding: 9,
   },
-  axisX: { grid: false, titleLimit: WIDTH },
-  axisY: { domain: false, titleLimit: TALL },
+  axisX: { grid: false, titleLimit: 1.5 * WIDTH },
+  axisY: { domain: false, titleLimit: 1.5 * TALL },
 } as const;
 
 /**

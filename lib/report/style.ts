@@ -104,6 +104,8 @@ table.matrix { width: auto; }
 .shot b { font-size: .95rem; }
 .shot .name { display: flex; flex-wrap: wrap; align-items: baseline; column-gap: 4px; }
 .shot .name * { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; max-width: 100%; }
+.shot .name b { max-width: calc(100% - 1.3em); }
+.shot .name.free b { white-space: normal; overflow-wrap: anywhere; max-width: 100%; }
 .shot .no { color: var(--orange); font-weight: 600; }
 .shot .num { color: var(--muted); font-variant-numeric: tabular-nums; display: block; }
 .shot .split { height: 5px; border-radius: 3px; margin: 4px 0 3px; }

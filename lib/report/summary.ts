@@ -104,7 +104,7 @@ const leftOut = ({ sentence }: Verdict): Section => ({
     {
       block: "note",
       title: "Left out: epistemic and aleatoric",
-      caption: `How the uncertainty of a model splits says something about the data only once the model has learned something from them. ${sentence}`,
+      caption: `How the uncertainty of a model splits says something about the data only once the model has learned from them. ${sentence}`,
     },
   ],
 });

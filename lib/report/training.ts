@@ -47,8 +47,8 @@ export function trainingSection(history: readonly HistoryPoint[], figures: reado
       ),
       ...(main
         ? plot(
-            title[0].toUpperCase() + title.slice(1),
-            `${main.hint}.${bestOf(history, main, along, x.title)}`,
+            capital(title),
+            `${capital(main.hint)}.${bestOf(history, main, along, x.title)}`,
             { title, percent: main.share },
             [
               ["training", "blue", (h) => h.metrics?.[main.name]],
@@ -59,6 +59,8 @@ export function trainingSection(history: readonly HistoryPoint[], figures: reado
     ],
   };
 }
+
+const capital = (text: string): string => text.slice(0, 1).toUpperCase() + text.slice(1);
 
 /** The likelihood's most wanted figure that training followed. */
 function mainFigure(history: readonly HistoryPoint[], figures: readonly Figure[]): Figure | undefined {

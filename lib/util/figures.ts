@@ -1,9 +1,10 @@
 /** Numbers as text for people. */
 
-/** A fraction as a percentage. A value that is not quite one is never rounded up to it. */
+/** A fraction as a percentage. A value that is not quite one is never rounded up to it, and some never down to none. */
 export function percent(fraction: number, digits = 2): string {
   const most = 100 - 10 ** -digits;
   if (fraction < 1 && 100 * fraction > most) return `>${most.toFixed(digits)} %`;
+  if (fraction > 0 && 100 * fraction < 10 ** -digits) return `<${(10 ** -digits).toFixed(digits)} %`;
   return `${(100 * fraction).toFixed(digits)} %`;
 }
 

@@ -262,7 +262,7 @@ describe.each(["gaussian", "laplace"] as const)("numbers with %s noise", (kind) 
     const training = Float32Array.of(0, 100, 2, 200);
     const { baseline, says, tiles } = appraise(test, { training });
     expect(baseline.name).toBe("always the mean of the training targets");
-    const guess = test.targets.reduce((sum, t, i) => sum + (t - (i % 2 ? 150 : 1)) ** 2, 0) / 1000;
+    const guess = (test.targets as Float32Array).reduce((sum, t, i) => sum + (t - (i % 2 ? 150 : 1)) ** 2, 0) / 1000;
     expect(baseline.figures.mse).toBeCloseTo(guess, 6);
     const m = test.likelihood.metrics(test.prediction, test.targets);
     for (const name of ["rmse", "nll", "coverage90", "mae"])

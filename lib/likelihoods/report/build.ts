@@ -6,7 +6,18 @@ import { riskCoverage } from "../../predict/ood.ts";
 import { figure, percent } from "../../util/figures.ts";
 import type { Prediction } from "../likelihood.ts";
 import { average, type Moments } from "../moments.ts";
-import type { Block, Calibration, Color, Histogram, Reliability, Section, Split, Threshold, Tile } from "./blocks.ts";
+import type {
+  Block,
+  Calibration,
+  Color,
+  Histogram,
+  Note,
+  Reliability,
+  Section,
+  Split,
+  Threshold,
+  Tile,
+} from "./blocks.ts";
 
 /** Two-sided 95 % of a normal distribution. */
 const Z = 1.959963984540054;
@@ -150,11 +161,16 @@ export function uncertaintySection(
   unit: string,
   correct?: ArrayLike<number>,
 ): Section {
-  const histogramOf = (values: Float32Array, name: string, title: string, what: string): Histogram => ({
-    title,
-    caption: `${what}${correct ? separation(values, correct) : ""}`,
-    ...histogram(values, `${name} ${unit}`, correct),
-  });
+  const histogramOf = (values: Float32Array, name: string, title: string, what: string): Histogram | Note => {
+    const [least, most] = values.reduce(([a, b], v) => [Math.min(a, v), Math.max(b, v)], [Infinity, -Infinity]);
+    if (most - least <= 1e-4 * most)
+      return { block: "note", title, caption: `${what} It is the same for every image: ${figure(most)}.` };
+    return {
+      title,
+      caption: `${what}${correct ? separation(values, correct) : ""}`,
+      ...histogram(values, `${name} ${unit}`, correct),
+    };
+  };
   const split: Split = {
     block: "split",
     title: "Where its doubt comes from",

@@ -210,10 +210,10 @@ function errorAgainstSigma(p: NumberPrediction, targets: Targets): Block {
   return {
     block: "plot",
     title,
-    caption: `${bins} groups of values of similar sigma; on the dashed line the error is as large as it says.${
+    caption: `${bins} groups of values of similar sigma${units}; on the dashed line the error is as large as it says.${
       rest > 0 ? ` The half with the larger sigma is off by ${figure(ratio, 2)} times as much as the other.` : ""
     }`,
-    x: { title: `predicted sigma${units}`, log: true },
+    x: { title: `predicted sigma${G === 1 ? "" : ", spreads"}`, log: true },
     y: { title: "root mean squared error", log: true },
     diagonal: "error as large as sigma",
     series: [{ name: "group of values", color: "blue", style: "points", x, y }],
@@ -223,7 +223,7 @@ function errorAgainstSigma(p: NumberPrediction, targets: Targets): Block {
 /** A row for each number, where there are several. */
 function perNumber(p: NumberPrediction, targets: Targets, central: Float64Array, { training }: ReportContext): Table[] {
   const G = channels(p);
-  if (G === 1 && !p.names) return [];
+  if (G === 1) return [];
   const means = constants(training ?? targets, G);
   return [
     {
