@@ -118,6 +118,15 @@ export type {
 export type { NumberPrediction } from "./likelihoods/location.ts";
 export { predictiveNll, totalVariance, tracedMoments } from "./likelihoods/moments.ts";
 export { type NoiseScale, numberTargets, type RegressionOptions } from "./likelihoods/noise.ts";
+export type {
+  Appraisal,
+  Block,
+  ReportContext,
+  Reporter,
+  Section,
+  ShownThreshold,
+  Tile,
+} from "./likelihoods/report/blocks.ts";
 export { perRow, rowsLike } from "./likelihoods/rows.ts";
 export {
   type ClassModelConfig,
@@ -187,11 +196,13 @@ export type {
   Quality,
   ReportData,
   ReportImages,
+  ReportOod,
   ReportSetup,
   ReportTest,
 } from "./report/data.ts";
 export { buildReport } from "./report/html.ts";
-export { type ClassSummary, type HistogramBin, type ReportSummary, reportJson } from "./report/summary.ts";
+export { type ReportSummary, reportJson } from "./report/summary.ts";
+export type { Verdict } from "./report/verdict.ts";
 export { type Checkpoint, loadCheckpoint, restore, saveCheckpoint } from "./train/checkpoint.ts";
 export {
   type Callbacks,

@@ -96,6 +96,7 @@ async function pruneRun(dir: string, options: PruneOptions, context: Context): P
   const tested = await testModel(model, data.test, config, { signal });
   await writeReport(runDir, model, data.test, config, tested, {
     title: `${model.name} on ${data.test.name}, pruned`,
+    train: data.train,
     pruning: [row],
   });
   writeOnnx(runDir, model);

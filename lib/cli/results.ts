@@ -1,16 +1,16 @@
 /** Tests a trained run and writes what it came to: report.html, report.json, model.onnx. */
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { z } from "zod";
 import { parseBeta } from "../bayes/beta.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { BayesError } from "../errors.ts";
-import type { ClassPrediction } from "../likelihoods/categorical.ts";
 import type { Figure } from "../likelihoods/likelihood.ts";
+import type { ShownThreshold } from "../likelihoods/report/blocks.ts";
 import type { Model } from "../models/model.ts";
 import { exportOnnx } from "../onnx/export.ts";
 import { type EvaluateResult, evaluate } from "../predict/predict.ts";
-import type { ComparisonRow, PruningRow, Quality, ReportData } from "../report/data.ts";
+import type { ComparisonRow, PruningRow, Quality, ReportData, ReportOod } from "../report/data.ts";
 import { buildReport } from "../report/html.ts";
 import { reportJson } from "../report/summary.ts";
 import type { EpochRecord } from "../train/fit.ts";
@@ -31,7 +31,7 @@ export function testModel(
   return evaluate(model, test, { samples, seed, precision: config.training.precision, signal });
 }
 
-const tested = z.object({ test: z.looseObject({ nll: z.number() }) });
+const tested = z.object({ test: z.looseObject({ nll: z.number().nullable() }) });
 
 /** The tested figures of another run, to print beside one's own. @throws BayesError when it has no report yet */
 export function comparisonRow(dir: string): ComparisonRow {
@@ -41,7 +41,7 @@ export function comparisonRow(dir: string): ComparisonRow {
     const { test } = tested.parse(JSON.parse(readFileSync(path, "utf8")));
     const metrics = Object.fromEntries(Object.entries(test).filter(([, v]) => typeof v === "number"));
     return {
-      name: `${model.model}${model.bayesian === false ? ", frequentist" : ""}${pruning ? ", pruned" : ""} (${dir})`,
+      name: `${model.model}${model.bayesian === false ? ", frequentist" : ""}${pruning ? ", pruned" : ""} (${basename(resolve(dir))})`,
       metrics: metrics as Record<string, number>,
     };
   } catch {
@@ -68,30 +68,37 @@ export function qualityTable(figures: readonly Figure[], head: string, rows: rea
 /** What the report is made from besides the test. */
 export interface ReportParts {
   readonly title?: string;
+  /** The run's training set: what the baseline is made from. */
+  readonly train?: Dataset;
   readonly history?: readonly EpochRecord[];
   readonly trainingSeconds?: number;
+  readonly threshold?: ShownThreshold;
+  readonly ood?: ReportOod;
+  readonly notes?: readonly string[];
   readonly pruning?: readonly PruningRow[];
   readonly comparison?: readonly ComparisonRow[];
 }
 
+/** Writes report.html and report.json. */
 export async function writeReport(
   dir: string,
   model: Model,
   test: Dataset,
   config: RunConfig,
-  { prediction: any, targets }: EvaluateResult,
+  { prediction, targets }: EvaluateResult,
   parts: ReportParts,
 ): Promise<void> {
-  const prediction = any as ClassPrediction;
+  const { likelihood, bayesian, targetShape } = model;
   const [height, width, channels] = test.shape;
   const { training } = config;
+  const { title, train, history, trainingSeconds, threshold, ood, notes, pruning, comparison } = parts;
   const data: ReportData = {
-    title: parts.title ?? `${model.name} on ${test.name}`,
+    title: title ?? `${model.name} on ${test.name}`,
     setup: {
-      model: model.name + (model.bayesian ? "" : " (frequentist)"),
-      data: `${config.data.name}, ${config.data.train} to train on, ${config.data.test} to test on`,
+      model: model.name + (bayesian ? "" : " (frequentist)"),
+      data: `${basename(config.data.name)}, ${config.data.train} to train on, ${config.data.test} to test on`,
       parameters: model.parameterCount,
-      ...(model.bayesian
+      ...(bayesian
         ? {
             posterior: model.bayes.posterior.name,
             prior: model.bayes.prior.name,
@@ -100,36 +107,34 @@ export async function writeReport(
           }
         : {}),
       samples: prediction.samples,
-      epochs: parts.history?.length ?? training.epochs,
+      epochs: history?.length ?? training.epochs,
       seed: training.seed,
       precision: training.precision,
       device: model.store.device.name,
-      trainingSeconds: parts.trainingSeconds,
+      trainingSeconds,
       version,
     },
-    test: {
-      probs: prediction.probabilities,
-      labels: targets as Int32Array,
-      ...(model.bayesian ? { epistemic: prediction.epistemicTotal, aleatoric: prediction.aleatoricTotal } : {}),
-      images: { height, width, channels, pixels: test.images },
-    },
-    classNames: prediction.classes,
-    history: parts.history?.map((r) => ({
-      step: r.step,
-      epoch: r.epoch,
-      loss: r.loss,
-      nll: r.nll,
-      kl: r.kl,
-      validationNll: r.valid?.nll,
-      validationAccuracy: r.valid?.accuracy,
-    })),
-    ...(parts.pruning ? { pruning: parts.pruning } : {}),
-    ...(parts.comparison?.length ? { comparison: parts.comparison } : {}),
+    test: { likelihood, prediction, targets, bayesian, images: { height, width, channels, pixels: test.images } },
+    ...(train ? { trainingTargets: likelihood.targets("report", train, targetShape) } : {}),
+    ...(history?.length ? { history, tested: testedEpoch(history, config) } : {}),
+    threshold,
+    ood,
+    notes,
+    pruning,
+    ...(comparison?.length ? { comparison } : {}),
     config,
   };
   const page = await buildReport(data);
   writeFileAtomic(join(dir, FILES.reportJson), `${JSON.stringify(reportJson(data), null, 2)}\n`);
   writeFileAtomic(join(dir, FILES.reportHtml), page);
+}
+
+/** The epoch whose weights were tested: the last one, or that of the lowest validation NLL where the run ended with those. */
+function testedEpoch(history: readonly EpochRecord[], { training }: RunConfig): number {
+  const last = history.length - 1;
+  if (training.weights === "final") return last;
+  const nll = (i: number) => history[i].valid?.nll ?? Infinity;
+  return history.reduce((best, _, i) => (nll(i) < nll(best) ? i : best), last);
 }
 
 /** The posterior means as an ONNX model that takes pixels as they are stored. */

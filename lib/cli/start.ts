@@ -46,7 +46,11 @@ async function start(options: SharedOptions & { epochs: number }, context: Conte
   const result = await trainRun(model, data, config, runDir, false, context);
   const tested = await testModel(model, data.test, config, { signal });
   const seconds = result.wall.seconds;
-  await writeReport(runDir, model, data.test, config, tested, { history: result.history, trainingSeconds: seconds });
+  await writeReport(runDir, model, data.test, config, tested, {
+    train: data.train,
+    history: result.history,
+    trainingSeconds: seconds,
+  });
   const onnx = writeOnnx(runDir, model);
   const runtime = installed("onnxruntime-node");
   const verified = runtime === undefined ? undefined : await verifyOnnx(model, onnx, firstImages(data.test, 100));

@@ -172,6 +172,7 @@ async function whole(
     throw signal.aborted ? stoppedRun(out, runDir, result.steps) : error;
   });
   await writeReport(runDir, model, data.test, config, tested, {
+    train: data.train,
     history: result.history,
     trainingSeconds: result.wall.seconds,
     comparison: beside,

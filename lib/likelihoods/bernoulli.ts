@@ -9,8 +9,9 @@ import { sigmoid } from "../ops/sigmoid.ts";
 import { square } from "../ops/square.ts";
 import { sub } from "../ops/sub.ts";
 import { sum } from "../ops/sum.ts";
-import { type Figure, type Likelihood, ours, type Prediction } from "./likelihood.ts";
-import { average, type Moments, predictiveNll, totalVariance, tracedMoments, UNCERTAINTY } from "./moments.ts";
+import { type Figure, type Likelihood, ours, type Prediction, type Targets } from "./likelihood.ts";
+import { average, type Moments, surprisesOf, totalVariance, tracedMoments, UNCERTAINTY } from "./moments.ts";
+import { bernoulliReport } from "./report/bernoulli.ts";
 import { perRow, rowsLike } from "./rows.ts";
 
 /** Probability of each label of N images, [N, labels], as `mean` and `probabilities`. */
@@ -97,7 +98,6 @@ export function bernoulli(options: BernoulliOptions = {}): Likelihood<BernoulliP
     },
     metrics(p, targets) {
       let [right, exact, brier] = [0, 0, 0];
-      const { logits } = p.outputs;
       for (let n = 0; n < p.count; n++) {
         let hits = 0;
         for (let k = 0; k < K; k++) {
@@ -108,17 +108,9 @@ export function bernoulli(options: BernoulliOptions = {}): Likelihood<BernoulliP
         right += hits;
         exact += Number(hits === K);
       }
-      const log = (s: number, n: number): number => {
-        let sum = 0;
-        for (let k = 0; k < K; k++) {
-          const z = logits[(s * p.count + n) * K + k];
-          sum += targets[n * K + k] * z - softplus(z);
-        }
-        return sum;
-      };
       return {
         count: p.count,
-        nll: predictiveNll(p.samples, p.count, log),
+        nll: average(surprises(p, targets)),
         accuracy: right / (p.count * K),
         exactMatch: exact / p.count,
         brier: brier / (p.count * K),
@@ -156,7 +148,21 @@ export function bernoulli(options: BernoulliOptions = {}): Likelihood<BernoulliP
       const { mean, epistemic, aleatoric } = tracedMoments(p, sub(p, square(p)));
       return { probabilities: mean, epistemic, aleatoric };
     },
+    report: bernoulliReport(surprises),
   };
   ours.add(self);
   return self;
+}
+
+/** -ln of the mean over the samples of the probability of an image's labels, all together, [N] nats. */
+function surprises({ samples, count, outputs: { logits } }: BernoulliPrediction, targets: Targets): Float64Array {
+  const K = targets.length / count;
+  return surprisesOf(samples, count, (s, n) => {
+    let sum = 0;
+    for (let k = 0; k < K; k++) {
+      const z = logits[(s * count + n) * K + k];
+      sum += targets[n * K + k] * z - softplus(z);
+    }
+    return sum;
+  });
 }

@@ -12,6 +12,7 @@ import { type ClassificationMetrics, classificationMetrics } from "../predict/me
 import { mutualInformation, predictiveEntropy, softmaxRows } from "../predict/uncertainty.ts";
 import { type Answer, type Figure, type Likelihood, ours, type Prediction, type Targets } from "./likelihood.ts";
 import { average, logSumExp, predictiveNll, totalVariance, tracedMoments, UNCERTAINTY } from "./moments.ts";
+import { categoricalReport } from "./report/categorical.ts";
 
 /** Class probabilities of N images, and how sure they are. Computed when first asked for. */
 export class ClassPrediction implements Prediction {
@@ -199,6 +200,7 @@ export function categorical(classes: number | readonly string[]): Categorical {
       const { mean, epistemic, aleatoric } = tracedMoments(p, sub(p, square(p)));
       return { probabilities: mean, epistemic, aleatoric };
     },
+    report: categoricalReport,
   };
   ours.add(self);
   return self;

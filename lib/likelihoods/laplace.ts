@@ -10,4 +10,14 @@ import type { RegressionOptions } from "./noise.ts";
  * @throws BayesError for options that make no sense
  */
 export const laplace = (options: RegressionOptions = {}): Likelihood<NumberPrediction> =>
-  locationScale({ kind: "laplace", constant: Math.log(2), distance: Math.abs, traced: abs, variance: 2 }, options);
+  locationScale(
+    {
+      kind: "laplace",
+      constant: Math.log(2),
+      distance: Math.abs,
+      cdf: (z) => (z < 0 ? Math.exp(z) / 2 : 1 - Math.exp(-z) / 2),
+      traced: abs,
+      variance: 2,
+    },
+    options,
+  );

@@ -5,6 +5,7 @@
  */
 import type { Dataset } from "../data/dataset.ts";
 import type { Shape, Tensor } from "../graph/node.ts";
+import type { Reporter } from "./report/blocks.ts";
 
 /** Targets of many examples, one after the other: class numbers as int32, everything else as float32. */
 export type Targets = Int32Array | Float32Array;
@@ -116,6 +117,8 @@ export interface Likelihood<P extends Prediction = Prediction> {
    * @param heads each [S, B, D], D values of a target in any order
    */
   summary(heads: Readonly<Record<string, Tensor>>): Readonly<Record<string, Tensor>>;
+  /** Its part of a report: a verdict's facts, tiles and sections. Without it a report shows {@link metrics} alone. */
+  readonly report?: Reporter<P>;
 }
 
 /** The likelihoods of this library: a copy with a part of its own is none, and needs a kind of its own. */

@@ -18,8 +18,9 @@ import {
   type Prediction,
   type Targets,
 } from "./likelihood.ts";
-import { average, type Moments, predictiveNll, totalVariance, tracedMoments, UNCERTAINTY } from "./moments.ts";
+import { average, type Moments, surprisesOf, totalVariance, tracedMoments, UNCERTAINTY } from "./moments.ts";
 import { checkRegression, fromData, located, meansShape, numberTargets, type RegressionOptions } from "./noise.ts";
+import { numberReport } from "./report/numbers.ts";
 import { perRow, rowsLike } from "./rows.ts";
 
 /** A density around a location, with a scale: p(t) = exp(-distance((t - mean) / scale) - constant) / scale. */
@@ -27,7 +28,9 @@ export interface Density {
   readonly kind: string;
   readonly constant: number;
   readonly distance: (z: number) => number;
-  /** The same as a program, elementwise. */
+  /** Probability of at most z at location 0 and scale 1. */
+  readonly cdf: (z: number) => number;
+  /** `distance` as a program, elementwise. */
   readonly traced: (z: Tensor) => Tensor;
   /** Variance at scale 1. */
   readonly variance: number;
@@ -105,8 +108,9 @@ export function locationScale(density: Density, options: RegressionOptions = {})
     },
     metrics: (p, targets) => ({
       count: p.count,
-      nll: predictiveNll(p.samples, p.count, logDensity(density, p, targets)),
+      nll: average(surprises(density, p, targets)),
       ...errors(p, targets),
+      coverage90: average(central(density, p, targets).map((c) => Number(c <= 0.9))),
       epistemic: average(p.epistemicTotal),
       aleatoric: average(p.aleatoricTotal),
     }),
@@ -134,6 +138,10 @@ export function locationScale(density: Density, options: RegressionOptions = {})
       };
     },
     summary: ({ mean, variance }) => tracedMoments(mean, variance),
+    report: numberReport({
+      nlls: (p, targets) => surprises(density, p, targets),
+      central: (p, targets) => central(density, p, targets),
+    }),
   };
   ours.add(self);
   return self;
@@ -170,15 +178,30 @@ const logDensity =
     return sum;
   };
 
-/** Errors of the predictive mean, and the share of targets in the central 90 % of a normal of the predictive variance. */
-function errors(p: NumberPrediction, targets: Targets): { rmse: number; mae: number; coverage90: number } {
-  let [squares, absolute, inside] = [0, 0, 0];
+/** -ln of the mean over the samples of a target's density, all of its values together: nats of each example, [N]. */
+const surprises = (density: Density, p: NumberPrediction, targets: Targets): Float64Array =>
+  surprisesOf(p.samples, p.count, logDensity(density, p, targets));
+
+/**
+ * The least central interval of the predictive distribution (the mixture of the samples' densities) that holds each
+ * target, [N * D]: 0 at its median, 0.9 at the ends of its central 90 %.
+ */
+function central(density: Density, p: NumberPrediction, targets: Targets): Float64Array {
+  const { mean, variance } = p.outputs;
+  const below = new Float64Array(targets.length);
+  for (let s = 0, i = 0; s < p.samples; s++)
+    for (let k = 0; k < targets.length; k++, i++)
+      below[k] += density.cdf((targets[k] - mean[i]) / Math.sqrt(variance[i] / density.variance));
+  return below.map((sum) => Math.abs((2 * sum) / p.samples - 1));
+}
+
+/** Errors of the predictive mean. */
+function errors(p: NumberPrediction, targets: Targets): { rmse: number; mae: number } {
+  let [squares, absolute] = [0, 0];
   for (let i = 0; i < targets.length; i++) {
     const e = targets[i] - p.mean[i];
     squares += e * e;
     absolute += Math.abs(e);
-    inside += Number(Math.abs(e) <= 1.6448536269514722 * p.sigma[i]);
   }
-  const n = targets.length;
-  return { rmse: Math.sqrt(squares / n), mae: absolute / n, coverage90: inside / n };
+  return { rmse: Math.sqrt(squares / targets.length), mae: absolute / targets.length };
 }

@@ -82,14 +82,16 @@ export function logSumExp(x: Float32Array | Float64Array): number {
  * of a target's likelihood, which no sample's underflow disturbs.
  * @param log ln of the likelihood of example n's whole target in sample s
  */
-export function predictiveNll(samples: number, count: number, log: (s: number, n: number) => number): number {
+export const predictiveNll = (samples: number, count: number, log: (s: number, n: number) => number): number =>
+  average(surprisesOf(samples, count, log));
+
+/** The terms of {@link predictiveNll}, one an example, [N]. */
+export function surprisesOf(samples: number, count: number, log: (s: number, n: number) => number): Float64Array {
   const each = new Float64Array(samples);
-  let nll = 0;
-  for (let n = 0; n < count; n++) {
+  return Float64Array.from({ length: count }, (_, n) => {
     for (let s = 0; s < samples; s++) each[s] = log(s, n);
-    nll -= logSumExp(each) - Math.log(samples);
-  }
-  return nll / count;
+    return Math.log(samples) - logSumExp(each);
+  });
 }
 
 /** How the two parts of a variance are presented, whatever the likelihood. */

@@ -1,6 +1,8 @@
-import { checkInt, fail } from "../errors.ts";
-import { checkLabelled, type Floats, type Labels } from "../predict/input.ts";
-import { checkArray } from "../util/arrays.ts";
+import { checkInt, checkNumber, fail } from "../errors.ts";
+import { checkLikelihood } from "../likelihoods/index.ts";
+import type { Likelihood, Prediction, Targets } from "../likelihoods/likelihood.ts";
+import type { ShownThreshold } from "../likelihoods/report/blocks.ts";
+import type { Scores } from "../predict/ood.ts";
 
 /** Everything a report can show. Only the title is required; what is missing is left out of the page. */
 export interface ReportData {
@@ -12,10 +14,18 @@ export interface ReportData {
   setup?: ReportSetup;
   /** predictions on the test set */
   test?: ReportTest;
-  /** name of each class, [C]; the class number unless given */
-  classNames?: readonly string[];
+  /** Targets of the training set as the likelihood numbers them: what the baseline is made from. */
+  trainingTargets?: Targets;
   /** training curves, in the order of training */
   history?: readonly HistoryPoint[];
+  /** index in `history` of the epoch whose weights were tested; the last one unless given */
+  tested?: number;
+  /** the confidence below which answers are left to a person */
+  threshold?: ShownThreshold;
+  /** scores of strange images beside those of the test set */
+  ood?: ReportOod;
+  /** what the reader should know about data and run, such as "left out 25 files that are no images" */
+  notes?: readonly string[];
   /** other models to print beside this one, such as the frequentist twin */
   comparison?: readonly ComparisonRow[];
   /** one row per pruning run */
@@ -46,40 +56,46 @@ export interface ReportSetup {
 }
 
 export interface ReportTest {
-  /** [N, C] mean of the sampled probabilities */
-  probs: Floats;
-  /** [N] */
-  labels: Labels;
-  /** [N] epistemic variance summed over the classes */
-  epistemic?: Floats;
-  /** [N] aleatoric variance summed over the classes */
-  aleatoric?: Floats;
-  /** the N images, in the order of the labels */
+  /** what the prediction means, and what there is to say about it */
+  likelihood: Likelihood;
+  /** as `predict` gives it, of the same likelihood */
+  prediction: Prediction;
+  /** of the N test images, as the likelihood numbers them (`evaluate` gives them) */
+  targets: Targets;
+  /** false for a model of plain weights: it has no epistemic uncertainty to show */
+  bayesian?: boolean;
+  /** the N images, in the order of the targets */
   images?: ReportImages;
 }
 
 export interface ReportImages {
   height: number;
   width: number;
-  /** 1 (grey) or 3 (RGB) */
+  /** 3 are drawn as RGB, of any other number the first as grey */
   channels: number;
   /** [N, height, width, channels], bytes as they are, or floats, each image stretched from its least to its greatest */
   pixels: Uint8Array | Float32Array;
 }
 
-/** State of training at one moment. Any figure may be absent, or not finite, and is then not drawn. */
+/**
+ * State of training after one epoch, as `fit` gives it in its history. Any figure may be absent, or not finite, and is then
+ * not drawn.
+ */
 export interface HistoryPoint {
-  step: number;
-  epoch?: number;
+  /** number of the last step */
+  readonly step: number;
+  /** from 0 */
+  readonly epoch?: number;
   /** training objective: NLL + beta / N * KL, nats per example */
-  loss?: number;
+  readonly loss?: number;
   /** training NLL, nats per example */
-  nll?: number;
+  readonly nll?: number;
   /** KL(posterior || prior), nats for all weights together */
-  kl?: number;
-  validationNll?: number;
-  /** as a fraction */
-  validationAccuracy?: number;
+  readonly kl?: number;
+  /** the likelihood's figures of the training predictions, by name */
+  readonly metrics?: Quality;
+  /** and of the validation set */
+  readonly valid?: Quality;
 }
 
 /** Figures of a model on the test set by name, as its likelihood reports them. */
@@ -102,34 +118,59 @@ export interface PruningRow {
   fineTuned?: Quality;
 }
 
+/** Scores that should be higher on strange images ("entropy", "epistemic variance"). */
+export interface ReportOod {
+  /** name of the strange data set */
+  readonly data: string;
+  readonly scores: readonly {
+    readonly score: string;
+    /** of the test set, [N] */
+    readonly inside: Scores;
+    /** of the strange images, [M] */
+    readonly outside: Scores;
+  }[];
+}
+
+const WHERE = "report";
+
 /**
- * Checks the shapes of everything the report reads.
- * @returns number of test examples and classes, 0 without a test set
+ * Checks everything the report reads.
  * @throws BayesError that names the field
  */
-export function checkReport(data: ReportData): { rows: number; classes: number } {
-  const where = "report";
-  if (typeof data?.title !== "string" || data.title === "") fail(where, "a title", data?.title);
-  const { test } = data;
-  if (test === undefined) return { rows: 0, classes: 0 };
-  const { rows, classes } = checkLabelled(where, test.probs, test.labels);
-  for (const name of ["epistemic", "aleatoric"] as const) {
-    const values = test[name];
-    if (values === undefined) continue;
-    if (values.length !== rows) fail(where, `test.${name} to have ${rows} values, one per label`, values.length);
-    for (const v of values) if (!(v >= 0 && v < Infinity)) fail(where, `test.${name} to be finite and not negative`, v);
-  }
-  if (data.classNames && data.classNames.length !== classes) {
-    fail(where, `${classes} class names`, data.classNames.length);
-  }
-  if (test.images) {
-    const { height, width, channels, pixels } = test.images;
-    checkInt(where, "test.images.height", height, 1);
-    checkInt(where, "test.images.width", width, 1);
-    if (channels !== 1 && channels !== 3) fail(where, "test.images.channels to be 1 or 3", channels);
-    const size = rows * height * width * channels;
-    checkArray(where, "test.images.pixels", pixels, "Uint8Array", "Float32Array");
-    if (pixels.length !== size) fail(where, `test.images.pixels to have ${size} values`, pixels.length);
-  }
-  return { rows, classes };
+export function checkReport(data: ReportData): void {
+  if (typeof data?.title !== "string" || data.title === "") fail(WHERE, "a title", data?.title);
+  const { test, history, tested, threshold, notes, ood } = data;
+  if (notes !== undefined && !(Array.isArray(notes) && notes.every((n) => typeof n === "string")))
+    fail(WHERE, "notes as a list of texts", notes);
+  if (tested !== undefined) checkInt(WHERE, "tested", tested, 0, (history?.length ?? 0) - 1);
+  if (threshold)
+    for (const name of ["risk", "coverage"] as const) checkNumber(WHERE, `threshold.${name}`, threshold[name], 0, 1);
+  if (ood && (typeof ood.data !== "string" || !Array.isArray(ood.scores)))
+    fail(WHERE, "ood with the name of its data and a list of scores", ood);
+  if (test) checkTest(test);
+}
+
+function checkTest({ likelihood, prediction, targets, images }: ReportTest): void {
+  checkLikelihood(WHERE, likelihood);
+  const { count, samples, shape, mean, epistemicTotal, aleatoricTotal } = prediction ?? {};
+  if (!Array.isArray(shape) || !(mean instanceof Float32Array))
+    fail(WHERE, "test.prediction as predict gives it", prediction);
+  checkInt(WHERE, "the prediction's images", count, 1);
+  checkInt(WHERE, "the prediction's samples", samples, 1);
+  if (!(targets instanceof Int32Array || targets instanceof Float32Array))
+    fail(WHERE, "test.targets as the likelihood numbers them", targets);
+  // one class number stands for a probability of each class
+  const each = targets instanceof Int32Array ? 1 : mean.length / count;
+  if (targets.length !== count * each) fail(WHERE, `test.targets to have ${count * each} values`, targets.length);
+  if (targets instanceof Int32Array)
+    for (const [n, c] of targets.entries()) checkInt(WHERE, `target ${n}`, c, 0, mean.length / count - 1);
+  for (const [name, values] of Object.entries({ epistemicTotal, aleatoricTotal }))
+    for (const v of values) if (!(v >= 0)) fail(WHERE, `the prediction's ${name} not to be negative`, v);
+  if (!images) return;
+  const { height, width, channels, pixels } = images;
+  checkInt(WHERE, "test.images.height", height, 1);
+  checkInt(WHERE, "test.images.width", width, 1);
+  checkInt(WHERE, "test.images.channels", channels, 1);
+  const size = count * height * width * channels;
+  if (pixels?.length !== size) fail(WHERE, `test.images.pixels to have ${size} values`, pixels?.length);
 }

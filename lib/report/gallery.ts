@@ -1,86 +1,66 @@
-/** Test images as small figures: what was predicted, what is true, how sure, and why not. */
-
-import { argmax } from "../predict/input.ts";
-import { asArray } from "../util/arrays.ts";
-import type { ReportImages, ReportTest } from "./data.ts";
+/** Test images as small figures: what was said, what is true, how sure, and why not. */
+import type { Panel, Shot } from "../likelihoods/report/blocks.ts";
+import { figure } from "../util/figures.ts";
+import type { ReportImages } from "./data.ts";
 import { pngDataUri } from "./png.ts";
-import { nameOf } from "./summary.ts";
-import { escapeHtml, figure, percent } from "./text.ts";
+import { escapeHtml } from "./text.ts";
 
-const EACH = 12;
-const MISTAKES = 8;
-
-/** The three galleries; the last is empty when no prediction is wrong. */
-export interface Galleries {
-  certain: string;
-  uncertain: string;
-  mistakes: string;
-}
-
-/**
- * Picks and draws the images. Certain and uncertain go by epistemic plus aleatoric variance where given, else by
- * confidence; mistakes are the wrong predictions of the highest confidence.
- * @param test checked, with images
- */
-export function galleries(test: ReportTest, images: ReportImages, classNames?: readonly string[]): Galleries {
-  const rows = test.labels.length;
-  const classes = test.probs.length / rows;
-  const confidence = (n: number) => test.probs[n * classes + argmax(test.probs, n, classes)];
-  const doubt = (n: number) =>
-    test.epistemic && test.aleatoric ? test.epistemic[n] + test.aleatoric[n] : 1 - confidence(n);
-  const all = Array.from({ length: rows }, (_, n) => n);
-  const sorted = [...all].sort((a, b) => doubt(a) - doubt(b));
-  const wrong = all.filter((n) => argmax(test.probs, n, classes) !== test.labels[n]);
-  const draw = (picked: number[]) => picked.map((n) => shot(test, images, classes, n, classNames)).join("\n");
-  return {
-    certain: draw(sorted.slice(0, EACH)),
-    uncertain: draw(sorted.reverse().slice(0, EACH)),
-    mistakes: draw(wrong.sort((a, b) => confidence(b) - confidence(a)).slice(0, MISTAKES)),
-  };
-}
-
-function shot(test: ReportTest, images: ReportImages, classes: number, n: number, names?: readonly string[]): string {
-  const c = argmax(test.probs, n, classes);
-  const label = test.labels[n];
-  const predicted = escapeHtml(nameOf(names, c));
-  const actual = escapeHtml(nameOf(names, label));
-  const verdict =
-    c === label ? `<b>${predicted}</b><span>✓</span>` : `<b>${predicted}</b><span class="no">✗ is ${actual}</span>`;
-  const { epistemic, aleatoric } = test;
-  const why = epistemic && aleatoric ? doubtBar(epistemic[n], aleatoric[n], 1 - 1 / classes) : "";
-  return `<figure class="shot"><img src="${imageUri(images, n)}" alt="test image ${n}, a ${actual}" loading="lazy">
-<span class="name" title="predicted ${predicted}, is ${actual}">${verdict}</span>
-<span class="num">${percent(test.probs[n * classes + c], 1)}</span>${why}</figure>`;
+/** One image with what was said of it. */
+export function shotHtml(shot: Shot, images: ReportImages): string {
+  const { image, says, truth, right, detail, split, panels } = shot;
+  const text = escapeHtml(says);
+  const is = truth === undefined ? "" : escapeHtml(truth);
+  const mark = right ? "<span>✓</span>" : right === false ? `<span class="no">✗ is ${is}</span>` : "";
+  const title = is ? `${text}, is ${is}` : text;
+  const words = `<span class="name${right === undefined ? " free" : ""}" title="${title}"><b>${text}</b>${mark}</span>
+${detail === undefined ? "" : `<span class="num">${escapeHtml(detail)}</span>`}${split ? splitBar(split) : ""}`;
+  const input = `<img src="${imageUri(images, image)}" alt="test image ${image}: ${title}" loading="lazy">`;
+  if (!panels) return `<figure class="shot">${input}\n${words}</figure>`;
+  const shown = panels.map((p) => `<figure>${panelImage(p)}<figcaption>${escapeHtml(p.title)}</figcaption></figure>`);
+  return `<div class="shot row"><div class="panels"><figure>${input}<figcaption>input</figcaption></figure>${shown.join("")}</div>
+${words}</div>`;
 }
 
 /** Epistemic and aleatoric as parts of the largest variance there can be, and as numbers. */
-function doubtBar(e: number, a: number, most: number): string {
+function splitBar({ epistemic, aleatoric, most }: NonNullable<Shot["split"]>): string {
   const width = (v: number) => `${Math.min(100, (100 * v) / most).toFixed(1)}%`;
-  return `<span class="split"><i class="e" style="width:${width(e)}"></i><i class="a" style="width:${width(a)}"></i></span>
-<span class="num"><span class="e-text" title="epistemic">${short(e)}</span> · <span class="a-text" title="aleatoric">${short(a)}</span></span>`;
+  return `<span class="split"><i class="e" style="width:${width(epistemic)}"></i><i class="a" style="width:${width(aleatoric)}"></i></span>
+<span class="num"><span class="e-text" title="epistemic">${short(epistemic)}</span> · <span class="a-text" title="aleatoric">${short(aleatoric)}</span></span>`;
 }
 
 /** Two digits, and no more than the eye can use under a small image. */
-function short(variance: number): string {
-  return variance > 0 && variance < 1e-6 ? "&lt;1e−6" : figure(variance, 2);
-}
+const short = (variance: number): string =>
+  variance > 0 && variance < 1e-6 ? "&lt;1e−6" : escapeHtml(figure(variance, 2));
 
-function imageUri(images: ReportImages, n: number): string {
-  const { height, width, channels } = images;
+function imageUri({ height, width, channels, pixels: all }: ReportImages, n: number): string {
   const size = height * width * channels;
-  const pixels = images.pixels.subarray(n * size, (n + 1) * size);
-  return pngDataUri(asArray(pixels, "Uint8Array") ?? stretch(pixels), height, width, channels);
+  const own = all.subarray(n * size, (n + 1) * size);
+  const pixels = channels === 1 || channels === 3 ? own : own.filter((_, i) => i % channels === 0);
+  const bytes = pixels instanceof Uint8Array ? pixels : stretch(pixels, rangeOf(pixels));
+  return pngDataUri(bytes, height, width, channels === 3 ? 3 : 1);
 }
 
-/** Floats to bytes, least to 0 and greatest to 255; what is not finite is black. */
-function stretch(pixels: Float32Array | Uint8Array): Uint8Array {
-  let least = Infinity;
-  let greatest = -Infinity;
+function panelImage({ title, shape, pixels, range }: Panel): string {
+  const [height, width, channels] = shape;
+  const drawn = channels === 1 || channels === 3 ? pixels : pixels.filter((_, i) => i % channels === 0);
+  const uri = pngDataUri(stretch(drawn, range), height, width, channels === 3 ? 3 : 1);
+  return `<img src="${uri}" alt="${escapeHtml(title)}" loading="lazy">`;
+}
+
+function rangeOf(pixels: Float32Array): readonly [number, number] {
+  let [least, most] = [Infinity, -Infinity];
   for (const v of pixels) {
     if (!Number.isFinite(v)) continue;
     least = Math.min(least, v);
-    greatest = Math.max(greatest, v);
+    most = Math.max(most, v);
   }
-  const scale = greatest > least ? 255 / (greatest - least) : 0;
-  return Uint8Array.from(pixels, (v) => (Number.isFinite(v) ? Math.round((v - least) * scale) : 0));
+  return [least, most];
+}
+
+/** Floats to bytes, least to 0 and greatest to 255; what is not finite is black. */
+function stretch(pixels: Float32Array, [least, most]: readonly [number, number]): Uint8Array {
+  const scale = most > least ? 255 / (most - least) : 0;
+  return Uint8Array.from(pixels, (v) =>
+    Number.isFinite(v) ? Math.min(255, Math.max(0, Math.round((v - least) * scale))) : 0,
+  );
 }

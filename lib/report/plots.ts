@@ -3,13 +3,18 @@
  * page (style.ts), so one drawing serves light and dark. Vega is loaded only when a report is written.
  */
 import type { TopLevelSpec } from "vega-lite";
-import type { ReliabilityBin } from "../predict/calibration.ts";
-import type { HistoryPoint } from "./data.ts";
-import { type HistogramBin, type ReportSummary, thin } from "./summary.ts";
+import type { Axis, Histogram, Plot, Reliability, Series } from "../likelihoods/report/blocks.ts";
+import { axisOf, type Scale, scaleOf } from "./axes.ts";
+import { visible } from "./text.ts";
 
 const WIDTH = 340;
 const HEIGHT = 210;
+/** Beside a reliability diagram, which has a second plot below. */
+const TALL = 290;
+/** A line through so few points shows where they are. */
+const FEW = 40;
 
+// Title limits are in widths as Vega guesses them without a font, half as wide again as they are.
 const THEME = {
   background: "transparent",
   font: "inherit",
@@ -28,8 +33,8 @@ const THEME = {
     titleFontWeight: "normal",
     titlePadding: 9,
   },
-  axisX: { grid: false },
-  axisY: { domain: false },
+  axisX: { grid: false, titleLimit: 1.5 * WIDTH },
+  axisY: { domain: false, titleLimit: 1.5 * TALL },
 } as const;
 
 /**
@@ -53,7 +58,7 @@ export async function drawSvg(spec: TopLevelSpec, id: string): Promise<string> {
 }
 
 /** Accuracy of each confidence bin with its gap to the diagonal; below it, how many predictions each bin holds. */
-export function reliabilityPlot(bins: readonly ReliabilityBin[]): TopLevelSpec {
+export function reliabilityPlot({ bins, of }: Pick<Reliability, "bins" | "of">): TopLevelSpec {
   const most = Math.max(...bins.map((b) => b.count));
   const x = (axis: object | null) => ({
     field: "lower",
@@ -102,16 +107,7 @@ export function reliabilityPlot(bins: readonly ReliabilityBin[]): TopLevelSpec {
               y2: { field: "confidence" },
             },
           },
-          {
-            data: { values: [{ a: 0, b: 1 }] },
-            mark: { type: "rule", color: "var(--ink)", strokeDash: [4, 4], strokeWidth: 1.5 },
-            encoding: {
-              x: { field: "a", type: "quantitative" },
-              y: { field: "a", type: "quantitative" },
-              x2: { field: "b" },
-              y2: { field: "b" },
-            },
-          },
+          diagonal(0, 1),
         ],
       },
       {
@@ -125,7 +121,7 @@ export function reliabilityPlot(bins: readonly ReliabilityBin[]): TopLevelSpec {
             field: "count",
             type: "quantitative",
             scale: { type: "symlog", domain: [0, most], nice: false },
-            axis: { title: "images", values: countTicks(most), labelExpr: "format(datum.value, ',')" },
+            axis: { title: of, values: countTicks(most), labelExpr: "format(datum.value, ',')" },
           },
           y2: { datum: 0 },
         },
@@ -134,52 +130,55 @@ export function reliabilityPlot(bins: readonly ReliabilityBin[]): TopLevelSpec {
   };
 }
 
+const scaled = (axis: Axis, scale: Scale) => ({
+  scale: { ...scale, domain: [...scale.domain] },
+  axis: axisOf(axis, scale),
+});
+
+/** y = x between two ends. */
+const diagonal = (a: number, b: number) => ({
+  data: { values: [{ a, b }] },
+  mark: { type: "rule" as const, color: "var(--ink)", strokeDash: [4, 4], strokeWidth: 1.5 },
+  encoding: {
+    x: { field: "a", type: "quantitative" as const },
+    y: { field: "a", type: "quantitative" as const },
+    x2: { field: "b" },
+    y2: { field: "b" },
+  },
+});
+
 /** One, and every second power of ten up to the largest count; the axis is logarithmic. */
 function countTicks(most: number): number[] {
   return [1, 100, 1e4, 1e6].filter((v) => v <= most);
 }
 
-/** Right and wrong predictions over powers of ten of an uncertainty, each group as shares of itself. */
-export function uncertaintyPlot(bins: readonly HistogramBin[], title: string): TopLevelSpec {
+/** Groups as steps over the bins, each as shares of itself. */
+export function histogramPlot({ x: along, bins, groups }: Histogram): TopLevelSpec {
   // A step-after area needs the right edge of the last bar as one more point.
-  const edges = [...bins, { lower: bins[bins.length - 1].upper, right: 0, wrong: 0 }];
-  const values = (["right", "wrong"] as const)
-    .filter((group) => bins.some((b) => b[group] > 0))
-    .flatMap((group) => edges.map((b) => ({ x: b.lower, share: b[group], group })));
-  const decades = Array.from({ length: 12 }, (_, i) => 10 ** (i - 10));
-  const from = bins[0].lower;
-  const to = bins[bins.length - 1].upper;
-  const x = {
-    field: "x",
-    type: "quantitative" as const,
-    scale: { type: "log" as const, domain: [from, to], nice: false },
-    axis: {
-      title,
-      values: decades.filter((v) => v >= from * 0.999 && v <= to * 1.001),
-      labelOverlap: false,
-      labelFlush: false,
-      // The first bar holds everything below it too.
-      labelExpr:
-        "(datum.value < 2e-7 ? '≤10' : '10') + ['⁰','⁻¹','⁻²','⁻³','⁻⁴','⁻⁵','⁻⁶','⁻⁷','⁻⁸','⁻⁹','⁻¹⁰'][-round(log(datum.value) / LN10)]",
-    },
-  };
-  const color = {
-    field: "group",
-    type: "nominal" as const,
-    scale: { domain: ["right", "wrong"], range: ["var(--blue)", "var(--orange)"] },
-    legend: null,
-  };
-  const y = {
-    field: "share",
-    type: "quantitative" as const,
-    stack: null,
-    axis: { format: "%", title: "share of its group", tickCount: 4 },
-  };
+  const last = bins[bins.length - 1];
+  const edges = [...bins, { lower: last.upper, upper: last.upper, shares: groups.map(() => 0) }];
+  const values = groups.flatMap((_, g) => edges.map((b) => ({ x: b.lower, share: b.shares[g], group: String(g) })));
+  const axis = { ...along, domain: [bins[0].lower, last.upper] as const };
+  const scale = scaleOf(axis, [...axis.domain]);
   return {
     width: WIDTH,
     height: HEIGHT,
     data: { values },
-    encoding: { x, y, color },
+    encoding: {
+      x: { field: "x", type: "quantitative", ...scaled(axis, scale) },
+      y: {
+        field: "share",
+        type: "quantitative",
+        stack: null,
+        axis: { format: "%", title: groups.length > 1 ? "share of its group" : "share of the images", tickCount: 4 },
+      },
+      color: {
+        field: "group",
+        type: "nominal",
+        scale: { domain: groups.map((_, g) => String(g)), range: groups.map((g) => `var(--${g.color})`) },
+        legend: null,
+      },
+    },
     layer: [
       { mark: { type: "area", interpolate: "step-after", opacity: 0.3 } },
       { mark: { type: "line", interpolate: "step-after", strokeWidth: 1.75 } },
@@ -187,95 +186,108 @@ export function uncertaintyPlot(bins: readonly HistogramBin[], title: string): T
   };
 }
 
-/** Error rate of the most confident share of the test set, against answering in random order. */
-export function riskPlot(points: NonNullable<ReportSummary["riskCoverage"]>): TopLevelSpec {
-  const last = points[points.length - 1];
-  const x = {
-    field: "coverage",
-    type: "quantitative" as const,
-    scale: { domain: [0, 1], nice: false },
-    axis: { format: "%", title: "share of images answered", values: [0, 0.25, 0.5, 0.75, 1] },
-  };
-  const y = {
-    field: "risk",
-    type: "quantitative" as const,
-    axis: { format: last.risk < 0.04 ? ".1%" : ".0%", title: "share of answers that are wrong", tickCount: 5 },
-  };
+/** Lines and points. Nothing is drawn between two points but a straight line. */
+export function linePlot(plot: Plot): TopLevelSpec {
+  const { series, marks = [] } = plot;
+  const xs = series.flatMap((s) => s.x).concat(marks.map((m) => m.x));
+  const ys = series
+    .flatMap((s) => (s.sigma ? s.y.flatMap((y, i) => [y - s.sigma![i], y + s.sigma![i]]) : s.y))
+    .concat(marks.map((m) => m.y));
+  if (series.some((s) => s.style === "area")) ys.push(0);
+  const x = scaleOf(plot.x, xs);
+  const y = scaleOf(plot.y, ys);
+  const from = Math.max(x.domain[0], y.domain[0]);
+  const to = Math.min(x.domain[1], y.domain[1]);
   return {
     width: WIDTH,
-    height: HEIGHT + 80, // level with the reliability diagram beside it
-    data: { values: points },
-    encoding: { x, y },
-    layer: [
-      {
-        data: { values: [{ coverage: 0, risk: last.risk, end: 1 }] },
-        mark: { type: "rule", color: "var(--muted)", strokeDash: [4, 4] },
-        encoding: { x2: { field: "end" } },
-      },
-      { mark: { type: "area", color: "var(--blue)", opacity: 0.15 } },
-      { mark: { type: "line", color: "var(--blue)", strokeWidth: 2 } },
-    ],
-  };
-}
-
-/** A line of a training curve. */
-export interface Curve {
-  field: "loss" | "nll" | "kl" | "validationNll" | "validationAccuracy";
-  color: "blue" | "orange" | "green";
-}
-
-/** Training curves over epochs (over steps when an epoch is missing), or nothing when no point has a value. */
-export function curvePlot(
-  history: readonly HistoryPoint[],
-  curves: readonly Curve[],
-  options: { title: string; scale?: "linear" | "log"; format?: string },
-): TopLevelSpec | undefined {
-  const along = history.every((h) => Number.isFinite(h.epoch)) ? "epoch" : "step";
-  const { scale = "linear" } = options;
-  const values = curves.flatMap(({ field }) => {
-    const drawable = history.filter((h) => Number.isFinite(h[field]) && (scale === "linear" || h[field]! > 0));
-    return thin(drawable.length, 400).map((i) => ({ x: drawable[i][along], y: drawable[i][field], field }));
-  });
-  if (values.length === 0) return undefined;
-  const ticks = scale === "log" ? logTicks(values.map((v) => v.y!)) : undefined;
-  const few = values.length <= 40 * curves.length;
-  return {
-    width: WIDTH,
-    height: HEIGHT,
-    data: { values },
-    mark: {
-      type: "line",
-      strokeWidth: 2,
-      interpolate: "monotone",
-      point: few && { size: 22, filled: true, opacity: 1 },
-    },
+    height: plot.x.percent ? TALL : HEIGHT,
     encoding: {
-      x: {
-        field: "x",
-        type: "quantitative",
-        scale: { zero: false, nice: false },
-        axis: { title: along, tickMinStep: along === "step" ? 1 : undefined, tickCount: 6, format: "~s" },
-      },
-      y: {
-        field: "y",
-        type: "quantitative",
-        scale: scale === "log" ? { type: "log", nice: false } : { zero: false },
-        axis: { title: options.title, format: options.format ?? "~g", tickCount: 5, values: ticks },
-      },
-      color: {
-        field: "field",
-        type: "nominal",
-        scale: { domain: curves.map((c) => c.field), range: curves.map((c) => `var(--${c.color})`) },
-        legend: null,
-      },
+      x: { field: "x", type: "quantitative", ...scaled(plot.x, x) },
+      y: { field: "y", type: "quantitative", ...scaled(plot.y, y) },
     },
+    layer: [
+      ...(plot.diagonal !== undefined && from < to ? [diagonal(from, to)] : []),
+      ...series.flatMap(layersOf),
+      ...marks.flatMap((m) => markLayers(m, x.domain, y.domain)),
+    ] as never,
   };
 }
 
-/** Round numbers within the range of the values: the wider it is, the fewer to each power of ten. */
-function logTicks(values: readonly number[]): number[] {
-  const [least, most] = [Math.min(...values), Math.max(...values)];
-  const steps = most / least > 300 ? [1] : most / least > 5 ? [1, 2, 5] : [1, 1.5, 2, 3, 4, 5, 6, 8];
-  const decades = Array.from({ length: 25 }, (_, i) => i - 12);
-  return decades.flatMap((d) => steps.map((s) => Number(`${s}e${d}`))).filter((v) => v >= least && v <= most);
+function layersOf({ style, color, x, y, sigma }: Series): object[] {
+  const data = {
+    values: x.map((v, i) => ({
+      x: v,
+      y: y[i],
+      ...(sigma ? { s: sigma[i], l: y[i] - sigma[i], u: y[i] + sigma[i] } : {}),
+    })),
+  };
+  const stroke = `var(--${color})`;
+  const order = { field: "x", type: "quantitative" };
+  const line = {
+    type: "line",
+    color: stroke,
+    strokeWidth: 2,
+    interpolate: "linear",
+    point: x.length <= FEW && { size: x.length === 1 ? 70 : 26, filled: true, opacity: 1, color: stroke },
+  };
+  if (style === "dashed")
+    return [{ data, mark: { type: "line", color: stroke, strokeDash: [4, 4], strokeWidth: 1.5 }, encoding: { order } }];
+  if (style === "points")
+    return [
+      ...(sigma
+        ? [
+            {
+              data,
+              mark: { type: "rule", color: stroke, opacity: x.length > 100 ? 0.25 : 0.5 },
+              encoding: { y: { field: "l", type: "quantitative" }, y2: { field: "u" } },
+            },
+          ]
+        : []),
+      {
+        data,
+        mark: {
+          type: "point",
+          filled: true,
+          color: stroke,
+          size: x.length > 100 ? 14 : 40,
+          opacity: x.length > 100 ? 0.7 : 1,
+        },
+      },
+    ];
+  return [
+    ...(style === "area"
+      ? [{ data, mark: { type: "area", color: stroke, opacity: 0.15, interpolate: "linear" }, encoding: { order } }]
+      : []),
+    { data, mark: line, encoding: { order } },
+  ];
+}
+
+/** A point, a rule down from it, and words on the side where there is room. */
+function markLayers(
+  { x, y, text }: NonNullable<Plot["marks"]>[number],
+  domain: readonly [number, number],
+  [bottom]: readonly [number, number],
+): object[] {
+  const right = x > (domain[0] + domain[1]) / 2;
+  const data = { values: [{ x, y, bottom, text: visible(text) }] };
+  return [
+    {
+      data,
+      mark: { type: "rule", color: "var(--orange)", strokeWidth: 1.5 },
+      encoding: { y: { field: "bottom", type: "quantitative" }, y2: { field: "y" } },
+    },
+    { data, mark: { type: "point", filled: true, color: "var(--orange)", size: 70, opacity: 1 } },
+    {
+      data,
+      mark: {
+        type: "text",
+        color: "var(--ink)",
+        align: right ? "right" : "left",
+        dx: right ? -8 : 8,
+        dy: -9,
+        fontSize: 12,
+      },
+      encoding: { text: { field: "text" } },
+    },
+  ];
 }

@@ -1,140 +1,121 @@
-import { type ReliabilityBin, reliabilityBins, topLabel } from "../predict/calibration.ts";
-import { argmax } from "../predict/input.ts";
-import { type ClassificationMetrics, classificationMetrics } from "../predict/metrics.ts";
-import { riskCoverage } from "../predict/ood.ts";
-import { checkReport, type ReportData, type ReportTest } from "./data.ts";
+import type { Figure } from "../likelihoods/likelihood.ts";
+import type { Appraisal, Section, ShownThreshold, Tile } from "../likelihoods/report/blocks.ts";
+import { checkReport, type ReportData } from "./data.ts";
+import { comparisonSection, type OodFigures, oodFigures, oodSection, pruningSection } from "./tables.ts";
+import { deepWithoutPaths } from "./text.ts";
+import { trainingSection } from "./training.ts";
+import { judge, type Verdict } from "./verdict.ts";
 
-/** One bar of a histogram over [lower, upper): the share of right and of wrong predictions that fall in it. */
-export interface HistogramBin {
-  lower: number;
-  upper: number;
-  right: number;
-  wrong: number;
+/**
+ * The report as plain JSON: all of its numbers, none of its images. Fields are added, never renamed: `test` holds the
+ * likelihood's figures of the test set by name, and "nll" is always among them.
+ */
+export interface ReportSummary extends Omit<ReportData, "test" | "trainingTargets" | "ood" | "tested"> {
+  /** of this layout */
+  format: 1;
+  /** kind of the likelihood, such as "categorical" */
+  likelihood?: string;
+  verdict?: Verdict;
+  /** figures of the test set by name; epistemic and aleatoric are means over its images */
+  test?: Readonly<Record<string, number>>;
+  /** 95 % confidence intervals of those that have one, from the number of test images */
+  intervals?: Readonly<Record<string, readonly [number, number]>>;
+  /** what predicting the same for every image reaches */
+  baseline?: { readonly name: string; readonly figures: Readonly<Record<string, number>> };
+  /** with the figures of each score, not its values */
+  ood?: { readonly data: string; readonly scores: readonly OodFigures[] };
+  threshold?: ShownThreshold;
+  /** the page's sections as data, without galleries */
+  sections: readonly Section[];
 }
 
-/** Figures of the test examples of one class. */
-export interface ClassSummary {
-  name: string;
-  count: number;
-  accuracy: number;
-  epistemic?: number;
-  aleatoric?: number;
-  /** the wrong class predicted most often, absent when there is none */
-  mistakenFor?: string;
-}
-
-/** What the report shows, as plain numbers: the HTML page is drawn from it, and it is the report as JSON. */
-export interface ReportSummary extends Omit<ReportData, "test" | "classNames"> {
-  /** figures of the test set; epistemic and aleatoric are means over its examples */
-  test?: ClassificationMetrics & { epistemic?: number; aleatoric?: number; aurc: number };
-  reliability?: ReliabilityBin[];
-  /** thinned to at most 200 points */
-  riskCoverage?: { coverage: number; risk: number }[];
-  histograms?: { epistemic?: HistogramBin[]; aleatoric?: HistogramBin[] };
-  classes?: ClassSummary[];
+/** Everything a page is drawn from. */
+export interface Page {
+  readonly summary: ReportSummary;
+  readonly tiles: readonly Tile[];
+  /** with galleries */
+  readonly sections: readonly Section[];
 }
 
 /**
- * The report as an object for JSON: all of its numbers, none of its images.
+ * The report as an object for JSON.
  * @throws BayesError when shapes do not fit or a value is out of range
  */
-export function reportJson(data: ReportData): ReportSummary {
-  const { classes } = checkReport(data);
-  const { test, classNames, ...rest } = data;
-  if (test === undefined) return rest;
-  const { confidence, correct } = topLabel(test.probs, test.labels);
-  const curve = riskCoverage(confidence, correct);
-  const histogramOf = (values: ReportTest["epistemic"]) => values && logHistogram(values, correct);
-  return {
-    ...rest,
-    test: {
-      ...classificationMetrics(test.probs, test.labels),
-      epistemic: test.epistemic && mean(test.epistemic),
-      aleatoric: test.aleatoric && mean(test.aleatoric),
-      aurc: curve.aurc,
+export const reportJson = (data: ReportData): ReportSummary => pageOf(data).summary;
+
+/**
+ * The content of a report.
+ * @throws BayesError when shapes do not fit or a value is out of range
+ */
+export function pageOf(data: ReportData): Page {
+  checkReport(data);
+  const { test, trainingTargets, tested, ood: strange, ...rest } = data;
+  const { title, description, setup, notes, comparison, pruning, config, history, threshold } = rest;
+  const clean = deepWithoutPaths({ title, description, setup, notes, comparison, pruning, config });
+  const figures = test?.likelihood.figures ?? [];
+  const metrics = test?.likelihood.metrics(test.prediction, test.targets);
+  const split = test?.bayesian !== false;
+  const context = { training: trainingTargets, split, images: test?.images !== undefined, threshold };
+  const appraisal = test?.likelihood.report?.appraise(test.prediction, test.targets, context);
+  const verdict = appraisal && metrics && judge({ appraisal, metrics, figures, history, tested });
+  // where nothing was learned, neither the split nor what it is sure of means anything
+  const learned = !verdict?.failed || verdict.cause === "overfitting";
+  const told = split && !verdict?.failed;
+  const ood = strange && { data: deepWithoutPaths(strange.data), scores: oodFigures(strange) };
+
+  const sections: Section[] = [];
+  if (clean.comparison?.length) {
+    const own = metrics && { name: clean.setup?.model ?? "this model", metrics };
+    sections.push(comparisonSection(own, clean.comparison, figures));
+  }
+  if (test?.likelihood.report)
+    sections.push(
+      ...(split && verdict?.failed ? [leftOut(verdict)] : []),
+      ...test.likelihood.report.sections(test.prediction, test.targets, {
+        ...context,
+        split: told,
+        images: context.images && learned,
+      }),
+    );
+  if (strange && ood) sections.push(oodSection({ ...strange, data: ood.data }, ood.scores));
+  if (history?.length) sections.push(trainingSection(history, figures));
+  if (clean.pruning?.length) sections.push(pruningSection(clean.pruning, figures));
+  const shown = sections.filter((s) => s.blocks.length > 0);
+  const tiles = (appraisal?.tiles ?? plainTiles(figures, metrics)).filter((t) => told || !t.split);
+
+  const summary: ReportSummary = {
+    format: 1,
+    ...clean,
+    ...(test ? { likelihood: test.likelihood.config.kind, test: metrics } : {}),
+    ...(verdict ? { verdict } : {}),
+    ...(appraisal ? { baseline: baselineOf(appraisal), intervals: intervalsOf(appraisal.tiles) } : {}),
+    ...(history ? { history } : {}),
+    ...(threshold ? { threshold } : {}),
+    ...(ood ? { ood } : {}),
+    sections: shown.map((s) => ({ ...s, blocks: s.blocks.filter((b) => b.block !== "gallery") })),
+  };
+  return { summary, tiles, sections: shown };
+}
+
+/** Instead of what would explain an uncertainty that means nothing. */
+const leftOut = ({ sentence }: Verdict): Section => ({
+  title: "Uncertainty",
+  blocks: [
+    {
+      block: "note",
+      title: "Left out: epistemic and aleatoric",
+      caption: `How the uncertainty of a model splits says something about the data only once the model has learned from them. ${sentence}`,
     },
-    reliability: reliabilityBins(test.probs, test.labels),
-    riskCoverage: thin(curve.coverage.length, 200).map((k) => ({ coverage: curve.coverage[k], risk: curve.risk[k] })),
-    histograms: { epistemic: histogramOf(test.epistemic), aleatoric: histogramOf(test.aleatoric) },
-    classes: Array.from({ length: classes }, (_, c) =>
-      summariseClass(test, c, classes, nameOf(classNames, c), classNames),
-    ),
-  };
-}
+  ],
+});
 
-/** Name of class c, its number when there are no names. */
-export function nameOf(classNames: readonly string[] | undefined, c: number): string {
-  return classNames?.[c] ?? String(c);
-}
+/** A likelihood that says nothing for itself has its figures shown. */
+const plainTiles = (figures: readonly Figure[], metrics: ReportSummary["test"]): Tile[] =>
+  figures.flatMap(({ name, title, hint, share }) =>
+    metrics?.[name] === undefined ? [] : [{ name, title, hint, share, value: metrics[name] }],
+  );
 
-/** At most `most` indices of 0 ... n - 1, evenly spread, with the first and the last. */
-export function thin(n: number, most: number): number[] {
-  if (n <= most) return Array.from({ length: n }, (_, i) => i);
-  return Array.from({ length: most }, (_, i) => Math.round((i * (n - 1)) / (most - 1)));
-}
+const baselineOf = ({ baseline: { name, figures } }: Appraisal): ReportSummary["baseline"] => ({ name, figures });
 
-function summariseClass(
-  test: ReportTest,
-  c: number,
-  classes: number,
-  name: string,
-  classNames: readonly string[] | undefined,
-): ClassSummary {
-  const predicted = new Uint32Array(classes);
-  const rows: number[] = [];
-  for (let n = 0; n < test.labels.length; n++) {
-    if (test.labels[n] !== c) continue;
-    rows.push(n);
-    predicted[argmax(test.probs, n, classes)]++;
-  }
-  const right = predicted[c];
-  predicted[c] = 0;
-  const worst = predicted.indexOf(Math.max(...predicted));
-  const meanOf = (values: ReportTest["epistemic"]) =>
-    values && rows.length > 0 ? mean(rows.map((n) => values[n])) : undefined;
-  return {
-    name,
-    count: rows.length,
-    accuracy: rows.length > 0 ? right / rows.length : 0,
-    epistemic: meanOf(test.epistemic),
-    aleatoric: meanOf(test.aleatoric),
-    mistakenFor: predicted[worst] > 0 ? nameOf(classNames, worst) : undefined,
-  };
-}
-
-/** Below this a variance of probabilities is as good as none; it goes into the first bar. */
-const LEAST = 1e-7;
-const BARS_PER_DECADE = 4;
-
-/** Histogram over powers of ten, each group scaled to sum to one: uncertainties span many orders of magnitude. */
-function logHistogram(values: ArrayLike<number>, correct: Uint8Array): HistogramBin[] {
-  const position = (v: number) => Math.floor(Math.log10(Math.max(v, LEAST)) * BARS_PER_DECADE + 1e-9);
-  let first = Infinity;
-  let last = -Infinity;
-  for (let n = 0; n < values.length; n++) {
-    first = Math.min(first, position(values[n]));
-    last = Math.max(last, position(values[n]));
-  }
-  const bins = Array.from({ length: last - first + 1 }, (_, i) => ({
-    lower: 10 ** ((first + i) / BARS_PER_DECADE),
-    upper: 10 ** ((first + i + 1) / BARS_PER_DECADE),
-    right: 0,
-    wrong: 0,
-  }));
-  let hits = 0;
-  for (let n = 0; n < values.length; n++) {
-    bins[position(values[n]) - first][correct[n] ? "right" : "wrong"]++;
-    hits += correct[n];
-  }
-  for (const bin of bins) {
-    bin.right /= Math.max(1, hits);
-    bin.wrong /= Math.max(1, values.length - hits);
-  }
-  return bins;
-}
-
-function mean(values: ArrayLike<number>): number {
-  let sum = 0;
-  for (let i = 0; i < values.length; i++) sum += values[i];
-  return sum / values.length;
-}
+const intervalsOf = (tiles: readonly Tile[]): ReportSummary["intervals"] =>
+  Object.fromEntries(tiles.flatMap(({ name, interval }) => (interval ? [[name, interval]] : [])));

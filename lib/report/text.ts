@@ -1,24 +1,47 @@
-/** Text safe to put between tags or into a quoted attribute. */
-export function escapeHtml(text: unknown): string {
-  return String(text).replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
+import { basename } from "node:path";
+
+/**
+ * Characters that show nothing, or turn the text around them, as escapes that can be seen: controls, bidirectional and
+ * zero-width marks, halves of surrogate pairs. (Joiners belong to many scripts and stay.) Line breaks too, unless they are
+ * asked for.
+ */
+export function visible(text: unknown, lines = false): string {
+  return String(text).replace(/(?![\u200c\u200d])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, (c) =>
+    lines && c === "\n" ? c : `\\u${c.codePointAt(0)!.toString(16).padStart(4, "0")}`,
+  );
 }
 
-/** A fraction as a percentage. A value that is not quite one is never rounded up to it. */
-export function percent(fraction: number, digits = 2): string {
-  const most = 100 - 10 ** -digits;
-  if (fraction < 1 && 100 * fraction > most) return `>${most.toFixed(digits)} %`;
-  return `${(100 * fraction).toFixed(digits)} %`;
+/** Text safe to put between tags or into a quoted attribute, with nothing hidden in it. */
+export function escapeHtml(text: unknown, lines = false): string {
+  return visible(text, lines).replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
 }
 
-/** A few significant digits, with a power of ten where the number is tiny. */
-export function figure(value: number, digits = 3): string {
-  if (value === 0) return "0";
-  return Math.abs(value) < 1e-4
-    ? value.toExponential(1).replace("e-", "e−")
-    : String(Number(value.toPrecision(digits)));
+/** A path from the root of a disk (or from a home folder), alone or within a sentence; a web address is none. */
+const PATH = /(^|[\s("'`=,;:[])((?:file:\/\/)?(?:~?\/|[A-Za-z]:[\\/]|\\\\)[^\s"'`),;\]]+)/g;
+
+/** The text with its absolute paths cut to their last part: where things lie on a disk is nobody else's business. */
+export function withoutPaths(text: string): string {
+  // a text that is nothing but a path may have spaces in it
+  if (/^(?:file:\/\/|~?\/|[A-Za-z]:[\\/]|\\\\)[^\n]*$/.test(text) && !/[.:,] /.test(text)) return last(text);
+  return text.replace(PATH, (all, before: string, path: string) => {
+    if (before === ":" && path.startsWith("//")) return all; // https://…
+    const end = /[.:!?]+$/.exec(path)?.[0] ?? "";
+    return before + last(end ? path.slice(0, -end.length) : path) + end;
+  });
 }
 
-/** A whole number in groups of three. */
-export function whole(value: number): string {
-  return value.toLocaleString("en-US", { maximumFractionDigits: 0 });
+const last = (path: string): string => basename(path.replaceAll("\\", "/").replace(/\/+$/, "")) || "…";
+
+/** The same for every text within a value. Names that a user gave to classes are no paths, whatever they look like. */
+export function deepWithoutPaths<T>(value: T): T {
+  if (typeof value === "string") return withoutPaths(value) as T;
+  if (typeof value === "bigint") return String(value) as T;
+  if (Array.isArray(value)) return value.map(deepWithoutPaths) as T;
+  if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, inner]) => [
+      withoutPaths(key),
+      ["classes", "labels", "names"].includes(key) ? inner : deepWithoutPaths(inner),
+    ]),
+  ) as T;
 }

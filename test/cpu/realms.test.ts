@@ -105,7 +105,12 @@ describe("a typed array of another realm", () => {
     const html = (pixels: Uint8Array) =>
       buildReport({
         title: "t",
-        test: { probs, labels, images: { height: 1, width: 2, channels: 1, pixels } },
+        test: {
+          likelihood: m.likelihood,
+          prediction: want,
+          targets: Int32Array.of(1),
+          images: { height: 2, width: 2, channels: 1, pixels },
+        },
       });
     const pixels = new Uint8ClampedArray([1, 2, 3, 4]) as unknown as Uint8Array;
     expect(await html(pixels)).toBe(await html(Uint8Array.of(1, 2, 3, 4)));

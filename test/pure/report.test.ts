@@ -1,171 +1,153 @@
 import { inflateSync } from "node:zlib";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { reliabilityBins } from "../../lib/predict/calibration.ts";
-import { classificationMetrics } from "../../lib/predict/metrics.ts";
-import { decompose, meanProbabilities, softmaxRows } from "../../lib/predict/uncertainty.ts";
-import type { ReportData } from "../../lib/report/data.ts";
+import { categorical } from "../../lib/likelihoods/categorical.ts";
+import type { Likelihood } from "../../lib/likelihoods/likelihood.ts";
+import { thin } from "../../lib/likelihoods/report/build.ts";
+import type { ReportData, ReportTest } from "../../lib/report/data.ts";
 import { buildReport } from "../../lib/report/html.ts";
-import { drawSvg, reliabilityPlot } from "../../lib/report/plots.ts";
 import { encodePng, pngDataUri } from "../../lib/report/png.ts";
-import { reportJson, thin } from "../../lib/report/summary.ts";
-import { escapeHtml, figure, percent } from "../../lib/report/text.ts";
-
-const SAMPLES = 8;
-const CLASSES = 3;
-
-/** Repeatable numbers in [0, 1). */
-function generator(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return state / 2 ** 32;
-  };
-}
-
-/**
- * Three classes at the corners of a triangle with blurred points, told apart by a nearest-corner classifier whose
- * corners differ a little between the samples: real predictions, some of them wrong, with both kinds of uncertainty.
- */
-function simulate(rows: number): Record<"probs" | "epistemic" | "aleatoric", Float32Array> & { labels: Uint8Array } {
-  const random = generator(5);
-  const noise = () => random() + random() + random() - 1.5;
-  const corners = [0, 1, 2].map((c) => [Math.cos((c * 2 * Math.PI) / 3), Math.sin((c * 2 * Math.PI) / 3)]);
-  const labels = Uint8Array.from({ length: rows }, () => Math.floor(random() * CLASSES));
-  const points = Array.from(labels, (c) => corners[c].map((v) => v + 1.1 * noise()));
-  const logits = new Float32Array(SAMPLES * rows * CLASSES);
-  for (let s = 0, i = 0; s < SAMPLES; s++) {
-    const moved = corners.map((corner) => corner.map((v) => v + 0.4 * noise()));
-    for (const [x, y] of points) for (const [a, b] of moved) logits[i++] = -4 * ((x - a) ** 2 + (y - b) ** 2);
-  }
-  const p = softmaxRows(logits, CLASSES);
-  const { epistemicTotal, aleatoricTotal } = decompose(p, SAMPLES, rows, CLASSES);
-  const probs = meanProbabilities(p, SAMPLES, rows, CLASSES);
-  return { probs, labels, epistemic: epistemicTotal, aleatoric: aleatoricTotal };
-}
+import { reportJson } from "../../lib/report/summary.ts";
+import { deepWithoutPaths, escapeHtml, visible, withoutPaths } from "../../lib/report/text.ts";
+import { figure, percent } from "../../lib/util/figures.ts";
+import { certain, checkBalanced, checkPage, labels, numbers, pictures, triangle } from "./report-kit.ts";
 
 const ROWS = 300;
-const simulated = simulate(ROWS);
+const simulated = triangle(ROWS);
 const quality = { accuracy: 0.9, nll: 0.3, ece: 0.02 };
+const history = [0, 1, 2].map((epoch) => ({
+  step: epoch * 10 + 9,
+  epoch,
+  loss: 2 / (epoch + 1),
+  nll: 1 / (epoch + 1),
+  kl: 1000 * (epoch + 1),
+  metrics: { accuracy: 1 - 0.25 / (epoch + 1) },
+  valid: { nll: 1.2 / (epoch + 1), accuracy: 1 - 0.3 / (epoch + 1) },
+}));
 const full: ReportData = {
   title: "Triangle",
   description: "Three blurred points.",
   setup: { model: "nearest corner", parameters: 123456, beta: 0.1, seed: 7, trainingSeconds: 65, version: "9.9.9" },
-  test: {
-    ...simulated,
-    images: { height: 4, width: 5, channels: 1, pixels: new Uint8Array(ROWS * 20).fill(80) },
-  },
-  classNames: ["ant", "bee", "cat"],
-  history: [1, 2, 3].map((epoch) => ({
-    step: epoch * 10,
-    epoch,
-    loss: 2 / epoch,
-    nll: 1 / epoch,
-    kl: 1000 * epoch,
-    validationNll: 1.2 / epoch,
-    validationAccuracy: 1 - 0.3 / epoch,
-  })),
+  test: { ...simulated, images: pictures(ROWS) },
+  trainingTargets: simulated.targets,
+  history,
+  threshold: { certainty: 0.8, minCoverage: 0.6, risk: 0.04, coverage: 0.7 },
+  ood: { data: "squares", scores: [{ score: "entropy", inside: [0.1, 0.2, 0.3], outside: [0.25, 0.9] }] },
+  notes: ["left out 25 files that are no images"],
   comparison: [{ name: "twin", metrics: { ...quality, brier: 0.2 } }],
   pruning: [{ name: "magnitude", sparsity: 0.9, parameters: 12346, before: quality, after: quality }],
   config: { batch: 128, big: 2n ** 60n },
 };
 
-/** Throws unless every element is closed in order, as a strict reader would. */
-function checkBalanced(html: string): void {
-  const open: string[] = [];
-  const body = html.replace(/<style>[\s\S]*?<\/style>/g, "").replace(/<!doctype html>/, "");
-  for (const [, closing, name, self] of body.matchAll(/<(\/?)([a-zA-Z][\w-]*)(?:"[^"]*"|[^">])*?(\/?)>/g)) {
-    if (self || ["meta", "img", "br"].includes(name)) continue;
-    if (!closing) open.push(name);
-    else expect(open.pop()).toBe(name);
-  }
-  expect(open).toEqual([]);
-}
-
-/** Throws if the page could ask for anything outside itself, or run anything. */
-function checkSelfContained(html: string): void {
-  expect(html).not.toMatch(/<script|<link|<iframe|<object|@import|javascript:/i);
-  expect(html).not.toMatch(/\son[a-z]+=/i);
-  for (const [, target] of html.matchAll(/(?:src|href)="([^"]*)"/g))
-    expect(target).toMatch(/^(data:image\/png;base64,|#)/);
-  for (const [, target] of html.matchAll(/url\(([^)]*)\)/g)) expect(html).toContain(`id="${target.slice(1)}"`);
-  expect(html).not.toContain("http:");
-  expect(html).not.toContain("https:");
-  const ids = [...html.matchAll(/\sid="([^"]*)"/g)].map((m) => m[1]);
-  expect(new Set(ids).size).toBe(ids.length);
-}
-
 describe("report page", () => {
   it("shows everything it is given, in one self-contained well-formed page", async () => {
     const html = await buildReport(full);
-    checkBalanced(html);
-    checkSelfContained(html);
-    expect(html).not.toMatch(/NaN|undefined|\[object/);
-    const m = classificationMetrics(simulated.probs, simulated.labels);
+    checkPage(html);
+    const m = simulated.likelihood.metrics(simulated.prediction, simulated.targets);
     expect(m.accuracy).toBeGreaterThan(0.7);
     expect(m.accuracy).toBeLessThan(1);
-    for (const text of [percent(m.accuracy), m.nll.toFixed(4), m.ece.toFixed(4), m.brier.toFixed(4)]) {
-      expect(html).toContain(`<b>${text}</b>`);
-    }
+    for (const text of [percent(m.accuracy), m.nll.toFixed(4), figure(m.ece)]) expect(html).toContain(`<b>${text}`);
     for (const text of [
       "Triangle",
       "123,456",
       "1m 05s",
       "twin",
       "magnitude",
-      "90.0 %",
+      "90.00 %",
       "12,346",
       "1152921504606846976",
-    ]) {
+      "left out 25 files that are no images",
+      "confidence at least 0.8",
+      "83.33 %", // five of the six pairs of scores are in order
+      "Best validation: 90.00 % at epoch 3; at the end: 90.00 %.",
+      "Most certain",
+      "Least certain",
+      "Confident mistakes",
+      "Class by class",
+      "What is taken for what",
+    ])
       expect(html).toContain(text);
-    }
-    expect(html).toContain("Best: 90.00 % at epoch 3; at the end: 90.00 %.");
-    // reliability, risk, epistemic, aleatoric, loss, KL, validation accuracy
-    expect(html.match(/<svg/g)).toHaveLength(7);
-    const wrong = m.count - Math.round(m.accuracy * m.count);
+    // reliability, risk, epistemic, aleatoric, entropy, loss, KL, accuracy
+    expect(html.match(/<svg/g)).toHaveLength(8);
+    const wrong = ROWS - Math.round(m.accuracy * ROWS);
     expect(html.match(/<figure class="shot"/g)).toHaveLength(12 + 12 + Math.min(8, wrong));
-    for (const heading of ["Most certain", "Least certain", "Confident mistakes", "Class by class", "Pruning"]) {
-      expect(html).toContain(heading);
-    }
   });
 
-  it("orders the galleries by uncertainty", async () => {
+  it("opens with the verdict, before any other figure", async () => {
     const html = await buildReport(full);
-    const doubt = (n: number) => simulated.epistemic[n] + simulated.aleatoric[n];
-    const order = Array.from({ length: ROWS }, (_, n) => n).sort((a, b) => doubt(a) - doubt(b));
-    const shown = [...html.matchAll(/alt="test image (\d+),/g)].map((match) => Number(match[1]));
-    expect(shown.slice(0, 12).map(doubt)).toEqual(order.slice(0, 12).map(doubt));
-    expect(shown.slice(12, 24).map(doubt)).toEqual(order.slice(-12).reverse().map(doubt));
+    const { sentence } = reportJson(full).verdict!;
+    const body = html.slice(html.indexOf("<h1>")).replace(/<[^>]*>/g, "\n");
+    const lines = body.split("\n").filter((l) => l.trim() !== "");
+    expect(lines.slice(0, 3)).toEqual(["Triangle", "Three blurred points.", escapeHtml(sentence)]);
   });
 
   it("is still a page with a title alone, and with any one thing added", async () => {
     const { title, ...rest } = full;
     const bare = await buildReport({ title });
-    checkBalanced(bare);
+    checkPage(bare);
     expect(bare).not.toContain("<svg");
-    for (const [key, value] of Object.entries({
-      ...rest,
-      test: { probs: simulated.probs, labels: simulated.labels },
-    })) {
-      if (key === "classNames") continue;
+    for (const [key, value] of Object.entries({ ...rest, test: simulated })) {
       const html = await buildReport({ title, [key]: value });
-      checkBalanced(html);
-      checkSelfContained(html);
-      expect(html, key).not.toMatch(/NaN|undefined|\[object/);
-      expect(html.length, key).toBeGreaterThan(bare.length);
+      checkPage(html);
+      if (key !== "trainingTargets" && key !== "threshold") expect(html.length, key).toBeGreaterThan(bare.length);
     }
+  });
+
+  const kinds: [string, ReportTest, [number, number, number]][] = [
+    ["several labels", labels(60, ["left", "up"]), [4, 5, 3]],
+    ["one label", labels(60, ["0"]), [4, 5, 2]],
+    ["a number", numbers("gaussian", 60), [4, 5, 1]],
+    ["numbers", numbers("laplace", 60, [5]), [4, 5, 4]],
+    ["images", numbers("gaussian", 12, [3, 4, 2]), [6, 8, 1]],
+    ["one image", numbers("laplace", 1), [1, 1, 1]],
+  ];
+  it.each(kinds)("draws %s", async (_, test, [height, width, channels]) => {
+    const images = pictures(test.prediction.count, height, width, channels);
+    const html = await buildReport({ title: "t", test: { ...test, images } });
+    checkPage(html);
+    expect(html.match(/<svg/g)!.length).toBeGreaterThan(1);
+    expect(html).toContain("data:image/png");
+    checkPage(await buildReport({ title: "t", test: { ...test, images, bayesian: false } }));
   });
 
   it("draws a perfect classifier, a hopeless one, and a single image", async () => {
     const images = { height: 1, width: 1, channels: 3, pixels: Float32Array.of(-1, 0, Number.NaN) };
-    for (const label of [0, 1]) {
-      const test = { probs: Float32Array.of(1, 0), labels: [label], epistemic: Float32Array.of(0), images };
-      const html = await buildReport({ title: "one", test: { ...test, aleatoric: Float32Array.of(0) } });
-      checkBalanced(html);
-      checkSelfContained(html);
-      expect(html).not.toMatch(/NaN|undefined|Infinity/);
-      expect(html.includes("Confident mistakes")).toBe(label === 1);
-    }
+    for (const label of [0, 1])
+      checkPage(await buildReport({ title: "one", test: { ...certain([[1, 0]], [label]), images } }));
+  });
+
+  it("says first that training failed, and then explains nothing that means nothing", async () => {
+    const guess = certain(
+      Array.from({ length: 100 }, (_, n) => (n % 2 ? [0.51, 0.49] : [0.49, 0.51])),
+      Array.from({ length: 100 }, (_, n) => Math.floor(n / 2) % 2),
+    );
+    const failed: ReportData = {
+      title: "t",
+      test: { ...guess, images: pictures(100) },
+      history: [{ step: 9, epoch: 0, nll: 0.7, loss: 300.7, kl: 1e6, metrics: { accuracy: 0.5 } }],
+    };
+    const { verdict } = reportJson(failed);
+    expect(verdict).toMatchObject({ failed: true, cause: "kl" });
+    const html = await buildReport(failed);
+    checkPage(html);
+    expect(html).toContain('class="verdict failed"');
+    expect(html).toContain("Left out: epistemic and aleatoric");
+    expect(html).not.toMatch(/more data would help|Where its doubt comes from|Most certain|class="split"/);
+    expect(html).toContain("What is taken for what");
+    const twin = await buildReport({ ...failed, test: { ...failed.test!, bayesian: false } });
+    expect(twin).not.toMatch(/epistemic<|Left out/);
+  });
+
+  it("shows the figures of a likelihood that says nothing for itself", async () => {
+    const own: Likelihood = { ...(categorical(3) as Likelihood), config: { kind: "mine" } };
+    const { report, ...silent } = own;
+    expect(report).toBeDefined();
+    const data = { title: "t", test: { ...simulated, likelihood: silent as Likelihood } };
+    const html = await buildReport(data);
+    checkPage(html);
+    expect(html).toContain(percent(simulated.likelihood.metrics(simulated.prediction, simulated.targets).accuracy));
+    expect(reportJson(data).likelihood).toBe("mine");
+    expect(reportJson(data).verdict).toBeUndefined();
   });
 
   it("leaves out what is not finite in a training curve, and draws one point", async () => {
@@ -175,26 +157,8 @@ describe("report page", () => {
       { step: 3, loss: -1 },
     ];
     const html = await buildReport({ title: "diverged", history });
-    expect(html.match(/<svg/g)).toHaveLength(1);
+    expect(html.match(/<svg/g)).toHaveLength(2);
     expect(html).not.toMatch(/NaN|Infinity/);
-  });
-
-  it("escapes every text it is given", async () => {
-    const evil = `"><img src=x onerror=alert(1)></pre></style><script>'&`;
-    const html = await buildReport({
-      ...full,
-      title: evil,
-      description: evil,
-      setup: { model: evil, device: evil, beta: evil, version: evil },
-      classNames: [evil, evil, evil],
-      comparison: [{ name: evil, metrics: quality }],
-      pruning: [{ name: evil, sparsity: 0.5 }],
-      config: { [evil]: evil },
-    });
-    checkBalanced(html);
-    expect(html).not.toMatch(/<img src=x|<script/);
-    expect(html).toContain(escapeHtml(evil));
-    expect(escapeHtml(`<a b="c">'&`)).toBe("&#60;a b=&#34;c&#34;&#62;&#39;&#38;");
   });
 
   it("is legible in light and dark: no plot has a colour of its own", async () => {
@@ -208,62 +172,117 @@ describe("report page", () => {
   });
 });
 
-describe("reliability plot", () => {
-  it("draws a bar, a gap and a count for each bin that holds something, as high as it should be", async () => {
-    const bins = reliabilityBins(Float64Array.of(0.6, 0.4, 0.6, 0.4, 0.9, 0.1, 0.9, 0.1), [0, 1, 0, 0], { bins: 10 });
-    const svg = await drawSvg(reliabilityPlot(bins), "p");
-    const bars = [...svg.matchAll(/<path d="(M[^"]*Z)" fill="var\(--blue\)"/g)].map((m) => m[1]);
-    expect(bars).toHaveLength(2);
-    const heights = bars.map((d) => Number(/v(-?[\d.]+)/.exec(d)![1]));
-    expect(heights[0] / heights[1]).toBeCloseTo(0.5, 6);
-    expect(svg.match(/fill="var\(--orange\)"/g)).toHaveLength(2);
-    expect(svg.match(/d="M[^"]*Z" fill="var\(--muted\)"/g)).toHaveLength(2);
+describe("text from outside", () => {
+  it("is escaped wherever it goes", async () => {
+    const evil = `"><img src=x onerror=alert(1)></pre></style><script>'&`;
+    const html = await buildReport({
+      ...full,
+      test: { ...triangle(ROWS, [`${evil}a`, `${evil}b`, `${evil}c`]), images: pictures(ROWS) },
+      title: evil,
+      description: evil,
+      setup: { model: evil, device: evil, beta: evil, version: evil },
+      notes: [evil],
+      ood: { data: evil, scores: [{ score: evil, inside: [1, 2], outside: [3] }] },
+      comparison: [{ name: evil, metrics: quality }],
+      pruning: [{ name: evil, sparsity: 0.5 }],
+      config: { [evil]: evil },
+    });
+    checkBalanced(html);
+    expect(html).not.toMatch(/<img src=x|<script/);
+    expect(html).toContain(escapeHtml(evil));
+    expect(escapeHtml(`<a b="c">'&`)).toBe("&#60;a b=&#34;c&#34;&#62;&#39;&#38;");
+    const named = await buildReport({
+      title: "t",
+      test: numbers("gaussian", 50, [2], { names: [`${evil}a`, `${evil}b`] }),
+    });
+    checkBalanced(named);
+    expect(named).not.toMatch(/<img src=x|<script/);
+  });
+
+  it("hides nothing: controls and marks that turn text around are shown", async () => {
+    expect(visible("a\u0000b\u202ec\u200bd\ne\ud800")).toBe("a\\u0000b\\u202ec\\u200bd\\u000ae\\ud800");
+    expect(visible("a\nb", true)).toBe("a\nb");
+    expect(visible("zéro 数 👍 👩‍👧 فارسی‌ها")).toBe("zéro 数 👍 👩‍👧 فارسی‌ها");
+    const bad = "\u202ecat\u0007";
+    const html = await buildReport({
+      ...full,
+      title: bad,
+      test: { ...triangle(ROWS, [bad, `${bad}2`, `${bad}3`]), images: pictures(ROWS) },
+      notes: [bad],
+      config: { bad },
+    });
+    expect(html).not.toMatch(/(?!\n)[\p{Cc}\p{Cf}]/u);
+    expect(html).toContain("\\u202ecat\\u0007");
+    const numbered = await buildReport({ title: "t", test: numbers("gaussian", 50, [1], { names: [bad] }) });
+    expect(numbered).not.toMatch(/(?!\n)[\p{Cc}\p{Cf}]/u);
+  });
+
+  it("tells nobody where things lie on the disk", async () => {
+    for (const [text, without] of [
+      ["/home/ann/data/cats", "cats"],
+      ["/home/ann/my data/big cats", "big cats"],
+      ["C:\\Users\\ann\\cats", "cats"],
+      ["~/cats/", "cats"],
+      ["file:///home/ann/cats", "cats"],
+      ["left out 25 files of /home/ann/cats.", "left out 25 files of cats."],
+      ["lenet5 (/tmp/run one)", "lenet5 (run one)"],
+      ["see https://example.org/a/b and a/b or 1/2 of x", "see https://example.org/a/b and a/b or 1/2 of x"],
+      ["runs/start", "runs/start"],
+      ["nats / image", "nats / image"],
+      ["/", "…"],
+    ])
+      expect(withoutPaths(text), text).toBe(without);
+    expect(deepWithoutPaths({ dir: ["/a/b", { from: "/c/d" }], classes: ["/m/01g317"], n: 1 })).toEqual({
+      dir: ["b", { from: "d" }],
+      classes: ["/m/01g317"],
+      n: 1,
+    });
+    const secret = "/home/ann/secret/thing";
+    const data: ReportData = {
+      ...full,
+      title: `lenet5 on ${secret}`,
+      description: secret,
+      setup: { data: `${secret}, 5 to train on`, model: secret },
+      notes: [`skipped ${secret}/x.png`],
+      ood: { data: secret, scores: full.ood!.scores },
+      comparison: [{ name: `twin (${secret})`, metrics: quality }],
+      pruning: [{ name: secret, sparsity: 0.5 }],
+      config: { data: { dir: secret }, from: [secret] },
+    };
+    expect(await buildReport(data)).not.toMatch(/secret|home/);
+    expect(JSON.stringify(reportJson(data))).not.toMatch(/secret|home/);
+    expect(reportJson(data).config).toEqual({ data: { dir: "thing" }, from: ["thing"] });
   });
 });
 
 describe("report as JSON", () => {
-  it("has the figures, no images, and survives JSON", () => {
-    const { big, ...config } = full.config as { big: bigint };
-    expect(big).toBeDefined();
-    const json = reportJson({ ...full, config });
+  it("has the figures by name, no images, and survives JSON", () => {
+    const json = reportJson(full);
     expect(JSON.parse(JSON.stringify(json))).toEqual(json);
-    expect(JSON.stringify(json)).not.toContain("pixels");
-    const m = classificationMetrics(simulated.probs, simulated.labels);
-    expect(json.test).toMatchObject(m);
-    expect(json.test!.epistemic).toBeCloseTo(simulated.epistemic.reduce((a, b) => a + b, 0) / ROWS, 5);
-    expect(json.reliability).toHaveLength(15);
-    expect(json.riskCoverage).toHaveLength(200);
-    expect(json.riskCoverage!.at(-1)!.risk).toBeCloseTo(1 - m.accuracy, 12);
-    expect(json.history).toEqual(full.history);
-  });
-
-  it("splits right and wrong predictions over the histogram without losing any", () => {
-    const { histograms } = reportJson(full);
-    for (const bins of [histograms!.epistemic!, histograms!.aleatoric!]) {
-      expect(bins.reduce((sum, b) => sum + b.right, 0)).toBeCloseTo(1, 9);
-      expect(bins.reduce((sum, b) => sum + b.wrong, 0)).toBeCloseTo(1, 9);
-      for (let i = 1; i < bins.length; i++) expect(bins[i].lower).toBe(bins[i - 1].upper);
-    }
-    const any = fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { minLength: 1, maxLength: 20 });
-    fc.assert(
-      fc.property(any, (values) => {
-        const probs = Float32Array.from({ length: 2 * values.length }, (_, i) => (i + 1) % 2);
-        const test = { probs, labels: values.map(() => 0), epistemic: Float64Array.from(values) };
-        const bins = reportJson({ title: "t", test }).histograms!.epistemic!;
-        expect(bins.reduce((sum, b) => sum + b.right, 0)).toBeCloseTo(1, 9);
-      }),
-    );
-  });
-
-  it("tells the classes apart", () => {
-    const probs = Float32Array.of(0.9, 0.1, 0, 0.2, 0.8, 0, 0.1, 0.9, 0, 0, 1, 0);
-    const test = { probs, labels: [0, 0, 0, 1], epistemic: Float32Array.of(0.1, 0.2, 0.3, 0.4) };
-    const [a, b, c] = reportJson({ title: "t", test, classNames: ["a", "b", "c"] }).classes!;
-    expect(a).toMatchObject({ name: "a", count: 3, mistakenFor: "b" });
-    expect(a.accuracy).toBeCloseTo(1 / 3, 12);
-    expect(a.epistemic).toBeCloseTo(0.2, 6);
-    expect(b).toMatchObject({ count: 1, accuracy: 1, mistakenFor: undefined });
-    expect(c).toMatchObject({ count: 0, accuracy: 0, epistemic: undefined });
+    expect(JSON.stringify(json)).not.toMatch(/pixels|"gallery"/);
+    const m = simulated.likelihood.metrics(simulated.prediction, simulated.targets);
+    expect(json).toMatchObject({
+      format: 1,
+      likelihood: "categorical",
+      test: m,
+      notes: full.notes,
+      history,
+      threshold: full.threshold,
+      verdict: { failed: false },
+    });
+    expect(json.baseline!.figures.accuracy).toBeGreaterThan(1 / 3);
+    expect(json.intervals!.accuracy[0]).toBeLessThan(m.accuracy);
+    expect(json.ood!.scores).toEqual([{ score: "entropy", auroc: 5 / 6, aupr: 1 / 2 + 1 / 3, fpr95: 1 / 3 }]);
+    expect(json.sections.map((s) => s.title)).toEqual([
+      "Beside other models",
+      "Calibration",
+      "Uncertainty",
+      "Test images",
+      "Classes",
+      "Strange images",
+      "Training",
+      "Pruning",
+    ]);
   });
 
   it("thins long series, keeping both ends", () => {
@@ -281,22 +300,28 @@ describe("report as JSON", () => {
 });
 
 describe("bad report data", () => {
-  const test = { probs: Float32Array.of(0.5, 0.5), labels: [0] };
+  const test = certain([[0.5, 0.5]], [0]);
   const images = { height: 2, width: 2, channels: 1, pixels: new Uint8Array(4) };
   const cases: [string, unknown, RegExp][] = [
     ["no data", undefined, /a title/],
     ["no title", { title: "" }, /\[report\] expected a title, received ""/],
-    ["labels", { title: "t", test: { ...test, labels: [5] } }, /label 0 to be an integer from 0 to 1/],
-    ["epistemic length", { title: "t", test: { ...test, epistemic: new Float32Array(2) } }, /test.epistemic to have 1/],
-    ["NaN", { title: "t", test: { ...test, aleatoric: Float32Array.of(Number.NaN) } }, /test.aleatoric to be finite/],
-    ["names", { title: "t", test, classNames: ["a"] }, /2 class names, received 1/],
-    ["channels", { title: "t", test: { ...test, images: { ...images, channels: 2 } } }, /channels to be 1 or 3/],
+    ["no likelihood", { title: "t", test: { ...test, likelihood: {} } }, /\[report\] expected a likelihood/],
+    ["no prediction", { title: "t", test: { ...test, prediction: undefined } }, /test.prediction as predict gives it/],
+    ["targets", { title: "t", test: { ...test, targets: [0] } }, /test.targets as the likelihood numbers them/],
+    ["their number", { title: "t", test: { ...test, targets: Int32Array.of(0, 1) } }, /to have 1 values, received 2/],
+    ["a class", { title: "t", test: { ...test, targets: Int32Array.of(5) } }, /target 0 to be an integer from 0 to 1/],
+    ["channels", { title: "t", test: { ...test, images: { ...images, channels: 0 } } }, /test.images.channels/],
     ["height", { title: "t", test: { ...test, images: { ...images, height: 0 } } }, /images.height/],
     [
       "pixels",
       { title: "t", test: { ...test, images: { ...images, width: 3 } } },
       /pixels to have 6 values, received 4/,
     ],
+    ["notes", { title: "t", notes: "left out" }, /notes as a list of texts, received "left out"/],
+    ["tested", { title: "t", history, tested: 3 }, /tested to be an integer from 0 to 2, received 3/],
+    ["threshold", { title: "t", threshold: { certainty: 1, risk: 2, coverage: 1 } }, /threshold.risk/],
+    ["ood", { title: "t", ood: { data: "x" } }, /ood with the name/],
+    ["scores", { title: "t", ood: { data: "x", scores: [{ score: "s", inside: [], outside: [1] }] } }, /at least one/],
   ];
   it.each(cases)("%s", async (_, data, message) => {
     expect(() => reportJson(data as ReportData)).toThrow(message);
