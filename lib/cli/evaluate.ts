@@ -1,19 +1,23 @@
+import { basename } from "node:path";
 import type { Command } from "commander";
-import { classesOnly } from "../data/classes.ts";
-import { type ClassDataset, imageSize } from "../data/dataset.ts";
-import { DATASETS, loadData } from "../data/locate.ts";
+import { type Dataset, type ImageShape, imageSize } from "../data/dataset.ts";
+import { loadImages } from "../data/images.ts";
+import { DATASETS, findData, isDatasetName, loadData } from "../data/locate.ts";
+import { checkPixels } from "../data/prepare.ts";
 import { fail } from "../errors.ts";
-import { ClassPrediction } from "../likelihoods/categorical.ts";
+import { type Categorical, ClassPrediction } from "../likelihoods/categorical.ts";
 import type { Prediction } from "../likelihoods/likelihood.ts";
 import type { Model } from "../models/model.ts";
 import { topLabel } from "../predict/calibration.ts";
 import { aupr, auroc, fpr95, riskCoverage } from "../predict/ood.ts";
-import { evaluate, predict } from "../predict/predict.ts";
+import { evaluate, type Images, predict } from "../predict/predict.ts";
 import { ensureDir } from "../util/atomic.ts";
 import { type Context, inContext, type SamplingOptions, sampling, several, shared } from "./options.ts";
-import { colours, fixed, percent, table } from "./output.ts";
+import { colours, fixed, type Output, percent, table } from "./output.ts";
 import { comparisonRow, comparisonTable, writeReport } from "./results.ts";
-import { openRun, runData } from "./run-folder.ts";
+import { otherData, runData } from "./run-data.ts";
+import { openRunFolder } from "./run-folder.ts";
+import { selective, thresholdLine } from "./threshold.ts";
 import { testFields, testTable } from "./training.ts";
 
 interface EvaluateOptions extends SamplingOptions {
@@ -31,7 +35,10 @@ export function evaluateCommand(root: Command): void {
         .command("evaluate")
         .description("test a trained run: accuracy, calibration, uncertainty, and strange images (--ood)")
         .argument("<rundir>", "folder of a run")
-        .option("--data <name>", "another data set's test images (default: the run's own)"),
+        .option(
+          "--data <name>",
+          "another data set: its test images, or all of a folder's (default: the run's own test)",
+        ),
     )
       .option("--ood <name>", `strange images that should look uncertain: ${DATASETS.join(", ")} or a folder`)
       .option("--ood-dir <dir>", "where the strange data set is (default: --data-dir)")
@@ -48,13 +55,12 @@ export function evaluateCommand(root: Command): void {
 
 async function evaluateRun(dir: string, options: EvaluateOptions, { out, signal }: Context): Promise<void> {
   const beside = (options.compare ?? []).map(comparisonRow);
-  const run = openRun(dir);
+  const run = openRunFolder(dir);
   using model = run.model;
   const { config } = run;
-  const test =
-    options.data === undefined
-      ? (await runData(config, options.dataDir)).test
-      : classesOnly(await loadData(options.data, options.dataDir, { size: config.data.imageSize })).test;
+  const own = options.data === undefined ? await runData(config, options.dataDir) : undefined;
+  const test = own?.test ?? (await otherData(options.data!, options.dataDir, config, classesOf(model)));
+  for (const sentence of test.notes ?? []) out.note(sentence);
   const predicting = {
     samples: options.samples ?? config.testSamples,
     seed: options.seed ?? config.testSeed,
@@ -65,12 +71,17 @@ async function evaluateRun(dir: string, options: EvaluateOptions, { out, signal 
   const tested = await evaluate(model, test, predicting);
   const { prediction, targets, metrics } = tested;
   const aurc = prediction instanceof ClassPrediction ? aurcOf(prediction, targets as Int32Array) : undefined;
-  const strange = options.ood === undefined ? undefined : await oodOf(model, test, prediction, options, predicting);
+  const strange = options.ood === undefined ? undefined : await oodOf(model, prediction, options, predicting, out);
+  const selected = model.threshold && selective(model, prediction, targets, model.threshold.certainty);
   if (options.out !== undefined) {
     ensureDir(options.out);
     await writeReport(options.out, model, test, config, tested, {
+      ...(own ? { train: own.train } : {}),
       history: run.checkpoint.training?.history,
       comparison: beside,
+      notes: test.notes,
+      ...(model.threshold && selected ? { threshold: { ...model.threshold, ...selected } } : {}),
+      ...(strange ? { ood: strange.shown } : {}),
     });
   }
 
@@ -79,67 +90,95 @@ async function evaluateRun(dir: string, options: EvaluateOptions, { out, signal 
     data: test.name,
     ...testFields(tested),
     ...(aurc === undefined ? {} : { aurc }),
-    ...(strange ? { ood: strange } : {}),
+    ...(selected ? { threshold: model.threshold, selective: selected } : {}),
+    ...(strange ? { ood: strange.found } : {}),
     ...(beside.length > 0 ? { beside } : {}),
   });
   out.line(colours().bold(`${dir}: ${model.name} on ${test.name}`));
   for (const line of testTable(model, tested)) out.line(line);
   if (aurc !== undefined)
     out.line(`  AURC          ${fixed(aurc)}  error rate, averaged over how many images are answered`);
+  if (selected) out.line(`\n${thresholdLine(model, selected)}`);
   if (beside.length > 0) out.line(`\n${comparisonTable(model, metrics, beside).join("\n")}`);
   if (!strange) return;
-  out.line(`\nstrange images (${strange.data}) against ${test.name}, told apart by`);
+  out.line(`\nstrange images (${strange.found.data}, ${strange.found.count}) against ${test.name}, told apart by`);
   const rows = [
     ["", "AUROC", "AUPR", "FPR95"],
-    ...strange.scores.map((s) => [`  ${s.score}`, fixed(s.auroc), fixed(s.aupr), percent(s.fpr95)]),
+    ...strange.found.scores.map((s) => [`  ${s.score}`, fixed(s.auroc), fixed(s.aupr), percent(s.fpr95)]),
   ];
   for (const row of table(rows)) out.line(row);
 }
+
+/** The names that a model of classes knows; undefined for other likelihoods. */
+const classesOf = ({ likelihood }: Model): readonly string[] | undefined =>
+  (likelihood as Partial<Categorical>).classes;
 
 function aurcOf(prediction: ClassPrediction, labels: Int32Array): number {
   const { confidence, correct } = topLabel(prediction.probabilities, labels);
   return riskCoverage(confidence, correct).aurc;
 }
 
+const SCORES = [
+  ["entropy", "entropy"],
+  ["mutualInformation", "mutual information"],
+  ["epistemicTotal", "epistemic variance"],
+  ["aleatoricTotal", "aleatoric variance"],
+] as const;
+
+/** How well strange images are told apart, as figures and as a report shows them. */
 async function oodOf(
   model: Model,
-  test: ClassDataset,
   inside: Prediction,
   options: EvaluateOptions,
   predicting: Parameters<typeof predict>[2],
+  out: Output,
 ) {
-  const strange = classesOnly(await loadData(options.ood!, options.oodDir ?? options.dataDir)).test;
-  const outside = await predict(model, reshaped(strange, test), predicting);
-  const kinds = [
-    ["entropy", "entropy"],
-    ["mutualInformation", "mutual information"],
-    ["epistemicTotal", "epistemic variance"],
-    ["aleatoricTotal", "aleatoric variance"],
-  ] as const;
-  const scores = (p: Prediction, key: (typeof kinds)[number][0]) =>
-    (p as Prediction & { readonly [K in typeof key]?: Float32Array })[key];
+  const strange = await strangeImages(model, options, out);
+  const outside = await predict(model, strange, predicting);
+  type Scored = Prediction & { readonly [K in (typeof SCORES)[number][0]]?: Float32Array };
+  const scores = SCORES.filter(
+    ([key]) => (inside as Scored)[key] && (model.bayesian || key === "entropy" || key === "aleatoricTotal"),
+  ).map(([key, score]) => ({ score, inside: (inside as Scored)[key]!, outside: (outside as Scored)[key]! }));
   return {
-    data: strange.name,
-    count: strange.count,
-    scores: kinds
-      .filter(([key]) => scores(inside, key) && (model.bayesian || key === "entropy" || key === "aleatoricTotal"))
-      .map(([key, score]) => {
-        const [a, b] = [scores(inside, key)!, scores(outside, key)!];
-        return { score, auroc: auroc(a, b), aupr: aupr(a, b), fpr95: fpr95(a, b) };
-      }),
+    shown: { data: strange.name, scores },
+    found: {
+      data: strange.name,
+      count: strange.count,
+      scores: scores.map(({ score, inside: a, outside: b }) => ({
+        score,
+        auroc: auroc(a, b),
+        aupr: aupr(a, b),
+        fpr95: fpr95(a, b),
+      })),
+    },
   };
+}
+
+/** A known set's test images, cropped or padded; or pictures of any size in any folder, scaled and cropped. */
+async function strangeImages(
+  { inputShape, preprocess }: Model,
+  { ood, oodDir, dataDir }: EvaluateOptions,
+  out: Output,
+): Promise<Images & { readonly name: string }> {
+  if (isDatasetName(ood!)) return reshaped((await loadData(ood, oodDir ?? dataDir)).test, inputShape);
+  const place = findData(ood!, oodDir ?? dataDir) ?? ood!;
+  const { failed, notes, ...images } = await loadImages(place, inputShape);
+  for (const sentence of notes) out.note(sentence);
+  for (const { file, reason } of failed) out.note(`left out ${file}: ${reason}`);
+  checkPixels("evaluate", images.images, preprocess);
+  return { ...images, name: basename(place) };
 }
 
 /**
  * The images in the shape of another set: cropped or padded with zeros around the centre, colours averaged to grey, grey
  * repeated to colours.
  */
-export function reshaped(data: ClassDataset, like: ClassDataset): ClassDataset {
+export function reshaped<D extends Dataset>(data: D, like: ImageShape): D {
   const [h0, w0, c0] = data.shape;
-  const [h, w, c] = like.shape;
-  if (data.shape.every((d, i) => d === like.shape[i])) return data;
+  const [h, w, c] = like;
+  if (data.shape.every((d, i) => d === like[i])) return data;
   if (c0 !== c && c0 !== 1 && c !== 1) fail("evaluate", `images of ${c} channels or of one`, c0);
-  const size = imageSize(like.shape);
+  const size = imageSize(like);
   const images = new Float32Array(data.count * size);
   const [top, left] = [Math.floor((h - h0) / 2), Math.floor((w - w0) / 2)];
   for (let n = 0, to = 0; n < data.count; n++)
@@ -158,6 +197,6 @@ export function reshaped(data: ClassDataset, like: ClassDataset): ClassDataset {
   return {
     ...data,
     images: data.images instanceof Uint8Array ? Uint8Array.from(images, Math.round) : images,
-    shape: like.shape,
+    shape: like,
   };
 }

@@ -1,7 +1,7 @@
 import { statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { type Command, Option } from "commander";
-import type { ClassDataset } from "../data/dataset.ts";
+import type { Dataset } from "../data/dataset.ts";
 import { subset } from "../data/dataset.ts";
 import { BayesError } from "../errors.ts";
 import { type ExportMode, exportModes, exportOnnx } from "../onnx/export.ts";
@@ -9,7 +9,8 @@ import { type Verified, verifyOnnx } from "../onnx/verify.ts";
 import { ensureDir } from "../util/atomic.ts";
 import { type Context, inContext, integer, type SharedOptions, shared } from "./options.ts";
 import { bytes } from "./output.ts";
-import { openRun, runData } from "./run-folder.ts";
+import { runData } from "./run-data.ts";
+import { openRunFolder } from "./run-folder.ts";
 
 interface ExportOptions extends SharedOptions {
   readonly mode: ExportMode;
@@ -49,7 +50,7 @@ export function exportCommand(root: Command): void {
 }
 
 async function exportRun(dir: string, options: ExportOptions, { out }: Context): Promise<void> {
-  const run = openRun(dir);
+  const run = openRunFolder(dir);
   using model = run.model;
   const { mode, layout, samples, seed = 1 } = options;
   const path = options.out ?? join(dir, `model-${mode}.onnx`);
@@ -69,7 +70,7 @@ async function exportRun(dir: string, options: ExportOptions, { out }: Context):
 }
 
 /** The first images of a set as float32 pixels, as stored. */
-export function firstImages(data: ClassDataset, n: number): Float32Array {
+export function firstImages(data: Dataset, n: number): Float32Array {
   return Float32Array.from(
     subset(
       data,

@@ -14,7 +14,7 @@ import { installed } from "./installed.ts";
 import { forwardProgram, madeModel, stepProgram } from "./made.ts";
 import { inContext, integer, type SharedOptions, shared, UsageError } from "./options.ts";
 import { bytes, colours, count, type Output, table } from "./output.ts";
-import { FILES, openRun } from "./run-folder.ts";
+import { FILES, openRunFolder } from "./run-folder.ts";
 import { shown } from "./training.ts";
 
 interface InfoOptions extends SharedOptions {
@@ -98,7 +98,7 @@ function machineInfo(options: SharedOptions, out: Output): void {
 }
 
 function runInfo(dir: string, out: Output): void {
-  const { config, checkpoint, model } = openRun(dir);
+  const { config, checkpoint, model } = openRunFolder(dir);
   using _ = model;
   const { training, data } = config;
   const state = checkpoint.training;

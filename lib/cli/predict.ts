@@ -1,16 +1,17 @@
 import { join } from "node:path";
 import type { Command } from "commander";
-import { classesOnly } from "../data/classes.ts";
 import { subset } from "../data/dataset.ts";
-import { loadImageFiles } from "../data/images.ts";
-import { loadData } from "../data/locate.ts";
-import { fail } from "../errors.ts";
-import type { ClassPrediction } from "../likelihoods/categorical.ts";
+import { loadImages } from "../data/images.ts";
+import { BayesError, fail } from "../errors.ts";
+import type { Categorical } from "../likelihoods/categorical.ts";
+import { answerOf, certaintyOf } from "../likelihoods/likelihood.ts";
+import type { Model } from "../models/model.ts";
 import { type Images, predict } from "../predict/predict.ts";
 import { ensureDir, writeFileAtomic } from "../util/atomic.ts";
 import { type Context, inContext, integers, type SamplingOptions, sampling, shared, UsageError } from "./options.ts";
-import { colours, percent, table } from "./output.ts";
-import { openRun, type RunConfig, runData } from "./run-folder.ts";
+import { colours, type Output, table } from "./output.ts";
+import { otherData, runData } from "./run-data.ts";
+import { openRunFolder, type RunConfig } from "./run-folder.ts";
 
 interface PredictOptions extends SamplingOptions {
   readonly data?: string;
@@ -22,7 +23,9 @@ interface PredictOptions extends SamplingOptions {
 interface Asked {
   readonly images: Images;
   readonly names: readonly string[];
-  readonly labels?: Int32Array;
+  /** What each one is, in words. */
+  readonly truths?: readonly string[];
+  readonly failed: readonly { readonly file: string; readonly reason: string }[];
 }
 
 /** `bayescnn predict RUNDIR IMAGE...`. */
@@ -31,9 +34,9 @@ export function predictCommand(root: Command): void {
     sampling(
       root
         .command("predict")
-        .description("classify images, and say how sure that is and why not")
+        .description("answer for images, and say how sure that is and why not")
         .argument("<rundir>", "folder of a run")
-        .argument("[image...]", "image files; resized to the model's input")
+        .argument("[image...]", "image files or folders; resized to the model's input")
         .option("--index <list>", "instead of files: test images of the run's data, as 3,17,20-25", integers)
         .option("--data <name>", "take --index from this data set"),
     ).option("--invert", "swap black and white (digits written dark on light)"),
@@ -57,78 +60,102 @@ async function predictImages(
     throw new UsageError(
       `[predict] expected image files or --index, received ${files.length > 0 ? "both" : "neither"}`,
     );
-  const run = openRun(dir);
+  const run = openRunFolder(dir);
   using model = run.model;
   const { config } = run;
-  const asked = files.length > 0 ? await fromFiles(files, model.inputShape, options) : await fromData(config, options);
-  const prediction = (await predict(model, asked.images, {
+  const asked = files.length > 0 ? await fromFiles(files, model, options, out) : await fromData(config, model, options);
+  for (const { file, reason } of asked.failed) out.event("failed", { image: file, reason });
+  if (asked.images.count > 0) await answer(model, config, asked, options, { out, signal });
+  if (asked.failed.length === 0) return;
+  for (const { file, reason } of asked.failed) out.line(`not predicted: ${file}: ${reason}`);
+  const several = asked.failed.length > 1 ? ` (and ${asked.failed.length - 1} more)` : "";
+  throw new BayesError(
+    `[predict] expected images, received ${asked.failed[0].file}${several}: ${asked.failed[0].reason}; the others have their answers`,
+  );
+}
+
+/** Predicts, and prints an answer for each image. */
+async function answer(
+  model: Model,
+  config: RunConfig,
+  { images, names, truths }: Asked,
+  options: PredictOptions,
+  { out, signal }: Pick<Context, "out" | "signal">,
+): Promise<void> {
+  const prediction = await predict(model, images, {
     samples: options.samples ?? config.testSamples,
     seed: options.seed ?? config.testSeed,
     mode: options.mode,
     precision: options.precision ?? config.training.precision,
     signal,
-  })) as ClassPrediction;
-  const { classes, epistemicTotal, aleatoricTotal, entropy, mutualInformation } = prediction;
-  const results = asked.names.map((image, n) => {
-    const probabilities = [...prediction.probabilities.subarray(n * classes.length, (n + 1) * classes.length)];
-    const c = prediction.top(n);
-    return {
-      image,
-      class: classes[c],
-      ...(asked.labels ? { label: classes[asked.labels[n]] } : {}),
-      probability: probabilities[c],
-      epistemic: epistemicTotal[n],
-      aleatoric: aleatoricTotal[n],
-      entropy: entropy[n],
-      mutualInformation: mutualInformation[n],
-      probabilities: Object.fromEntries(probabilities.map((p, i) => [classes[i], p])),
-    };
   });
+  const { likelihood, threshold } = model;
+  const certainty = certaintyOf(likelihood, prediction);
+  const results = names.map((image, n) => ({
+    image,
+    ...answerOf(likelihood, prediction, n),
+    ...(threshold ? { unsure: certainty[n] < threshold.certainty } : {}),
+    ...(truths ? { truth: truths[n] } : {}),
+  }));
   if (options.out !== undefined) {
     ensureDir(options.out);
     writeFileAtomic(join(options.out, "predictions.json"), `${JSON.stringify(results, null, 2)}\n`);
   }
   for (const r of results) out.event("prediction", r);
   const rows = [
-    ["image", "class", ...(asked.labels ? ["is"] : []), "probability", "epistemic", "aleatoric", "entropy"],
+    ["image", "answer", ...(truths ? ["is"] : []), "epistemic", "aleatoric"],
     ...results.map((r) => [
       r.image,
-      r.class,
-      ...(r.label === undefined ? [] : [r.label]),
-      percent(r.probability),
-      r.epistemic.toFixed(5),
-      r.aleatoric.toFixed(5),
-      r.entropy.toFixed(4),
+      r.unsure ? `unsure (${r.text})` : r.text,
+      ...(r.truth === undefined ? [] : [r.truth]),
+      r.epistemic.toPrecision(3),
+      r.aleatoric.toPrecision(3),
     ]),
   ];
-  const [head, ...lines] = table(rows);
+  const [head, ...lines] = table(rows, "left");
   out.line(colours().bold(head));
   for (const line of lines) out.line(line);
   out.line(
     model.bayesian && prediction.samples > 1
-      ? `\n${prediction.samples} Monte-Carlo samples. Epistemic: the samples disagree, more data would help. Aleatoric: the image is unclear. Entropy in nats.`
-      : "\nOne pass: without Monte-Carlo samples there is no epistemic uncertainty. Entropy in nats.",
+      ? `\n${prediction.samples} Monte-Carlo samples. Epistemic: the samples disagree, more data would help. Aleatoric: the image is unclear.`
+      : "\nOne pass: without Monte-Carlo samples there is no epistemic uncertainty.",
   );
+  if (!threshold)
+    out.line(`With a threshold it says when it does not know: bayescnn threshold RUNDIR --max-error 0.05`);
 }
 
 async function fromFiles(
-  files: readonly string[],
-  shape: readonly [number, number, number],
+  paths: readonly string[],
+  { inputShape }: Model,
   { invert }: PredictOptions,
+  out: Output,
 ): Promise<Asked> {
-  const images = await loadImageFiles(files, shape);
-  return { images: { images: invert ? images.map((v) => 255 - v) : images, count: files.length, shape }, names: files };
+  const { files, failed, notes, images, count } = await loadImages(paths, inputShape);
+  for (const sentence of notes) out.note(sentence);
+  const pixels = invert ? images.map((v) => 255 - v) : images;
+  return { images: { images: pixels, count, shape: inputShape }, names: files, failed };
 }
 
-async function fromData(config: RunConfig, options: PredictOptions): Promise<Asked> {
-  const { test } =
+async function fromData(config: RunConfig, model: Model, options: PredictOptions): Promise<Asked> {
+  const { likelihood, targetShape } = model;
+  const test =
     options.data === undefined
-      ? await runData(config, options.dataDir)
-      : classesOnly(await loadData(options.data, options.dataDir, { size: config.data.imageSize }));
+      ? (await runData(config, options.dataDir)).test
+      : await otherData(options.data, options.dataDir, config, (likelihood as Partial<Categorical>).classes);
   const index = options.index!;
   const outside = index.find((i) => i >= test.count);
   if (outside !== undefined)
     fail("predict", `--index below ${test.count}, the number of test images of ${test.name}`, outside);
   const chosen = subset(test, index);
-  return { images: chosen, names: index.map((i) => `${test.name} ${i}`), labels: chosen.targets as Int32Array };
+  const names = index.map((i) => `${test.name} ${i}`);
+  const targets = likelihood.targets("predict", chosen, targetShape);
+  const each = targets.length / index.length;
+  const truths = index.map((_, n) =>
+    test.classes
+      ? test.classes[(chosen.targets as Int32Array)[n]]
+      : each > 8
+        ? `${each} numbers`
+        : [...targets.subarray(n * each, (n + 1) * each)].map((t) => Number(t.toPrecision(4))).join(", "),
+  );
+  return { images: chosen, names, truths, failed: [] };
 }

@@ -10,6 +10,7 @@ import { Interrupted, UsageError } from "./options.ts";
 import { predictCommand } from "./predict.ts";
 import { pruneCommand } from "./prune.ts";
 import { startCommand } from "./start.ts";
+import { thresholdCommand } from "./threshold.ts";
 import { trainCommand } from "./train.ts";
 
 /** The whole command line. A subcommand is one file and one line here. */
@@ -29,6 +30,7 @@ export function program(): Command {
   for (const add of [
     trainCommand,
     evaluateCommand,
+    thresholdCommand,
     predictCommand,
     pruneCommand,
     exportCommand,

@@ -9,7 +9,8 @@ import { version } from "../util/package.ts";
 import { type Context, decimal, inContext, integer, type SharedOptions, shared } from "./options.ts";
 import { colours, count, percent, table } from "./output.ts";
 import { qualityTable, testModel, writeOnnx, writeReport } from "./results.ts";
-import { createRun, FILES, newRunDir, openRun, type RunConfig, runData } from "./run-folder.ts";
+import { runData } from "./run-data.ts";
+import { createRun, FILES, newRunDir, openRunFolder, type RunConfig } from "./run-folder.ts";
 import { announce, discardRun, fitOptions, stoppedRun, testFields } from "./training.ts";
 
 interface PruneOptions extends SharedOptions {
@@ -56,7 +57,7 @@ export function pruneCommand(root: Command): void {
 
 async function pruneRun(dir: string, options: PruneOptions, context: Context): Promise<void> {
   const { out, signal } = context;
-  const run = openRun(dir);
+  const run = openRunFolder(dir);
   using model = run.model;
   const data = await runData(run.config, options.dataDir);
   const { sparsity, scope, rounds } = options;

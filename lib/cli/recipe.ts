@@ -1,5 +1,6 @@
 /** The options of `train`, and the recipe they make: everything that config.json holds. */
-import type { TrainTest } from "../data/dataset.ts";
+import { type Dataset, hasClasses, type TrainTest } from "../data/dataset.ts";
+import { parseSize } from "../data/images.ts";
 import { findData, isDatasetName } from "../data/locate.ts";
 import { BayesError, fail } from "../errors.ts";
 import type { Precision } from "../graph/trace.ts";
@@ -8,13 +9,19 @@ import { defaults } from "../train/defaults.ts";
 import { parseRate } from "../train/schedules.ts";
 import { version } from "../util/package.ts";
 import { type SharedOptions, UsageError } from "./options.ts";
+import { identities } from "./run-data.ts";
 import { type RunConfig, validationSize } from "./run-folder.ts";
 
 export interface TrainOptions extends SharedOptions {
   readonly model: string;
   readonly data: string;
   readonly dataDir?: string;
-  readonly imageSize?: number;
+  readonly imageSize?: string;
+  readonly background?: string;
+  readonly skipCorrupt?: boolean;
+  readonly likelihood?: string;
+  readonly noise?: string;
+  readonly classWeights?: string;
   readonly validation?: number;
   readonly epochs: number;
   readonly batch: number;
@@ -50,7 +57,12 @@ export const defaultOptions: TrainOptions = {
 };
 
 /** The recipe that the options ask for on this data. */
-export function recipe(options: TrainOptions, { train, valid: own, test }: TrainTest): RunConfig {
+export function recipe(
+  options: TrainOptions,
+  all: TrainTest<Dataset>,
+  say: (note: string) => void = () => {},
+): RunConfig {
+  const { train, valid: own, test } = all;
   const seed = options.seed ?? 1;
   if (own !== undefined && options.validation !== undefined)
     throw new UsageError(
@@ -65,10 +77,14 @@ export function recipe(options: TrainOptions, { train, valid: own, test }: Train
       "[train] expected --validation above 0 for --early-stopping, --best or --schedule plateau, received 0",
     );
   const bayesian = !options.frequentist;
-  const model: ClassModelConfig = {
+  const trained = own === undefined ? train.count - valid : train.count;
+  const shrinks = options.batch === defaults.batchSize && trained < options.batch;
+  if (shrinks)
+    say(`the batch is all ${trained} training images, because there are fewer than the usual ${options.batch}`);
+  const model = {
     model: options.model,
     input: [...train.shape],
-    classes: train.classes,
+    ...meaning(options, train),
     bayesian,
     activation: options.activation,
     ...(bayesian
@@ -88,15 +104,18 @@ export function recipe(options: TrainOptions, { train, valid: own, test }: Train
     model: JSON.parse(JSON.stringify(model)),
     data: {
       ...place(options),
-      imageSize: options.imageSize,
+      imageSize: options.imageSize === undefined ? undefined : (parseSize(options.imageSize) as number),
+      background: options.background,
+      skipCorrupt: options.skipCorrupt,
+      identity: identities(all),
       seed,
-      train: own === undefined ? train.count - valid : train.count,
+      train: trained,
       valid,
       test: test.count,
     },
     training: {
       epochs: options.epochs,
-      batchSize: options.batch,
+      batchSize: shrinks ? trained : options.batch,
       optimizer: options.optimizer,
       learningRate: rateText(options.schedule, options.lr, options.epochs, options.warmup),
       beta: bayesian ? options.beta : undefined,
@@ -106,12 +125,59 @@ export function recipe(options: TrainOptions, { train, valid: own, test }: Train
       seed,
       clipNorm: options.clip,
       augment: augmentation(options),
+      classWeights: options.classWeights === undefined ? undefined : parseWeights(options.classWeights),
       patience: options.earlyStopping,
       weights: options.best || options.earlyStopping !== undefined ? "best" : "final",
     },
     testSamples: bayesian ? options.testSamples : 1,
     testSeed: seed,
   };
+}
+
+/** What the output means: the likelihood that was asked for, else the one that fits the data's targets. */
+function meaning({ likelihood, noise }: TrainOptions, train: Dataset): Record<string, unknown> {
+  const kind = likelihood ?? (hasClasses(train) ? "categorical" : "gaussian");
+  if (noise !== undefined && kind !== "gaussian" && kind !== "laplace")
+    throw new UsageError(`[train] expected --noise with --likelihood gaussian or laplace, received it with ${kind}`);
+  if (kind === "categorical") {
+    if (!hasClasses(train))
+      fail("train", `images of classes for --likelihood categorical in data set ${train.name}`, "numbers as targets");
+    return { classes: train.classes };
+  }
+  if (kind === "bernoulli") {
+    const two = hasClasses(train);
+    return { likelihood: { kind, labels: two ? train.classes.slice(1) : (train.targetNames ?? targetsOf(train)) } };
+  }
+  const scale = noise === undefined ? undefined : parseNoise(noise);
+  const numbers = targetsOf(train);
+  const options = {
+    ...(scale === undefined ? {} : { noise: scale }),
+    ...(train.targetNames ? { names: train.targetNames } : {}),
+  };
+  return { likelihood: { kind, ...options }, outputs: numbers * (scale === "predicted" ? 2 : 1) };
+}
+
+const targetsOf = ({ targets, count }: Dataset): number => targets.length / count;
+
+/** "learned", "predicted" or a number above 0. */
+export function parseNoise(text: string): "learned" | "predicted" | number {
+  if (text === "learned" || text === "predicted") return text;
+  const scale = text.trim() === "" ? Number.NaN : Number(text);
+  return scale > 0 && scale < Infinity ? scale : fail("--noise", '"learned", "predicted" or a number above 0', text);
+}
+
+/** "balanced", or cat:2,dog:1. */
+export function parseWeights(text: string): "balanced" | Record<string, number> {
+  if (text === "balanced") return text;
+  return Object.fromEntries(
+    text.split(",").map((part) => {
+      const at = part.lastIndexOf(":");
+      const weight = Number(part.slice(at + 1));
+      if (at < 1 || part.slice(at + 1).trim() === "" || !(weight >= 0 && weight < Infinity))
+        fail("--class-weights", '"balanced", or a weight for each class as cat:2,dog:1', text);
+      return [part.slice(0, at), weight];
+    }),
+  );
 }
 
 /** Where the data was found, so that the run can be opened from any folder. */

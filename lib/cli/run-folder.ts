@@ -1,16 +1,12 @@
 /** A run lives in one folder: config.json, metrics.jsonl, checkpoint.safetensors, report.html, report.json, model.onnx. */
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
-import { basename, join, resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { z } from "zod";
 import { parseBeta } from "../bayes/beta.ts";
-import { classesOnly } from "../data/classes.ts";
-import type { ClassDataset, TrainTest } from "../data/dataset.ts";
-import { canonical } from "../data/identity.ts";
-import { loadData } from "../data/locate.ts";
-import { split } from "../data/split.ts";
 import { BayesError } from "../errors.ts";
 import { createModel, type LikelihoodModelConfig } from "../models/create.ts";
 import type { Model } from "../models/model.ts";
+import { weightsFile } from "../models/open.ts";
 import { type Checkpoint, loadCheckpoint, restore } from "../train/checkpoint.ts";
 import { parseRate } from "../train/schedules.ts";
 import { ensureDir, fileError, writeFileAtomic } from "../util/atomic.ts";
@@ -44,7 +40,12 @@ const schema = z.strictObject({
   data: z.strictObject({
     name: z.string(),
     dir: z.string().optional(),
-    imageSize: positive.optional(),
+    imageSize: z.union([positive, z.tuple([positive, positive])]).optional(),
+    /** On what transparent images are laid. */
+    background: z.string().optional(),
+    skipCorrupt: z.boolean().optional(),
+    /** Content hashes of the parts as they were read, before any split. */
+    identity: z.strictObject({ train: z.string(), valid: z.string().optional(), test: z.string() }),
     seed: count,
     train: positive,
     valid: count,
@@ -63,6 +64,7 @@ const schema = z.strictObject({
     seed: count,
     clipNorm: z.number().positive().optional(),
     augment: z.strictObject({ shift: count, flip: z.boolean() }).optional(),
+    classWeights: z.union([z.literal("balanced"), z.record(z.string(), z.number().min(0))]).optional(),
     patience: positive.optional(),
     /** Which weights the run ends with: those after the last step, or of the best validation. */
     weights: z.enum(["final", "best"]),
@@ -123,13 +125,12 @@ export interface OpenRun {
   readonly model: Model;
 }
 
-/** Opens a run and puts the weights it ended with into its model. */
-export function openRun(dir: string): OpenRun {
+/** Opens a run with the weights that it ended with. */
+export function openRunFolder(dir: string): OpenRun {
   const config = readConfig(dir);
-  const { path } = weightsOf(dir, config);
-  if (!existsSync(path))
-    throw new BayesError(`[run folder] expected a trained run, received ${dir} without ${basename(path)} yet`);
-  const checkpoint = loadCheckpoint(path);
+  if (!existsSync(join(dir, FILES.checkpoint)))
+    throw new BayesError(`[run folder] expected a trained run, received ${dir} without ${FILES.checkpoint} yet`);
+  const checkpoint = loadCheckpoint(weightsFile(dir));
   const model = modelOf(config);
   try {
     restore(model, checkpoint);
@@ -142,36 +143,6 @@ export function openRun(dir: string): OpenRun {
 
 /** A new model by the recipe. */
 export const modelOf = ({ model }: RunConfig): Model => createModel(model as unknown as LikelihoodModelConfig);
-
-export function weightsOf(dir: string, { training }: RunConfig): { path: string } {
-  return { path: join(dir, training.weights === "best" ? FILES.best : FILES.checkpoint) };
-}
-
-/** The data of a run, as it was split for it. */
-export interface RunData {
-  readonly train: ClassDataset;
-  readonly valid: ClassDataset | undefined;
-  readonly test: ClassDataset;
-}
-
-/** Loads a run's data. @param dataDir another place than the one in the recipe, because the data has moved */
-export async function runData(config: RunConfig, dataDir?: string): Promise<RunData> {
-  const { data } = config;
-  const all = classesOnly(await loadData(data.name, dataDir ?? data.dir, { size: data.imageSize }));
-  const [have, want] = [all.train.count + (all.valid?.count ?? 0), data.train + data.valid];
-  if (have !== want || all.test.count !== data.test)
-    throw new BayesError(
-      `[data] expected ${want} training and ${data.test} test images of ${data.name}, as when the run was made, ` +
-        `received ${have} and ${all.test.count}; --data-dir says where the data is`,
-    );
-  return { ...splitData(all, data), test: all.test };
-}
-
-/** Training and validation images, in an order that depends on their content alone; the data's own parts if it has them. */
-export function splitData({ train, valid }: TrainTest, sizes: { valid: number; seed: number }): Omit<RunData, "test"> {
-  if (valid !== undefined || sizes.valid === 0) return { train: canonical(train), valid };
-  return split(train, { valid: sizes.valid }, sizes.seed);
-}
 
 /** A twelfth of the training images (5,000 of 60,000), but up to 1,000 where that is no more than a sixth. */
 export function validationSize(images: number): number {

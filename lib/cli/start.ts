@@ -13,7 +13,8 @@ import { type Context, inContext, integer, type SharedOptions, shared } from "./
 import { colours, count, fixed, percent } from "./output.ts";
 import { defaultOptions, recipe } from "./recipe.ts";
 import { testModel, writeOnnx, writeReport } from "./results.ts";
-import { FILES, modelOf, type RunConfig, splitData, writeConfig } from "./run-folder.ts";
+import { splitData } from "./run-data.ts";
+import { FILES, modelOf, type RunConfig, writeConfig } from "./run-folder.ts";
 import { announce, clearRun, testFields, trainRun } from "./training.ts";
 
 /** About a minute on two cores. */

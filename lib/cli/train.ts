@@ -2,27 +2,29 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { type Command, Option } from "commander";
 import { parseBeta } from "../bayes/beta.ts";
-import { classesOnly } from "../data/classes.ts";
+import { checkTrainingClasses } from "../data/classes.ts";
+import { parseSize } from "../data/images.ts";
 import { DATASETS, loadData } from "../data/locate.ts";
 import { threads } from "../device.ts";
 import { BayesError, fail } from "../errors.ts";
+import { likelihoodNames } from "../likelihoods/index.ts";
 import { modelNames } from "../models/create.ts";
 import type { ComparisonRow } from "../report/data.ts";
 import { defaults } from "../train/defaults.ts";
 import { type Context, decimal, inContext, integer, precision, several, shared, spec, UsageError } from "./options.ts";
-import { parseAugment, parsePosterior, parsePrior, rateText, recipe, type TrainOptions } from "./recipe.ts";
-import { comparisonRow, comparisonTable, testModel, writeOnnx, writeReport } from "./results.ts";
 import {
-  createRun,
-  FILES,
-  modelOf,
-  newRunDir,
-  type RunConfig,
-  readConfig,
-  runData,
-  splitData,
-  writeConfig,
-} from "./run-folder.ts";
+  parseAugment,
+  parseNoise,
+  parsePosterior,
+  parsePrior,
+  parseWeights,
+  rateText,
+  recipe,
+  type TrainOptions,
+} from "./recipe.ts";
+import { comparisonRow, comparisonTable, testModel, writeOnnx, writeReport } from "./results.ts";
+import { announceRemarks, type RunData, runData, splitData } from "./run-data.ts";
+import { createRun, FILES, modelOf, newRunDir, type RunConfig, readConfig, writeConfig } from "./run-folder.ts";
 import { announce, stoppedRun, testFields, testTable, trainRun } from "./training.ts";
 
 /** `bayescnn train`. */
@@ -31,9 +33,27 @@ export function trainCommand(root: Command): void {
     .command("train")
     .description("train a network, test it, and write report and ONNX model into a run folder")
     .addOption(new Option("--model <name>", "architecture").choices(modelNames).default(defaults.model))
-    .option("--data <name>", `${DATASETS.join(", ")}, or a folder of images with one folder a class`, defaults.data)
+    .option(
+      "--data <name>",
+      `${DATASETS.join(", ")}, a folder of images with one folder a class, or a table of images (.csv, .jsonl)`,
+      defaults.data,
+    )
     .option("--data-dir <dir>", "where the data sets are (default: BAYESCNN_DATA, else ./data)")
-    .option("--image-size <n>", "resize the images of a folder to n x n", integer(1, 4096))
+    .option("--image-size <size>", "resize the images of a folder or table: n, or HEIGHTxWIDTH", spec(parseSize))
+    .option("--background <colour>", "colour behind transparent images (default: white)")
+    .option("--skip-corrupt", "leave out images that cannot be decoded, and say which")
+    .addOption(
+      new Option(
+        "--likelihood <name>",
+        "what the targets are (default: categorical for classes, gaussian for numbers)",
+      ).choices(likelihoodNames),
+    )
+    .option(
+      "--noise <scale>",
+      "of gaussian and laplace: learned, predicted for each value, or its known scale (default: learned)",
+      spec(parseNoise),
+    )
+    .option("--class-weights <spec>", "balanced, or a weight for each class as cat:2,dog:1", spec(parseWeights))
     .option("--validation <n>", "training images kept for validation (default: a twelfth)", integer(0))
     .option("--epochs <n>", "how often every image is seen", integer(1), defaults.epochs)
     .option("--batch <n>", "images in one step", integer(1), defaults.batchSize)
@@ -113,13 +133,20 @@ export function trainCommand(root: Command): void {
 
 async function fresh(options: TrainOptions, context: Context): Promise<void> {
   const beside = (options.compare ?? []).map(comparisonRow);
-  const all = classesOnly(await loadData(options.data, options.dataDir, { size: options.imageSize }));
-  const config = recipe(options, all);
+  const reading = {
+    ...(options.imageSize === undefined ? {} : { size: parseSize(options.imageSize) }),
+    ...(options.background === undefined ? {} : { background: options.background }),
+    ...(options.skipCorrupt === undefined ? {} : { skipCorrupt: options.skipCorrupt }),
+  };
+  const all = await loadData(options.data, options.dataDir, reading);
+  checkTrainingClasses("train", all.train);
+  const config = recipe(options, all, (note) => context.out.note(note));
   const runDir = options.out ?? newRunDir(options.model, all.train.name);
   const data = { ...splitData(all, config.data), test: all.test };
+  announceRemarks(context.out, all, data);
   using model = modelOf(config);
-  if (options.batch > data.train.count)
-    fail("train", `--batch of at most ${data.train.count}, the number of training images`, options.batch);
+  if (config.training.batchSize > data.train.count)
+    fail("train", `--batch of at most ${data.train.count}, the number of training images`, config.training.batchSize);
   createRun(runDir, config);
   await whole(model, data, config, runDir, { resume: false, beside }, context);
 }
@@ -154,7 +181,7 @@ async function resumed(options: TrainOptions, context: Context, command: Command
 }
 
 type Made = ReturnType<typeof modelOf>;
-type Data = Awaited<ReturnType<typeof runData>>;
+type Data = RunData;
 
 /** Trains, tests, and writes the results. */
 async function whole(

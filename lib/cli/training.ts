@@ -2,6 +2,8 @@
 import { readdirSync, rmdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { parseBeta } from "../bayes/beta.ts";
+import type { ClassDataset } from "../data/dataset.ts";
+import { classWeights } from "../data/weights.ts";
 import type { Figure } from "../likelihoods/likelihood.ts";
 import type { Model } from "../models/model.ts";
 import type { EvaluateResult } from "../predict/predict.ts";
@@ -11,13 +13,17 @@ import { parseRate } from "../train/schedules.ts";
 import { duration } from "../util/progress.ts";
 import { type Context, Interrupted } from "./options.ts";
 import { colours, count, fixed, type Output, percent, table } from "./output.ts";
-import { FILES, type RunConfig, type RunData } from "./run-folder.ts";
+import type { RunData } from "./run-data.ts";
+import { FILES, type RunConfig } from "./run-folder.ts";
 
 const optimizers: Record<RunConfig["training"]["optimizer"], () => Optimizer> = {
   adam: () => adam(),
   adamw: () => adamw(),
   sgd: () => sgd({ momentum: 0.9 }),
 };
+
+const described = ({ likelihood: { config } }: Model): string =>
+  config.kind + (config.noise === undefined ? "" : `, noise ${config.noise}`);
 
 /** What a run is about to do, in a few lines. */
 export function announce({ out }: Context, model: Model, config: RunConfig, runDir: string, threads: number): void {
@@ -29,6 +35,7 @@ export function announce({ out }: Context, model: Model, config: RunConfig, runD
   out.line(c.bold(`${model.name}${model.bayesian ? "" : ", frequentist,"} on ${data.name}`));
   const rows = [
     ["parameters", count(model.parameterCount) + (model.bayesian ? " (a weight has two: mean and spread)" : "")],
+    ...(model.likelihood.config.kind === "categorical" ? [] : [["likelihood", described(model)]]),
     ["images", `${count(data.train)} to train on, ${count(data.valid)} to validate on, ${count(data.test)} to test on`],
     ...(model.bayesian
       ? [
@@ -78,7 +85,7 @@ export function stoppedRun(out: Output, runDir: string, steps?: number): Interru
 /** The recipe in fit's own terms. */
 export function fitOptions(
   model: Model,
-  { valid }: RunData,
+  { train, valid }: RunData,
   config: RunConfig,
   runDir: string,
   resume: boolean,
@@ -97,6 +104,7 @@ export function fitOptions(
     precision: t.precision,
     clipNorm: t.clipNorm,
     augment: t.augment,
+    ...(t.classWeights ? { exampleWeights: classWeights(train as ClassDataset, t.classWeights) } : {}),
     validationSamples: t.validationSamples,
     ...(valid ? { bestCheckpoint: t.weights === "best", restoreBest: t.weights === "best" } : {}),
     earlyStopping: t.patience === undefined ? undefined : { patience: t.patience },

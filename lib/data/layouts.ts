@@ -1,6 +1,7 @@
 /** How folders of images are laid out into training, validation and test images. */
 import { join } from "node:path";
 import { BayesError, checkOptions, checkPath, fail } from "../errors.ts";
+import { statOf } from "./bytes.ts";
 import { checkTrainingClasses } from "./classes.ts";
 import { type ClassDataset, type Dataset, type TrainTest, withNotes } from "./dataset.ts";
 import { listTree, readTree } from "./folder.ts";
@@ -63,6 +64,21 @@ export async function loadImageFolders(dir: string, options: ReadOptions = {}): 
   };
   const [valid, test] = [await other(parts.valid), await other(parts.test)];
   return whole({ train: withNotes(train, notes), valid, test });
+}
+
+/**
+ * The images of a folder that are to be tested on: those of test/ (or else val/) where the folder is laid out in parts, and
+ * all of them where it holds class folders. @returns undefined for a folder of neither kind
+ */
+export async function loadTestImages(dir: string, options: ReadOptions = {}): Promise<ClassDataset | undefined> {
+  checkOptions("image folder", options, READ_OPTIONS);
+  if (statOf(dir)?.isDirectory() !== true) return undefined;
+  const { folders } = contentOf(dir, new LeftOut());
+  if (folders.length === 0) return undefined;
+  const parts = partsAmong(dir, folders);
+  const part = parts?.test ?? parts?.valid;
+  if (parts && part === undefined) return undefined;
+  return { ...(await readTree(listTree(part === undefined ? dir : join(dir, part)), options)), name: folderName(dir) };
 }
 
 /** Makes up for a part that is not there: without a test set, the validation set is it, or else a fifth of training's. */

@@ -95,6 +95,7 @@ function build(model: Model, options: Checked, batch: number): Uint8Array {
     "bayescnn.layout": layout,
     "bayescnn.config": JSON.stringify(model.config),
     "bayescnn.likelihood": JSON.stringify(likelihood.config),
+    ...(model.threshold ? { "bayescnn.threshold": JSON.stringify(model.threshold) } : {}),
   };
   const onnx = new Lowering(model.store, {
     name: model.name,

@@ -121,6 +121,19 @@ export function saveCheckpoint(path: string, model: Model, training?: TrainingSt
 }
 
 /**
+ * Writes a checkpoint anew with something else that its model knows; weights, moments and the state of training stay.
+ * @throws BayesError as {@link loadCheckpoint} and {@link saveCheckpoint} do
+ */
+export function amendCheckpoint(path: string, knowledge: Pick<Knowledge, "threshold">): void {
+  const { model, device, streams, training, tensors } = loadCheckpoint(path);
+  const about = { schema: 2 as const, model: { ...model, ...knowledge } as never, device, streams, training };
+  writeSafetensors(path, tensors, {
+    format: "bayescnn",
+    checkpoint: describe(path, JSON.parse(JSON.stringify(about))),
+  });
+}
+
+/**
  * Reads a checkpoint and believes none of it: the file, its metadata and every number are checked.
  * @throws BayesError that names the file and the first thing that is wrong
  */

@@ -6,7 +6,8 @@ import { reshaped } from "../../lib/cli/evaluate.ts";
 import { bytes, table } from "../../lib/cli/output.ts";
 import { program } from "../../lib/cli/program.ts";
 import { defaultOptions, parseAugment, parsePosterior, parsePrior, rateText, recipe } from "../../lib/cli/recipe.ts";
-import { createRun, newRunDir, readConfig, splitData, validationSize } from "../../lib/cli/run-folder.ts";
+import { splitData } from "../../lib/cli/run-data.ts";
+import { createRun, newRunDir, readConfig, validationSize } from "../../lib/cli/run-folder.ts";
 import { makeDataset, subset } from "../../lib/data/dataset.ts";
 import { embeddedMnist } from "../../lib/data/locate.ts";
 import { BayesError } from "../../lib/errors.ts";
@@ -259,8 +260,6 @@ describe("output", () => {
 });
 
 describe("strange images take the shape of the familiar ones", () => {
-  const like = (h: number, w: number, c: number) =>
-    makeDataset({ images: new Uint8Array(h * w * c), labels: [0], shape: [h, w, c], classes: 2 });
   it("crops and pads around the centre, averages colours, repeats grey", () => {
     const colour = makeDataset({
       images: Uint8Array.from({ length: 12 }, (_, i) => 10 * i),
@@ -268,15 +267,15 @@ describe("strange images take the shape of the familiar ones", () => {
       shape: [2, 2, 3],
       classes: 2,
     });
-    expect([...reshaped(colour, like(2, 2, 1)).images]).toEqual([10, 40, 70, 100]);
-    expect([...reshaped(colour, like(4, 4, 1)).images]).toEqual([0, 0, 0, 0, 0, 10, 40, 0, 0, 70, 100, 0, 0, 0, 0, 0]);
+    expect([...reshaped(colour, [2, 2, 1]).images]).toEqual([10, 40, 70, 100]);
+    expect([...reshaped(colour, [4, 4, 1]).images]).toEqual([0, 0, 0, 0, 0, 10, 40, 0, 0, 70, 100, 0, 0, 0, 0, 0]);
     const grey = makeDataset({
       images: Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8, 9),
       labels: [0],
       shape: [3, 3, 1],
       classes: 2,
     });
-    expect([...reshaped(grey, like(1, 1, 3)).images]).toEqual([5, 5, 5]);
-    expect(reshaped(grey, like(3, 3, 1))).toBe(grey);
+    expect([...reshaped(grey, [1, 1, 3]).images]).toEqual([5, 5, 5]);
+    expect(reshaped(grey, [3, 3, 1])).toBe(grey);
   });
 });
