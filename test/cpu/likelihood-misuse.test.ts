@@ -231,4 +231,9 @@ it("a number or a channel that never varies is only centred, whatever its sum ro
   expect((model.likelihood.config.spread as number[])[0]).toBe(1);
   const { metrics } = await evaluate(model, floats);
   expect(Number.isFinite(metrics.nll)).toBe(true);
+  // its errors vanish, and a learned sigma with them, as far down as the thousandth of the spread
+  await fit(model, { train: floats }, { epochs: 1000, learningRate: 0.05 });
+  const { prediction, metrics: later } = await evaluate(model, floats);
+  expect(Math.sqrt(prediction.aleatoric[0])).toBeCloseTo(1e-3, 4);
+  expect(Number.isFinite(later.nll)).toBe(true);
 });
