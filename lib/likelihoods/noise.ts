@@ -114,9 +114,15 @@ export function fromData<O extends RegressionOptions>(options: O, data: Dataset)
   for (let c = 0; c < last; c++) mean[c] /= rows;
 
   for (let i = 0; i < targets.length; i++) square[i % last] += (targets[i] - mean[i % last]) ** 2 / rows;
+  // columns go by name, as those of the targets do
+  const column = (c: number): number => {
+    const there = names ? (classes?.indexOf(names[c]) ?? -1) : -1;
+    return there < 0 ? c : there;
+  };
   // float32, as the program has them; a number that never varies is only centred
-  const spread = square.map((v) => Math.fround(Math.sqrt(v)) || 1);
-  return { ...options, ...(names ? { names } : {}), center: mean.map(Math.fround), spread };
+  const spread = square.map((_, c) => Math.fround(Math.sqrt(square[column(c)])) || 1);
+  const center = mean.map((_, c) => Math.fround(mean[column(c)]));
+  return { ...options, ...(names ? { names } : {}), center, spread };
 }
 
 /**

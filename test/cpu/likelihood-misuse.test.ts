@@ -197,6 +197,15 @@ describe("names", () => {
     }
   });
 
+  it("of numbers in another order give each its own units", async () => {
+    const straight = numbers(2, ["x", "y"], (i) => (i % 2 ? 500 + i : i));
+    const swapped = numbers(2, ["y", "x"], (i) => (i % 2 ? i - 1 : 501 + i));
+    using a = await informed(gaussian({ names: ["x", "y"] }), straight);
+    using b = await informed(gaussian({ names: ["x", "y"] }), swapped);
+    expect(b.likelihood.config).toEqual(a.likelihood.config);
+    expect(bits(b)).toEqual(bits(a));
+  });
+
   it("of the one class that is asked about stay with it", async () => {
     using model = await informed(bernoulli(), animals(["cat", "dog"]));
     expect(model.likelihood.config).toEqual({ kind: "bernoulli", labels: ["dog"] });
