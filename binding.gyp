@@ -28,7 +28,7 @@
     {
       "target_name": "bayescnn",
       "include_dirs": ["<!@(node -p \"require('node-addon-api').include_dir\")"],
-      "sources": ["native/addon.cpp", "native/core/pool.cpp", "native/core/isa.cpp", "native/core/cpu.cpp"],
+      "sources": ["native/addon.cpp", "native/core/pool.cpp", "native/core/isa.cpp", "native/core/cpu.cpp", "native/core/glibc.cpp"],
       "dependencies": ["ops_base"],
       "conditions": [
         ["target_arch=='x64'", { "dependencies": ["ops_avx2", "ops_avx512"] }],
@@ -37,7 +37,8 @@
           "ldflags": ["-Wl,--exclude-libs,ALL", "-Wl,--whole-archive"],
           "libraries": ["-Wl,--no-whole-archive"]
         }],
-        ["OS=='linux' and sanitize==''", { "libraries": ["-static-libgcc", "-static-libstdc++"] }],
+        # of the C++ library only what is used: the rest asks for a newer glibc (native/core/glibc.cpp); libgcc_s comes with node
+        ["OS=='linux' and sanitize==''", { "ldflags": ["-Wl,--gc-sections"], "libraries": ["-static-libstdc++"] }],
         ["OS=='mac'", { "xcode_settings": { "OTHER_LDFLAGS": ["-Wl,-all_load"] } }]
       ]
     }

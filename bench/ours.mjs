@@ -3,7 +3,7 @@ import { forwardProgram, stepProgram } from "../dist/cli/made.js";
 import { apply, f32 } from "../dist/graph/node.js";
 import { withTrace } from "../dist/graph/trace.js";
 import { adam, bayesConv2d, compile, conv2d, cpu, createModel, grad, Store, setThreads } from "../dist/index.js";
-import { launchesOf } from "../dist/predict/launches.js";
+import { largestLaunch, launchSize } from "../dist/predict/launches.js";
 import { flopsOf } from "./flops.mjs";
 import { serve } from "./serve.mjs";
 import { channelsOf, layers, parseVariant } from "./workloads.mjs";
@@ -23,7 +23,6 @@ await serve({ ...about, flops: launches * flopsOf(program), traffic: launches * 
 function modelProgram() {
   const input = /** @type {[number, number, number]} */ ([32, 32, channelsOf(name)]);
   const model = createModel({ model: name, input, classes: 10, bayesian, activation: "softplus" });
-  // as many launches as predict() makes
   const cut = kind === "step" ? { launches: 1, batch } : launchesOf(batch, samples);
   const made =
     kind === "step"
@@ -31,6 +30,12 @@ function modelProgram() {
       : forwardProgram(model, cut.batch, samples, precision);
   const once = () => made.program.run(/** @type {never} */ (made.feeds), cut.launches);
   return { program: made.program, launches: cut.launches, once };
+}
+
+/** As many launches as predict() makes, where they have one size. */
+function launchesOf(/** @type {number} */ count, /** @type {number} */ samples) {
+  const size = launchSize(count, largestLaunch(samples));
+  return { launches: Math.ceil(count / size), batch: size };
 }
 
 /**

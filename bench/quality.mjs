@@ -3,7 +3,7 @@
 // About an hour on two cores. Needs `npm run build`, MNIST and CIFAR-10. What it finds replaces what
 // bench/results/quality.json held of the same runs; --quick only shows that everything works, and records nothing.
 import { parseArgs } from "node:util";
-import { cosineRate, cpu, createModel, evaluate, fit, loadData, normalizationOf, subset } from "../dist/index.js";
+import { cpu, createModel, evaluate, fit, loadData, subset } from "../dist/index.js";
 import { defaults } from "../dist/train/defaults.js";
 import { describeMachine } from "./machine.mjs";
 import { recordQuality } from "./results.mjs";
@@ -83,20 +83,9 @@ if (!options.quick) writeTables();
 async function trained(model, { train, test }, epochs, seed, precision) {
   const net = createModel({ model, input: [...train.shape], classes: train.classes.length, bayesian: true, seed });
   try {
-    const shared = { seed, normalize: normalizationOf(train), precision };
-    const { wall } = await fit(
-      net,
-      { train },
-      {
-        epochs: options.quick ? 1 : epochs,
-        batchSize: defaults.batchSize,
-        learningRate: cosineRate(defaults.learningRate),
-        beta: Number(defaults.beta),
-        ...shared,
-      },
-    );
-    const { evaluation } = await evaluate(net, test, { samples: TEST_SAMPLES, ...shared });
-    return { ...evaluation, seconds: wall.seconds };
+    const { wall } = await fit(net, { train }, { epochs: options.quick ? 1 : epochs, seed, precision });
+    const { metrics } = await evaluate(net, test, { samples: TEST_SAMPLES, seed, precision });
+    return { ...metrics, seconds: wall.seconds };
   } finally {
     net.close();
   }

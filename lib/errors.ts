@@ -5,15 +5,31 @@ export class BayesError extends Error {
   override readonly name: string = "BayesError";
 }
 
-/** A short, safe picture of a received value for an error message. */
+/** `text`, cut to at most `most` characters: what was received may be of any length. */
+export const shorten = (text: string, most = 100): string =>
+  text.length > most ? `${text.slice(0, most - 3)}...` : text;
+
+/** A short, safe picture of a received value for an error message: at most 160 characters, and nothing of it throws. */
 export function show(value: unknown): string {
-  if (typeof value === "string") return JSON.stringify(value.length > 60 ? `${value.slice(0, 57)}...` : value);
+  try {
+    return shorten(picture(value, 0), 160);
+  } catch {
+    return typeof value; // a proxy or a getter that throws
+  }
+}
+
+function picture(value: unknown, depth: number): string {
+  if (typeof value === "string") return JSON.stringify(shorten(value, 60));
   if (typeof value === "bigint") return `${value}n`;
-  if (Array.isArray(value)) return `[${value.slice(0, 8).map(show).join(", ")}${value.length > 8 ? ", ..." : ""}]`;
+  if (Array.isArray(value)) {
+    if (depth > 1) return `Array(${value.length})`;
+    const few = value.slice(0, 8).map((v) => picture(v, depth + 1));
+    return `[${few.join(", ")}${value.length > 8 ? ", ..." : ""}]`;
+  }
   if (ArrayBuffer.isView(value))
     return `${value.constructor.name}(${(value as Uint8Array).length ?? value.byteLength})`;
-  if (typeof value === "function") return `function ${value.name || "(anonymous)"}`;
-  if (typeof value === "object" && value !== null) return value.constructor?.name ?? "object";
+  if (typeof value === "function") return `function ${shorten(value.name || "(anonymous)", 60)}`;
+  if (typeof value === "object" && value !== null) return shorten(String(value.constructor?.name ?? "object"), 60);
   return String(value);
 }
 
@@ -46,10 +62,11 @@ export function checkOptions<T extends object>(
   return options;
 }
 
-/** Throws unless `path` is a text that can name a file. Returns it. */
-export function checkPath(where: string, path: unknown): string {
-  if (typeof path === "string" && path !== "" && !path.includes("\0")) return path;
-  return fail(where, "the path of a file", path);
+/** Throws unless `path` is a text that can name a file (or folder: `what`). Returns it. */
+export function checkPath(where: string, path: unknown, what = "file"): string {
+  if (typeof path === "string" && path !== "" && path.length <= 4096 && !path.includes("\0")) return path;
+  const url = Object.prototype.toString.call(path) === "[object URL]";
+  return fail(where, `the path of a ${what}${url ? " (fileURLToPath(url) makes one)" : ""}`, path);
 }
 
 /** Throws unless `value` is an integer in [min, max]. Returns it. */

@@ -1,4 +1,5 @@
-// The public names, and nothing else.
+// The public names, and nothing else. Stores, models and programs have [Symbol.dispose], a type that a user's "lib" may lack:
+/// <reference lib="esnext.disposable" preserve="true" />
 
 export {
   type BetaMoment,
@@ -22,21 +23,27 @@ export {
 export type { Moments, Prior } from "./bayes/prior.ts";
 export { type ScaleMixturePriorOptions, scaleMixturePrior } from "./bayes/scaleMixturePrior.ts";
 export type { BayesOptions, BayesSettings } from "./bayes/settings.ts";
+export { absentClasses, alignClasses, classesOnly } from "./data/classes.ts";
 export {
   type ClassDataset,
   type ClassParts,
   type Dataset,
+  hasClasses,
   type ImageShape,
   makeDataset,
-  split,
+  notesOf,
   subset,
   type TargetParts,
   type TrainTest,
 } from "./data/dataset.ts";
+export type { BadImage } from "./data/decode.ts";
 export type { Checksum } from "./data/download.ts";
-export { type FolderOptions, loadImageFolder, loadImageFolders } from "./data/folder.ts";
+export { loadImageFolder } from "./data/folder.ts";
 export { type GetOptions, getData, type RemoteFile, type Source } from "./data/get.ts";
+export { canonical, identity, overlap } from "./data/identity.ts";
 export { type IdxArray, readIdx } from "./data/idx.ts";
+export { type LoadedImages, loadImages, type ReadOptions } from "./data/images.ts";
+export { loadImageFolders } from "./data/layouts.ts";
 export { embeddedMnist, loadData } from "./data/locate.ts";
 export {
   type Augmentation,
@@ -46,6 +53,8 @@ export {
   normalizationOf,
   type Preprocess,
 } from "./data/prepare.ts";
+export { type SplitSizes, split } from "./data/split.ts";
+export { loadTable, type TableOptions } from "./data/table.ts";
 export { classWeights } from "./data/weights.ts";
 export { cpu, type Device, setThreads, threads } from "./device.ts";
 export { BayesError } from "./errors.ts";
@@ -53,6 +62,7 @@ export { compile, type InputSpec, type Inputs, type PlanReport, Program, RunErro
 export { grad } from "./graph/grad.ts";
 export { type Executed, interpret } from "./graph/interpret.ts";
 export {
+  type Activation,
   type Attrs,
   constant,
   type DType,
@@ -66,6 +76,7 @@ export {
 export { type Slot, Store } from "./graph/store.ts";
 export {
   type KlTerm,
+  type LayerOptions,
   type Mode,
   type Noise,
   noiseFor,
@@ -75,6 +86,7 @@ export {
   type TraceOptions,
   withTrace,
 } from "./graph/trace.ts";
+export type { Turn } from "./graph/turns.ts";
 export { bayesConv2d, type ConvLayerOptions, conv2d } from "./layers/conv.ts";
 export { bayesConvTranspose2d, type ConvTransposeLayerOptions, convTranspose2d } from "./layers/convTranspose.ts";
 export { dropout } from "./layers/dropout.ts";
@@ -82,11 +94,18 @@ export { bayesLinear, linear } from "./layers/linear.ts";
 export { type BatchNormLayerOptions, batchNorm2d } from "./layers/norm.ts";
 export type { PointOptions } from "./layers/weights.ts";
 export { type BernoulliOptions, type BernoulliPrediction, bernoulli } from "./likelihoods/bernoulli.ts";
-export { type Categorical, type ClassMetrics, ClassPrediction, categorical } from "./likelihoods/categorical.ts";
+export {
+  type Categorical,
+  type ClassAnswer,
+  type ClassMetrics,
+  ClassPrediction,
+  categorical,
+} from "./likelihoods/categorical.ts";
 export { gaussian } from "./likelihoods/gaussian.ts";
 export { likelihoodOf } from "./likelihoods/index.ts";
 export { laplace } from "./likelihoods/laplace.ts";
 export type {
+  Answer,
   Better,
   Figure,
   Likelihood,
@@ -107,7 +126,15 @@ export {
   type ModelConfig,
   modelNames,
 } from "./models/create.ts";
-export { type Applied, type ApplyOptions, type Knowledge, Model, type ModelOptions } from "./models/model.ts";
+export {
+  type Applied,
+  type ApplyOptions,
+  type Knowledge,
+  Model,
+  type ModelOptions,
+  type Threshold,
+} from "./models/model.ts";
+export { type OpenOptions, openModel, saveModel } from "./models/open.ts";
 export type { Data } from "./native/addon.ts";
 export { type ExportMode, type ExportOptions, exportModes, exportOnnx } from "./onnx/export.ts";
 export { readMetadata } from "./onnx/metadata.ts";
@@ -129,6 +156,8 @@ export type { Floats, Labels } from "./predict/input.ts";
 export { accuracy, brier, type ClassificationMetrics, classificationMetrics, nll } from "./predict/metrics.ts";
 export { aupr, auroc, fpr95, type RiskCoverage, riskCoverage, type Scores } from "./predict/ood.ts";
 export { type EvaluateResult, evaluate, type Images, type PredictOptions, predict } from "./predict/predict.ts";
+export { Predictor, type PredictorOptions } from "./predict/predictor.ts";
+export { chooseThreshold, type SelectiveResult, type ThresholdOptions } from "./predict/threshold.ts";
 export {
   type Decomposition,
   decompose,

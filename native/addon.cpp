@@ -40,12 +40,34 @@ bool holds(size_t size, int64_t stride, int64_t each, int32_t steps) {
   return each >= 0 && stride >= 0 && have >= 0 && (stride == 0 || have / stride >= steps - 1);
 }
 
+// Memory that V8 does not see but that its objects hold: told, so that dropped ones are collected before it runs out.
+struct ExternalMemory {
+  napi_env env;
+  int64_t bytes = 0;
+  explicit ExternalMemory(napi_env e) : env(e) {}
+  ExternalMemory(const ExternalMemory&) = delete;
+  ExternalMemory& operator=(const ExternalMemory&) = delete;
+  ~ExternalMemory() { add(-bytes); }
+  void add(int64_t change) {
+    int64_t total;
+    if (change && napi_adjust_external_memory(env, change, &total) == napi_ok) bytes += change;
+  }
+};
+
 // Shared by the JS object and every plan on it, so that closing in any order is safe.
 struct StoreHandle {
   void* store = nullptr;
   bool running = false, closed = false;  // a run of one of its plans is under way; JavaScript has closed it
+  std::vector<int64_t> sizes;            // of the buffers by number; 0: none
+  ExternalMemory memory;
+  explicit StoreHandle(napi_env env) : memory(env) {}
   ~StoreHandle() {
     if (store) backend().storeDestroy(store);
+  }
+  void resized(int32_t index, int64_t bytes) {
+    if (static_cast<size_t>(index) >= sizes.size()) sizes.resize(static_cast<size_t>(index) + 1);
+    memory.add(bytes - sizes[index]);
+    sizes[index] = bytes;
   }
 };
 
@@ -58,7 +80,7 @@ class Store : public Napi::ObjectWrap<Store> {
                         InstanceMethod<&Store::close>("close"), InstanceAccessor<&Store::busy>("busy")});
   }
   explicit Store(const Napi::CallbackInfo& info)
-      : Napi::ObjectWrap<Store>(info), handle(std::make_shared<StoreHandle>()) {
+      : Napi::ObjectWrap<Store>(info), handle(std::make_shared<StoreHandle>(info.Env())) {
     check(info.Env(), backend().storeCreate(&handle->store));
     info.This().As<Napi::Object>().TypeTag(&tag);
   }
@@ -82,10 +104,14 @@ class Store : public Napi::ObjectWrap<Store> {
     int32_t index = -1;
     int64_t bytes = info[0].As<Napi::Number>().Int64Value();
     check(info.Env(), backend().storeAlloc(h->store, bytes, &index));
+    h->resized(index, bytes);
     return Napi::Number::New(info.Env(), index);
   }
   void release(const Napi::CallbackInfo& info) {
-    check(info.Env(), backend().storeFree(use(info.Env())->store, info[0].As<Napi::Number>()));
+    const int32_t index = info[0].As<Napi::Number>();
+    auto h = use(info.Env());
+    check(info.Env(), backend().storeFree(h->store, index));
+    h->resized(index, 0);
   }
   void read(const Napi::CallbackInfo& info) {  // (index, offset, into)
     Bytes b = bytesOf(info[2]);
@@ -180,12 +206,13 @@ class Plan : public Napi::ObjectWrap<Plan> {
                        {InstanceMethod<&Plan::run>("run"), InstanceMethod<&Plan::runAsync>("runAsync"),
                         InstanceMethod<&Plan::close>("close"), InstanceAccessor<&Plan::workspace>("workspaceBytes")});
   }
-  explicit Plan(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Plan>(info) {  // (store, program)
+  explicit Plan(const Napi::CallbackInfo& info)
+      : Napi::ObjectWrap<Plan>(info), memory(info.Env()) {  // (store, program)
     store = Store::of(info[0]);
     ProgramBuilder b(info[1].As<Napi::Object>());
     feedBytes = b.feeds, resultBytes = b.results;
     check(info.Env(), backend().planCreate(store->store, &b.program, &plan, &workspaceBytes));
-    account(b.program.arenaBytes + workspaceBytes);
+    memory.add(b.program.arenaBytes + workspaceBytes);
   }
   ~Plan() override { destroy(); }
 
@@ -208,7 +235,8 @@ class Plan : public Napi::ObjectWrap<Plan> {
   void* plan = nullptr;
   std::shared_ptr<StoreHandle> store;
   std::vector<int64_t> feedBytes, resultBytes;
-  int64_t workspaceBytes = 0, memory = 0;
+  int64_t workspaceBytes = 0;
+  ExternalMemory memory;
   std::thread worker;
   bool busy = false;
 
@@ -224,11 +252,7 @@ class Plan : public Napi::ObjectWrap<Plan> {
     if (plan) backend().planDestroy(plan);
     plan = nullptr;
     store.reset();
-    account(-memory);
-  }
-  void account(int64_t change) {
-    int64_t total;
-    if (change && napi_adjust_external_memory(Env(), change, &total) == napi_ok) memory += change;
+    memory.add(-memory.bytes);
   }
 
   Job read(const Napi::CallbackInfo& info) {  // (steps, [{data, stride}], [result arrays])
@@ -336,6 +360,11 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
               }));
   exports.Set("hasOp", Napi::Function::New(env, [](const Napi::CallbackInfo& info) -> Napi::Value {
                 return Napi::Boolean::New(info.Env(), bayes::findOp(info[0].As<Napi::String>().Utf8Value().c_str()));
+              }));
+  exports.Set("externalMemory", Napi::Function::New(env, [](const Napi::CallbackInfo& info) -> Napi::Value {
+                int64_t total = 0;
+                napi_adjust_external_memory(info.Env(), 0, &total);
+                return Napi::Number::New(info.Env(), static_cast<double>(total));
               }));
   return exports;
 }

@@ -8,6 +8,16 @@ namespace ISA {
 
 constexpr long SUM_CHUNK = 8192, SUM_BLOCK = 256;
 
+// A pruning mask as a sum over weights takes it, its last input: what is 0 in it adds an exact 0, and has a gradient of
+// 0.
+struct Mask {
+  const float* keep = nullptr;  // null: all of them
+  INL explicit Mask(const Step& s) {
+    if (s.attr("masked")) keep = s.in[s.nin - 1].f32();
+  }
+  INL vf of(vf term, long i, long n) const { return keep ? select(loadn(keep + i, n) != 0.f, term, vf{}) : term; }
+};
+
 INL size_t sumScratch(long n) { return (size_t)ceilDiv(n, SUM_CHUNK) * sizeof(double); }
 
 // Sum over [from, to) of block(from, to), one block after the other.

@@ -1,8 +1,10 @@
+import { types } from "node:util";
 import { BayesError, checkNumber, checkOptions, fail } from "../errors.ts";
 import { constant, type Tensor } from "../graph/node.ts";
 import { klGaussian } from "../ops/klGaussian.ts";
 import { klGaussianAlpha } from "../ops/klGaussianAlpha.ts";
 import { logNormalSum } from "../ops/logNormalSum.ts";
+import { checkArray } from "../util/arrays.ts";
 import type { Prior } from "./prior.ts";
 
 export interface GaussianPriorOptions {
@@ -26,14 +28,14 @@ export function gaussianPrior(options: GaussianPriorOptions = {}): Prior {
   });
   if (typeof mean === "string" && mean !== "tied") fail("gaussianPrior", 'the mean as a number, "tied" or a Map', mean);
   for (const given of [mean, sigma])
-    if (typeof given === "object" && !(given instanceof Map)) fail("gaussianPrior", "values by weight as a Map", given);
+    if (typeof given === "object" && !types.isMap(given)) fail("gaussianPrior", "values by weight as a Map", given);
   if (typeof mean === "number") checkNumber("gaussianPrior", "the mean", mean);
   if (typeof sigma === "number") checkNumber("gaussianPrior", "sigma", sigma, 1e-10, 1e10);
   const per = (values: ReadonlyMap<string, Float32Array>, weight: string, count: number): Float32Array => {
     const v = values.get(weight);
     if (v?.length !== count)
       throw new BayesError(`[gaussianPrior] expected ${count} values for ${weight}, received ${v?.length ?? "none"}`);
-    return v;
+    return checkArray("gaussianPrior", `the values for ${weight}`, v, "Float32Array");
   };
   const meanOf = (mu: Tensor, weight: string) =>
     typeof mean === "object" ? constant(per(mean, weight, mu.size), mu.shape) : mean;
@@ -42,16 +44,17 @@ export function gaussianPrior(options: GaussianPriorOptions = {}): Prior {
   const show = (x: unknown) => (typeof x === "object" ? "given" : String(x));
   return {
     name: `gaussian(${show(mean)}, ${show(sigma)})`,
-    klRho: (mu, rho, weight) => klGaussian(mu, rho, { priorMean: meanOf(mu, weight), priorSigma: sigmaOf(mu, weight) }),
+    klRho: (mu, rho, weight, mask) =>
+      klGaussian(mu, rho, { priorMean: meanOf(mu, weight), priorSigma: sigmaOf(mu, weight), mask }),
     ...(typeof mean === "number" && typeof sigma === "number"
       ? {
-          klAlpha: (mu: Tensor, logAlpha: Tensor) =>
-            klGaussianAlpha(mu, logAlpha, { priorMean: mean, priorSigma: sigma }),
+          klAlpha: (mu: Tensor, logAlpha: Tensor, _weight: string, mask?: Tensor) =>
+            klGaussianAlpha(mu, logAlpha, { priorMean: mean, priorSigma: sigma, mask }),
         }
       : {}),
-    logDensity: (w, mu, weight) => {
+    logDensity: (w, mu, weight, mask) => {
       const m = meanOf(mu, weight);
-      return logNormalSum(w, m === "tied" ? mu : m, sigmaOf(mu, weight));
+      return logNormalSum(w, m === "tied" ? mu : m, sigmaOf(mu, weight), mask);
     },
     moments: (weight, count) => ({
       mean: typeof mean === "object" ? per(mean, weight, count) : mean,

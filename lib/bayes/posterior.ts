@@ -12,8 +12,8 @@ export interface WeightDistribution {
   readonly mu: Tensor;
   /** Variance (not the standard deviation), >= 0. */
   readonly sigma2: Tensor;
-  /** Closed-form KL to the prior, if there is one. */
-  closedKl(prior: Prior): Tensor | undefined;
+  /** Closed-form KL to the prior, if there is one; over the weights where `mask` is 1 if there is a mask. */
+  closedKl(prior: Prior, mask?: Tensor): Tensor | undefined;
 }
 
 export interface Posterior {
@@ -54,7 +54,7 @@ export function rhoPosterior(options: RhoPosteriorOptions = {}): Posterior {
       const n = sizeOf(shape);
       const mu = parameter(`${name}/mu`, shape, () => initNormals(`${name}/mu`, n, muScale(muInit, name, fanIn)));
       const rho = parameter(`${name}/rho`, shape, () => initNormals(`${name}/rho`, n, rhoSpread, rhoInit));
-      return { name, mu, sigma2: sigma2FromRho(rho), closedKl: (prior) => prior.klRho?.(mu, rho, name) };
+      return { name, mu, sigma2: sigma2FromRho(rho), closedKl: (prior, mask) => prior.klRho?.(mu, rho, name, mask) };
     },
   };
 }
@@ -96,7 +96,7 @@ export function alphaPosterior(options: AlphaPosteriorOptions = {}): Posterior {
         name,
         mu,
         sigma2: sigma2FromLogAlpha(mu, logAlpha),
-        closedKl: (prior) => prior.klAlpha?.(mu, logAlpha, name),
+        closedKl: (prior, mask) => prior.klAlpha?.(mu, logAlpha, name, mask),
       };
     },
   };

@@ -22,7 +22,7 @@ export function scaleMixturePrior(options: ScaleMixturePriorOptions = {}): Prior
   checkNumber("scaleMixturePrior", "sigma2", sigma2, Number.MIN_VALUE);
   return {
     name: `scaleMixture(${pi}, ${sigma1}, ${Number(sigma2.toPrecision(4))})`,
-    logDensity: (w) => logScaleMixtureSum(w, { pi, sigma1, sigma2 }),
+    logDensity: (w, _mu, _weight, mask) => logScaleMixtureSum(w, { pi, sigma1, sigma2 }, mask),
     moments: () => ({ mean: 0, sigma: Math.sqrt(pi * sigma1 ** 2 + (1 - pi) * sigma2 ** 2) }),
   };
 }

@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { classesOnly } from "../data/classes.ts";
 import { type ClassDataset, imageSize } from "../data/dataset.ts";
 import { DATASETS, loadData } from "../data/locate.ts";
 import { fail } from "../errors.ts";
@@ -53,7 +54,7 @@ async function evaluateRun(dir: string, options: EvaluateOptions, { out, signal 
   const test =
     options.data === undefined
       ? (await runData(config, options.dataDir)).test
-      : (await loadData(options.data, options.dataDir, { size: config.data.imageSize })).test;
+      : classesOnly(await loadData(options.data, options.dataDir, { size: config.data.imageSize })).test;
   const predicting = {
     samples: options.samples ?? config.testSamples,
     seed: options.seed ?? config.testSeed,
@@ -107,7 +108,7 @@ async function oodOf(
   options: EvaluateOptions,
   predicting: Parameters<typeof predict>[2],
 ) {
-  const strange = (await loadData(options.ood!, options.oodDir ?? options.dataDir)).test;
+  const strange = classesOnly(await loadData(options.ood!, options.oodDir ?? options.dataDir)).test;
   const outside = await predict(model, reshaped(strange, test), predicting);
   const kinds = [
     ["entropy", "entropy"],

@@ -9,12 +9,13 @@ import { modelNames } from "../models/create.ts";
 import type { Model } from "../models/model.ts";
 import type { EpochRecord } from "../train/fit.ts";
 import { adam } from "../train/optimizers.ts";
+import { version } from "../util/package.ts";
+import { installed } from "./installed.ts";
 import { forwardProgram, madeModel, stepProgram } from "./made.ts";
 import { inContext, integer, type SharedOptions, shared, UsageError } from "./options.ts";
 import { bytes, colours, count, type Output, table } from "./output.ts";
 import { FILES, openRun } from "./run-folder.ts";
 import { shown } from "./training.ts";
-import { installed, version } from "./version.ts";
 
 interface InfoOptions extends SharedOptions {
   readonly model?: string;

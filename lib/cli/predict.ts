@@ -1,7 +1,8 @@
 import { join } from "node:path";
 import type { Command } from "commander";
+import { classesOnly } from "../data/classes.ts";
 import { subset } from "../data/dataset.ts";
-import { loadImageFiles } from "../data/folder.ts";
+import { loadImageFiles } from "../data/images.ts";
 import { loadData } from "../data/locate.ts";
 import { fail } from "../errors.ts";
 import type { ClassPrediction } from "../likelihoods/categorical.ts";
@@ -123,7 +124,7 @@ async function fromData(config: RunConfig, options: PredictOptions): Promise<Ask
   const { test } =
     options.data === undefined
       ? await runData(config, options.dataDir)
-      : await loadData(options.data, options.dataDir, { size: config.data.imageSize });
+      : classesOnly(await loadData(options.data, options.dataDir, { size: config.data.imageSize }));
   const index = options.index!;
   const outside = index.find((i) => i >= test.count);
   if (outside !== undefined)

@@ -1,5 +1,6 @@
 import { Command, CommanderError } from "commander";
 import { BayesError } from "../errors.ts";
+import { version } from "../util/package.ts";
 import { benchCommand } from "./bench.ts";
 import { dataCommand } from "./data.ts";
 import { evaluateCommand } from "./evaluate.ts";
@@ -10,7 +11,6 @@ import { predictCommand } from "./predict.ts";
 import { pruneCommand } from "./prune.ts";
 import { startCommand } from "./start.ts";
 import { trainCommand } from "./train.ts";
-import { version } from "./version.ts";
 
 /** The whole command line. A subcommand is one file and one line here. */
 export function program(): Command {

@@ -5,12 +5,12 @@ import { threads } from "../device.ts";
 import { pruneExperiment } from "../prune/report.ts";
 import { type ScoreName, scoreNames } from "../prune/scores.ts";
 import { saveCheckpoint } from "../train/checkpoint.ts";
+import { version } from "../util/package.ts";
 import { type Context, decimal, inContext, integer, type SharedOptions, shared } from "./options.ts";
 import { colours, count, percent, table } from "./output.ts";
 import { qualityTable, testModel, writeOnnx, writeReport } from "./results.ts";
 import { createRun, FILES, newRunDir, openRun, type RunConfig, runData } from "./run-folder.ts";
 import { announce, discardRun, fitOptions, stoppedRun, testFields } from "./training.ts";
-import { version } from "./version.ts";
 
 interface PruneOptions extends SharedOptions {
   readonly sparsity: number;

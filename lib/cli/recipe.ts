@@ -1,16 +1,14 @@
 /** The options of `train`, and the recipe they make: everything that config.json holds. */
-import { existsSync } from "node:fs";
-import { resolve } from "node:path";
 import type { TrainTest } from "../data/dataset.ts";
-import { dataRoot, findData, isDatasetName } from "../data/locate.ts";
+import { findData, isDatasetName } from "../data/locate.ts";
 import { BayesError, fail } from "../errors.ts";
 import type { Precision } from "../graph/trace.ts";
 import type { ClassModelConfig } from "../models/create.ts";
 import { defaults } from "../train/defaults.ts";
 import { parseRate } from "../train/schedules.ts";
+import { version } from "../util/package.ts";
 import { type SharedOptions, UsageError } from "./options.ts";
 import { type RunConfig, validationSize } from "./run-folder.ts";
-import { version } from "./version.ts";
 
 export interface TrainOptions extends SharedOptions {
   readonly model: string;
@@ -52,10 +50,15 @@ export const defaultOptions: TrainOptions = {
 };
 
 /** The recipe that the options ask for on this data. */
-export function recipe(options: TrainOptions, { train, test }: TrainTest): RunConfig {
+export function recipe(options: TrainOptions, { train, valid: own, test }: TrainTest): RunConfig {
   const seed = options.seed ?? 1;
-  const valid = options.validation ?? validationSize(train.count);
-  if (valid >= train.count) fail("train", `--validation below ${train.count}, the number of training images`, valid);
+  if (own !== undefined && options.validation !== undefined)
+    throw new UsageError(
+      `[train] expected no --validation, because ${train.name} has validation images of its own, received ${options.validation}`,
+    );
+  const valid = own?.count ?? options.validation ?? validationSize(train.count);
+  if (own === undefined && valid >= train.count)
+    fail("train", `--validation below ${train.count}, the number of training images`, valid);
   const listens = options.earlyStopping !== undefined || options.best || options.schedule.startsWith("plateau");
   if (valid === 0 && listens)
     throw new UsageError(
@@ -87,7 +90,7 @@ export function recipe(options: TrainOptions, { train, test }: TrainTest): RunCo
       ...place(options),
       imageSize: options.imageSize,
       seed,
-      train: train.count - valid,
+      train: own === undefined ? train.count - valid : train.count,
       valid,
       test: test.count,
     },
@@ -114,7 +117,7 @@ export function recipe(options: TrainOptions, { train, test }: TrainTest): RunCo
 /** Where the data was found, so that the run can be opened from any folder. */
 function place({ data, dataDir }: TrainOptions): { name: string; dir?: string } {
   if (isDatasetName(data)) return { name: data, dir: findData(data, dataDir) };
-  return { name: [resolve(data), resolve(dataRoot(dataDir), data)].find((path) => existsSync(path)) ?? data };
+  return { name: findData(data, dataDir) ?? data };
 }
 
 /** --schedule, --lr and --warmup as parseRate wants them; a step schedule drops twice unless told otherwise. */

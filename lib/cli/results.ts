@@ -15,10 +15,10 @@ import { buildReport } from "../report/html.ts";
 import { reportJson } from "../report/summary.ts";
 import type { EpochRecord } from "../train/fit.ts";
 import { writeFileAtomic } from "../util/atomic.ts";
+import { version } from "../util/package.ts";
 import { table } from "./output.ts";
 import { FILES, type RunConfig, readConfig } from "./run-folder.ts";
 import { shown } from "./training.ts";
-import { version } from "./version.ts";
 
 /** Runs the test set; the Monte-Carlo noise is a function of the seed. */
 export function testModel(

@@ -3,8 +3,11 @@ import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { z } from "zod";
 import { parseBeta } from "../bayes/beta.ts";
-import { type ClassDataset, split, type TrainTest } from "../data/dataset.ts";
+import { classesOnly } from "../data/classes.ts";
+import type { ClassDataset, TrainTest } from "../data/dataset.ts";
+import { canonical } from "../data/identity.ts";
 import { loadData } from "../data/locate.ts";
+import { split } from "../data/split.ts";
 import { BayesError } from "../errors.ts";
 import { createModel, type LikelihoodModelConfig } from "../models/create.ts";
 import type { Model } from "../models/model.ts";
@@ -154,8 +157,8 @@ export interface RunData {
 /** Loads a run's data. @param dataDir another place than the one in the recipe, because the data has moved */
 export async function runData(config: RunConfig, dataDir?: string): Promise<RunData> {
   const { data } = config;
-  const all = await loadData(data.name, dataDir ?? data.dir, { size: data.imageSize });
-  const [have, want] = [all.train.count, data.train + data.valid];
+  const all = classesOnly(await loadData(data.name, dataDir ?? data.dir, { size: data.imageSize }));
+  const [have, want] = [all.train.count + (all.valid?.count ?? 0), data.train + data.valid];
   if (have !== want || all.test.count !== data.test)
     throw new BayesError(
       `[data] expected ${want} training and ${data.test} test images of ${data.name}, as when the run was made, ` +
@@ -164,11 +167,10 @@ export async function runData(config: RunConfig, dataDir?: string): Promise<RunD
   return { ...splitData(all, data), test: all.test };
 }
 
-export function splitData(
-  { train }: TrainTest,
-  { valid, seed }: { valid: number; seed: number },
-): Omit<RunData, "test"> {
-  return valid === 0 ? { train, valid: undefined } : split(train, { train: train.count - valid, valid }, seed);
+/** Training and validation images, in an order that depends on their content alone; the data's own parts if it has them. */
+export function splitData({ train, valid }: TrainTest, sizes: { valid: number; seed: number }): Omit<RunData, "test"> {
+  if (valid !== undefined || sizes.valid === 0) return { train: canonical(train), valid };
+  return split(train, { valid: sizes.valid }, sizes.seed);
 }
 
 /** A twelfth of the training images (5,000 of 60,000), but up to 1,000 where that is no more than a sixth. */

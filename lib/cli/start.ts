@@ -8,13 +8,13 @@ import { verifyOnnx } from "../onnx/verify.ts";
 import { ensureDir } from "../util/atomic.ts";
 import { duration } from "../util/progress.ts";
 import { agreement, firstImages } from "./export.ts";
+import { installed } from "./installed.ts";
 import { type Context, inContext, integer, type SharedOptions, shared } from "./options.ts";
 import { colours, count, fixed, percent } from "./output.ts";
 import { defaultOptions, recipe } from "./recipe.ts";
 import { testModel, writeOnnx, writeReport } from "./results.ts";
 import { FILES, modelOf, type RunConfig, splitData, writeConfig } from "./run-folder.ts";
 import { announce, clearRun, testFields, trainRun } from "./training.ts";
-import { installed } from "./version.ts";
 
 /** About a minute on two cores. */
 const EPOCHS = 40;

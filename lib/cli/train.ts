@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { type Command, Option } from "commander";
 import { parseBeta } from "../bayes/beta.ts";
+import { classesOnly } from "../data/classes.ts";
 import { DATASETS, loadData } from "../data/locate.ts";
 import { threads } from "../device.ts";
 import { BayesError, fail } from "../errors.ts";
@@ -112,7 +113,7 @@ export function trainCommand(root: Command): void {
 
 async function fresh(options: TrainOptions, context: Context): Promise<void> {
   const beside = (options.compare ?? []).map(comparisonRow);
-  const all = await loadData(options.data, options.dataDir, { size: options.imageSize });
+  const all = classesOnly(await loadData(options.data, options.dataDir, { size: options.imageSize }));
   const config = recipe(options, all);
   const runDir = options.out ?? newRunDir(options.model, all.train.name);
   const data = { ...splitData(all, config.data), test: all.test };

@@ -1,4 +1,4 @@
-import { readFileSync, statSync } from "node:fs";
+import { readFileSync, type Stats, statSync } from "node:fs";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { BayesError, fail } from "../errors.ts";
@@ -10,10 +10,21 @@ export const MAX_BYTES = 0x7fffffff;
 /** Deflate cannot pack more tightly than this, so a small file that promises more is lying (zlib's documented limit). */
 const DEFLATE_LIMIT = 1032;
 
-/** The whole file, or one sentence about why not. */
+/** What is at a path; undefined where there is nothing to be seen, for whatever reason. */
+export function statOf(path: string): Stats | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false });
+  } catch {
+    return undefined; // below a file, a circle of links, a name too long: nothing is there
+  }
+}
+
+/** The whole file, or one sentence about why not. A pipe or a device is never opened: it might never end. */
 export function readBytes(path: string): Uint8Array {
   try {
-    const size = statSync(path).size;
+    const stat = statSync(path);
+    if (!stat.isFile() && !stat.isDirectory()) fail(path, "a file", "a pipe, socket or device");
+    const { size } = stat;
     if (size > MAX_BYTES) fail(path, `a file of at most ${MAX_BYTES} bytes`, size);
     return readFileSync(path);
   } catch (error) {
@@ -63,7 +74,7 @@ export function gzipCanHold(packed: number, unpacked: number): boolean {
 
 /** Path of `name` or `name.gz` in a folder, whichever is there; undefined if neither is. */
 export function findFile(dir: string, name: string): string | undefined {
-  return [join(dir, name), join(dir, `${name}.gz`)].find((path) => statSync(path, { throwIfNoEntry: false })?.isFile());
+  return [join(dir, name), join(dir, `${name}.gz`)].find((path) => statOf(path)?.isFile());
 }
 
 /** Non-empty lines of a small text file, trimmed; undefined when the file is not there. */

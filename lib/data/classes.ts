@@ -1,5 +1,13 @@
-import { BayesError, checkInt, fail } from "../errors.ts";
-import type { ClassDataset, Dataset } from "./dataset.ts";
+/** Classes by name. */
+import { BayesError, checkInt, fail, show } from "../errors.ts";
+import { type ClassDataset, checkDataset, type Dataset, hasClasses, type TrainTest } from "./dataset.ts";
+
+/** Class names in order: numbers by size where all are numbers, else by their characters, in no language's way. */
+export function sortedClasses(names: Iterable<string>): string[] {
+  const list = [...new Set(names)];
+  const numbers = list.every((name) => /^(0|[1-9]\d{0,8})$/.test(name));
+  return list.sort(numbers ? (a, b) => Number(a) - Number(b) : (a, b) => (a < b ? -1 : 1));
+}
 
 /** Whether the names are no more than the numbers "0", "1", …: nobody has named these classes. */
 export const unnamed = (names: readonly string[]): boolean => names.every((name, i) => name === String(i));
@@ -18,7 +26,7 @@ export function classNames(where: string, classes: readonly string[] | number, l
     fail(where, least > 1 ? `at least ${least} classes, by name or number` : "class names, or their number", classes);
   for (const [i, name] of classes.entries()) {
     if (typeof name !== "string") fail(where, `the name of class ${i} to be a text`, name);
-    if (classes.indexOf(name) !== i) fail(where, "every class name once", name);
+    if (classes.indexOf(name) !== i) fail(where, "classes of different names, for they are told by name", name);
   }
   return Object.freeze([...classes]);
 }
@@ -30,33 +38,77 @@ export function sameNames(mine: readonly string[], theirs: unknown): boolean {
   return unnamed(mine) || unnamed(theirs) || mine.every((name, i) => name === theirs[i]);
 }
 
+/** The classes of a set that it has no example of: their names, in the order of their numbers. */
+export function absentClasses(data: ClassDataset): string[] {
+  checkDataset("absentClasses", data);
+  if (!hasClasses(data)) fail("absentClasses", "a data set with one class for each image", data);
+  const present = new Set(data.targets);
+  return data.classes.filter((_, label) => !present.has(label));
+}
 /** Names for a message. */
 export const quoted = (names: readonly string[]): string =>
   names.slice(0, 12).join(", ") + (names.length > 12 ? `, … (${names.length} in all)` : "");
 
 /**
- * The set's class numbers in the order of other names: classes are matched by name, and the set may lack some. Where
- * one of the two lists has no names of its own ("0", "1", …), as many classes match by number.
- * @param names what the classes are called where the numbers go
- * @throws BayesError that names both lists when a class of the set is not among `names`
+ * A set with the class numbers that another list of names gives, so that what a model has learnt by number is compared by
+ * name. Names match exactly; the set may have fewer classes than the list. A set whose classes are only numbered ("0",
+ * "1", …), or a list that is, matches by number where both are of one length.
+ * @throws BayesError when a class of the set is not in the list; a name that differs in case alone is pointed out
  */
-export function alignClasses(where: string, data: ClassDataset, names: readonly string[]): Int32Array {
-  const theirs = data.classes;
-  if (theirs.length === names.length && (unnamed(theirs) || unnamed(names))) return data.targets;
-  const number = new Map(names.map((name, i) => [name, i]));
-  const strange = theirs.filter((name) => !number.has(name));
-  if (strange.length > 0) {
-    const near = strange.flatMap((name) => {
-      const other = names.find((n) => n.toLowerCase() === name.toLowerCase());
-      return other === undefined ? [] : [`${name} differs from ${other} in case only`];
-    });
-    throw new BayesError(
-      `[${where}] expected classes among ${quoted(names)}, received ${quoted(theirs)} in data set ${data.name}` +
-        (near.length > 0 ? ` (${near.slice(0, 3).join("; ")})` : ""),
-    );
+export function alignClasses(data: ClassDataset, names: readonly string[]): ClassDataset {
+  const where = `classes of ${data?.name}`;
+  checkDataset(where, data);
+  if (!hasClasses(data)) fail(where, "a data set with one class for each image", data);
+  if (!Array.isArray(names)) fail(where, "a list of class names", names);
+  classNames(where, names);
+  const { classes, targets } = data;
+  if (classes.length === names.length && classes.every((name, i) => name === names[i])) return data;
+  const numbers = numberOf(names);
+  const strangers = classes.filter((name) => !numbers.has(name));
+  if (strangers.length === 0) {
+    const map = classes.map((name) => numbers.get(name)!);
+    return { ...data, classes: names, targets: targets.map((label) => map[label]) };
   }
-  if (theirs.every((name, i) => name === names[i])) return data.targets;
-  return data.targets.map((label) => number.get(theirs[label])!);
+  if (classes.length === names.length && (unnamed(classes) || unnamed(names))) return { ...data, classes: names };
+  throw new BayesError(`[${where}] ${mismatch(strangers, classes, names)}`);
+}
+
+/** "expected classes among …, received …", with what differs in case alone. */
+export function mismatch(strangers: readonly string[], classes: readonly string[], names: readonly string[]): string {
+  const lower = new Map(names.map((name) => [name.toLowerCase(), name]));
+  const near = strangers.filter((name) => lower.has(name.toLowerCase()));
+  const hints = near.map((name) => `${name} differs from ${lower.get(name.toLowerCase())} in case alone`);
+  const unknown =
+    strangers.length === classes.length ? "none of which is known" : `of which ${list(strangers)} unknown`;
+  return [`expected classes among ${list(names)}, received ${list(classes)}, ${unknown}`, ...hints].join("; ");
+}
+
+/** The parts as sets of classes. @throws BayesError when the targets are numbers or images */
+export function classesOnly({ train, valid, test }: TrainTest<Dataset>): TrainTest {
+  const check = (data: Dataset): ClassDataset => {
+    if (hasClasses(data)) return data;
+    const { targetNames = [] } = data;
+    return fail(`data set ${data.name}`, "one class for each image", targetNames.length > 0 ? targetNames : "numbers");
+  };
+  return { train: check(train), test: check(test), ...(valid ? { valid: check(valid) } : {}) };
+}
+
+/** A training set of one class teaches nothing. */
+export function checkTrainingClasses(where: string, data: Dataset, hint = ""): void {
+  if (!hasClasses(data)) return;
+  const present = data.classes.length - absentClasses(data).length;
+  if (present > 1) return;
+  throw new BayesError(
+    `[${where}] expected images of at least two classes to train on, received one class, ${show(data.classes[data.targets[0]])}${hint}`,
+  );
+}
+
+function numberOf(names: readonly string[]): Map<string, number> {
+  return new Map(names.map((name, i) => [name, i]));
+}
+
+function list(names: readonly string[]): string {
+  return `${names.slice(0, 20).join(", ")}${names.length > 20 ? `, … (${names.length})` : ""}`;
 }
 
 /**
@@ -66,7 +118,7 @@ export function alignClasses(where: string, data: ClassDataset, names: readonly 
  * @throws BayesError that names both lists when they do not hold the same names
  */
 export function alignColumns(where: string, data: Dataset, names: readonly string[] | undefined): Float32Array {
-  const { classes: theirs, name } = data;
+  const { targetNames: theirs, name } = data;
   const targets = data.targets as Float32Array;
   if (!names || !theirs || sameNames(names, theirs)) return targets;
   const columns = names.map((n) => theirs.indexOf(n));

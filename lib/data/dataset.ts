@@ -1,7 +1,5 @@
 import { BayesError, checkInt, checkOptions, fail } from "../errors.ts";
-import { STREAM_SPLIT } from "../util/philox.ts";
 import { classNames } from "./classes.ts";
-import { permutation } from "./order.ts";
 
 /** Height, width, channels of one image. */
 export type ImageShape = readonly [height: number, width: number, channels: number];
@@ -23,8 +21,12 @@ export interface Dataset {
   readonly targetShape: readonly number[];
   readonly count: number;
   readonly shape: ImageShape;
-  /** Names of the classes, in the order of their numbers (of several labels at once: in the order of the targets). */
+  /** Names of the classes, in the order of their numbers. */
   readonly classes?: readonly string[];
+  /** Names of the numbers to be predicted, or of several labels at once, in the order of the targets' last axis. */
+  readonly targetNames?: readonly string[];
+  /** What people should know about how the set was read: sentences, such as which files were left out. */
+  readonly notes?: readonly string[];
 }
 
 /** A set of images with one class each: what the readers give. */
@@ -37,7 +39,19 @@ export interface ClassDataset extends Dataset {
 /** A training set and a test set. */
 export interface TrainTest<D extends Dataset = ClassDataset> {
   readonly train: D;
+  /** there when the data comes with a validation set of its own */
+  readonly valid?: D;
   readonly test: D;
+}
+
+/** What the readers have to say about the parts of the data, each sentence once. */
+export function notesOf({ train, valid, test }: TrainTest<Dataset>): string[] {
+  return [...new Set([train, valid, test].flatMap((data) => data?.notes ?? []))];
+}
+
+/** Whether each image has one class. */
+export function hasClasses(data: Dataset): data is ClassDataset {
+  return data.targets instanceof Int32Array && data.targetShape.length === 0 && data.classes !== undefined;
 }
 
 /** Values in one image of the set. */
@@ -51,6 +65,7 @@ interface Parts {
   readonly shape: ImageShape;
   /** Not needed: the targets are counted. Allowed, so that the parts of a data set can be passed on. */
   readonly count?: number;
+  readonly notes?: readonly string[];
 }
 
 /** What {@link makeDataset} takes for images of classes. */
@@ -67,8 +82,8 @@ export interface TargetParts extends Parts {
   readonly targets: ArrayLike<number>;
   /** Default: [] for one value an image, else [values an image]. */
   readonly targetShape?: readonly number[];
-  /** names of several labels at once, in the order of the targets */
-  readonly classes?: readonly string[];
+  /** names of the numbers, or of several labels at once, in the order of the last axis */
+  readonly targetNames?: readonly string[];
 }
 
 /**
@@ -88,8 +103,10 @@ export function makeDataset(parts: ClassParts | TargetParts | (Parts & ClassData
     shape: "object",
     classes: "object|number",
     count: "number",
+    targetNames: "object",
+    notes: "object",
   } as never);
-  const { name = "data", images, shape } = parts;
+  const { name = "data", images, shape, notes } = parts;
   const where = `data set ${name}`;
   if (!(images instanceof Uint8Array) && !(images instanceof Float32Array)) {
     fail(where, "images as Uint8Array or Float32Array", images);
@@ -103,7 +120,13 @@ export function makeDataset(parts: ClassParts | TargetParts | (Parts & ClassData
     fail(where, `images of a length that is a multiple of ${shape.join("x")} = ${size}`, images.length);
   }
   if (images instanceof Float32Array) checkFinite(where, "pixels", images, size);
-  const about = { name, images, count, shape: Object.freeze([shape[0], shape[1], shape[2]] as const) };
+  const about = {
+    name,
+    images,
+    count,
+    shape: Object.freeze([shape[0], shape[1], shape[2]] as const),
+    ...(notes ? { notes } : {}),
+  };
   const { labels, targets, targetShape, classes } = parts as Partial<ClassParts & TargetParts>;
   // the parts of a set of classes passed on: class numbers are int32, everything else is float32
   const numbers = targets instanceof Int32Array && !targetShape?.length && classes ? targets : labels;
@@ -119,7 +142,7 @@ function labelsOf(where: string, { labels, classes }: ClassParts, count: number)
   return { targets: checkedLabels(where, labels, names.length), targetShape: [], classes: names };
 }
 
-function targetsOf(where: string, { targets, targetShape, classes }: TargetParts, count: number) {
+function targetsOf(where: string, { targets, targetShape, targetNames }: TargetParts, count: number) {
   if (typeof targets?.length !== "number") fail(where, "targets, as many for each image", targets);
   const each = targets.length / count;
   const shape = targetShape ?? (each === 1 ? [] : [each]);
@@ -132,10 +155,14 @@ function targetsOf(where: string, { targets, targetShape, classes }: TargetParts
     fail(where, `${count * size} targets, of shape [${shape}] for each of ${count} images`, targets.length);
   const values = Float32Array.from(targets);
   checkFinite(where, "targets", values, size);
-  const names = classes === undefined ? undefined : classNames(where, classes);
-  if (names && names.length !== shape.at(-1))
-    fail(where, `${shape.at(-1)} names, one for each target of an image`, names.length);
-  return { targets: values, targetShape: Object.freeze([...shape]), ...(names ? { classes: names } : {}) };
+  const names = targetNames && classNames(where, targetNames);
+  const last = shape.at(-1) ?? 1;
+  if (names && names.length !== last) fail(where, `${last} names, one for each target of an image`, names.length);
+  return {
+    targets: values,
+    targetShape: Object.freeze([...shape]),
+    ...(names ? { targetNames: names } : {}),
+  };
 }
 
 /**
@@ -171,34 +198,21 @@ export function subset<D extends Dataset>(data: D, indices: ArrayLike<number>, n
   return { ...data, name, images, targets, count: indices.length };
 }
 
-function rowsOf<T extends Uint8Array | Float32Array | Int32Array>(all: T, size: number, rows: ArrayLike<number>): T {
-  const out = new (all.constructor as new (length: number) => T)(rows.length * size);
-  for (let i = 0; i < rows.length; i++) out.set(all.subarray(rows[i] * size, (rows[i] + 1) * size), i * size);
-  return out;
+/** The set with more notes. */
+export function withNotes<D extends Dataset>(data: D, notes: readonly string[]): D {
+  return notes.length === 0 ? data : { ...data, notes: [...new Set([...(data.notes ?? []), ...notes])] };
 }
 
-/**
- * Two disjoint random parts of a set, the same for the same seed. Each part keeps the order drawn by the seed.
- * @param sizes how many examples each part gets; the rest is left out
- * @throws BayesError when the sizes exceed the count
- */
-export function split<D extends Dataset>(
-  data: D,
-  sizes: { readonly train: number; readonly valid: number },
-  seed: number,
-): { train: D; valid: D } {
-  const where = `split of ${data?.name}`;
-  checkDataset(where, data);
-  checkOptions(where, sizes, { train: "number", valid: "number" });
-  checkInt(where, "train size", sizes.train, 1);
-  checkInt(where, "valid size", sizes.valid, 1);
-  const total = sizes.train + sizes.valid;
-  if (total > data.count) fail(where, `train + valid to be at most ${data.count}, the number of examples`, total);
-  const order = permutation(data.count, seed, 0, STREAM_SPLIT);
-  return {
-    train: subset(data, order.subarray(0, sizes.train)),
-    valid: subset(data, order.subarray(sizes.train, total)),
-  };
+/** "uint8", "int32" or "float32". Not the constructor's name: a Buffer holds bytes as well. */
+export function kindOf(values: Uint8Array | Float32Array | Int32Array): "uint8" | "int32" | "float32" {
+  return values instanceof Uint8Array ? "uint8" : values instanceof Int32Array ? "int32" : "float32";
+}
+
+function rowsOf<T extends Uint8Array | Float32Array | Int32Array>(all: T, size: number, rows: ArrayLike<number>): T {
+  const kinds = { uint8: Uint8Array, int32: Int32Array, float32: Float32Array };
+  const out = new kinds[kindOf(all)](rows.length * size) as T;
+  for (let i = 0; i < rows.length; i++) out.set(all.subarray(rows[i] * size, (rows[i] + 1) * size), i * size);
+  return out;
 }
 
 /**

@@ -1,6 +1,6 @@
 import { existsSync, rmSync } from "node:fs";
 import { basename, join } from "node:path";
-import { BayesError, fail } from "../errors.ts";
+import { BayesError, checkPath, fail } from "../errors.ts";
 import { ensureDir, writeFileAtomic } from "../util/atomic.ts";
 import { gunzip, readBytes } from "./bytes.ts";
 import { CIFAR_FILES } from "./cifar.ts";
@@ -145,6 +145,7 @@ const MAX_UNPACKED = 400e6;
  */
 export async function getData(name: string, options: GetOptions = {}): Promise<string> {
   if (!isDatasetName(name)) return fail("data get", `one of ${DATASETS.join(", ")}`, name);
+  if (options.dataDir !== undefined) checkPath("data get", options.dataDir, "folder");
   const source = options.source ?? SOURCES[name];
   const folder = join(dataRoot(options.dataDir), name);
   ensureDir(folder);

@@ -1,4 +1,4 @@
-import { fail } from "../errors.ts";
+import { checkPath, fail } from "../errors.ts";
 import { gunzip, gunzipHead, gzipCanHold, isGzip, MAX_BYTES, readBytes } from "./bytes.ts";
 
 /** An array of unsigned bytes as an IDX file holds it. */
@@ -17,7 +17,7 @@ const MAX_RANK = 4;
  * @throws BayesError for a missing file and as `parseIdx`
  */
 export function readIdx(path: string): IdxArray {
-  return parseIdx(readBytes(path), path);
+  return parseIdx(readBytes(checkPath("readIdx", path)), path);
 }
 
 /**

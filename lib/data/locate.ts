@@ -1,12 +1,16 @@
-import { statSync } from "node:fs";
-import { basename, join, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
-import { BayesError, fail } from "../errors.ts";
-import { findFile } from "./bytes.ts";
+import { basename, isAbsolute, join, resolve } from "node:path";
+import { BayesError, checkOptions, checkPath, fail } from "../errors.ts";
+import { packageRoot } from "../util/package.ts";
+import { findFile, statOf } from "./bytes.ts";
 import { CIFAR_FILES, loadCifar10, loadCifar100 } from "./cifar.ts";
-import type { TrainTest } from "./dataset.ts";
-import { type FolderOptions, loadImageFolders } from "./folder.ts";
+import type { Dataset, TrainTest } from "./dataset.ts";
+import { formatOf } from "./format.ts";
+import { READ_OPTIONS, type ReadOptions } from "./images.ts";
+import { loadImageFolders, partOf } from "./layouts.ts";
+import { LeftOut } from "./left-out.ts";
+import { contentOf, headOf } from "./listing.ts";
 import { loadMnist, MNIST_FILES } from "./mnist.ts";
+import { loadTable } from "./table.ts";
 
 /** The data sets that are known by name. */
 export const DATASETS = ["mnist", "fashion-mnist", "cifar-10", "cifar-100"] as const;
@@ -24,11 +28,12 @@ export function isDatasetName(name: string): name is DatasetName {
 
 /** The folder that holds data: `dataDir` if given, else the environment variable BAYESCNN_DATA, else ./data. */
 export function dataRoot(dataDir?: string): string {
+  if (dataDir !== undefined) checkPath("data folder", dataDir);
   return resolve(dataDir ?? (process.env.BAYESCNN_DATA || "data"));
 }
 
-/** Folders in which `findData` looks, in order. */
-function candidates(name: DatasetName, dataDir?: string): string[] {
+/** Places in which `findData` looks for a set that is known by name, in order. */
+function foldersOf(name: DatasetName, dataDir?: string): string[] {
   const root = dataRoot(dataDir);
   const below = ARCHIVE_FOLDER[name];
   const folders = [join(root, name)];
@@ -38,11 +43,39 @@ function candidates(name: DatasetName, dataDir?: string): string[] {
 }
 
 /**
- * The folder that holds a data set: DIR/name or DIR itself, where DIR is `dataDir`, else BAYESCNN_DATA, else ./data.
- * @returns undefined when the data set's files are in none of them
+ * Places in which `findData` looks for a folder or a table given by its path, in order. Where a folder is named to look
+ * in, it comes before the path itself: that may be where the data once was. The folder named may also be the data, under its
+ * old name or, where a whole path was to be found, under a new one.
  */
-export function findData(name: DatasetName, dataDir?: string): string | undefined {
-  return candidates(name, dataDir).find((folder) => holds(folder, name));
+function placesOf(path: string, dataDir?: string): string[] {
+  const below = resolve(dataRoot(dataDir), isAbsolute(path) ? basename(path) : path);
+  if (dataDir === undefined) return isAbsolute(path) ? [path] : [resolve(path), below];
+  const root = resolve(dataDir);
+  const itself = basename(root) === basename(path) ? [root] : [];
+  return [below, ...itself, resolve(path), ...(isAbsolute(path) && isData(root) ? [root] : [])];
+}
+
+/** Whether a folder that is not called as the data was may be it nevertheless: it has folders with something in them. */
+function isData(folder: string): boolean {
+  if (!isFolder(folder)) return false;
+  const { folders } = contentOf(folder, new LeftOut());
+  const filled = folders.filter((name) => contentOf(join(folder, name), new LeftOut()).files.length > 0);
+  return (
+    filled.length > 0 ||
+    DATASETS.some((name) => holds(folder, name)) ||
+    folders.some((name) => partOf(name) === "train")
+  );
+}
+
+/**
+ * Where a data set is: of one known by name, the folder DIR/name or DIR itself, where DIR is `dataDir`, else
+ * BAYESCNN_DATA, else ./data; of a folder of images or a table, its path. If that has moved, `dataDir` is the folder it is
+ * in now, or itself.
+ * @returns an absolute path; undefined when there is nothing in any of these places
+ */
+export function findData(name: string, dataDir?: string): string | undefined {
+  if (isDatasetName(name)) return foldersOf(name, dataDir).find((folder) => holds(folder, name));
+  return placesOf(name, dataDir).find((path) => isFolder(path) || isFile(path));
 }
 
 /** Whether the folder has one of the set's files; a set that is there in part is the reader's to complain about. */
@@ -51,50 +84,68 @@ function holds(folder: string, name: DatasetName): boolean {
   return files.some((file) => findFile(folder, file) !== undefined || isFile(join(folder, `${file}.xz`)));
 }
 
-/** data/mnist in the package; this module lies two folders below its root, built or not. */
-const EMBEDDED = resolve(fileURLToPath(new URL("../../data/mnist", import.meta.url)));
+const embedded = (): string => join(packageRoot(), "data/mnist");
 
 /** The MNIST subset that comes with the package, 6,000 training and 1,000 test images, named "mnist-6k". */
 export function embeddedMnist(): TrainTest {
-  return loadMnist(EMBEDDED, "mnist-6k");
+  return loadMnist(embedded(), "mnist-6k");
 }
 
 /**
- * Loads a data set by name, or a tree of images by its path.
+ * Loads a data set: by name, or from the path of
+ *
+ * - a folder of images (see {@link loadImageFolders}), or of the four IDX files of MNIST or the binary files of CIFAR
+ * - a table of images with their classes or numbers (see {@link loadTable})
  *
  * "mnist" falls back to the embedded subset, named "mnist-6k", when no folder was asked for and none was found.
- * @param name "mnist", "fashion-mnist", "cifar-10", "cifar-100", or a folder of images (see {@link loadImageFolders})
- * @param dataDir where to look; see `findData`
+ * @param name "mnist", "fashion-mnist", "cifar-10", "cifar-100", or a path
+ * @param dataDir where to look; for a path, the folder that the data is in now if it has moved, or the data itself
+ * @param options how images are read; the sets known by name have their own size and ignore them
  * @throws BayesError that says where it looked and how to get the data
  */
-export async function loadData(name: string, dataDir?: string, options: FolderOptions = {}): Promise<TrainTest> {
+export async function loadData(name: DatasetName, dataDir?: string, options?: ReadOptions): Promise<TrainTest>;
+export async function loadData(name: string, dataDir?: string, options?: ReadOptions): Promise<TrainTest<Dataset>>;
+export async function loadData(name: string, dataDir?: string, options: ReadOptions = {}): Promise<TrainTest<Dataset>> {
   if (typeof name !== "string" || name === "") fail("data", "the name of a data set, or a folder of images", name);
-  if (!isDatasetName(name)) {
-    const folder = [name, join(dataRoot(dataDir), name)].find(isFolder);
-    if (folder !== undefined) return loadImageFolders(folder, options);
-    throw new BayesError(
-      `[data] expected one of ${DATASETS.join(", ")} or a folder of images, received ${JSON.stringify(name)}, ` +
-        `which is no folder here or in ${dataRoot(dataDir)}`,
-    );
-  }
-  const folder = findData(name, dataDir);
-  if (folder === undefined) {
+  checkOptions("data", options, READ_OPTIONS);
+  const found = findData(name, dataDir);
+  if (isDatasetName(name)) {
+    if (found !== undefined) return loadKnown(name, found);
     if (name === "mnist" && dataDir === undefined) return embeddedMnist();
     throw new BayesError(
-      `[data] expected ${name} in one of ${candidates(name, dataDir).join(", ")}, received nothing there; ` +
+      `[data] expected ${name} in one of ${foldersOf(name, dataDir).join(", ")}, received nothing there; ` +
         `\`bayescnn data get ${name}\` fetches it, --data-dir or BAYESCNN_DATA says where it is`,
     );
   }
+  if (found === undefined)
+    throw new BayesError(
+      `[data] expected one of ${DATASETS.join(", ")}, a folder of images or a table, received ${JSON.stringify(name)}, ` +
+        `which is nothing at ${placesOf(name, dataDir).join(" or ")}; --data-dir says where the data is`,
+    );
+  if (isFile(found)) {
+    if (/\.(zip|tar|t?gz|bz2|xz|7z|rar)$/i.test(found))
+      fail(found, "a folder or a table", "an archive; unpack it first");
+    const format = formatOf(headOf(found));
+    if (format !== undefined) fail(found, "a folder of images or a table", `one file of ${format}`);
+    return loadTable(found, options);
+  }
+  const known = DATASETS.filter((set) => holds(found, set));
+  if (known.length === 0) return loadImageFolders(found, options);
+  // MNIST's and Fashion-MNIST's files have the same names, so the folder's name tells.
+  return loadKnown(known.find((set) => set === basename(found)) ?? known[0], found, basename(found));
+}
+
+function loadKnown(name: DatasetName, folder: string, called: string = name): TrainTest {
   if (name === "cifar-10") return loadCifar10(folder);
   if (name === "cifar-100") return loadCifar100(folder);
   // In the package's own root ./data is the subset: it must not pass for the whole set.
-  return folder === EMBEDDED ? embeddedMnist() : loadMnist(folder, name);
+  return folder === embedded() ? embeddedMnist() : loadMnist(folder, called);
 }
 
 function isFile(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isFile() ?? false;
+  return statOf(path)?.isFile() ?? false;
 }
 
 function isFolder(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+  return statOf(path)?.isDirectory() ?? false;
 }

@@ -1,6 +1,6 @@
 import { fail } from "../errors.ts";
 import { findFile } from "./bytes.ts";
-import { type ClassDataset, makeDataset, type TrainTest } from "./dataset.ts";
+import { makeDataset, type TrainTest } from "./dataset.ts";
 import { readIdx } from "./idx.ts";
 
 const FASHION = [
@@ -25,36 +25,32 @@ export const MNIST_FILES = {
 } as const;
 
 /**
- * Reads MNIST or Fashion-MNIST from the four IDX files with the standard names, gzip'ed or not. Images are
- * [count, height, width, 1] bytes.
+ * Reads MNIST, Fashion-MNIST, or any set in four IDX files with the standard names, gzip'ed or not. Images are
+ * [count, height, width, 1] bytes, or of as many channels as a fourth dimension says.
  * @param dir folder that holds the files
- * @param name name of the data set; "fashion-mnist" also gives the classes their names
+ * @param name name of the data set: "mnist" has 10 classes, "fashion-mnist" ones with names, and any other as many as its
+ *   largest label tells
  * @throws BayesError for a missing, damaged or inconsistent file
  */
 export function loadMnist(dir: string, name = "mnist"): TrainTest {
-  return {
-    train: readPair(dir, name, MNIST_FILES.trainImages, MNIST_FILES.trainLabels),
-    test: readPair(dir, name, MNIST_FILES.testImages, MNIST_FILES.testLabels),
-  };
+  const train = readPair(dir, MNIST_FILES.trainImages, MNIST_FILES.trainLabels);
+  const test = readPair(dir, MNIST_FILES.testImages, MNIST_FILES.testLabels);
+  const largest = [train, test].reduce((most, { labels }) => labels.reduce((a, b) => Math.max(a, b), most), 0);
+  const classes = name === "fashion-mnist" ? FASHION : name === "mnist" || name === "mnist-6k" ? 10 : largest + 1;
+  return { train: makeDataset({ ...train, name, classes }), test: makeDataset({ ...test, name, classes }) };
 }
 
-function readPair(dir: string, name: string, imagesName: string, labelsName: string): ClassDataset {
+function readPair(dir: string, imagesName: string, labelsName: string) {
   const imagesPath = requireFile(dir, imagesName);
   const labelsPath = requireFile(dir, labelsName);
   const images = readIdx(imagesPath);
   const labels = readIdx(labelsPath);
-  if (images.dims.length !== 3) fail(imagesPath, "images [count, height, width]", images.dims);
+  const [count, height, width, channels = 1] = images.dims;
+  if (images.dims.length < 3) fail(imagesPath, "images [count, height, width]", images.dims);
   if (labels.dims.length !== 1) fail(labelsPath, "labels [count]", labels.dims);
-  const [count, height, width] = images.dims;
   if (labels.dims[0] !== count)
     fail(labelsPath, `${count} labels, one for each image of ${imagesName}`, labels.dims[0]);
-  return makeDataset({
-    name,
-    images: images.data,
-    labels: labels.data,
-    shape: [height, width, 1],
-    classes: name === "fashion-mnist" ? FASHION : 10,
-  });
+  return { images: images.data, labels: labels.data, shape: [height, width, channels] as const };
 }
 
 function requireFile(dir: string, name: string): string {

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import { checkInt, checkNumber, checkOptions, fail } from "../errors.ts";
 import { philox, STREAM_AUGMENT, seedKey, streamWord, uniformInt } from "../util/philox.ts";
 import { channelStats, type Dataset, type ImageShape, imageSize } from "./dataset.ts";
@@ -31,6 +32,11 @@ export function checkPreprocess(where: string, preprocess: Preprocess, channels:
     ...(pixels ? { pixels } : {}),
   });
 }
+
+/** Whether two say the same; one that does not say what pixels are fits both kinds. */
+export const samePreprocess = (a: Preprocess, b: Preprocess): boolean =>
+  isDeepStrictEqual([a.scale, a.shift], [b.scale, b.shift]) &&
+  (a.pixels === undefined || b.pixels === undefined || a.pixels === b.pixels);
 
 /** What kind of pixels an array holds. */
 export const pixelsOf = (images: Uint8Array | Float32Array): "u8" | "f32" =>
@@ -81,8 +87,9 @@ export function normalize(
 
 /** The normalization of a set by its own statistics, which is what `fit` gives a model that has none yet. */
 export function normalizationOf(data: Dataset): Preprocess & { scale: number[]; shift: number[] } {
+  const stats = channelStats(data);
   const pixels = pixelsOf(data.images);
-  return { ...normalize(channelStats(data), pixels === "u8"), pixels };
+  return { ...normalize(stats, pixels === "u8"), pixels };
 }
 
 /** How training images are varied. Never applied to validation or test images. */

@@ -1,10 +1,12 @@
 import { BayesError, checkInt, fail } from "../errors.ts";
-import type { Data, NativePlan } from "../native/addon.ts";
+import type { Data, NativeFeed, NativePlan } from "../native/addon.ts";
+import { checkArray } from "../util/arrays.ts";
 import { fuse } from "./fuse.ts";
 import { type DType, type Node, type Shape, sizeOf, Tensor } from "./node.ts";
 import { type Planned, planProgram, printProgram } from "./program.ts";
 import { Store } from "./store.ts";
 import { input, type TraceOptions, withTrace } from "./trace.ts";
+import type { Turn } from "./turns.ts";
 
 /** Shapes of a program's inputs: a shape (float32), or shape and dtype. */
 export type InputSpec = Shape | { readonly shape: Shape; readonly dtype: DType };
@@ -27,6 +29,7 @@ export interface PlanReport {
 }
 
 const arrays = { f32: Float32Array, i32: Int32Array, u8: Uint8Array } as const;
+const arrayOf = { f32: "Float32Array", i32: "Int32Array", u8: "Uint8Array" } as const;
 
 /** A compiled program: one native call per run of any number of steps. Close it when done. */
 export class Program<I extends string, O extends string> {
@@ -72,6 +75,7 @@ export class Program<I extends string, O extends string> {
    * @param values for each input one step's values (used in every step) or `steps` times as many (one slice a step)
    */
   run(values: Inputs<I>, steps = 1): Record<O, Float32Array> {
+    this.store.checkIdle("run");
     const call = this.#prepare(values, steps);
     try {
       this.#plan.run(steps, call.feeds, call.results);
@@ -81,15 +85,27 @@ export class Program<I extends string, O extends string> {
     return call.named;
   }
 
-  /** As {@link run}, on the library's own thread: the event loop goes on. One run at a time on a store. */
-  async runAsync(values: Inputs<I>, steps = 1): Promise<Record<O, Float32Array>> {
+  /**
+   * As {@link run}, on the library's own thread: the event loop goes on. A store has one run at a time, so this one waits
+   * for its turn; the values must stay as they are until it is over.
+   * @param turn the turn it is part of, from {@link Store.turn}; default: one of its own
+   */
+  async runAsync(values: Inputs<I>, steps = 1, turn?: Turn): Promise<Record<O, Float32Array>> {
     const call = this.#prepare(values, steps);
+    if (!turn) await this.store.turn("a run", () => this.#execute(call, steps));
+    else {
+      this.store.checkTurn("run", turn);
+      await this.#execute(call, steps);
+    }
+    return call.named;
+  }
+
+  async #execute({ feeds, results }: { feeds: readonly NativeFeed[]; results: readonly Data[] }, steps: number) {
     try {
-      await this.#plan.runAsync(steps, call.feeds, call.results);
+      await this.#plan.runAsync(steps, feeds, results);
     } catch (error) {
       throw this.#explain(error);
     }
-    return call.named;
   }
 
   #prepare(values: Inputs<I>, steps: number) {
@@ -101,8 +117,10 @@ export class Program<I extends string, O extends string> {
       if (t.size * steps > 2 ** 32) fail(`run: output ${name}`, "at most 2^32 values in all steps", t.size * steps);
     const feeds = [...this.inputs].map(([name, t]) => {
       const given = (values as Record<string, Data | number>)[name];
-      const data = typeof given === "number" ? arrays[t.dtype].of(given) : given;
-      if (!(data instanceof arrays[t.dtype])) fail(`run: input ${name}`, `${arrays[t.dtype].name} for ${t}`, given);
+      const data =
+        typeof given === "number"
+          ? arrays[t.dtype].of(given)
+          : checkArray(`run: input ${name}`, `${t}`, given, arrayOf[t.dtype]);
       if (data.length === t.size) return { data, stride: 0 };
       if (data.length === t.size * steps) return { data, stride: t.bytes };
       return fail(
@@ -146,7 +164,7 @@ export class Program<I extends string, O extends string> {
     if (this.#closed) return;
     try {
       this.#plan.close();
-      if (this.#constants >= 0 && !this.store.closed) this.store.native.free(this.#constants);
+      if (this.#constants >= 0) this.store.release(this.#constants);
     } catch (error) {
       throw new BayesError(`[close] ${(error as Error).message}`);
     }
@@ -176,9 +194,13 @@ export class RunError extends BayesError {
  * `build` closes over are frozen into it; what must change between runs is an input.
  *
  * @example
+ * <!-- setup: import { compile, cpu, ops, Store } from "bayescnn"; const images = new Float32Array(64 * 28 * 28); -->
  * ```ts
- * const step = compile({ store }, { x: [64, 28, 28, 1], rate: [] }, ({ x, rate }) => ({ loss: mean(square(scale(x, 2))) }));
- * step.run({ x: images, rate: 0.1 }).loss[0];
+ * const store = new Store(cpu());
+ * const step = compile({ store }, { x: [64, 28, 28, 1], factor: [] }, ({ x, factor }) => ({
+ *   loss: ops.mean(ops.square(ops.mul(x, factor))),
+ * }));
+ * step.run({ x: images, factor: 0.1 }).loss[0];
  * ```
  */
 export function compile<I extends string, O extends string>(

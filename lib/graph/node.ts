@@ -1,5 +1,6 @@
 import { BayesError, checkInt, fail } from "../errors.ts";
 import type { OnnxContext } from "../onnx/context.ts";
+import { asArray, kindsFor } from "../util/arrays.ts";
 import { userSite } from "./site.ts";
 
 /** Dimensions, outermost first. Activations are channels-last: [batch, height, width, channels]. */
@@ -186,12 +187,13 @@ export const leaf = (type: TensorType, source: Leaf): Tensor => new Node(leafOp,
 
 /** A constant, frozen into the program: a number, or an array with a shape. */
 export function constant(value: number | Float32Array | Int32Array, shape?: Shape): Tensor {
-  if (typeof value !== "number" && !(value instanceof Float32Array) && !(value instanceof Int32Array))
-    fail("constant", "a number, a Float32Array or an Int32Array", value);
+  const given = typeof value === "number" ? undefined : asArray(value, "Float32Array", "Int32Array");
+  if (typeof value !== "number" && !given)
+    fail("constant", `a number, or values as ${kindsFor(value, "Float32Array", "Int32Array")}`, value);
   if (shape !== undefined && !Array.isArray(shape)) fail("constant", "a shape, as a list of integers", shape);
   for (const d of shape ?? []) checkInt("constant", "every dimension", d, 1, 2 ** 32);
-  const data = typeof value === "number" ? new Float32Array(sizeOf(shape ?? [])).fill(value) : value;
-  const dims = shape ?? (typeof value === "number" ? [] : [data.length]);
+  const data = given ?? new Float32Array(sizeOf(shape ?? [])).fill(value as number);
+  const dims = shape ?? (given ? [data.length] : []);
   if (sizeOf(dims) !== data.length)
     throw new BayesError(`[constant] expected ${sizeOf(dims)} values for shape [${dims}], received ${data.length}`);
   return leaf({ shape: dims, dtype: data instanceof Int32Array ? "i32" : "f32" }, { kind: "constant", data });

@@ -1,11 +1,14 @@
 import { dirname, relative, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 
-// the library's own folder (lib/ or dist/): frames inside it are not the user's
-const home = dirname(dirname(fileURLToPath(import.meta.url))) + sep;
+// the library's own folder (lib/ or dist/): frames inside it are not the user's. In a bundle nobody can tell them apart.
+const home = /^file:.*\/graph\/site\.[jt]s$/.test(import.meta.url ?? "")
+  ? dirname(dirname(fileURLToPath(import.meta.url))) + sep
+  : undefined;
 
 /** The innermost line of the calling code outside this library's op and layer code, as "model.ts:12"; undefined if none. */
 export function userSite(): string | undefined {
+  if (home === undefined) return undefined;
   const limit = Error.stackTraceLimit;
   Error.stackTraceLimit = 16;
   const stack = new Error().stack ?? "";

@@ -1,7 +1,9 @@
 import type { Device } from "../device.ts";
 import { BayesError, checkInt, fail } from "../errors.ts";
 import type { Data, NativeStore } from "../native/addon.ts";
+import { asArray, kindsFor } from "../util/arrays.ts";
 import { type DType, leaf, type Shape, sameShape, sizeOf, type Tensor } from "./node.ts";
+import { type Turn, Turns } from "./turns.ts";
 
 /** One named buffer: a parameter, an optimizer moment, a running statistic, a resident data set. */
 export interface Slot {
@@ -14,6 +16,7 @@ export interface Slot {
 }
 
 const arrays = { f32: Float32Array, i32: Int32Array, u8: Uint8Array } as const;
+const arrayOf = { f32: "Float32Array", i32: "Int32Array", u8: "Uint8Array" } as const;
 
 /**
  * Named persistent memory on one device. Everything a training run must not lose lies here; everything else is a plan's
@@ -27,6 +30,10 @@ export class Store {
   /** Noise stream of every stochastic node, by name: the ordinal at which it was first traced, kept in checkpoints. */
   readonly streams = new Map<string, number>();
   #closed = false;
+  #version = 0;
+  readonly #turns = new Turns();
+  readonly #garbage: number[] = [];
+  readonly #closers = new Set<() => void>();
 
   constructor(device: Device) {
     this.device = device;
@@ -57,7 +64,22 @@ export class Store {
       throw error;
     }
     this.slots.set(name, slot); // a slot that could not be filled is none
+    this.#version++;
     return slot;
+  }
+
+  /** Another number after every change of what a trace sees: slots made or deleted, streams replaced. Not of contents. */
+  get version(): number {
+    return this.#version;
+  }
+
+  /** Replaces the noise streams by those of a checkpoint. A node that it does not know gets a new one when it is traced. */
+  setStreams(streams: Readonly<Record<string, number>>): void {
+    const entries = Object.entries(streams);
+    if (entries.length === this.streams.size && entries.every(([name, s]) => this.streams.get(name) === s)) return;
+    this.streams.clear();
+    for (const [name, stream] of entries) this.streams.set(name, stream);
+    this.#version++;
   }
 
   /** Native memory for a program or a slot called `name`. Throws a BayesError when there is not enough. */
@@ -69,6 +91,54 @@ export class Store {
         `[store ${name}] expected memory for ${bytes} bytes, received none (${(error as Error).message})`,
       );
     }
+  }
+
+  /** Gives it back: now, or as soon as the run under way is over. */
+  release(index: number): void {
+    if (this.#closed) return;
+    this.#garbage.push(index);
+    this.#sweep();
+  }
+
+  #sweep(): void {
+    if (!this.#garbage.length || this.#closed || this.native.busy) return;
+    for (const index of this.#garbage.splice(0)) this.native.free(index);
+  }
+
+  /**
+   * Calls `work` as soon as it is its turn; turns are taken one at a time, first come first served, and runs off the event
+   * loop are part of one. Inside, nobody else's run is under way, so everything synchronous is allowed, and
+   * {@link Program.runAsync} with `turn`. Waiting for another turn inside one would be waiting for oneself.
+   * @param owner who it is, as a phrase for messages to others: "fit of lenet5"
+   * @throws BayesError when the store is closed, also while waiting
+   * @example
+   * ```ts
+   * await model.store.turn("saving", () => saveCheckpoint("model.safetensors", model)); // between two predictions
+   * ```
+   */
+  async turn<T>(owner: string, work: (turn: Turn) => T | Promise<T>): Promise<T> {
+    if (typeof owner !== "string" || !owner) fail("turn", "the owner's name", owner);
+    if (typeof work !== "function") fail("turn", "a function", work);
+    this.checkOpen(`turn of ${owner}`);
+    return this.#turns.take(owner, async (turn) => {
+      this.checkOpen(`turn of ${owner}`);
+      try {
+        return await work(turn);
+      } finally {
+        this.#sweep();
+      }
+    });
+  }
+
+  /** Throws unless it is that turn now. */
+  checkTurn(where: string, turn: Turn): void {
+    if (this.#turns.current !== turn) fail(where, "the turn that is on", turn);
+  }
+
+  /** Calls `closer` when the store is closed. */
+  onClose(closer: () => void): void {
+    this.checkOpen("store");
+    this.#closers.add(closer);
   }
 
   /** Whether a run is under way: the contents belong to it. */
@@ -90,13 +160,13 @@ export class Store {
     this.checkOpen(where);
     if (this.busy)
       throw new BayesError(
-        `[${where}] expected an idle store or model, received one with a run under way; await it first`,
+        `[${where}] expected an idle store or model, received one with a run under way (${this.#turns.current?.owner}); await it first`,
       );
   }
 
   slot(name: string): Slot {
     const slot = this.slots.get(name);
-    if (!slot) throw new BayesError(`[store] expected a defined name, received "${name}"`);
+    if (!slot) fail("store", "a defined name", name);
     return slot;
   }
 
@@ -116,15 +186,17 @@ export class Store {
   }
 
   #write(slot: Slot, data: Data): void {
-    if (!(data instanceof arrays[slot.dtype]) || data.length !== sizeOf(slot.shape))
-      fail(`store ${slot.name}`, `${arrays[slot.dtype].name} of ${sizeOf(slot.shape)} values`, data);
-    this.native.write(slot.index, 0, data);
+    const values = asArray(data, arrayOf[slot.dtype]);
+    if (values?.length !== sizeOf(slot.shape))
+      fail(`store ${slot.name}`, `${sizeOf(slot.shape)} values as ${kindsFor(data, arrayOf[slot.dtype])}`, data);
+    this.native.write(slot.index, 0, values);
   }
 
   delete(name: string): void {
     this.checkIdle(`store ${name}`);
     this.native.free(this.slot(name).index);
     this.slots.delete(name);
+    this.#version++;
   }
 
   /** The slot as a leaf of the program being traced. */
@@ -133,13 +205,18 @@ export class Store {
     return leaf({ shape, dtype }, { kind: "store", name, trainable });
   }
 
-  /** Frees everything; a second call does nothing. Throws a BayesError while a run is under way. */
+  /**
+   * Frees everything; a second call does nothing. Runs and turns that wait are refused. Throws a BayesError while a run is
+   * under way: `store.turn("closing", () => store.close())` waits for its end.
+   */
   close(): void {
     if (this.#closed) return;
     this.checkIdle("store");
     this.#closed = true;
+    for (const closer of this.#closers) closer();
     this.native.close();
     this.slots.clear();
+    this.#turns.refuse(new BayesError("[store] expected to stay open until its turn, received close()"));
   }
   [Symbol.dispose](): void {
     this.close();

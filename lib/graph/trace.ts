@@ -13,6 +13,7 @@ import {
   type Tensor,
   type TensorType,
 } from "./node.ts";
+import { userSite } from "./site.ts";
 import type { Store } from "./store.ts";
 
 /**
@@ -52,6 +53,28 @@ export interface KlTerm {
   readonly prior: Prior;
 }
 
+/** The first use of a layer in a trace: what another one of its name is compared with. */
+interface LayerUse {
+  readonly kind: string;
+  readonly site: string | undefined;
+  /** How it treats its weights, where that is part of what is shared. */
+  readonly treatment: string;
+}
+
+/** How a layer is called, and whether another one may have that name. */
+export interface LayerOptions {
+  /** Name in checkpoints and errors; default: kind and ordinal ("conv2d_0"). A name belongs to one layer. */
+  readonly name?: string;
+  /**
+   * This is the layer of that name once more: with the same parameters, whose KL counts once. Default false, and a name
+   * that is taken is an error. Local noise is drawn anew for each use; weights that are drawn are one draw for all.
+   */
+  readonly share?: boolean;
+}
+
+/** The kinds of {@link LayerOptions}, for `checkOptions`. */
+export const layerKinds = { name: "string", share: "boolean" };
+
 /** The state of one run of a model function. */
 export interface Trace {
   readonly store: Store;
@@ -63,6 +86,8 @@ export interface Trace {
   readonly kl: KlTerm[];
   readonly effects: Node[];
   readonly counters: Map<string, number>;
+  /** The layers so far, by name. */
+  readonly layers: Map<string, LayerUse>;
   readonly seed: number;
   /** How Bayesian layers treat their weights unless they say otherwise. */
   readonly bayes: BayesSettings;
@@ -110,6 +135,7 @@ export function withTrace<T>(options: TraceOptions, build: () => T): { value: T;
     kl: [],
     effects: before?.effects ?? [],
     counters: new Map(),
+    layers: new Map(),
     seed: options.seed ?? 0,
     bayes: options.bayes ?? settings(),
     precision,
@@ -125,29 +151,75 @@ export function withTrace<T>(options: TraceOptions, build: () => T): { value: T;
 /** The {@link Precision} as an attribute of the nodes that multiply; their gradients inherit it. */
 export const arithmetic = (): { readonly bf16: number } => ({ bf16: current?.precision === "bf16" ? 1 : 0 });
 
-/** Runs a layer under a name that is unique in the trace: the given one, or kind and ordinal ("conv2d_0"). */
-export function scope<T>(kind: string, name: string | undefined, build: (name: string) => T): T {
+/**
+ * Runs a layer under its name: the given one, or kind and ordinal ("conv2d_0").
+ * @param treatment how it treats its weights: has to be the same in every use
+ * @throws BayesError for a name that another layer has (unless it is asked for), or one to share that no layer like it has
+ */
+export function scope<T>(
+  kind: string,
+  { name, share = false }: LayerOptions,
+  build: (name: string) => T,
+  treatment = "",
+): T {
   const t = trace();
   const ordinal = t.counters.get(kind) ?? 0;
   t.counters.set(kind, ordinal + 1);
   if (name !== undefined && (typeof name !== "string" || !/^[^\s[\]]+$/.test(name)))
     fail(kind, "a name without spaces or brackets", name);
   const unique = name ?? `${kind}_${ordinal}`;
-  return inLayer(unique, () => build(unique));
+  const site = userSite();
+  const here = `[${kind} ${unique}${site ? ` at ${site}` : ""}]`;
+  const first = t.layers.get(unique);
+  if (share && !first)
+    throw new BayesError(`${here} expected to share the parameters of a layer of that name before it, received none`);
+  if (first && !share)
+    throw new BayesError(
+      `${here} expected a name of its own, or share: true to use the same parameters again, received the name of the ${first.kind} at ${first.site ?? "an unknown line"}`,
+    );
+  if (first && (first.kind !== kind || first.treatment !== treatment))
+    throw new BayesError(
+      `${here} expected to share with ${[first.kind, first.treatment].filter(Boolean).join(", ")} at ${first.site ?? "an unknown line"}, received ${[kind, treatment].filter(Boolean).join(", ")}`,
+    );
+  if (!first) t.layers.set(unique, { kind, site, treatment });
+  const around = sharing;
+  sharing = share;
+  try {
+    return inLayer(unique, () => build(unique));
+  } finally {
+    sharing = around;
+  }
 }
+
+let sharing = false; // whether the layer under way uses parameters again
+
+/** Names that begin so in a store are those of masks, moments and resident data. */
+const RESERVED = /^(mask|optimizer|data)\//;
 
 /**
  * A parameter of the model, made on the first trace and found by name on later ones.
  * @param init first contents, asked once
+ * @param options trainable (default true); share (default false): it is the parameter of that name that this trace has
+ * already, once more
+ * @throws BayesError for a name that this trace has already (unless it is to be shared), or that the library keeps for itself
  */
-export function parameter(name: string, shape: Shape, init: () => Data, trainable = true): Tensor {
+export function parameter(
+  name: string,
+  shape: Shape,
+  init: () => Data,
+  { trainable = true, share = sharing }: { readonly trainable?: boolean; readonly share?: boolean } = {},
+): Tensor {
   const t = trace();
-  let p = t.parameters.get(name);
+  if (typeof name !== "string" || name === "" || RESERVED.test(name))
+    fail("parameter", "a name, none that begins with mask/, optimizer/ or data/", name);
+  const before = t.parameters.get(name);
+  if (before && !share)
+    throw new BayesError(
+      `[parameter ${name}] expected a name of its own, or share: true to use that parameter again, received the name of one made by ${before.node.describe()}`,
+    );
   const slot = t.store.define(name, shape, { trainable, init });
-  if (!p) {
-    p = t.store.tensor(slot.name);
-    t.parameters.set(name, p);
-  }
+  const p = before ?? t.store.tensor(slot.name);
+  t.parameters.set(name, p);
   return p;
 }
 

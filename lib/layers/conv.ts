@@ -1,6 +1,7 @@
 import type { BayesOptions } from "../bayes/settings.ts";
 import { checkOptions, fail } from "../errors.ts";
 import type { Tensor } from "../graph/node.ts";
+import type { LayerOptions } from "../graph/trace.ts";
 import { bayesConv2d as bayesOp } from "../ops/bayesConv2d.ts";
 import type { ConvOptions } from "../ops/conv.ts";
 import { conv2d as pointOp } from "../ops/conv2d.ts";
@@ -16,10 +17,7 @@ import {
   pointLayer,
 } from "./weights.ts";
 
-export interface ConvLayerOptions extends ConvOptions {
-  /** Name in checkpoints and errors; default: kind and ordinal. */
-  readonly name?: string;
-}
+export interface ConvLayerOptions extends ConvOptions, LayerOptions {}
 
 const geometry = {
   stride: "number|object",

@@ -1,6 +1,7 @@
 import type { BayesOptions } from "../bayes/settings.ts";
 import { checkOptions, fail } from "../errors.ts";
 import type { Tensor } from "../graph/node.ts";
+import type { LayerOptions } from "../graph/trace.ts";
 import { bayesConvTranspose2d as bayesOp } from "../ops/bayesConvTranspose2d.ts";
 import type { ConvTransposeOptions } from "../ops/conv.ts";
 import { convTranspose2d as pointOp } from "../ops/convTranspose2d.ts";
@@ -16,10 +17,7 @@ import {
   pointLayer,
 } from "./weights.ts";
 
-export interface ConvTransposeLayerOptions extends ConvTransposeOptions {
-  /** Name in checkpoints and errors; default: kind and ordinal. */
-  readonly name?: string;
-}
+export interface ConvTransposeLayerOptions extends ConvTransposeOptions, LayerOptions {}
 
 const geometry = {
   stride: "number|object",

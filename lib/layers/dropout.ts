@@ -1,6 +1,6 @@
 import { checkNumber, checkOptions } from "../errors.ts";
 import type { Tensor } from "../graph/node.ts";
-import { noiseFor, scope, trace } from "../graph/trace.ts";
+import { type LayerOptions, layerKinds, noiseFor, scope, trace } from "../graph/trace.ts";
 import { dropout as dropoutOp } from "../ops/dropout.ts";
 import { checkInput } from "./weights.ts";
 
@@ -10,9 +10,9 @@ import { checkInput } from "./weights.ts";
  * @param rate share of the elements that become 0, in [0, 1)
  * @throws BayesError for a rate outside of it
  */
-export function dropout(x: Tensor, rate: number, options: { readonly name?: string } = {}): Tensor {
-  checkOptions("dropout", options, { name: "string" });
+export function dropout(x: Tensor, rate: number, options: LayerOptions = {}): Tensor {
+  checkOptions("dropout", options, layerKinds);
   checkNumber("dropout", "rate", rate, 0, 0.999999);
   checkInput("dropout", x);
-  return scope("dropout", options.name, (name) => (trace().training ? dropoutOp(x, rate, noiseFor(name)) : x));
+  return scope("dropout", options, (name) => (trace().training ? dropoutOp(x, rate, noiseFor(name)) : x));
 }

@@ -1,6 +1,7 @@
 import type { BayesOptions } from "../bayes/settings.ts";
 import { checkInt, checkOptions } from "../errors.ts";
 import type { Tensor } from "../graph/node.ts";
+import type { LayerOptions } from "../graph/trace.ts";
 import { bayesLinear as bayesOp } from "../ops/bayesLinear.ts";
 import { linear as pointOp } from "../ops/linear.ts";
 import {
@@ -26,7 +27,7 @@ function shapeOf(where: string, x: Tensor, outputs: number): BayesLayerShape {
  * @returns [batch, out]
  * @throws BayesError for arguments that are not such
  */
-export function linear(x: Tensor, out: number, options: { readonly name?: string } & PointOptions = {}): Tensor {
+export function linear(x: Tensor, out: number, options: LayerOptions & PointOptions = {}): Tensor {
   checkOptions("linear", options, pointKinds);
   return pointLayer("linear", x, options, (name) => shapeOf(name, x, out));
 }
@@ -38,7 +39,7 @@ export function linear(x: Tensor, out: number, options: { readonly name?: string
  * @returns [samples * batch, out]
  * @throws BayesError for arguments that are not such
  */
-export function bayesLinear(x: Tensor, out: number, options: { readonly name?: string } & BayesOptions = {}): Tensor {
+export function bayesLinear(x: Tensor, out: number, options: LayerOptions & BayesOptions = {}): Tensor {
   checkOptions("bayesLinear", options, bayesKinds);
   return bayesLayer("bayesLinear", x, options, (name) => shapeOf(name, x, out));
 }

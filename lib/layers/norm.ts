@@ -1,11 +1,10 @@
 import { checkNumber, checkOptions } from "../errors.ts";
 import type { Tensor } from "../graph/node.ts";
-import { parameter, scope, trace } from "../graph/trace.ts";
+import { type LayerOptions, layerKinds, parameter, scope, trace } from "../graph/trace.ts";
 import { batchNorm2dInference, batchNorm2dUpdate, batchNorm2d as batchNormOp } from "../ops/batchNorm2d.ts";
 import { checkInput } from "./weights.ts";
 
-export interface BatchNormLayerOptions {
-  readonly name?: string;
+export interface BatchNormLayerOptions extends LayerOptions {
   /** Share of the batch's statistics in the running ones, per step. Default 0.1 (PyTorch's). */
   readonly momentum?: number;
   readonly epsilon?: number;
@@ -16,17 +15,17 @@ export interface BatchNormLayerOptions {
  * ones otherwise. Parameters `name/gamma` and `name/beta`, state `name/mean` and `name/variance`, all [C].
  */
 export function batchNorm2d(x: Tensor, options: BatchNormLayerOptions = {}): Tensor {
-  checkOptions("batchNorm2d", options, { name: "string", momentum: "number", epsilon: "number" });
+  checkOptions("batchNorm2d", options, { ...layerKinds, momentum: "number", epsilon: "number" });
   checkInput("batchNorm2d", x);
-  return scope("batchNorm2d", options.name, (name) => {
+  return scope("batchNorm2d", options, (name) => {
     const { momentum = 0.1, epsilon = 1e-5 } = options;
     checkNumber(name, "momentum", momentum, 0, 1);
     const channels = x.shape.at(-1)!;
     const filled = (value: number) => () => new Float32Array(channels).fill(value);
     const gamma = parameter(`${name}/gamma`, [channels], filled(1));
     const beta = parameter(`${name}/beta`, [channels], filled(0));
-    const mean = parameter(`${name}/mean`, [channels], filled(0), false);
-    const variance = parameter(`${name}/variance`, [channels], filled(1), false);
+    const mean = parameter(`${name}/mean`, [channels], filled(0), { trainable: false });
+    const variance = parameter(`${name}/variance`, [channels], filled(1), { trainable: false });
     const count = x.size / channels;
     if (!trace().training) return batchNorm2dInference(x, gamma, beta, mean, variance, { epsilon });
     const batch = batchNormOp(x, gamma, beta, { epsilon });

@@ -1,8 +1,8 @@
 import { initNormals, type WeightDistribution } from "../bayes/posterior.ts";
 import { type BayesOptions, type BayesSettings, settings } from "../bayes/settings.ts";
 import { BayesError, checkInt, fail } from "../errors.ts";
-import { constant, type Shape, sizeOf, Tensor } from "../graph/node.ts";
-import { type Noise, noiseFor, parameter, scope, trace } from "../graph/trace.ts";
+import { constant, type Shape, sizeOf, Tensor, topo } from "../graph/node.ts";
+import { type LayerOptions, layerKinds, type Noise, noiseFor, parameter, scope, trace } from "../graph/trace.ts";
 import { add } from "../ops/add.ts";
 import { concat } from "../ops/concat.ts";
 import type { BayesWeights } from "../ops/conv.ts";
@@ -14,6 +14,7 @@ import { slice } from "../ops/slice.ts";
 import { sqrt } from "../ops/sqrt.ts";
 import { sub } from "../ops/sub.ts";
 import type { Pair } from "../ops/window.ts";
+import { masked, maskOf } from "./mask.ts";
 
 /** What a plain layer takes besides its geometry. */
 export interface PointOptions {
@@ -22,9 +23,9 @@ export interface PointOptions {
 }
 
 /** The kinds of the options of a plain and of a Bayesian layer, for `checkOptions`. */
-export const pointKinds = { name: "string", bias: "boolean" };
+export const pointKinds = { ...layerKinds, bias: "boolean" };
 export const bayesKinds = {
-  name: "string",
+  ...layerKinds,
   posterior: "object",
   prior: "object",
   estimator: "string",
@@ -49,10 +50,10 @@ export interface BayesLayerShape extends LayerShape {
 export function pointLayer(
   kind: string,
   x: Tensor,
-  options: { readonly name?: string } & PointOptions,
+  options: LayerOptions & PointOptions,
   shapeOf: (name: string) => LayerShape,
 ): Tensor {
-  return scope(kind, options.name, (name) => {
+  return scope(kind, options, (name) => {
     const { weight, outputs, fanIn, point } = shapeOf(name);
     const w = pointWeight(`${name}/weight`, weight, fanIn);
     return point(x, w, options.bias === false ? undefined : pointWeight(`${name}/bias`, [outputs], fanIn));
@@ -63,13 +64,13 @@ export function pointLayer(
 export function bayesLayer(
   kind: string,
   x: Tensor,
-  options: { readonly name?: string } & BayesOptions,
+  options: LayerOptions & BayesOptions,
   shapeOf: (name: string) => BayesLayerShape,
 ): Tensor {
-  return scope(kind, options.name, (name) => {
-    const t = trace();
-    const { posterior, prior, estimator, kl, bias } = options;
-    const s = settings({ posterior, prior, estimator, kl, bias }, t.bayes);
+  const t = trace();
+  const { posterior, prior, estimator, kl, bias } = options;
+  const s = settings({ posterior, prior, estimator, kl, bias }, t.bayes);
+  const build = (name: string) => {
     const { weight, outputs, fanIn, point, local } = shapeOf(name);
     const w = bayesWeight(`${name}/weight`, weight, fanIn, s);
     const b = s.bias === "bayesian" ? bayesWeight(`${name}/bias`, [outputs], fanIn, s) : undefined;
@@ -80,7 +81,8 @@ export function bayesLayer(
     const weights = drawWeights(w);
     const biases = b && drawWeights(b);
     return perSample(x, (part, i) => point(part, weights[i], biases ? biases[i] : biasMu));
-  });
+  };
+  return scope(kind, options, build, `posterior ${s.posterior.name}, prior ${s.prior.name}, KL ${s.kl}`);
 }
 
 /** Throws unless `x` is a traced tensor (of this rank; `what` says how it should look). Returns its shape. */
@@ -100,14 +102,6 @@ export function checkKernel(where: string, filters: number, kernel: Pair, groups
   return [0, 1].map((i) => checkInt(where, "the kernel size", sides[i], 1, 1 << 15)) as [number, number];
 }
 
-/** The store's name of a weight's pruning mask (1 keep, 0 pruned); there is none until the model is pruned. */
-export const maskName = (weight: string): string => `mask/${weight}`;
-
-function masked(weight: string, t: Tensor): Tensor {
-  const { store } = trace();
-  return store.slots.has(maskName(weight)) ? mul(t, store.tensor(maskName(weight))) : t;
-}
-
 /** A plain parameter: He-normal weights (He et al. 2015), zero biases. */
 function pointWeight(name: string, shape: Shape, fanIn: number): Tensor {
   const n = sizeOf(shape);
@@ -122,21 +116,33 @@ function pointWeight(name: string, shape: Shape, fanIn: number): Tensor {
 function bayesWeight(name: string, shape: Shape, fanIn: number, s: BayesSettings): WeightDistribution {
   const t = trace();
   const w = s.posterior.weight(name, shape, fanIn);
-  const closed = s.kl === "closed" ? w.closedKl(s.prior) : undefined;
+  const mask = maskOf(name);
+  const closed = s.kl === "closed" ? w.closedKl(s.prior, mask) : undefined;
+  if (closed) checkHeeds(mask, closed, s.prior, name);
   if (!t.kl.some((term) => term.layer === name)) {
     if (closed) t.kl.push({ layer: name, value: closed, prior: s.prior });
-    else if (t.mode === "sample") t.kl.push({ layer: name, value: sampledKl(w, s.prior), prior: s.prior });
+    else if (t.mode === "sample") t.kl.push({ layer: name, value: sampledKl(w, s.prior, mask), prior: s.prior });
   }
   return { ...w, mu: masked(name, w.mu), sigma2: masked(name, w.sigma2) };
 }
 
 /** log q(w) - log p(w) of one draw of the weights (Blundell et al. 2015, eq. 2; the paper's own KL). */
-function sampledKl(w: WeightDistribution, prior: BayesSettings["prior"]): Tensor {
+function sampledKl(w: WeightDistribution, prior: BayesSettings["prior"], mask: Tensor | undefined): Tensor {
   if (!prior.logDensity)
     throw new BayesError(`[${w.name}] expected a prior with a closed-form KL or a log density, received ${prior.name}`);
   const eps = weightNoise(w)[0];
   const draw = add(w.mu, mul(sqrt(w.sigma2), eps));
-  return sub(logPosteriorSum(w.sigma2, eps), prior.logDensity(draw, w.mu, w.name));
+  const density = prior.logDensity(draw, w.mu, w.name, mask);
+  checkHeeds(mask, density, prior, w.name);
+  return sub(logPosteriorSum(w.sigma2, eps, mask), density);
+}
+
+/** Throws unless what a prior says of a pruned weight depends on its mask: pruned weights would count otherwise. */
+function checkHeeds(mask: Tensor | undefined, value: Tensor, prior: BayesSettings["prior"], name: string): void {
+  const { leaf } = mask?.node ?? {};
+  if (leaf?.kind !== "store" || topo([value]).some(({ leaf: l }) => l?.kind === "store" && l.name === leaf.name))
+    return;
+  fail(name, "a prior that leaves the pruned weights out, by the mask that it is given", prior.name);
 }
 
 // weight noise is row 0's: one draw for the whole batch

@@ -72,10 +72,11 @@ export function bernoulli(options: BernoulliOptions = {}): Likelihood<BernoulliP
       if (wrong >= 0) fail(where, `targets from 0 to 1 in data set ${data.name} (value ${wrong})`, data.targets[wrong]);
       return alignColumns(where, data, names);
     },
-    informed({ classes, targets }) {
+    informed({ classes, targets, targetNames }) {
       // of two classes the one that is asked about
-      const theirs = targets instanceof Int32Array ? (classes?.length === 2 ? classes.slice(1) : []) : classes;
-      const news = unnamed(names) && theirs?.length === K && classes && !unnamed(classes);
+      const two = classes?.length === 2 && !unnamed(classes) ? classes.slice(1) : undefined;
+      const theirs = targets instanceof Int32Array ? two : targetNames;
+      const news = unnamed(names) && theirs?.length === K && !unnamed(theirs);
       return news ? bernoulli({ labels: theirs }) : self;
     },
     agrees: ({ kind, labels }) => kind === "bernoulli" && sameNames(names, labels),
@@ -123,6 +124,31 @@ export function bernoulli(options: BernoulliOptions = {}): Likelihood<BernoulliP
         brier: brier / (p.count * K),
         epistemic: average(p.epistemicTotal),
         aleatoric: average(p.aleatoricTotal),
+      };
+    },
+    // as sure as of the label that is least sure
+    certainty: (p) =>
+      Float64Array.from({ length: p.count }, (_, n) => {
+        const row = p.mean.subarray(n * K, (n + 1) * K);
+        return row.reduce((least, q) => Math.min(least, Math.max(q, 1 - q)), 1);
+      }),
+    cost: (p, targets) =>
+      Float64Array.from({ length: p.count }, (_, n) => {
+        let wrong = 0;
+        for (let i = n * K; i < (n + 1) * K; i++) wrong += Number(p.mean[i] >= 0.5 !== targets[i] >= 0.5);
+        return wrong / K;
+      }),
+    mostCost: 1,
+    answer(p, n) {
+      const row = [...p.mean.subarray(n * K, (n + 1) * K)];
+      const text = row.map(
+        (q, k) => `${K > 1 ? `${names[k]} ` : ""}${q >= 0.5 ? "yes" : "no"} ${(100 * Math.max(q, 1 - q)).toFixed(0)} %`,
+      );
+      return {
+        text: text.join(", "),
+        probabilities: Object.fromEntries(row.map((q, k) => [names[k], q])),
+        epistemic: p.epistemicTotal[n],
+        aleatoric: p.aleatoricTotal[n],
       };
     },
     summary({ logits }) {

@@ -10,7 +10,7 @@ import { sub } from "../ops/sub.ts";
 import { argmax } from "../predict/input.ts";
 import { type ClassificationMetrics, classificationMetrics } from "../predict/metrics.ts";
 import { mutualInformation, predictiveEntropy, softmaxRows } from "../predict/uncertainty.ts";
-import { type Figure, type Likelihood, ours, type Prediction, type Targets } from "./likelihood.ts";
+import { type Answer, type Figure, type Likelihood, ours, type Prediction, type Targets } from "./likelihood.ts";
 import { average, logSumExp, predictiveNll, totalVariance, tracedMoments, UNCERTAINTY } from "./moments.ts";
 
 /** Class probabilities of N images, and how sure they are. Computed when first asked for. */
@@ -94,10 +94,39 @@ export class ClassPrediction implements Prediction {
 export interface Categorical extends Likelihood<ClassPrediction> {
   readonly classes: readonly string[];
   metrics(prediction: ClassPrediction, targets: Targets): ClassMetrics;
+  answer(prediction: ClassPrediction, n: number): ClassAnswer;
 }
 
 /** Figures of class predictions; the last two are means over the images of the totals per image. */
 export type ClassMetrics = ClassificationMetrics & { readonly epistemic: number; readonly aleatoric: number };
+
+/** An answer about one image. */
+export interface ClassAnswer extends Answer {
+  readonly label: string;
+  /** Of the label. */
+  readonly probability: number;
+  /** Of every class, by name. */
+  readonly probabilities: Readonly<Record<string, number>>;
+  /** Nats: of the predictive distribution, and the part of it that comes from the weights. */
+  readonly entropy: number;
+  readonly mutualInformation: number;
+}
+
+function classAnswer(p: ClassPrediction, n: number): ClassAnswer {
+  const C = p.classes.length;
+  const top = p.top(n);
+  const row = p.probabilities.subarray(n * C, (n + 1) * C);
+  return {
+    text: `${p.classes[top]} ${(100 * row[top]).toFixed(row[top] < 0.995 ? 0 : 1)} %`,
+    label: p.classes[top],
+    probability: row[top],
+    probabilities: Object.fromEntries(p.classes.map((name, c) => [name, row[c]])),
+    epistemic: p.epistemicTotal[n],
+    aleatoric: p.aleatoricTotal[n],
+    entropy: p.entropy[n],
+    mutualInformation: p.mutualInformation[n],
+  };
+}
 
 const FIGURES: readonly Figure[] = [
   {
@@ -139,7 +168,7 @@ export function categorical(classes: number | readonly string[]): Categorical {
         throw new BayesError(
           `[${where}] expected a data set of classes (made with labels and classes) for likelihood categorical, received ${name} with numbers as targets`,
         );
-      return alignClasses(where, { ...data, targets, classes }, names);
+      return alignClasses({ ...data, targets, classes }, names).targets;
     },
     informed: ({ classes: theirs }) =>
       unnamed(names) && theirs?.length === C && !unnamed(theirs) ? categorical(theirs) : self,
@@ -161,6 +190,10 @@ export function categorical(classes: number | readonly string[]): Categorical {
         aleatoric: average(p.aleatoricTotal),
       };
     },
+    certainty: (p) => Float64Array.from({ length: p.count }, (_, n) => p.probabilities[n * C + p.top(n)]),
+    cost: (p, labels) => Float64Array.from(labels, (label, n) => Number(p.top(n) !== label)),
+    mostCost: 1,
+    answer: classAnswer,
     summary({ logits }) {
       const p = softmax(logits);
       const { mean, epistemic, aleatoric } = tracedMoments(p, sub(p, square(p)));

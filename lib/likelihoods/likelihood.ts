@@ -49,6 +49,16 @@ export interface Prediction {
   readonly aleatoricTotal: Float32Array;
 }
 
+/** What a model answers about one example. */
+export interface Answer {
+  /** The answer in a few words: a class name, a number with its sigma. */
+  readonly text: string;
+  /** Where the doubt comes from: the parts of the predictive variance. */
+  readonly epistemic: number;
+  readonly aleatoric: number;
+  readonly [field: string]: unknown;
+}
+
 export interface Likelihood<P extends Prediction = Prediction> {
   /** What makes it again; kept in checkpoints and exported models. */
   readonly config: LikelihoodConfig;
@@ -88,6 +98,20 @@ export interface Likelihood<P extends Prediction = Prediction> {
   /** Figures of a prediction: mean negative log-likelihood of the predictive distribution ("nll"), and its own. */
   metrics(prediction: P, targets: Targets): Readonly<Record<string, number>>;
   /**
+   * How sure each example's prediction is, [N]: higher is surer. What a threshold for "I don't know" is set on. Default: minus
+   * the predictive variance.
+   */
+  certainty?(prediction: P): Float64Array;
+  /**
+   * What each answer costs, [N]: 1 for a wrong class and 0 for the right one, the absolute error of numbers. Without it
+   * there can be no threshold.
+   */
+  cost?(prediction: P, targets: Targets): Float64Array;
+  /** The largest {@link cost} there can be, where there is one. */
+  readonly mostCost?: number;
+  /** One example's answer in plain words and numbers, for people and for JSON. Default: mean and variances. */
+  answer?(prediction: P, n: number): Answer;
+  /**
    * The prediction once more as a program, for exported models: outputs of shape [B, D], named as the prediction's fields.
    * @param heads each [S, B, D], D values of a target in any order
    */
@@ -99,5 +123,27 @@ export const ours = new WeakSet<Likelihood>();
 
 /** The figures that a likelihood reports. */
 export type MetricsOf<L extends Likelihood> = ReturnType<L["metrics"]>;
+/** {@link Likelihood.certainty}, or its default. */
+export function certaintyOf<P extends Prediction>(likelihood: Likelihood<P>, prediction: P): Float64Array {
+  const { epistemicTotal, aleatoricTotal } = prediction;
+  return likelihood.certainty?.(prediction) ?? Float64Array.from(epistemicTotal, (e, n) => -(e + aleatoricTotal[n]));
+}
+
+/** {@link Likelihood.answer}, or its default. */
+export function answerOf<P extends Prediction>(likelihood: Likelihood<P>, prediction: P, n: number): Answer {
+  if (likelihood.answer) return likelihood.answer(prediction, n);
+  const D = prediction.mean.length / prediction.count;
+  const mean = [...prediction.mean.subarray(n * D, (n + 1) * D)];
+  return {
+    text: mean
+      .slice(0, 8)
+      .map((m) => String(Number(m.toPrecision(3))))
+      .join(", "),
+    mean,
+    epistemic: prediction.epistemicTotal[n],
+    aleatoric: prediction.aleatoricTotal[n],
+  };
+}
+
 /** The kind of prediction that a likelihood makes. */
 export type PredictionOf<L> = L extends Likelihood<infer P> ? P : never;

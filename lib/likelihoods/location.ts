@@ -110,10 +110,50 @@ export function locationScale(density: Density, options: RegressionOptions = {})
       epistemic: average(p.epistemicTotal),
       aleatoric: average(p.aleatoricTotal),
     }),
+    // as sure as its largest standard deviation is small
+    certainty: (p) => perExample(p, (i) => -p.sigma[i], Math.min, Number.POSITIVE_INFINITY),
+    cost: (p, targets) => {
+      const sum = perExample(
+        p,
+        (i) => Math.abs(targets[i] - p.mean[i]),
+        (a, b) => a + b,
+        0,
+      );
+      return sum.map((e) => (e * p.count) / p.mean.length);
+    },
+    answer(p, n) {
+      const D = p.mean.length / p.count;
+      const [mean, sigma] = [p.mean, p.sigma].map((x) => [...x.subarray(n * D, (n + 1) * D)]);
+      const text = mean.map((m, d) => `${names ? `${names[d]} ` : ""}${round(m)} ± ${round(sigma[d])}`);
+      return {
+        text: D <= 8 ? text.join(", ") : `${D} numbers, sigma up to ${round(Math.max(...sigma))}`,
+        mean,
+        sigma,
+        epistemic: p.epistemicTotal[n],
+        aleatoric: p.aleatoricTotal[n],
+      };
+    },
     summary: ({ mean, variance }) => tracedMoments(mean, variance),
   };
   ours.add(self);
   return self;
+}
+
+const round = (x: number): string => String(Number(x.toPrecision(3)));
+
+/** Combines something of each value of an example's target, [N]. */
+function perExample(
+  p: NumberPrediction,
+  of: (i: number) => number,
+  combine: (a: number, b: number) => number,
+  start: number,
+): Float64Array {
+  const D = p.mean.length / p.count;
+  return Float64Array.from({ length: p.count }, (_, n) => {
+    let all = start;
+    for (let i = n * D; i < (n + 1) * D; i++) all = combine(all, of(i));
+    return all;
+  });
 }
 
 /** ln of the density of example n's target in sample s, all of its values together. */

@@ -91,7 +91,7 @@ export function located(output: Tensor, options: RegressionOptions): { mean: Ten
   const scaled = (raw: Tensor) => mul(scale(raw, 1, LEAST), unit);
   if (noise === "learned") {
     const shape = [LOG_SCALE.shares, output.shape[output.shape.length - 1]];
-    const shares = parameter(LOG_SCALE.name, shape, () => new Float32Array(sizeOf(shape)));
+    const shares = parameter(LOG_SCALE.name, shape, () => new Float32Array(sizeOf(shape)), { share: true });
     return { mean: shift(output), scale: scaled(exp(sum(shares, 0))) };
   }
   const half = [...output.shape.slice(0, -1), output.shape[output.shape.length - 1] / 2];
@@ -102,9 +102,9 @@ export function located(output: Tensor, options: RegressionOptions): { mean: Ten
 
 /** The options with what a training set adds: centre and spread along the last axis, names. */
 export function fromData<O extends RegressionOptions>(options: O, data: Dataset): O {
-  const { targets, targetShape, classes } = data;
+  const { targets, targetShape, targetNames } = data;
   const last = targetShape.at(-1) ?? 1;
-  const names = options.names ?? (classes?.length === last ? classes : undefined);
+  const names = options.names ?? (targetNames?.length === last ? targetNames : undefined);
   if (options.center) return names === options.names ? options : { ...options, names };
   const mean = new Array<number>(last).fill(0);
   const square = new Array<number>(last).fill(0);
@@ -112,11 +112,10 @@ export function fromData<O extends RegressionOptions>(options: O, data: Dataset)
   // divided last: the sum of many equal float32 is exact, and so is then their mean
   for (let i = 0; i < targets.length; i++) mean[i % last] += targets[i];
   for (let c = 0; c < last; c++) mean[c] /= rows;
-
   for (let i = 0; i < targets.length; i++) square[i % last] += (targets[i] - mean[i % last]) ** 2 / rows;
   // columns go by name, as those of the targets do
   const column = (c: number): number => {
-    const there = names ? (classes?.indexOf(names[c]) ?? -1) : -1;
+    const there = names ? (targetNames?.indexOf(names[c]) ?? -1) : -1;
     return there < 0 ? c : there;
   };
   // float32, as the program has them; a number that never varies is only centred

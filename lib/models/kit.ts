@@ -1,4 +1,5 @@
 import type { Tensor } from "../graph/node.ts";
+import type { LayerOptions } from "../graph/trace.ts";
 import { bayesConv2d, type ConvLayerOptions, conv2d } from "../layers/conv.ts";
 import { bayesLinear, linear } from "../layers/linear.ts";
 import { relu } from "../ops/relu.ts";
@@ -8,7 +9,7 @@ import { softplus } from "../ops/softplus.ts";
 export interface Kit {
   /** `bias: false` where a norm follows. */
   conv(x: Tensor, filters: number, kernel: number, options?: ConvLayerOptions & { readonly bias?: boolean }): Tensor;
-  dense(x: Tensor, out: number, options?: { readonly name?: string }): Tensor;
+  dense(x: Tensor, out: number, options?: LayerOptions): Tensor;
   activate(x: Tensor): Tensor;
 }
 

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import { type BayesOptions, type BayesSettings, settings } from "../bayes/settings.ts";
 import { checkPreprocess, type Preprocess } from "../data/prepare.ts";
 import { cpu, type Device } from "../device.ts";
@@ -57,12 +58,28 @@ export interface Applied<R = undefined> {
 export interface Knowledge {
   readonly likelihood: LikelihoodConfig;
   readonly preprocess?: Preprocess;
+  /** From which certainty on it answers (see `chooseThreshold`). */
+  readonly threshold?: Threshold;
 }
 
-/** Throws unless `model` is a {@link Model} that is open and has no run under way. */
-export function checkModel(where: string, model: Model): void {
+/** A threshold for "I don't know": answers are given where the certainty is at least this. */
+export interface Threshold {
+  /** In the likelihood's measure: probability of the class, minus the standard deviation of a number. */
+  readonly certainty: number;
+  /** What was asked for: a mean cost (the error rate, of classes) of at most this, or a share of answers of at least this. */
+  readonly maxError?: number;
+  readonly minCoverage?: number;
+  /** What the data it was chosen on gave: mean cost of the answers, share of the examples answered, examples. */
+  readonly risk: number;
+  readonly coverage: number;
+  readonly count: number;
+}
+
+/** Throws unless `model` is a {@link Model} that is open and, unless the caller waits for its turn, has no run under way. */
+export function checkModel(where: string, model: Model, { idle = true } = {}): void {
   if (!(model instanceof Model)) fail(where, "a Model (or what createModel returns)", model);
-  model.store.checkIdle(`${where} ${model.name}`);
+  if (idle) model.store.checkIdle(`${where} ${model.name}`);
+  else model.store.checkOpen(`${where} ${model.name}`);
 }
 
 /**
@@ -84,6 +101,8 @@ export class Model<L extends Likelihood = Likelihood> {
   readonly bayesian: boolean;
   #likelihood: L;
   #preprocess: Preprocess | undefined;
+  /** From which certainty on it answers instead of "I don't know"; undefined: always. */
+  threshold: Threshold | undefined;
   readonly #build: (x: Tensor) => Tensor;
 
   /** @throws BayesError for options that make no sense, or a function whose output the likelihood cannot read */
@@ -183,7 +202,11 @@ export class Model<L extends Likelihood = Likelihood> {
 
   /** What checkpoints keep besides the weights. */
   get knowledge(): Knowledge {
-    return { likelihood: this.#likelihood.config, ...(this.#preprocess ? { preprocess: this.#preprocess } : {}) };
+    return {
+      likelihood: this.#likelihood.config,
+      ...(this.#preprocess ? { preprocess: this.#preprocess } : {}),
+      ...(this.threshold ? { threshold: this.threshold } : {}),
+    };
   }
 
   /**
@@ -193,7 +216,8 @@ export class Model<L extends Likelihood = Likelihood> {
    */
   learn(likelihood: Likelihood, preprocess: Preprocess | undefined): void {
     this.#likelihood = likelihood as L;
-    this.#preprocess = preprocess && checkPreprocess(`model ${this.name}`, preprocess, this.inputShape[2]);
+    const known = this.#preprocess && preprocess && isDeepStrictEqual(this.#preprocess, preprocess);
+    if (!known) this.#preprocess = preprocess && checkPreprocess(`model ${this.name}`, preprocess, this.inputShape[2]);
   }
 
   /** Trainable parameters, in order of creation. */

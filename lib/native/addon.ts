@@ -1,8 +1,8 @@
 import { createRequire } from "node:module";
 import { availableParallelism } from "node:os";
-import { dirname } from "node:path";
-import { fileURLToPath } from "node:url";
-import { BayesError } from "../errors.ts";
+import { join } from "node:path";
+import { BayesError, fail } from "../errors.ts";
+import { packageRoot } from "../util/package.ts";
 
 /** Where a tensor lies: space 0 arena, 1 store, 2 feed, 3 result, 4 nowhere (nobody reads it). See native/backend.h. */
 export interface NativeRef {
@@ -54,13 +54,14 @@ export interface Addon {
   /** 0: nobody has set it. */
   threads(): number;
   hasOp(name: string): boolean;
+  /** Bytes that V8 has been told of, all addons together: `process.memoryUsage().external` counts array buffers alone. */
+  externalMemory(): number;
 }
 
 // environment variables that native/core/isa.cpp reads
 function checkWish(name: string, words: readonly string[]): void {
   const wish = process.env[name];
-  if (wish !== undefined && !words.includes(wish))
-    throw new BayesError(`[addon] expected ${name} to be one of ${words.join(", ")}, received "${wish}"`);
+  if (wish !== undefined && !words.includes(wish)) fail("addon", `${name} to be one of ${words.join(", ")}`, wish);
 }
 
 let loaded: Addon | undefined;
@@ -70,8 +71,8 @@ export function loadAddon(): Addon {
   if (loaded) return loaded;
   checkWish("BAYESCNN_SIMD", ["avx512bf16", "avx512", "avx2", "base"]);
   checkWish("BAYESCNN_BF16", ["pairs", "rounded"]);
-  const require = createRequire(import.meta.url);
-  const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
+  const root = packageRoot();
+  const require = createRequire(join(root, "package.json"));
   try {
     loaded = require("node-gyp-build")(root) as Addon;
   } catch (error) {

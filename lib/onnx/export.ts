@@ -1,9 +1,9 @@
-import { readFileSync } from "node:fs";
 import { BayesError, checkInt, checkOptions, checkPath, fail } from "../errors.ts";
 import { f32, i32, type Shape, sameShape, sizeOf, type Tensor } from "../graph/node.ts";
 import { input } from "../graph/trace.ts";
 import { checkModel, type Model } from "../models/model.ts";
 import { writeFileAtomic } from "../util/atomic.ts";
+import { version } from "../util/package.ts";
 import { BATCH, type OnnxNoiseMode } from "./context.ts";
 import { Lowering } from "./lower.ts";
 
@@ -89,7 +89,6 @@ function build(model: Model, options: Checked, batch: number): Uint8Array {
   const { mode, layout, samples, seed } = options;
   const { likelihood, preprocess } = model;
   const [height, width, channels] = model.inputShape;
-  const version = packageVersion();
   const metadata: Record<string, string> = {
     "bayescnn.version": version,
     "bayescnn.mode": mode,
@@ -216,8 +215,5 @@ function documentation(model: Model, { mode, samples }: Checked): string {
   }[mode];
   return `${model.name}, ${model.bayesian ? `a Bayesian convolutional network: ${what}` : "a convolutional network"}`;
 }
-
-const packageVersion = (): string =>
-  (JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version: string }).version;
 
 const same = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;

@@ -3,7 +3,9 @@
  * A message is a list of byte chunks, so nesting copies nothing and weights are copied once, by `bytes()`.
  * Source: https://protobuf.dev/programming-guides/encoding/ and onnx/onnx.proto for the field numbers.
  */
+
 import { BayesError, fail } from "../errors.ts";
+import { arrayKind } from "../util/arrays.ts";
 import type { OnnxAttr, OnnxData, OnnxDim } from "./context.ts";
 
 const utf8 = new TextEncoder();
@@ -96,7 +98,7 @@ export function tensorProto(where: string, data: OnnxData, dims: readonly number
   const values = Array.isArray(data) ? int64(where, data) : (data as Float32Array | BigInt64Array);
   const message = new Message();
   for (const dim of dims) message.int(1, dim);
-  message.int(2, values instanceof Float32Array ? FLOAT : INT64);
+  message.int(2, arrayKind(values) === "Float32Array" ? FLOAT : INT64);
   if (name !== undefined) message.string(8, name);
   return message.raw(9, new Uint8Array(values.buffer, values.byteOffset, values.byteLength).slice());
 }

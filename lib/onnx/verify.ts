@@ -1,10 +1,11 @@
 import { readFileSync } from "node:fs";
 import type * as Ort from "onnxruntime-node";
-import { BayesError, checkInt, checkNumber, checkOptions, fail } from "../errors.ts";
+import { BayesError, checkInt, checkNumber, checkOptions, checkPath, fail } from "../errors.ts";
 import { compile } from "../graph/compile.ts";
 import { constant } from "../graph/node.ts";
 import { checkModel, type Model } from "../models/model.ts";
 import { gaussianNoise } from "../ops/gaussianNoise.ts";
+import { asArray, checkArray } from "../util/arrays.ts";
 import { fileError } from "../util/atomic.ts";
 import type { ExportMode } from "./export.ts";
 import type { NoiseSource } from "./lower.ts";
@@ -41,24 +42,25 @@ export interface Verified {
  *
  * @param model the model that was exported, with the same parameters
  * @param onnx bytes of {@link exportOnnx}, or the file's path
- * @param images [batch, height, width, channels], pixels as the model was trained on, as floats
+ * @param given images [batch, height, width, channels], pixels as the model was trained on, as floats
  * @throws BayesError without onnxruntime-node, for a file that is not an export of this library, or other images
  */
 export async function verifyOnnx(
   model: Model,
   onnx: Uint8Array | string,
-  images: Float32Array,
+  given: Float32Array,
   options: VerifyOptions = {},
 ): Promise<Verified> {
   checkModel("verifyOnnx", model);
   checkOptions("verifyOnnx", options, { tolerance: "number", runs: "number", seed: "number" });
-  const bytes = typeof onnx === "string" ? readOnnx(onnx) : onnx;
-  if (!(bytes instanceof Uint8Array)) fail("verifyOnnx", "the bytes of an exported model, or its path", onnx);
+  const bytes = typeof onnx === "string" ? readOnnx(checkPath("verifyOnnx", onnx)) : asArray(onnx, "Uint8Array");
+  if (!bytes) fail("verifyOnnx", "the bytes of an exported model, or its path", onnx);
   const about = describe(bytes);
   const [height, width, channels] = model.inputShape;
-  const batch = images?.length / (height * width * channels);
-  if (!(images instanceof Float32Array) || batch < 1 || !Number.isInteger(batch))
-    fail("verifyOnnx", `images as Float32Array of whole ${height}x${width}x${channels} images`, images);
+  const images = checkArray("verifyOnnx", "images", given, "Float32Array");
+  const batch = images.length / (height * width * channels);
+  if (batch < 1 || !Number.isInteger(batch))
+    fail("verifyOnnx", `images of ${height}x${width}x${channels}, one or more and whole`, images);
   const stochastic = about.mode === "random" || about.mode === "ensemble";
   const tolerance = checkNumber("verifyOnnx", "the tolerance", options.tolerance ?? (stochastic ? 5.5 : 1e-5), 0);
   const runs = checkInt("verifyOnnx", "runs", options.runs ?? (about.mode === "ensemble" ? 60 : 400), 2);

@@ -2,6 +2,7 @@ import { checkNumber, fail } from "../errors.ts";
 import { type Op, type Tensor, typeName } from "../graph/node.ts";
 import { effect } from "../graph/trace.ts";
 import { checkScalar } from "./elementwise.ts";
+import { maskInput } from "./mask.ts";
 import { checkGroups } from "./sgd.ts";
 
 export type AdamAttrs = {
@@ -9,6 +10,8 @@ export type AdamAttrs = {
   readonly beta2: number;
   readonly epsilon: number;
   readonly weightDecay: number;
+  /** Every parameter comes with a mask: where it is 0 the parameter stays as it is, whatever its gradient or decay. */
+  readonly masked: boolean;
   /** AdamW: the decay acts on the parameter and not through the gradient's moments. */
   readonly decoupled: boolean;
 };
@@ -18,11 +21,13 @@ export interface AdamSlot {
   readonly grad: Tensor;
   readonly m: Tensor;
   readonly v: Tensor;
+  /** Of all parameters, or none. */
+  readonly mask?: Tensor;
 }
 
 const op: Op<AdamAttrs> = {
   name: "adam",
-  infer(inputs, { beta1, beta2, epsilon, weightDecay }) {
+  infer(inputs, { beta1, beta2, epsilon, weightDecay, masked }) {
     checkScalar("adam", "the learning rate", inputs[0]);
     if (inputs[1].dtype !== "i32" || inputs[1].shape.some((d) => d !== 1))
       fail("adam", "the step to be an i32 scalar", typeName(inputs[1]));
@@ -30,10 +35,11 @@ const op: Op<AdamAttrs> = {
     checkNumber("adam", "beta2", beta2, 0, 1 - 1e-7);
     checkNumber("adam", "epsilon", epsilon, 0);
     checkNumber("adam", "weightDecay", weightDecay, 0);
-    checkGroups("adam", inputs, 2, 4);
+    checkGroups("adam", inputs, 2, masked ? 5 : 4);
     return [];
   },
-  mutates: ({ inputs }) => inputs.flatMap((_, i) => (i >= 2 && (i - 2) % 4 !== 1 ? [i] : [])),
+  mutates: ({ inputs, attrs }) =>
+    inputs.flatMap((_, i) => (i >= 2 && ![1, 4].includes((i - 2) % (attrs.masked ? 5 : 4)) ? [i] : [])),
   flops: (node) => 4 * node.inputs.reduce((n, t) => n + t.size, 0),
 };
 
@@ -47,8 +53,10 @@ export function adamUpdate(
   lr: Tensor,
   step: Tensor,
   slots: readonly AdamSlot[],
-  options: Partial<AdamAttrs> = {},
+  options: Partial<Omit<AdamAttrs, "masked">> = {},
 ): void {
-  const attrs = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0, decoupled: false, ...options };
-  effect(op, [lr, step, ...slots.flatMap(({ param, grad, m, v }) => [param, grad, m, v])], attrs);
+  const masked = slots.some((slot) => slot.mask);
+  const attrs = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0, decoupled: false, ...options, masked };
+  const groups = slots.map(({ param, grad, m, v, mask }) => [param, grad, m, v, ...maskInput(mask).inputs]);
+  effect(op, [lr, step, ...groups.flat()], attrs);
 }

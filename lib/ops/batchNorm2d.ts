@@ -46,7 +46,12 @@ const trainingOp: Op<NormAttrs> = {
   infer(inputs, { epsilon }) {
     const c = check("batchNorm2d", inputs, ["gamma", "beta"], epsilon);
     const { shape } = inputs[0];
-    if (shape.slice(0, -1).every((d) => d === 1)) fail("batchNorm2d", "more than one value per channel", [...shape]);
+    if (shape.slice(0, -1).every((d) => d === 1))
+      fail(
+        "batchNorm2d",
+        "more than one value per channel in training (where the last batch of an epoch has one example, take another batchSize)",
+        typeName(inputs[0]),
+      );
     return [inputs[0], f32([c]), f32([c])];
   },
   grad([dy, dMean, dVariance], { inputs: [x, gamma], outputs: [, mean, variance], attrs }) {

@@ -8,7 +8,10 @@ import { checkImages, checkList, type Padding, type Pair, pair, sides } from "./
 export interface ConvOptions {
   /** Default 1. */
   readonly stride?: Pair;
-  /** Zeros around the image; "same": as many as make the output ceil(input / stride) long. Default 0. */
+  /**
+   * Zeros around the image; "same": as many as make the output ceil(input / stride) long, an odd one more at the bottom and
+   * the right (TensorFlow's SAME; PyTorch's "same", which takes stride 1 only). Default 0.
+   */
   readonly padding?: Padding | "same";
   /** Distance of neighbouring taps; default 1. */
   readonly dilation?: Pair;

@@ -1,15 +1,17 @@
 import { apply, type Op, type Tensor } from "../graph/node.ts";
+import { checkSame } from "./elementwise.ts";
 import { type GaussianPriorAttrs, gaussianPriorInputs } from "./gaussianPrior.ts";
 import { checkAlpha } from "./sigma2FromLogAlpha.ts";
 
 const gradOp: Op<GaussianPriorAttrs> = { name: "klGaussianAlphaGrad", infer: ([, mu, logAlpha]) => [mu, logAlpha] };
 const op: Op<GaussianPriorAttrs> = {
   name: "klGaussianAlpha",
-  infer([mu, logAlpha]) {
+  infer([mu, logAlpha, ...mask]) {
     checkAlpha("klGaussianAlpha", mu, logAlpha);
+    checkSame("klGaussianAlpha", [mu, ...mask]);
     return [{ shape: [], dtype: "f32" }];
   },
-  grad: ([dkl], { inputs: [mu, logAlpha], attrs }) => apply(gradOp, [dkl!, mu, logAlpha], attrs),
+  grad: ([dkl], { inputs, attrs }) => apply(gradOp, [dkl!, ...inputs], attrs),
   flops: (node) => 30 * node.inputs[0].size,
 };
 
@@ -18,13 +20,14 @@ const op: Op<GaussianPriorAttrs> = {
  * A weight of exactly zero has no width and an infinite KL: sigma^2 = alpha mu^2 is held at 1e-20 or more, and no gradient
  * flows through it there.
  * @param logAlpha ln alpha: of mu's shape, or [1] for one alpha per layer
- * @param prior numbers only; mean "tied" leaves the mean term out
+ * @param prior numbers only; mean "tied" leaves the mean term out; `mask`: 1 for a weight that counts, 0 for one that does not
  * @returns scalar f32 []
  */
 export function klGaussianAlpha(
   mu: Tensor,
   logAlpha: Tensor,
-  prior: { readonly priorMean?: number | "tied"; readonly priorSigma?: number } = {},
+  prior: { readonly priorMean?: number | "tied"; readonly priorSigma?: number; readonly mask?: Tensor } = {},
 ): Tensor {
-  return apply(op, [mu, logAlpha], gaussianPriorInputs("klGaussianAlpha", prior).attrs)[0];
+  const { attrs, inputs } = gaussianPriorInputs("klGaussianAlpha", prior);
+  return apply(op, [mu, logAlpha, ...inputs], attrs)[0];
 }

@@ -26,9 +26,10 @@ const op: Op<GaussianPriorAttrs> = {
  * @param w f32, any shape
  * @param mean a number, or values of w's shape
  * @param sigma standard deviation, > 0: a number, or values of w's shape
+ * @param mask 1 for a weight that counts, 0 for one that does not, of w's shape; absent: all count
  * @returns scalar f32 []
  */
-export function logNormalSum(w: Tensor, mean: number | Tensor, sigma: number | Tensor): Tensor {
-  const { attrs, inputs } = gaussianPriorInputs("logNormalSum", { priorMean: mean, priorSigma: sigma });
+export function logNormalSum(w: Tensor, mean: number | Tensor, sigma: number | Tensor, mask?: Tensor): Tensor {
+  const { attrs, inputs } = gaussianPriorInputs("logNormalSum", { priorMean: mean, priorSigma: sigma, mask });
   return apply(op, [w, ...inputs], attrs)[0];
 }

@@ -1,14 +1,15 @@
 import { apply, type Op, type Tensor } from "../graph/node.ts";
 import { checkSame } from "./elementwise.ts";
+import { type MaskAttrs, maskInput } from "./mask.ts";
 
-const gradOp: Op = { name: "logPosteriorSumGrad", infer: ([, sigma2]) => [sigma2] };
-const op: Op = {
+const gradOp: Op<MaskAttrs> = { name: "logPosteriorSumGrad", infer: ([, sigma2]) => [sigma2] };
+const op: Op<MaskAttrs> = {
   name: "logPosteriorSum",
   infer(inputs) {
     checkSame("logPosteriorSum", inputs);
     return [{ shape: [], dtype: "f32" }];
   },
-  grad: ([dy], { inputs: [sigma2] }) => [apply(gradOp, [dy!, sigma2], {})[0], undefined],
+  grad: ([dy], { inputs: [sigma2, , ...mask], attrs }) => [apply(gradOp, [dy!, sigma2, ...mask], attrs)[0]],
   flops: (node) => 20 * node.inputs[0].size,
 };
 
@@ -18,6 +19,10 @@ const op: Op = {
  * same, mu and all (Blundell et al. 2015, eq. 2). sigma^2 is held at 1e-20 or more.
  * @param sigma2 variance, f32, any shape
  * @param eps the standard normals of the draw, of the same shape; no gradient flows into them
+ * @param mask 1 for a weight that counts, 0 for one that does not, of the same shape; absent: all count
  * @returns scalar f32 []
  */
-export const logPosteriorSum = (sigma2: Tensor, eps: Tensor): Tensor => apply(op, [sigma2, eps], {})[0];
+export function logPosteriorSum(sigma2: Tensor, eps: Tensor, mask?: Tensor): Tensor {
+  const { attrs, inputs } = maskInput(mask);
+  return apply(op, [sigma2, eps, ...inputs], attrs)[0];
+}

@@ -1,26 +1,31 @@
 import { checkNumber } from "../errors.ts";
 import { apply, type Op, type Tensor } from "../graph/node.ts";
-import { checkFloats } from "./elementwise.ts";
+import { checkSame } from "./elementwise.ts";
+import { type MaskAttrs, maskInput } from "./mask.ts";
 
 export type ScaleMixture = { readonly pi: number; readonly sigma1: number; readonly sigma2: number };
 
-const gradOp: Op<ScaleMixture> = { name: "logScaleMixtureSumGrad", infer: ([, w]) => [w] };
-const op: Op<ScaleMixture> = {
+const gradOp: Op<ScaleMixture & MaskAttrs> = { name: "logScaleMixtureSumGrad", infer: ([, w]) => [w] };
+const op: Op<ScaleMixture & MaskAttrs> = {
   name: "logScaleMixtureSum",
   infer(inputs, { pi, sigma1, sigma2 }) {
-    checkFloats("logScaleMixtureSum", inputs);
+    checkSame("logScaleMixtureSum", inputs);
     checkNumber("logScaleMixtureSum", "pi", pi, 0, 1);
     checkNumber("logScaleMixtureSum", "sigma1", sigma1, 1e-10, 1e10);
     checkNumber("logScaleMixtureSum", "sigma2", sigma2, 1e-10, 1e10);
     return [{ shape: [], dtype: "f32" }];
   },
-  grad: ([dy], { inputs: [w], attrs }) => [apply(gradOp, [dy!, w], attrs)[0]],
+  grad: ([dy], { inputs, attrs }) => [apply(gradOp, [dy!, ...inputs], attrs)[0]],
   flops: (node) => 40 * node.inputs[0].size,
 };
 
 /**
  * Sum over all weights of ln(pi N(w; 0, sigma1^2) + (1 - pi) N(w; 0, sigma2^2)), in nats, by log-sum-exp: the scale-mixture
  * prior of Blundell et al. 2015, eq. 7. sigma1 and sigma2 are standard deviations.
+ * @param mask 1 for a weight that counts, 0 for one that does not, of w's shape; absent: all count
  * @returns scalar f32 []
  */
-export const logScaleMixtureSum = (w: Tensor, mixture: ScaleMixture): Tensor => apply(op, [w], { ...mixture })[0];
+export function logScaleMixtureSum(w: Tensor, { pi, sigma1, sigma2 }: ScaleMixture, mask?: Tensor): Tensor {
+  const { attrs, inputs } = maskInput(mask);
+  return apply(op, [w, ...inputs], { pi, sigma1, sigma2, ...attrs })[0];
+}

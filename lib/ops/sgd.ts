@@ -3,12 +3,20 @@ import type { Op, Tensor, TensorType } from "../graph/node.ts";
 import { effect } from "../graph/trace.ts";
 import { checkSame, checkScalar } from "./elementwise.ts";
 
-export type SgdAttrs = { readonly momentum: number; readonly nesterov: boolean; readonly weightDecay: number };
+export type SgdAttrs = {
+  readonly momentum: number;
+  readonly nesterov: boolean;
+  readonly weightDecay: number;
+  /** Every parameter comes with a mask: where it is 0 the parameter stays as it is, whatever its gradient or decay. */
+  readonly masked: boolean;
+};
 export interface SgdSlot {
   readonly param: Tensor;
   readonly grad: Tensor;
   /** Where momentum > 0. */
   readonly velocity?: Tensor;
+  /** Of all parameters, or none. */
+  readonly mask?: Tensor;
 }
 
 /** Throws unless inputs from `first` on come in groups of `size` tensors of one shape. */
@@ -18,18 +26,24 @@ export function checkGroups(op: string, inputs: readonly TensorType[], first: nu
   for (let k = first; k < inputs.length; k += size) checkSame(op, inputs.slice(k, k + size));
 }
 
+const groupSize = ({ momentum, masked }: SgdAttrs): number => 2 + Number(momentum > 0) + Number(masked);
+
 const op: Op<SgdAttrs> = {
   name: "sgd",
-  infer(inputs, { momentum, nesterov, weightDecay }) {
+  infer(inputs, attrs) {
+    const { momentum, nesterov, weightDecay } = attrs;
     checkScalar("sgd", "the learning rate", inputs[0]);
     checkNumber("sgd", "momentum", momentum, 0, 1);
     checkNumber("sgd", "weightDecay", weightDecay, 0);
     if (nesterov && momentum === 0) fail("sgd", "momentum > 0 for Nesterov", momentum);
-    checkGroups("sgd", inputs, 1, momentum > 0 ? 3 : 2);
+    checkGroups("sgd", inputs, 1, groupSize(attrs));
     return [];
   },
   mutates: ({ inputs, attrs }) =>
-    inputs.flatMap((_, i) => (i > 0 && (i - 1) % (attrs.momentum > 0 ? 3 : 2) !== 1 ? [i] : [])),
+    inputs.flatMap((_, i) => {
+      const at = (i - 1) % groupSize(attrs);
+      return i > 0 && (at === 0 || (at === 2 && attrs.momentum > 0)) ? [i] : [];
+    }),
   flops: (node) => 4 * node.inputs.reduce((n, t) => n + t.size, 0),
 };
 
@@ -38,11 +52,12 @@ const op: Op<SgdAttrs> = {
  * p -= lr (nesterov ? g + momentum v : v).
  * @param lr learning rate, f32 []
  */
-export function sgdUpdate(lr: Tensor, slots: readonly SgdSlot[], options: Partial<SgdAttrs> = {}): void {
-  const attrs = { momentum: 0, nesterov: false, weightDecay: 0, ...options };
-  effect(
-    op,
-    [lr, ...slots.flatMap(({ param, grad, velocity }) => (velocity ? [param, grad, velocity] : [param, grad]))],
-    attrs,
-  );
+export function sgdUpdate(
+  lr: Tensor,
+  slots: readonly SgdSlot[],
+  options: Partial<Omit<SgdAttrs, "masked">> = {},
+): void {
+  const attrs = { momentum: 0, nesterov: false, weightDecay: 0, ...options, masked: slots.some((slot) => slot.mask) };
+  const groups = slots.map(({ param, grad, velocity, mask }) => [param, grad, ...[velocity, mask].filter((t) => !!t)]);
+  effect(op, [lr, ...groups.flat()], attrs);
 }

@@ -1,4 +1,5 @@
 import { checkInt, fail } from "../errors.ts";
+import { checkArray } from "../util/arrays.ts";
 
 /** Numbers a metric reads: model output (float32) or something computed from it (float64). */
 export type Floats = Float32Array | Float64Array;
@@ -10,8 +11,7 @@ export type Labels = Uint8Array | Uint16Array | Uint32Array | Int32Array | reado
 const SUM_TOLERANCE = 1e-3;
 
 function checkFloats(where: string, probs: Floats): void {
-  if (!(probs instanceof Float32Array || probs instanceof Float64Array))
-    fail(where, "probabilities as a Float32Array or Float64Array", probs);
+  checkArray(where, "probabilities", probs, "Float32Array", "Float64Array");
 }
 
 /**

@@ -1,15 +1,25 @@
 /** Rows (images times samples) of one launch: enough to fill the cores, few enough to stay in the cache. */
 const LAUNCH_ROWS = 512;
 
-/** How a Monte-Carlo prediction is cut into launches, each of all samples of `batch` images. */
-export interface Launches {
-  readonly launches: number;
-  /** Images of one launch; the last one is filled up. */
-  readonly batch: number;
+/** Images of the largest launch, unless the caller wants another number. */
+export function largestLaunch(samples: number): number {
+  return Math.max(1, Math.ceil(LAUNCH_ROWS / samples));
 }
 
-/** The fewest launches of about {@link LAUNCH_ROWS} rows, all of one size, so that hardly an image is computed in vain. */
-export function launchesOf(count: number, samples: number): Launches {
-  const batch = Math.ceil(count / Math.min(count, Math.ceil((count * samples) / LAUNCH_ROWS)));
-  return { launches: Math.ceil(count / batch), batch };
+/** The sizes that launches have, ascending: powers of two and the largest, so that few programs serve any number of images. */
+export function launchSizes(largest: number): number[] {
+  const sizes: number[] = [];
+  for (let size = 1; size < largest; size *= 2) sizes.push(size);
+  return [...sizes, largest];
+}
+
+/**
+ * The launch that `waiting` images begin with. A launch with empty places is filled up with images computed in vain: at
+ * most one for every four wanted; else it is one that can be filled, and the rest comes after.
+ */
+export function launchSize(waiting: number, largest: number): number {
+  const sizes = launchSizes(largest);
+  const above = sizes.find((size) => size >= waiting);
+  if (above !== undefined && 4 * (above - waiting) <= waiting) return above;
+  return sizes.findLast((size) => size <= waiting)!;
 }

@@ -4,7 +4,9 @@
  * Convention: out-of-distribution is the positive class and a higher score means "more likely out", so an uncertainty
  * (entropy, epistemic variance) is passed as it is and a confidence with its sign flipped.
  */
+
 import { fail } from "../errors.ts";
+import { asArray } from "../util/arrays.ts";
 import { sortShared } from "./calibration.ts";
 
 /** One score per example. */
@@ -115,7 +117,7 @@ function groups(where: string, scoresIn: Scores, scoresOut: Scores): { in: numbe
 }
 
 function checkScores(where: string, what: string, scores: Scores): void {
-  if (!(Array.isArray(scores) || scores instanceof Float32Array || scores instanceof Float64Array))
+  if (!Array.isArray(scores) && !asArray(scores, "Float32Array", "Float64Array"))
     fail(where, `${what} scores as a list of numbers`, scores);
   if (scores.length === 0) fail(where, `at least one ${what} score`, "none");
   for (let i = 0; i < scores.length; i++) {

@@ -1,26 +1,10 @@
-import { checkDataset, type Dataset, imageSize } from "../data/dataset.ts";
-import { asIs, checkPixels } from "../data/prepare.ts";
-import { BayesError, checkInt, checkOptions, fail } from "../errors.ts";
-import { compile } from "../graph/compile.ts";
-import { checkPrecision, type Precision } from "../graph/trace.ts";
+import { checkDataset, type Dataset } from "../data/dataset.ts";
 import type { Likelihood, MetricsOf, PredictionOf, Targets } from "../likelihoods/likelihood.ts";
 import { checkModel, type Model } from "../models/model.ts";
-import { gatherBatch } from "../ops/gatherBatch.ts";
-import { seedKey } from "../util/philox.ts";
-import { launchesOf } from "./launches.ts";
+import type { CallOptions } from "./engine.ts";
+import { Predictor, type SamplingOptions } from "./predictor.ts";
 
-export interface PredictOptions {
-  /** Monte-Carlo samples (default 32); a model without Bayesian layers, or mode "mean", takes 1. */
-  readonly samples?: number;
-  /** "sample" (default): average over posterior draws; "mean": one pass with the posterior means. */
-  readonly mode?: "sample" | "mean";
-  readonly seed?: number;
-  /** Of the products in convolutions and linear layers; default "fp32". */
-  readonly precision?: Precision;
-  /** Called with the number of images done. */
-  readonly onProgress?: (done: number) => unknown;
-  readonly signal?: AbortSignal;
-}
+export interface PredictOptions extends SamplingOptions, CallOptions {}
 
 /** Images to predict: [N, H, W, C] pixels of the kind that the model was trained on. */
 export interface Images {
@@ -29,13 +13,15 @@ export interface Images {
   readonly shape: readonly [number, number, number];
 }
 
-/** Noise of predictions has a step of its own, so that it is none of the training's. */
-export const PREDICT_STEP = -1;
+/** Those of predict() that have calls waiting, by their options: calls alike share launches. */
+const predictors = new WeakMap<Model, Map<string, Predictor>>();
 
 /**
  * Predicts by Monte Carlo: all samples of a batch in one launch, the first stochastic layer's mean and variance computed
  * once. The noise of image i is a function of (seed, i, sample), whatever the batching. Pixels are scaled as the model
- * was trained.
+ * was trained. Any number of calls may be under
+ * way at a time, also while `fit` trains the model: they wait for the steps under way and see the parameters as they are
+ * between two steps. The compiled programs are kept for later calls; a {@link Predictor} has more options.
  * @returns what the model's likelihood makes of it: class probabilities and how sure they are, numbers and their sigma, …
  * @throws BayesError when the images do not fit the model
  */
@@ -44,100 +30,18 @@ export async function predict<L extends Likelihood>(
   data: Images,
   options: PredictOptions = {},
 ): Promise<PredictionOf<L>> {
-  checkModel("predict", model);
-  checkOptions("predict", options, {
-    samples: "number",
-    mode: "string",
-    seed: "number",
-    precision: "string",
-    onProgress: "function",
-    signal: "object",
-  });
-  const { signal } = options;
-  const precision = checkPrecision("predict", options.precision);
-  if (signal && !(signal instanceof AbortSignal)) fail("predict", "signal as an AbortSignal", signal);
-  const seed = checkInt("predict", "the seed", options.seed ?? 0, 0);
-  const wanted = options.mode ?? "sample";
-  if (wanted !== "sample" && wanted !== "mean") fail("predict", 'mode "sample" or "mean"', wanted);
-  const mode = model.bayesian ? wanted : "mean";
-  const samples = mode === "mean" ? 1 : checkInt("predict", "the number of samples", options.samples ?? 32, 1, 65536);
-  const { images, count, shape } = data ?? {};
-  if (!(images instanceof Uint8Array || images instanceof Float32Array))
-    fail("predict", "images as a Uint8Array or Float32Array", images);
-  checkPixels("predict", images, model.preprocess);
-  if (!Array.isArray(shape)) fail("predict", "the images' shape [height, width, channels]", shape);
-  if (shape.join() !== model.inputShape.join())
-    fail("predict", `images of shape [${model.inputShape}] for ${model.name}`, shape);
-  checkInt("predict", "the number of images", count, 1);
-  const size = imageSize(model.inputShape);
-  if (images.length !== count * size)
-    fail("predict", `${count * size} pixel values for ${count} images`, images.length);
-
-  const raw = await rawPredict(model, data, { ...options, samples, mode, seed, precision });
-  return model.likelihood.prediction(raw, samples, count, model.targetShape) as PredictionOf<L>;
-}
-
-interface Settled extends PredictOptions {
-  readonly samples: number;
-  readonly mode: "sample" | "mean";
-  readonly seed: number;
-}
-
-/** The likelihood's heads of every image, by name, each [samples, count, ...]. */
-async function rawPredict(
-  model: Model,
-  { images, count, shape }: Images,
-  { samples, mode, seed, precision, signal, onProgress }: Settled,
-): Promise<Record<string, Float32Array>> {
-  const { store, likelihood } = model;
-  const { launches, batch } = launchesOf(count, samples);
-  const slot = "data/predict/images";
-  if (store.slots.has(slot))
-    throw new BayesError("[predict] expected an idle model, received one that is predicting; await that first");
-  const dtype = images instanceof Uint8Array ? "u8" : "f32";
-  store.define(slot, [count, ...shape], { dtype, init: () => images });
+  checkModel("predict", model, { idle: false });
+  const { onProgress, signal, ...sampling } = options ?? {};
+  const fresh = new Predictor(model, options && { ...sampling, maxQueue: Number.MAX_SAFE_INTEGER });
+  const { key } = fresh;
+  const known = predictors.get(model) ?? new Map<string, Predictor>();
+  predictors.set(model, known);
+  const predictor = known.get(key) ?? fresh;
+  known.set(key, predictor);
   try {
-    using program = compile(
-      { store, precision },
-      { index: { shape: [batch], dtype: "i32" }, rng: { shape: [4], dtype: "i32" } },
-      ({ index, rng }) => {
-        const { scale, shift } = model.preprocess ?? asIs(model.inputShape[2]);
-        const x = gatherBatch(store.tensor(slot), index, { scale, shift });
-        // the example row is the image's index in the data set
-        return model.apply(x, { mode, samples, noise: { rng, rows: index } }, (output) => likelihood.heads(output))
-          .result;
-      },
-    );
-    const [low, high] = seedKey(seed);
-    const rng = Int32Array.of(low, high, PREDICT_STEP, 0);
-    const heads = [...program.outputs].map(([name, { size, shape }]) => {
-      const each = size / shape[0];
-      return { name, each, all: new Float32Array(samples * count * each) };
-    });
-    let chunk = 1;
-    for (let at = 0; at < launches; ) {
-      signal?.throwIfAborted();
-      const n = Math.min(chunk, launches - at);
-      const index = Int32Array.from({ length: n * batch }, (_, i) => Math.min(at * batch + i, count - 1));
-      const start = performance.now();
-      const out = await program.runAsync({ index, rng }, n);
-      for (const { name, each, all } of heads)
-        for (let step = 0; step < n; step++) {
-          const first = (at + step) * batch;
-          const rows = Math.min(batch, count - first); // the last launch is filled up with its last image
-          for (let s = 0; s < samples; s++) {
-            const from = (step * samples + s) * batch * each;
-            all.set(out[name].subarray(from, from + rows * each), (s * count + first) * each);
-          }
-        }
-      at += n;
-      onProgress?.(Math.min(count, at * batch));
-      const spent = Math.max(performance.now() - start, 0.1);
-      chunk = Math.max(1, Math.min(64, Math.round((n * 100) / spent)));
-    }
-    return Object.fromEntries(heads.map(({ name, all }) => [name, all]));
+    return (await predictor.predict(data, { onProgress, signal })) as PredictionOf<L>;
   } finally {
-    store.delete(slot);
+    if (predictor.idle && known.get(key) === predictor) known.delete(key);
   }
 }
 
@@ -156,7 +60,7 @@ export async function evaluate<L extends Likelihood>(
   data: Dataset,
   options: PredictOptions = {},
 ): Promise<EvaluateResult<L>> {
-  checkModel("evaluate", model);
+  checkModel("evaluate", model, { idle: false });
   checkDataset("evaluate", data);
   const targets = model.likelihood.targets("evaluate", data, model.targetShape);
   const prediction = await predict(model, data, options);

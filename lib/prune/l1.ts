@@ -1,13 +1,14 @@
 import { BayesError, checkNumber } from "../errors.ts";
 import type { Tensor } from "../graph/node.ts";
+import { masked } from "../layers/mask.ts";
 import { abs } from "../ops/abs.ts";
 import { add } from "../ops/add.ts";
 import { scale } from "../ops/scale.ts";
 import { sum } from "../ops/sum.ts";
 
 /**
- * An L1 penalty for `fit`'s option `penalty`: lambda times the sum of |mu| over all weights (|w| of plain ones), biases
- * and normalization left out (Shridhar et al. 2019, section 2: it drives weights to zero, to be pruned afterwards).
+ * An L1 penalty for `fit`'s option `penalty`: lambda times the sum of |mu| over all weights (|w| of plain ones), biases,
+ * normalization and pruned weights left out (Shridhar et al. 2019, section 2: it drives weights to zero, to be pruned afterwards).
  *
  * It is added to the loss per example, mean NLL + (beta / N) KL, so it weighs lambda N against the negative
  * log-likelihood of the whole training set: lambda = 1 / (N b) is the density of a Laplace prior of scale b.
@@ -21,7 +22,7 @@ export function l1Penalty(lambda: number): (parameters: ReadonlyMap<string, Tens
     if (weights.length === 0)
       throw new BayesError("[l1Penalty] expected parameters of layers with weights, received none");
     return scale(
-      weights.map(([, w]) => sum(abs(w))).reduce((a, b) => add(a, b)),
+      weights.map(([name, w]) => sum(abs(masked(name.replace(/\/mu$/, ""), w)))).reduce((a, b) => add(a, b)),
       lambda,
     );
   };

@@ -3,7 +3,7 @@ import { BayesError, checkOptions, fail } from "../errors.ts";
 import { f32, i32 } from "../graph/node.ts";
 import type { Store } from "../graph/store.ts";
 import { input } from "../graph/trace.ts";
-import { maskName } from "../layers/weights.ts";
+import { maskName } from "../layers/mask.ts";
 import { checkModel, type Model } from "../models/model.ts";
 import {
   at,
@@ -48,22 +48,22 @@ export interface PruneReport extends Sparsity {
 
 /**
  * Prunes the weights (not the biases) of the model's layers in place: gives every touched weight tensor a mask in the
- * store, `mask/<weight>`, 1 keep and 0 pruned. Layers multiply mu and sigma^2 by it, so a pruned weight's part in any
- * prediction, and the gradient of the likelihood with respect to it, are exactly zero: it stays pruned in fine-tuning,
- * whatever the optimizer does. Checkpoints keep the masks. Programs compiled earlier do not know them (`fit`, `predict`
- * and the exporter compile anew). Pruning again only ever removes more.
+ * store, `mask/<weight>`, 1 keep and 0 pruned. Layers multiply mu and sigma^2 by it, and the KL leaves the pruned weights
+ * out, in closed form or sampled: a pruned weight's part in any prediction and its share of the KL are exactly zero, and
+ * so are the gradients of likelihood and KL with respect to its parameters. The library's optimizers do not touch them
+ * either, whatever a moment, a weight decay or a penalty says, so they stay bit for bit as pruning left them. One alpha
+ * for a whole layer is learned from the weights that are kept. Checkpoints keep the masks. Programs compiled earlier do
+ * not know them (`fit`, `predict` and the exporter compile anew). Pruning again only ever removes more.
  *
- * A pruned weight's posterior goes back to its prior, where the KL and its gradient are zero, so the KL counts the kept
- * weights alone: mu = prior mean, rho = softplus^-1(prior sigma). With a scale-mixture prior, which no Gaussian equals,
- * it takes the prior's moments. With N(mu, alpha mu^2) per weight: mu = prior mean, but at least sigma_p / 1024 so that
- * alpha = (sigma_p / mu)^2 is finite (KL < 5e-7 nats); with one alpha per layer: the mu of least KL under that alpha.
- * A plain weight becomes 0. (The gradient of rho is zero up to rounding. A shared alpha still feels the KL of its pruned
- * weights, -1 / (2 (1 + alpha)) each in ln alpha; the other posteriors feel nothing.)
+ * What is left of a pruned weight in the store is its prior, as if the data had said nothing: mu = prior mean, rho =
+ * softplus^-1(prior sigma). With a scale-mixture prior, which no Gaussian equals, it is the prior's moments. With
+ * N(mu, alpha mu^2) per weight: mu = prior mean, but at least sigma_p / 1024 so that alpha = (sigma_p / mu)^2 is finite;
+ * with one alpha per layer: the mu of least KL under that alpha. A plain weight becomes 0.
  *
- * A weight is what a layer calls "<layer>/weight"; a parameter of that name made by hand must read its mask itself.
+ * A prior of your own has to heed the mask that it is given (see `Prior`). A weight is what a layer calls "<layer>/weight"; a parameter of that name made by hand must read its mask itself.
  *
- * @throws BayesError for an unknown or unusable score, a sparsity outside [0, 1) or below the one reached, and a layer
- *   left with nothing; the model is then as it was
+ * @throws BayesError for an unknown or unusable score, a sparsity outside [0, 1) or below the one reached, a layer left
+ *   with nothing, and a prior that does not heed its mask; the model is then as it was
  */
 export function prune(model: Model, options: PruneOptions): PruneReport {
   checkModel("prune", model);
@@ -85,18 +85,34 @@ export function prune(model: Model, options: PruneOptions): PruneReport {
     weights.map((w) => ({
       name: w.name,
       scores: scoreWeight(store, w, score, priors.get(w.name)),
-      kept: maskOf(store, w),
+      kept: keptOf(store, w),
     })),
     options,
   );
+  const before = weights.map((w) => keptOf(store, w));
+  try {
+    weights.forEach((w, i) => {
+      if (before[i] || masks[i].includes(0)) setMask(store, w, masks[i]);
+    });
+    priorMoments(model, weights); // a trace: a prior of the user's own may refuse
+  } catch (error) {
+    weights.forEach((w, i) => {
+      setMask(store, w, before[i]);
+    });
+    throw error;
+  }
   weights.forEach((w, i) => {
-    const name = maskName(w.name);
-    if (!store.slots.has(name) && !masks[i].includes(0)) return;
-    store.define(name, w.shape);
-    store.set(name, masks[i]);
     returnToPrior(store, w, masks[i], priors.get(w.name));
   });
   return { score, scope, ...sparsity(model) };
+}
+
+function setMask(store: Store, w: PrunableWeight, mask: Float32Array | undefined): void {
+  const name = maskName(w.name);
+  if (mask) {
+    store.define(name, w.shape);
+    store.set(name, mask);
+  } else if (store.slots.has(name)) store.delete(name);
 }
 
 /** How sparse the model is now, from its masks. */
@@ -104,7 +120,7 @@ export function sparsity(model: Model): Sparsity {
   const { store } = model;
   let values = 0;
   const layers = prunableWeights(store).map((w): LayerSparsity => {
-    const kept = maskOf(store, w)?.reduce((sum, m) => sum + m, 0) ?? w.count;
+    const kept = keptOf(store, w)?.reduce((sum, m) => sum + m, 0) ?? w.count;
     values += (w.count - kept) * (w.posterior === "point" || w.shared ? 1 : 2);
     return { name: w.name, weights: w.count, kept, sparsity: 1 - kept / w.count };
   });
@@ -117,7 +133,7 @@ export function sparsity(model: Model): Sparsity {
 const defaultScore = (weights: readonly PrunableWeight[]): ScoreName =>
   weights.every((w) => w.posterior !== "point" && !w.shared) ? "snr" : "magnitude";
 
-const maskOf = (store: Store, w: PrunableWeight): Float32Array | undefined =>
+const keptOf = (store: Store, w: PrunableWeight): Float32Array | undefined =>
   store.slots.has(maskName(w.name)) ? (store.get(maskName(w.name)) as Float32Array) : undefined;
 
 /** The prior's moments for each weight with a posterior: layers may have priors of their own, so a trace has to say. */

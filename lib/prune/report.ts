@@ -39,19 +39,21 @@ export async function pruneExperiment(
   checkInt("pruneExperiment", "rounds", rounds, 1);
   const measure = async (): Promise<Quality> => (await evaluate(model, data.test, predict)).metrics;
 
+  const pruned = (how: PruneOptions) => model.store.turn("pruning", () => prune(model, how));
+
   const before = await measure();
   const targets =
     selection.sparsity === undefined || rounds === 1
       ? [selection.sparsity]
       : cubicSchedule(selection.sparsity, rounds, sparsity(model).sparsity);
   for (const [round, target] of targets.slice(0, -1).entries()) {
-    prune(model, { ...selection, sparsity: target });
+    await pruned({ ...selection, sparsity: target });
     if (!fineTune) continue;
     const seed = (fineTune.seed ?? 0) + round; // each round another noise and order
     await fit(model, data, { ...fineTune, seed, runDir: undefined, resume: false });
     fineTune.signal?.throwIfAborted();
   }
-  const report = prune(model, { ...selection, sparsity: targets[targets.length - 1] });
+  const report = await pruned({ ...selection, sparsity: targets[targets.length - 1] });
   const after = await measure();
   if (fineTune) await fit(model, data, { ...fineTune, seed: (fineTune.seed ?? 0) + targets.length - 1 });
   fineTune?.signal?.throwIfAborted();

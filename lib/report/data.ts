@@ -1,5 +1,6 @@
 import { checkInt, fail } from "../errors.ts";
 import { checkLabelled, type Floats, type Labels } from "../predict/input.ts";
+import { checkArray } from "../util/arrays.ts";
 
 /** Everything a report can show. Only the title is required; what is missing is left out of the page. */
 export interface ReportData {
@@ -127,6 +128,7 @@ export function checkReport(data: ReportData): { rows: number; classes: number }
     checkInt(where, "test.images.width", width, 1);
     if (channels !== 1 && channels !== 3) fail(where, "test.images.channels to be 1 or 3", channels);
     const size = rows * height * width * channels;
+    checkArray(where, "test.images.pixels", pixels, "Uint8Array", "Float32Array");
     if (pixels.length !== size) fail(where, `test.images.pixels to have ${size} values`, pixels.length);
   }
   return { rows, classes };

@@ -1,5 +1,7 @@
 /** Test images as small figures: what was predicted, what is true, how sure, and why not. */
+
 import { argmax } from "../predict/input.ts";
+import { asArray } from "../util/arrays.ts";
 import type { ReportImages, ReportTest } from "./data.ts";
 import { pngDataUri } from "./png.ts";
 import { nameOf } from "./summary.ts";
@@ -67,11 +69,11 @@ function imageUri(images: ReportImages, n: number): string {
   const { height, width, channels } = images;
   const size = height * width * channels;
   const pixels = images.pixels.subarray(n * size, (n + 1) * size);
-  return pngDataUri(pixels instanceof Uint8Array ? pixels : stretch(pixels), height, width, channels);
+  return pngDataUri(asArray(pixels, "Uint8Array") ?? stretch(pixels), height, width, channels);
 }
 
 /** Floats to bytes, least to 0 and greatest to 255; what is not finite is black. */
-function stretch(pixels: Float32Array): Uint8Array {
+function stretch(pixels: Float32Array | Uint8Array): Uint8Array {
   let least = Infinity;
   let greatest = -Infinity;
   for (const v of pixels) {

@@ -3,16 +3,18 @@
  * running statistics, pruning masks, optimizer moments), and, as JSON in its metadata, what the model is and where
  * training stands. Noise, data order and augmentation are functions of (seed, step), so nothing random is stored.
  */
-import { isDeepStrictEqual } from "node:util";
+
+import { isDeepStrictEqual, types } from "node:util";
 import { z } from "zod";
-import { checkPreprocess, type Preprocess } from "../data/prepare.ts";
-import { BayesError, checkPath, fail } from "../errors.ts";
+import { checkPreprocess, type Preprocess, samePreprocess } from "../data/prepare.ts";
+import { BayesError, checkPath, fail, shorten } from "../errors.ts";
 import { type DType, sameShape } from "../graph/node.ts";
 import type { Slot } from "../graph/store.ts";
 import { FIRST_RESERVED_STREAM } from "../graph/trace.ts";
 import { likelihoodNames, likelihoodOf } from "../likelihoods/index.ts";
 import type { Likelihood } from "../likelihoods/likelihood.ts";
 import type { Knowledge, Model } from "../models/model.ts";
+import { arrayKind } from "../util/arrays.ts";
 import { readSafetensors, type SafeTensor, writeSafetensors } from "./safetensors.ts";
 import { type TrainingState, trainingState } from "./state.ts";
 
@@ -26,6 +28,14 @@ const preprocess = z.strictObject({
   shift: z.array(z.number()),
   pixels: z.enum(["u8", "f32"]).optional(),
 });
+const threshold = z.strictObject({
+  certainty: z.number(),
+  maxError: z.number().optional(),
+  minCoverage: z.number().optional(),
+  risk: z.number(),
+  coverage: z.number(),
+  count: z.int().min(0),
+});
 const about = z.strictObject({
   schema: z.literal(2),
   model: z.strictObject({
@@ -33,6 +43,7 @@ const about = z.strictObject({
     config: z.record(z.string(), z.json()),
     likelihood: z.looseObject({ kind: z.string() }),
     preprocess: preprocess.optional(),
+    threshold: threshold.optional(),
   }),
   device: z.string(),
   streams: z
@@ -61,12 +72,32 @@ export interface Checkpoint {
 }
 
 const codes = { f32: "F32", i32: "I32", u8: "U8" } as const satisfies Record<DType, SafeTensor["dtype"]>;
-const json = (config: object): Record<string, z.core.util.JSONType> => JSON.parse(JSON.stringify(config));
+
+function json(config: object): Record<string, z.core.util.JSONType> {
+  try {
+    return JSON.parse(JSON.stringify(config));
+  } catch (error) {
+    throw new BayesError("[checkpoint] expected a model's config that JSON can hold, received another", {
+      cause: error,
+    });
+  }
+}
+
+/** The description as text. What {@link loadCheckpoint} would refuse is refused here, while the run is still there. */
+function describe(path: string, description: z.input<typeof about>): string {
+  const value = JSON.parse(JSON.stringify(description));
+  const parsed = about.safeParse(value);
+  if (parsed.success && isDeepStrictEqual(parsed.data, value)) return JSON.stringify(parsed.data); // in one order of fields
+  const what = parsed.error?.issues.map((i) => `${i.path.join(".")}: ${i.message}`)[0] ?? "a name that it cannot";
+  throw new BayesError(`[${path}] expected a model and a state that a checkpoint can hold, received ${shorten(what)}`);
+}
+
+const inShort = (value: unknown): string => shorten(String(JSON.stringify(value)));
 
 /**
  * Writes a checkpoint, whole or not at all. No run may be under way on the model.
  * @param training where training stands; without it the optimizer's moments are left out too
- * @throws BayesError when a value is NaN or infinite, or the file cannot be written; an older one is then as it was
+ * @throws BayesError when a value is NaN or infinite or is none that JSON can hold, or the file cannot be written; an older one is then as it was
  */
 export function saveCheckpoint(path: string, model: Model, training?: TrainingState): void {
   checkPath("save", path);
@@ -79,14 +110,14 @@ export function saveCheckpoint(path: string, model: Model, training?: TrainingSt
     checkFinite(`${path}: ${slot.name}`, data);
     tensors.set(slot.name, { dtype: codes[slot.dtype], shape: slot.shape, data } as SafeTensor);
   }
-  const text: z.input<typeof about> = {
+  const description: z.input<typeof about> = {
     schema: 2,
     model: { name: model.name, config: json(model.config), ...json(model.knowledge) } as never,
     device: store.device.name,
     streams: Object.fromEntries(store.streams),
     training,
   };
-  writeSafetensors(path, tensors, { format: "bayescnn", checkpoint: JSON.stringify(text) });
+  writeSafetensors(path, tensors, { format: "bayescnn", checkpoint: describe(path, description) });
 }
 
 /**
@@ -108,7 +139,8 @@ export function loadCheckpoint(path: string): Checkpoint {
   const parsed = about.safeParse(value);
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
-    throw new BayesError(`[${path}] expected a valid checkpoint, received ${issue.path.join(".")}: ${issue.message}`);
+    const what = shorten(`${issue.path.join(".")}: ${issue.message}`);
+    throw new BayesError(`[${path}] expected a valid checkpoint, received ${what}`);
   }
   for (const [name, tensor] of tensors) checkFinite(`${path}: ${name}`, tensor.data);
   const { model, device, streams, training } = parsed.data;
@@ -123,7 +155,7 @@ export function loadCheckpoint(path: string): Checkpoint {
  */
 export function restore(model: Model, checkpoint: Checkpoint, { moments = false } = {}): void {
   checkTarget("restore", model);
-  if (!(checkpoint?.tensors instanceof Map)) fail("restore", "a checkpoint, as loadCheckpoint gives it", checkpoint);
+  if (!types.isMap(checkpoint?.tensors)) fail("restore", "a checkpoint, as loadCheckpoint gives it", checkpoint);
   const { path, tensors } = checkpoint;
   const { store } = model;
   const knowledge = agreed(path, model, checkpoint.model);
@@ -133,7 +165,7 @@ export function restore(model: Model, checkpoint: Checkpoint, { moments = false 
     if (key !== "seed" && !isDeepStrictEqual(mine[key], theirs[key]))
       // the initial values are replaced
       throw new BayesError(
-        `[${path}] expected a model with ${key} ${JSON.stringify(mine[key])}, received ${JSON.stringify(theirs[key])}`,
+        `[${path}] expected a model with ${key} ${inShort(mine[key])}, received ${inShort(theirs[key])}`,
       );
 
   const skipped = (name: string) => name.startsWith(DATA) || (name.startsWith(OPTIMIZER) && !moments);
@@ -154,8 +186,8 @@ export function restore(model: Model, checkpoint: Checkpoint, { moments = false 
   for (const name of [...wanted.map((slot) => slot.name), ...masks])
     store.set(name, tensors.get(name)!.data as Float32Array);
   model.learn(knowledge.likelihood, knowledge.preprocess);
-  store.streams.clear(); // a node that the checkpoint does not know gets a new one when it is traced
-  for (const [name, stream] of Object.entries(checkpoint.streams)) store.streams.set(name, stream);
+  model.threshold = checkpoint.model.threshold;
+  store.setStreams(checkpoint.streams);
 }
 
 /** What the model knows after it has taken over a checkpoint. @throws BayesError that names both where they disagree */
@@ -167,7 +199,7 @@ function agreed(path: string, model: Model, theirs: Knowledge): { likelihood: Li
     );
   };
   if (!model.likelihood.agrees(theirs.likelihood)) differs();
-  if (mine.preprocess && theirs.preprocess && !isDeepStrictEqual(mine.preprocess, theirs.preprocess))
+  if (mine.preprocess && theirs.preprocess && !samePreprocess(mine.preprocess, theirs.preprocess))
     throw new BayesError(
       `[${path}] expected a model with preprocess ${JSON.stringify(mine.preprocess)}, received ${JSON.stringify(theirs.preprocess)}`,
     );
@@ -186,7 +218,7 @@ function checkTarget(where: string, model: Model): void {
 }
 
 function checkFinite(where: string, data: SafeTensor["data"]): void {
-  if (!(data instanceof Float32Array)) return;
+  if (arrayKind(data) !== "Float32Array") return;
   for (let i = 0; i < data.length; i++)
     if (!Number.isFinite(data[i]))
       throw new BayesError(`[${where}] expected finite values, received ${data[i]} at ${i}`);

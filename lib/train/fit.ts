@@ -1,4 +1,3 @@
-import { setTimeout } from "node:timers/promises";
 import { crc32 } from "node:zlib";
 import type { Dataset } from "../data/dataset.ts";
 import { BayesError } from "../errors.ts";
@@ -43,12 +42,15 @@ const busy = new WeakSet<Store>();
  * @throws BayesError for a model and data that do not fit together, a second fit on the same model, a run folder that
  *   holds another run; nothing has changed then
  * @example
+ * <!-- setup: import { createModel, embeddedMnist, fit, split } from "bayescnn";
+ * const { train, valid } = split(embeddedMnist().train, { train: 640, valid: 64 }, 1);
+ * const model = createModel({ model: "lenet5", input: [28, 28, 1], classes: 10 }); -->
  * ```ts
- * const { history } = await fit(model, { train, valid }, { epochs: 20, seed: 1, runDir: "runs/1", evaluate });
+ * const { history } = await fit(model, { train, valid }, { epochs: 20, seed: 1, runDir: "runs/1" });
  * ```
  */
 export async function fit(model: Model, data: FitData, options: FitOptions = {}): Promise<FitResult> {
-  checkModel("fit", model);
+  checkModel("fit", model, { idle: false });
   const settings = settle(model, data, options);
   const { store } = model;
   if (busy.has(store))
@@ -63,45 +65,61 @@ export async function fit(model: Model, data: FitData, options: FitOptions = {})
 
 async function train(model: Model, data: FitData, s: Settings): Promise<FitResult> {
   const { store } = model;
+  const owner = `fit of ${model.name}`;
   const identity = identify(model, data, s);
   const folder = s.runDir === undefined ? undefined : new RunFolder(s.runDir, s.resume ?? false, identity);
   const programs = new Map<number, StepProgram>();
   const before = { likelihood: model.likelihood, preprocess: model.preprocess };
+  let loop: Loop | undefined;
   let bar: Progress | undefined;
-  let begun = false;
   try {
-    for (const name of [...store.slots.keys()]) if (name.startsWith(OPTIMIZER)) store.delete(name);
-    model.learn(s.likelihood, s.preprocess);
-    residentData(model, data.train, s.targets, s.weights);
-    if (folder?.checkpoint) restore(model, folder.checkpoint); // masks must be there when the step is traced
-    for (const size of [s.batchSize, s.dropLast ? 0 : data.train.count % s.batchSize])
-      if (size > 0) programs.set(size, compileLast(model, size, s));
-
-    let state: TrainingState = freshState(identity, s.epochs);
-    if (folder?.checkpoint) {
-      const { checkpoint } = folder;
-      restore(model, checkpoint, { moments: true });
-      state = { ...checkpoint.training!, settings: identity, epochs: s.epochs };
-      replanned(data.train.count, checkpoint.training!, s);
-      if (checkpoint.device !== store.device.name)
-        note(
-          s,
-          `resuming on ${store.device.name} a run of ${checkpoint.device}: its last bits will differ from an uninterrupted one`,
-        );
-    }
+    const state = await store.turn(owner, () => prepare(model, data, s, programs, folder, identity));
     folder?.open(state.step);
-    const loop = new Loop(model, data, s, programs, folder, state);
-    begun = true;
+    loop = new Loop(model, data, s, programs, folder, state, owner);
     bar = progress("train", loop.examplesLeft, { unit: "examples", silent: !s.progress });
     return await follow(loop, s, bar);
+  } catch (error) {
+    if (!loop?.state.step) model.learn(before.likelihood, before.preprocess); // it knows no more than before
+    throw error;
   } finally {
-    if (!begun) model.learn(before.likelihood, before.preprocess); // nothing has been learned from these data
     bar?.stop();
     folder?.close();
-    while (store.busy) await setTimeout(5); // somebody else's run, on which this one failed
     for (const p of programs.values()) p.close();
-    dropData(model);
+    await store
+      .turn(owner, () => dropData(model))
+      .catch((error: unknown) => {
+        if (!store.closed) throw error; // else there is nothing left to drop
+      });
   }
+}
+
+/** Everything in the store that a run needs, and where it begins. */
+function prepare(
+  model: Model,
+  data: FitData,
+  s: Settings,
+  programs: Map<number, StepProgram>,
+  folder: RunFolder | undefined,
+  identity: TrainingState["settings"],
+): TrainingState {
+  const { store } = model;
+  const checkpoint = folder?.checkpoint;
+  for (const name of [...store.slots.keys()]) if (name.startsWith(OPTIMIZER)) store.delete(name);
+  model.learn(s.likelihood, s.preprocess);
+  residentData(model, data.train, s.targets, s.weights);
+  if (checkpoint) restore(model, checkpoint); // masks must be there when the step is traced
+  for (const size of [s.batchSize, s.dropLast ? 0 : data.train.count % s.batchSize])
+    if (size > 0) programs.set(size, compileLast(model, size, s));
+  if (!checkpoint) return freshState(identity, s.epochs);
+
+  restore(model, checkpoint, { moments: true });
+  replanned(data.train.count, checkpoint.training!, s);
+  if (checkpoint.device !== store.device.name)
+    note(
+      s,
+      `resuming on ${store.device.name} a run of ${checkpoint.device}: its last bits will differ from an uninterrupted one`,
+    );
+  return { ...checkpoint.training!, settings: identity, epochs: s.epochs };
 }
 
 async function follow(loop: Loop, s: Settings, bar: Progress): Promise<FitResult> {
@@ -112,8 +130,8 @@ async function follow(loop: Loop, s: Settings, bar: Progress): Promise<FitResult
     const { epoch, loss, metrics } = last;
     bar.update(todo - loop.examplesLeft, { epoch: `${epoch + 1}/${s.epochs}`, loss, ...metrics });
   }
-  loop.save();
-  if (s.restoreBest && loop.over && loop.state.best) loop.restoreBest();
+  await loop.save();
+  if (s.restoreBest && loop.over && loop.state.best) await loop.restoreBest();
   const { step, ended, history, best } = loop.state;
   const seconds = (performance.now() - started) / 1000;
   return {
@@ -121,7 +139,7 @@ async function follow(loop: Loop, s: Settings, bar: Progress): Promise<FitResult
     stopped: !loop.over,
     steps: step,
     history,
-    best: best && { value: s.monitor.better === "lower" ? best.value : -best.value, step: best.step },
+    best: best && { value: s.monitor.better === "lower" ? best.value : 0 - best.value, step: best.step },
     wall: { seconds, examplesPerSecond: (todo - loop.examplesLeft) / seconds },
   };
 }
@@ -185,6 +203,7 @@ function identify(model: Model, { train, valid }: FitData, s: Settings): Trainin
     validateEvery: s.validateEvery,
     monitor: s.monitor,
     earlyStopping: s.earlyStopping,
+    restoreBest: s.restoreBest,
   };
   return JSON.parse(JSON.stringify(identity));
 }

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
-import { BayesError } from "../errors.ts";
+import { BayesError, shorten } from "../errors.ts";
 import type { Model } from "../models/model.ts";
 import { ensureDir } from "../util/atomic.ts";
 import { type Checkpoint, loadCheckpoint, saveCheckpoint } from "./checkpoint.ts";
@@ -10,6 +10,8 @@ import type { TrainingState } from "./state.ts";
 
 // temporary names of writeFileAtomic, cut at 40 characters
 const HALF_WRITTEN = /^\.(checkpoint\.safetensors|best\.safetensors|metrics\.jsonl)\.\d+\.[0-9a-f]+\.tmp$/;
+
+const inShort = (value: unknown): string => shorten(String(JSON.stringify(value)));
 
 /** Where a run lives on disk: metrics.jsonl, checkpoint.safetensors, best.safetensors. */
 export class RunFolder {
@@ -38,7 +40,7 @@ export class RunFolder {
     for (const key of new Set([...Object.keys(settings), ...Object.keys(theirs)]))
       if (!isDeepStrictEqual(settings[key], theirs[key]))
         throw new BayesError(
-          `[${file}] expected a run with ${key} ${JSON.stringify(settings[key])}, received ${JSON.stringify(theirs[key])}`,
+          `[${file}] expected a run with ${key} ${inShort(settings[key])}, received ${inShort(theirs[key])}`,
         );
   }
 

@@ -1,7 +1,8 @@
 import type { Dataset } from "../data/dataset.ts";
 import { epochOrder } from "../data/order.ts";
-import { BayesError } from "../errors.ts";
+import { BayesError, checkNumber, shorten, show } from "../errors.ts";
 import { RunError } from "../graph/compile.ts";
+import type { Turn } from "../graph/turns.ts";
 import type { Model } from "../models/model.ts";
 import type { Data } from "../native/addon.ts";
 import { evaluate } from "../predict/predict.ts";
@@ -36,6 +37,7 @@ export class Loop {
   readonly #s: Settings;
   readonly #programs: ReadonlyMap<number, StepProgram>;
   readonly #folder: RunFolder | undefined;
+  readonly #owner: string;
   readonly #stepsPerEpoch: number;
   readonly #totalSteps: number;
   #chunk: number;
@@ -51,6 +53,7 @@ export class Loop {
     programs: ReadonlyMap<number, StepProgram>,
     folder: RunFolder | undefined,
     state: TrainingState,
+    owner: string,
   ) {
     this.#model = model;
     this.#train = train;
@@ -58,6 +61,7 @@ export class Loop {
     this.#s = settings;
     this.#programs = programs;
     this.#folder = folder;
+    this.#owner = owner;
     this.#stepsPerEpoch = stepsPerEpoch(train.count, settings);
     this.#totalSteps = settings.epochs * this.#stepsPerEpoch;
     this.#chunk = settings.chunk ?? 1;
@@ -79,19 +83,33 @@ export class Loop {
 
   /** Runs a chunk and whatever comes after its last step: callbacks, validation, checkpoint. */
   async chunk(): Promise<StepRecord> {
-    const { records, counts } = await this.#run();
-    this.#account(records, counts);
-    for (const r of records) this.#s.callbacks?.onStep?.(r);
+    const records = await this.#turn(async (turn) => {
+      const done = await this.#run(turn);
+      this.#account(done.records, done.counts);
+      for (const r of done.records) this.#s.callbacks?.onStep?.(r);
+      return done.records;
+    });
     const last = records[records.length - 1];
     const epochEnded = this.state.step % this.#stepsPerEpoch === 0;
     if (epochEnded) await this.#endEpoch(last);
-    if (this.#checkpointDue(epochEnded)) this.save();
+    if (this.#checkpointDue(epochEnded)) await this.save();
     return last;
   }
 
-  save(): void {
-    this.#folder?.save(this.#model, this.state);
+  async save(): Promise<void> {
+    await this.#turn(() => this.#folder?.save(this.#model, this.state));
     this.#savedAt = performance.now();
+  }
+
+  /** Everything that touches the model is in a turn, between which others may predict. */
+  #turn<T>(work: (turn: Turn) => T | Promise<T>): Promise<T> {
+    return this.#model.store.turn(this.#owner, work);
+  }
+
+  /** Calls in a turn, so that it finds the model idle, but waits outside: what it awaits takes turns like anybody's. */
+  async #call<T>(callback: () => T | Promise<T>): Promise<T> {
+    const { result } = await this.#turn(() => ({ result: callback() }));
+    return result;
   }
 
   #batchAt(step: number): number {
@@ -99,7 +117,7 @@ export class Loop {
     return Math.min(batchSize, this.#train.count - (step % this.#stepsPerEpoch) * batchSize);
   }
 
-  async #run(): Promise<{ records: StepRecord[]; counts: Counts }> {
+  async #run(turn: Turn): Promise<{ records: StepRecord[]; counts: Counts }> {
     const { batchSize, checkpoint, learningRate, samples, seed, beta: betaSchedule } = this.#s;
     const { step: first, plateau } = this.state;
     const stepsPerEpoch = this.#stepsPerEpoch;
@@ -112,8 +130,8 @@ export class Loop {
 
     if (this.#order?.epoch !== epoch) this.#order = { epoch, indices: epochOrder(this.#train.count, seed, epoch) };
     const moments = Array.from({ length: n }, (_, i) => ({ step: first + i, stepsPerEpoch, totalSteps }));
-    const lr = moments.map((m) => learningRate.at(m, plateau));
-    const beta = moments.map((m) => betaSchedule.at(m));
+    const lr = moments.map((m) => finite(learningRate.at(m, plateau), "the learning rate", m.step));
+    const beta = moments.map((m) => finite(betaSchedule.at(m), "beta", m.step));
     const key = seedKey(seed);
     const feeds = {
       index: this.#order.indices.subarray(at * batchSize, at * batchSize + n * size),
@@ -126,7 +144,7 @@ export class Loop {
     const started = performance.now();
     const out = await this.#programs
       .get(size)!
-      .runAsync(feeds, n)
+      .runAsync(feeds, n, turn)
       .catch((error: unknown) => {
         throw explain(error, first);
       });
@@ -184,26 +202,30 @@ export class Loop {
     const wall = { seconds, examplesPerSecond: this.#train.count / seconds };
     this.#folder?.write([{ event: "epoch", ...record, wall }]);
     this.#epochAt = performance.now();
-    await this.#s.callbacks?.onEpoch?.(record);
+    await this.#call(() => this.#s.callbacks?.onEpoch?.(record));
   }
 
   async #validate(epoch: number): Promise<EpochRecord["valid"]> {
     const { evaluate, validateEvery, epochs, monitor, callbacks } = this.#s;
     const due = (epoch + 1) % validateEvery === 0 || epoch + 1 === epochs;
-    if (!this.#valid || !due) return undefined;
-    const metrics = { ...(evaluate ? await evaluate(this.#model, this.#valid) : await this.#evaluate(this.#valid)) };
+    const valid = this.#valid;
+    if (!valid || !due) return undefined;
+    const metrics: Record<string, number> = {
+      ...(evaluate ? await this.#call(() => evaluate(this.#model, valid)) : await this.#evaluate(valid)),
+    };
     const { step } = this.state;
     for (const [name, value] of Object.entries(metrics))
       if (!Number.isFinite(value))
         throw new BayesError(
-          `[fit] expected finite figures of the validation set, received ${name} ${value} after step ${step}`,
+          `[fit] expected finite figures of the validation set, received ${shorten(name, 60)} ${show(value)} after step ${step}`,
         );
+      else metrics[name] = value + 0; // not -0: nothing may change on its way through JSON
     if (metrics[monitor.name] === undefined)
       throw new BayesError(
-        `[fit] expected evaluate to give the monitored figure "${monitor.name}", received ${Object.keys(metrics).join(", ")}`,
+        `[fit] expected evaluate to give the monitored figure ${show(monitor.name)}, received ${shorten(Object.keys(metrics).join(", "))}`,
       );
-    this.#judge(monitor.better === "lower" ? metrics[monitor.name] : -metrics[monitor.name]);
-    await callbacks?.onValidate?.(metrics, { step, epoch });
+    await this.#judge(monitor.better === "lower" ? metrics[monitor.name] : 0 - metrics[monitor.name]);
+    await this.#call(() => callbacks?.onValidate?.(metrics, { step, epoch }));
     return metrics;
   }
 
@@ -216,7 +238,7 @@ export class Loop {
   }
 
   /** Early stopping, the best weights and the plateau schedule; lower is better. */
-  #judge(value: number): void {
+  async #judge(value: number): Promise<void> {
     const { earlyStopping, learningRate, bestCheckpoint = true, restoreBest } = this.#s;
     const { best, step, plateau } = this.state;
     const better = !best || value < best.value - (earlyStopping?.margin ?? 0);
@@ -228,15 +250,18 @@ export class Loop {
       plateau: learningRate.learn?.(plateau, value),
     };
     if (!better) return;
-    if (this.#folder && (bestCheckpoint || restoreBest)) this.#folder.saveBest(this.#model);
-    else if (restoreBest) this.#best = weightsOf(this.#model);
+    await this.#turn(() => {
+      if (this.#folder && (bestCheckpoint || restoreBest)) this.#folder.saveBest(this.#model);
+      else if (restoreBest) this.#best = weightsOf(this.#model);
+    });
   }
 
   /** Puts the weights of the best validation back. */
-  restoreBest(): void {
-    const { store } = this.#model;
-    if (this.#folder) restore(this.#model, loadCheckpoint(this.#folder.best));
-    else for (const [name, data] of this.#best ?? []) store.set(name, data);
+  async restoreBest(): Promise<void> {
+    await this.#turn(() => {
+      if (this.#folder) restore(this.#model, loadCheckpoint(this.#folder.best));
+      else for (const [name, data] of this.#best ?? []) this.#model.store.set(name, data);
+    });
   }
 
   #checkpointDue(epochEnded: boolean): boolean {
@@ -255,6 +280,10 @@ const weightsOf = ({ store }: Model): ReadonlyMap<string, Data> =>
       .filter((name) => !name.startsWith(DATA) && !name.startsWith(OPTIMIZER))
       .map((name) => [name, store.get(name)]),
   );
+/** A schedule's number, which the step, its metrics and the checkpoint have to be able to hold. */
+function finite(value: number, what: string, step: number): number {
+  return checkNumber(`fit: step ${step}`, what, value) + 0; // not -0
+}
 
 function explain(error: unknown, firstStep: number): unknown {
   if (!(error instanceof RunError)) return error;

@@ -1,6 +1,7 @@
 import { checkNumber, checkOptions, fail } from "../errors.ts";
 import type { Tensor } from "../graph/node.ts";
 import { trace } from "../graph/trace.ts";
+import { maskOfParameter } from "../layers/mask.ts";
 import { adamUpdate } from "../ops/adam.ts";
 import { sgdUpdate } from "../ops/sgd.ts";
 import { OPTIMIZER } from "./checkpoint.ts";
@@ -27,13 +28,20 @@ interface Slot {
   readonly name: string;
   readonly param: Tensor;
   readonly grad: Tensor;
+  /** Where it is 0, for a pruned weight, the parameter stays as it is. */
+  readonly mask: Tensor | undefined;
 }
 
 function slots(where: string, parameters: ReadonlyMap<string, Tensor>, gradients: readonly Tensor[]): Slot[] {
   const n = parameters.size;
   if (n === 0) fail(where, "at least one parameter", n);
   if (gradients.length !== n) fail(where, `${n} gradient${n > 1 ? "s" : ""}, one a parameter`, gradients.length);
-  return [...parameters].map(([name, param], i) => ({ name, param, grad: gradients[i] }));
+  return [...parameters].map(([name, param], i) => ({
+    name,
+    param,
+    grad: gradients[i],
+    mask: maskOfParameter(name, param),
+  }));
 }
 
 /** A moment of a parameter: zeros at first. */
@@ -48,16 +56,17 @@ function moment(kind: string, { name, param }: Slot): Tensor {
  */
 const decays = ({ name }: Slot): boolean => !/(^|\/)(rho|logAlpha|logScale)$/.test(name);
 
-/** Calls `update` with the parameters that decay and with those that do not. */
+/** Calls `update` with the parameters that decay and with those that do not, and of either with those that have a mask apart. */
 function byDecay(
   all: readonly Slot[],
   weightDecay: number,
   update: (some: readonly Slot[], decay: number) => void,
 ): void {
-  const split = weightDecay > 0 ? [all.filter(decays), all.filter((slot) => !decays(slot))] : [[], all];
-  split.forEach((some, i) => {
-    if (some.length > 0) update(some, i === 0 ? weightDecay : 0);
-  });
+  for (const decay of weightDecay > 0 ? [weightDecay, 0] : [0])
+    for (const masked of [false, true]) {
+      const some = all.filter((s) => (s.mask !== undefined) === masked && decay > 0 === (weightDecay > 0 && decays(s)));
+      if (some.length > 0) update(some, decay);
+    }
 }
 
 export interface SgdOptions {

@@ -8,6 +8,7 @@ import type { Tensor } from "../graph/node.ts";
 import { checkPrecision, type Precision } from "../graph/trace.ts";
 import type { Better, Likelihood, Targets } from "../likelihoods/likelihood.ts";
 import type { Model } from "../models/model.ts";
+import { isSignal } from "../util/arrays.ts";
 import { defaults } from "./defaults.ts";
 import { adam, type Optimizer } from "./optimizers.ts";
 import { constantRate, cosineRate, type LearningRate } from "./schedules.ts";
@@ -298,7 +299,7 @@ function checkShapes(o: FitOptions): void {
   if (typeof learningRate === "object" && typeof learningRate.at !== "function")
     fail("fit", "learningRate as a number or a schedule", learningRate);
   if (typeof beta === "object" && typeof beta.at !== "function") fail("fit", "beta as a number or a schedule", beta);
-  if (signal && !(signal instanceof AbortSignal)) fail("fit", "signal as an AbortSignal", signal);
+  if (signal && !isSignal(signal)) fail("fit", "signal as an AbortSignal", signal);
   if (o.runDir !== undefined) checkPath("fit", o.runDir);
   if (augment) {
     checkOptions("fit augment", augment, { shift: "number", flip: "boolean" });

@@ -3,7 +3,9 @@
  * and byte range of each tensor, then the bytes, little-endian. Small enough to own, readable by every other framework.
  */
 import { readFileSync } from "node:fs";
-import { BayesError, fail } from "../errors.ts";
+import { types } from "node:util";
+import { BayesError, checkPath, fail } from "../errors.ts";
+import { type ArrayKind, checkArray } from "../util/arrays.ts";
 import { fileError, writeFileAtomic } from "../util/atomic.ts";
 
 /** A tensor of a file; the length of `data` is the product of `shape`. */
@@ -23,6 +25,14 @@ export interface SafeTensors {
   readonly metadata: Record<string, string>;
 }
 
+const KINDS = {
+  F32: "Float32Array",
+  F64: "Float64Array",
+  I32: "Int32Array",
+  I64: "BigInt64Array",
+  U8: "Uint8Array",
+  U32: "Uint32Array",
+} as const satisfies Record<SafeDtype, ArrayKind>;
 const ARRAYS = {
   F32: Float32Array,
   F64: Float64Array,
@@ -49,14 +59,27 @@ function isShape(value: unknown): value is number[] {
   return Array.isArray(value) && value.every((dim) => Number.isSafeInteger(dim) && dim >= 0 && !Object.is(dim, -0));
 }
 
+function checkTensor(name: string, tensor: SafeTensor): void {
+  if (typeof name !== "string") fail("safetensors", "the names of tensors as texts", name);
+  if (name === METADATA) fail("safetensors", `a tensor name other than ${METADATA}`, name);
+  const where = `safetensors ${name.slice(0, 80)}`;
+  if (typeof tensor !== "object" || tensor === null) fail(where, "a tensor of dtype, shape and data", tensor);
+  const { dtype, shape, data } = tensor;
+  if (!Object.hasOwn(KINDS, dtype)) fail(where, `dtype to be one of ${Object.keys(KINDS).join(", ")}`, dtype);
+  checkArray(where, `data of ${dtype}`, data, KINDS[dtype]);
+  if (!isShape(shape)) fail(where, "a shape of integers >= 0", shape);
+  if (elements(shape) !== data.length) fail(where, `data for shape [${shape.join(", ")}]`, data);
+}
+
 /** The pieces of a file, in order; the tensors' own memory is not copied. */
 function encodePieces(
   tensors: ReadonlyMap<string, SafeTensor>,
   metadata: Readonly<Record<string, string>>,
 ): Uint8Array[] {
-  if (!((tensors as unknown) instanceof Map)) fail("safetensors", "a Map of tensors by name", tensors);
+  if (!types.isMap(tensors)) fail("safetensors", "a Map of tensors by name", tensors);
   // Wide elements first (otherwise in the order given): each tensor is then aligned to its element size.
   const width = (tensor: SafeTensor) => tensor.data.BYTES_PER_ELEMENT;
+  for (const [name, tensor] of tensors) checkTensor(name, tensor);
   const order = [...tensors].sort(([, a], [, b]) => width(b) - width(a));
   // Text by hand, not JSON.stringify of one object: objects put keys such as "7" first.
   const fields: string[] = [];
@@ -67,10 +90,6 @@ function encodePieces(
   let offset = 0;
   const pieces: Uint8Array[] = [];
   for (const [name, { dtype, shape, data }] of order) {
-    if (name === METADATA) fail("safetensors", `a tensor name other than ${METADATA}`, name);
-    if (!(data instanceof ARRAYS[dtype])) fail(`safetensors ${name}`, `a ${ARRAYS[dtype].name} for ${dtype}`, data);
-    if (!isShape(shape)) fail(`safetensors ${name}`, "a shape of integers >= 0", shape);
-    if (elements(shape) !== data.length) fail(`safetensors ${name}`, `data for shape [${shape.join(", ")}]`, data);
     const end = offset + data.byteLength;
     fields.push(`${JSON.stringify(name)}:${JSON.stringify({ dtype, shape, data_offsets: [offset, end] })}`);
     pieces.push(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
@@ -102,7 +121,7 @@ export function writeSafetensors(
   tensors: ReadonlyMap<string, SafeTensor>,
   metadata: Readonly<Record<string, string>> = {},
 ): void {
-  writeFileAtomic(path, encodePieces(tensors, metadata));
+  writeFileAtomic(checkPath("safetensors", path), encodePieces(tensors, metadata));
 }
 
 /**
@@ -110,6 +129,7 @@ export function writeSafetensors(
  * @throws BayesError where it cannot be read, or is not valid
  */
 export function readSafetensors(path: string): SafeTensors {
+  checkPath("safetensors", path);
   let bytes: Uint8Array;
   try {
     bytes = readFileSync(path);

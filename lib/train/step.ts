@@ -15,6 +15,7 @@ import { gatherRows } from "../ops/gatherRows.ts";
 import { mean } from "../ops/mean.ts";
 import { mul } from "../ops/mul.ts";
 import { repeatBatch } from "../ops/repeatBatch.ts";
+import { asArray } from "../util/arrays.ts";
 import { DATA } from "./checkpoint.ts";
 import type { Optimizer } from "./optimizers.ts";
 
@@ -29,7 +30,7 @@ const WEIGHTS = `${DATA}train/weights`;
  */
 export function residentData(model: Model, data: Dataset, targets: Targets, weights?: Float32Array): void {
   const { store } = model;
-  const dtype = data.images instanceof Uint8Array ? "u8" : "f32";
+  const dtype = asArray(data.images, "Uint8Array") ? "u8" : "f32";
   const count = targets.length / data.count;
   const each = count === 1 && model.targetShape.length === 0 ? [] : model.targetShape;
   store.define(IMAGES, [data.count, ...data.shape], { dtype, init: () => data.images });

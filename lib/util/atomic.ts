@@ -1,13 +1,13 @@
 import { randomBytes } from "node:crypto";
 import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, statSync, writeSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
-import { BayesError } from "../errors.ts";
+import { BayesError, shorten } from "../errors.ts";
 
 /** Turns a file-system error into one sentence for the user; anything else is returned as it came. */
 export function fileError(error: unknown, action: string, path: string): unknown {
   const code = (error as NodeJS.ErrnoException | null)?.code;
   if (typeof code !== "string") return error;
-  const reason = REASONS[code] ?? (error as Error).message;
+  const reason = REASONS[code] ?? shorten((error as Error).message, 200);
   return new BayesError(`[${action}] cannot ${action} ${path}: ${reason} (${code})`, { cause: error });
 }
 
@@ -36,7 +36,7 @@ const REASONS: Record<string, string> = {
 export function writeFileAtomic(path: string, data: string | Uint8Array | readonly Uint8Array[]): void {
   const target = resolve(path);
   const folder = dirname(target);
-  const pieces = typeof data === "string" ? [Buffer.from(data)] : data instanceof Uint8Array ? [data] : data;
+  const pieces = typeof data === "string" ? [Buffer.from(data)] : Array.isArray(data) ? data : [data];
   // Hidden and short, so that a long (but legal) target name does not make an illegal temporary one.
   const temporary = join(
     folder,

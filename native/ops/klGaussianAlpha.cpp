@@ -15,33 +15,36 @@ struct AlphaSigma2 {
   }
 };
 
-OP(klGaussianAlpha) {  // (mu, logAlpha)
+OP(klGaussianAlpha) {  // (mu, logAlpha, [mask])
   const float *mu = s.in[0].f32(), *logAlpha = s.in[1].f32();
   const bool shared = s.in[1].size() == 1;
   const GaussianPrior p(s, 2);
+  const Mask mask(s);
   const double kl = parallelSum(s.in[0].size(), static_cast<double*>(s.scratch), [=](long i, long n) {
     const vf m = loadn(mu + i, n);
     const vf d = p.tied ? vf{} : m - p.mean1;
     const AlphaSigma2 q(m, shared ? set1(*logAlpha) : loadn(logAlpha + i, n));
-    return (p.logSigma1 - 0.5f * logv(q.value)) + (0.5f * (q.value + d * d) * p.precision1 - 0.5f);
+    return mask.of((p.logSigma1 - 0.5f * logv(q.value)) + (0.5f * (q.value + d * d) * p.precision1 - 0.5f), i, n);
   });
   *s.out[0].f32() = (float)kl;
 }
 SCRATCH(klGaussianAlpha) { return sumScratch(s.in[0].size()); }
 
-OP(klGaussianAlphaGrad) {  // (dkl, mu, logAlpha) -> dmu, dlogAlpha
+OP(klGaussianAlphaGrad) {  // (dkl, mu, logAlpha, [mask]) -> dmu, dlogAlpha
   const float k = *s.in[0].f32(), *mu = s.in[1].f32(), *logAlpha = s.in[2].f32();
   const bool shared = s.in[2].size() == 1;
   const GaussianPrior p(s, 3);
+  const Mask mask(s);
   float *dmu = s.out[0] ? s.out[0].f32() : nullptr, *dlogAlpha = s.out[1] ? s.out[1].f32() : nullptr;
   const double total = parallelSum(s.in[1].size(), static_cast<double*>(s.scratch), [=](long i, long n) {
     const vf m = loadn(mu + i, n);
     const vf d = p.tied ? vf{} : m - p.mean1;
     const AlphaSigma2 q(m, shared ? set1(*logAlpha) : loadn(logAlpha + i, n));
-    const vf dLog = select(q.free, 0.5f * (q.value * p.precision1 - 1.f), vf{});  // dKL / d ln sigma^2
+    // dKL / d ln sigma^2
+    const vf dLog = mask.of(select(q.free, 0.5f * (q.value * p.precision1 - 1.f), vf{}), i, n);
     if (dmu) {
       const vf viaSigma = select(q.free, 2.f * dLog / m, vf{});
-      storen(dmu + i, k * (viaSigma + d * p.precision1), n);
+      storen(dmu + i, mask.of(k * (viaSigma + d * p.precision1), i, n), n);
     }
     if (dlogAlpha && !shared) storen(dlogAlpha + i, k * dLog, n);
     return dLog;

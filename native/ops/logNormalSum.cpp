@@ -4,20 +4,22 @@
 namespace bayes {
 namespace ISA {
 
-OP(logNormalSum) {  // (w, [priorMean], [priorSigma])
+OP(logNormalSum) {  // (w, [priorMean], [priorSigma], [mask])
   const float* w = s.in[0].f32();
   const GaussianPrior p(s, 1);
+  const Mask mask(s);
   const double total = parallelSum(s.in[0].size(), static_cast<double*>(s.scratch), [=](long i, long n) {
     const vf d = loadn(w + i, n) - p.meanAt(i, n);
-    return (-0.91893853320467274f - p.logSigmaAt(i, n)) - 0.5f * (d * d * p.precisionAt(i, n));
+    return mask.of((-0.91893853320467274f - p.logSigmaAt(i, n)) - 0.5f * (d * d * p.precisionAt(i, n)), i, n);
   });
   *s.out[0].f32() = (float)total;
 }
 SCRATCH(logNormalSum) { return sumScratch(s.in[0].size()); }
 
-OP(logNormalSumGrad) {  // (dy, w, [priorMean], [priorSigma]) -> dw, dmean, dsigma
+OP(logNormalSumGrad) {  // (dy, w, [priorMean], [priorSigma], [mask]) -> dw, dmean, dsigma
   const float k = *s.in[0].f32(), *w = s.in[1].f32();
   const GaussianPrior p(s, 2);
+  const Mask mask(s);
   float* d[3];
   for (int i = 0; i < 3; i++) d[i] = s.out[i] ? s.out[i].f32() : nullptr;
   float *dw = d[0], *dmean = d[1], *dsigma = d[2];
@@ -25,11 +27,11 @@ OP(logNormalSumGrad) {  // (dy, w, [priorMean], [priorSigma]) -> dw, dmean, dsig
     for (long i = from; i < to; i += W) {
       const long n = to - i;
       const vf e = loadn(w + i, n) - p.meanAt(i, n), g = e * p.precisionAt(i, n);
-      if (dw) storen(dw + i, -k * g, n);
-      if (dmean) storen(dmean + i, k * g, n);
+      if (dw) storen(dw + i, mask.of(-k * g, i, n), n);
+      if (dmean) storen(dmean + i, mask.of(k * g, i, n), n);
       if (!dsigma) continue;
       const vf sigma = loadn(p.sigma + i, n);
-      storen(dsigma + i, select(sigma <= 1e-10f, vf{}, k * (e * g - 1.f) / sigma), n);
+      storen(dsigma + i, mask.of(select(sigma <= 1e-10f, vf{}, k * (e * g - 1.f) / sigma), i, n), n);
     }
   });
 }

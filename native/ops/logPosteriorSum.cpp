@@ -4,23 +4,25 @@
 namespace bayes {
 namespace ISA {
 
-OP(logPosteriorSum) {  // (sigma2, eps)
+OP(logPosteriorSum) {  // (sigma2, eps, [mask])
   const float *sigma2 = s.in[0].f32(), *eps = s.in[1].f32();
+  const Mask mask(s);
   const double total = parallelSum(s.in[0].size(), static_cast<double*>(s.scratch), [=](long i, long n) {
     const vf e = loadn(eps + i, n), v = maxv(set1(1e-20f), loadn(sigma2 + i, n));
-    return -0.91893853320467274f - 0.5f * (logv(v) + e * e);
+    return mask.of(-0.91893853320467274f - 0.5f * (logv(v) + e * e), i, n);
   });
   *s.out[0].f32() = (float)total;
 }
 SCRATCH(logPosteriorSum) { return sumScratch(s.in[0].size()); }
 
-OP(logPosteriorSumGrad) {  // (dy, sigma2): -1 / (2 sigma^2), 0 where it is held
+OP(logPosteriorSumGrad) {  // (dy, sigma2, [mask]): -1 / (2 sigma^2), 0 where it is held
   const float k = *s.in[0].f32(), *sigma2 = s.in[1].f32();
+  const Mask mask(s);
   float* d = s.out[0].f32();
   parallelRange(s.in[1].size(), SUM_CHUNK, [=](long from, long to) {
     for (long i = from; i < to; i += W) {
       const vf v = loadn(sigma2 + i, to - i);
-      storen(d + i, select(v <= 1e-20f, vf{}, -0.5f * k / v), to - i);
+      storen(d + i, mask.of(select(v <= 1e-20f, vf{}, -0.5f * k / v), i, to - i), to - i);
     }
   });
 }

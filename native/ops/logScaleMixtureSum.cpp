@@ -12,26 +12,29 @@ struct ScaleMixture {
   }
 };
 
-OP(logScaleMixtureSum) {
+OP(logScaleMixtureSum) {  // (w, [mask])
   const float* w = s.in[0].f32();
+  const Mask mask(s);
   const ScaleMixture p(s);
   const double total = parallelSum(s.in[0].size(), static_cast<double*>(s.scratch), [=](long i, long n) {
     const vf v = loadn(w + i, n), w2 = v * v, l1 = p.a1 - p.h1 * w2, l2 = p.a2 - p.h2 * w2;
-    return (maxv(l1, l2) - 0.91893853320467274f) + log1p01v(expv(-absv(l1 - l2)));
+    return mask.of((maxv(l1, l2) - 0.91893853320467274f) + log1p01v(expv(-absv(l1 - l2))), i, n);
   });
   *s.out[0].f32() = (float)total;
 }
 SCRATCH(logScaleMixtureSum) { return sumScratch(s.in[0].size()); }
 
-OP(logScaleMixtureSumGrad) {  // (dy, w): -w (r / s1^2 + (1 - r) / s2^2), r = the share of component 1
+OP(logScaleMixtureSumGrad) {  // (dy, w, [mask]): -w (r / s1^2 + (1 - r) / s2^2), r = the share of component 1
   const float k = *s.in[0].f32(), *w = s.in[1].f32();
+  const Mask mask(s);
   const ScaleMixture p(s);
   float* dw = s.out[0].f32();
   parallelRange(s.in[1].size(), SUM_CHUNK, [=](long from, long to) {
     for (long i = from; i < to; i += W) {
       const vf v = loadn(w + i, to - i), w2 = v * v;
       const vf d = (p.a1 - p.h1 * w2) - (p.a2 - p.h2 * w2);
-      storen(dw + i, -k * ((v + v) * (sigmoidv(d) * p.h1 + sigmoidv(-d) * p.h2)), to - i);
+      const vf g = -k * ((v + v) * (sigmoidv(d) * p.h1 + sigmoidv(-d) * p.h2));
+      storen(dw + i, mask.of(g, i, to - i), to - i);
     }
   });
 }

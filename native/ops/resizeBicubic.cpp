@@ -19,12 +19,11 @@ struct Mix {
     if (t <= 1) return ((a + 2) * t - (a + 3)) * t * t + 1;
     return t < 2 ? ((a * t - 5 * a) * t + 8 * a) * t - 4 * a : 0;
   }
-  // of the map from `in` pixels to `out`; transposed: its gradient, from `out` to `in`
-  static INL Mix make(void* memory, long in, long out, bool transposed) {
+  // of the map from `in` pixels to `out`, `step` apart in those; transposed: its gradient, from `out` to `in`
+  static INL Mix make(void* memory, long in, long out, double step, bool transposed) {
     const long most = maxl(in, out);
     int32_t* start = static_cast<int32_t*>(memory);
     Mix m{start, start + most + 1, reinterpret_cast<float*>(start + most + 1 + 4 * most)};
-    const double step = static_cast<double>(in) / static_cast<double>(out);
     auto each = [&](auto f) {  // f(pixel of in, pixel of out, weight), in the order of out
       for (long i = 0; i < out; i++) {
         const double x = (i + 0.5) * step - 0.5, base = floor(x);
@@ -53,9 +52,9 @@ INL size_t lineBytes(const Tensor& x) { return static_cast<size_t>(x.dim(2) * x.
 INL void resample(const Step& s, bool transposed) {
   const Tensor &in = s.in[0], &out = s.out[0], &small = transposed ? out : in, &large = transposed ? in : out;
   char* memory = static_cast<char*>(s.scratch);
-  const Mix rows = Mix::make(memory, small.dim(1), large.dim(1), transposed);
+  const Mix rows = Mix::make(memory, small.dim(1), large.dim(1), s.attr("step", 1, 0), transposed);
   memory += Mix::bytes(in.dim(1), out.dim(1));
-  const Mix columns = Mix::make(memory, small.dim(2), large.dim(2), transposed);
+  const Mix columns = Mix::make(memory, small.dim(2), large.dim(2), s.attr("step", 1, 1), transposed);
   memory += Mix::bytes(in.dim(2), out.dim(2));
   const long h = in.dim(1), width = in.dim(2) * in.dim(3), oh = out.dim(1), ow = out.dim(2), c = out.dim(3);
   const float* x = in.f32();

@@ -3,12 +3,14 @@
 namespace bayes {
 namespace ISA {
 
-OP(sgd) {  // (lr, then per parameter: param, grad, [velocity where momentum > 0]); writes param and velocity
+OP(sgd) {  // (lr, then per parameter: param, grad, [velocity where momentum > 0], [mask]); writes param, velocity
   const float momentum = (float)s.attr("momentum"), decay = (float)s.attr("weightDecay"), lr = *s.in[0].f32();
   const bool nesterov = s.attr("nesterov") != 0;
-  Groups{s, 1, momentum > 0 ? 3 : 2}.each([&](const Tensor* in, long, long from, long to, long) {
+  const bool masked = s.attr("masked") != 0;  // what is 0 in the mask stays as it is, whatever its gradient or decay
+  const int size = momentum > 0 ? 3 : 2;
+  Groups{s, 1, masked ? size + 1 : size}.each([&](const Tensor* in, long, long from, long to, long) {
     float *p = in[0].f32(), *v = momentum > 0 ? in[2].f32() : nullptr;
-    const float* grad = in[1].f32();
+    const float *grad = in[1].f32(), *keep = masked ? in[size].f32() : nullptr;
     for (long i = from; i < to; i += W) {
       const long n = to - i;
       const vf w = loadn(p + i, n);
@@ -18,7 +20,8 @@ OP(sgd) {  // (lr, then per parameter: param, grad, [velocity where momentum > 0
         storen(v + i, u, n);
         g = nesterov ? g + momentum * u : u;
       }
-      storen(p + i, w - lr * g, n);
+      const vf next = w - lr * g;
+      storen(p + i, keep ? select(loadn(keep + i, n) != 0.f, next, w) : next, n);
     }
   });
 }

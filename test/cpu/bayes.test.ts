@@ -1,4 +1,5 @@
 // Statistical tests: noise, moments of both estimators, KL, and the decomposition of uncertainty.
+
 import { describe, expect, it } from "vitest";
 import { gaussianPrior } from "../../lib/bayes/gaussianPrior.ts";
 import { alphaPosterior, rhoPosterior } from "../../lib/bayes/posterior.ts";
@@ -12,12 +13,13 @@ import { Store } from "../../lib/graph/store.ts";
 import { withTrace } from "../../lib/graph/trace.ts";
 import { bayesConv2d } from "../../lib/layers/conv.ts";
 import { bayesLinear } from "../../lib/layers/linear.ts";
+import { categorical } from "../../lib/likelihoods/categorical.ts";
 import { Model } from "../../lib/models/model.ts";
 import { flatten } from "../../lib/ops/flatten.ts";
 import { gaussianNoise } from "../../lib/ops/gaussianNoise.ts";
 import { maxPool2d } from "../../lib/ops/maxPool2d.ts";
 import { relu } from "../../lib/ops/relu.ts";
-import { predict, uncertainty } from "../../lib/predict/predict.ts";
+import { predict } from "../../lib/predict/predict.ts";
 import { random } from "../ops/harness.ts";
 
 const device = cpu();
@@ -276,7 +278,7 @@ describe("uncertainty of a model", () => {
     new Model({
       name: "tiny",
       input: [8, 8, 1],
-      classes: 4,
+      likelihood: categorical(4),
       bayes: { posterior: rhoPosterior({ rhoInit: -2 }), ...bayes },
       build: (x) => bayesLinear(flatten(maxPool2d(relu(bayesConv2d(x, 3, 3)), { kernel: 2 })), 4),
       seed: 1,
@@ -286,11 +288,10 @@ describe("uncertainty of a model", () => {
     it(`${estimator}: epistemic > 0 on a batch of one, and epistemic + aleatoric = p(1-p) per class`, async () => {
       using model = tiny({ estimator });
       const p = await predict(model, image(1), { samples: 16 });
-      const u = uncertainty(p);
-      expect(u.epistemicTotal[0]).toBeGreaterThan(1e-6);
+      expect(p.epistemicTotal[0]).toBeGreaterThan(1e-6);
       for (let c = 0; c < 4; c++) {
         const q = p.probabilities[c];
-        expect(u.epistemic[c] + u.aleatoric[c]).toBeCloseTo(q * (1 - q), 5);
+        expect(p.epistemic[c] + p.aleatoric[c]).toBeCloseTo(q * (1 - q), 5);
       }
     });
 
@@ -311,6 +312,6 @@ describe("uncertainty of a model", () => {
     using model = tiny({});
     const p = await predict(model, image(3), { mode: "mean" });
     expect(p.samples).toBe(1);
-    expect(Math.max(...uncertainty(p).epistemicTotal)).toBe(0);
+    expect(Math.max(...p.epistemicTotal)).toBe(0);
   });
 });

@@ -2,10 +2,10 @@ import { spawn, spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
-import { version } from "../../lib/cli/version.ts";
 import { type Dataset, subset } from "../../lib/data/dataset.ts";
 import { embeddedMnist } from "../../lib/data/locate.ts";
 import { encodePng } from "../../lib/report/png.ts";
+import { version } from "../../lib/util/package.ts";
 import { build } from "../built.ts";
 import { cli, temporaryFolder } from "../cli-capture.ts";
 
@@ -93,7 +93,7 @@ describe("train", () => {
     const out = join(tmp, "never");
     for (const more of [
       ["--batch", "401"],
-      ["--model", "alexnet"],
+      ["--data", "nowhere"],
     ]) {
       const got = await cli(...trainArgs(out, ...more));
       expect(got.code).toBe(1);
@@ -113,7 +113,7 @@ describe("train", () => {
     expect(existsSync(join(out, "best.safetensors"))).toBe(true);
     const [beside] = (await cli("evaluate", run, "--compare", out, "--json")).events;
     expect(beside.beside).toMatchObject([
-      { name: `lenet5, frequentist (${out})`, accuracy: events.at(-1)!.test.accuracy },
+      { name: `lenet5, frequentist (${out})`, metrics: { accuracy: events.at(-1)!.test.accuracy } },
     ]);
     expect((await cli("evaluate", run, "--compare", tmp)).stderr).toMatch(/expected the folder of a run/);
   });
@@ -207,7 +207,7 @@ describe("images in folders", () => {
     const trained = await cli("train", ...args, "--out", out, "--json");
     expect(trained.stderr).toBe("");
     expect(trained.events[0].config).toMatchObject({
-      classes: ["one", "zero"],
+      model: { classes: ["one", "zero"] },
       training: { augment: { shift: 4, flip: true } },
     });
     const predicted = await cli("predict", out, "--index", "0-2", "--json");
@@ -246,7 +246,7 @@ describe("a trained run", () => {
     expect(file.code).toBe(0);
     expect(file.events[0].probabilities).toEqual(events[0].probabilities); // the same pixels in the same row
     expect((await cli("predict", run, join(tmp, "no.png"))).stderr).toMatch(
-      /expected an image file, received "no such file"/,
+      /expected images, received a file that cannot be decoded: .*no\.png \(no such file\)/,
     );
     expect((await cli("predict", run, join(run, "config.json"))).stderr).toMatch(/cannot be decoded/);
     expect((await cli("predict", run, "--index", "60")).stderr).toMatch(/expected --index below 60/);

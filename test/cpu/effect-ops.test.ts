@@ -32,6 +32,7 @@ function updates(
   rule: { sgd: Partial<SgdAttrs> } | { adam: Partial<AdamAttrs> },
   start: Float32Array[],
   grads: Float32Array[][],
+  masks?: Float32Array[],
 ) {
   setThreads(n);
   using store = new Store(cpu());
@@ -42,7 +43,7 @@ function updates(
       const zeros = () => new Float32Array(SIZES[k]);
       const param = slot("p", k, () => start[k]);
       const [m, v] = names.slice(1).map((name) => slot(name, k, zeros));
-      return { param, grad, m, v, velocity: m };
+      return { param, grad, m, v, velocity: m, mask: masks && constant(masks[k]) };
     });
     if ("sgd" in rule) sgdUpdate(t.lr, slots, rule.sgd);
     else adamUpdate(t.lr, t.step, slots, rule.adam);
@@ -110,6 +111,17 @@ describe("optimizer kernels", () => {
       );
       expect(worst).toBeLessThan(2e-6);
     });
+
+  it.each(rules)("%j with a mask: leaves every bit where it is 0, and changes none where it is 1", (rule) => {
+    const before = threads();
+    const masks = SIZES.map((size) => draw(size).map((x) => (x < 0 ? 0 : 1)));
+    const free = updates(1, rule, start, grads);
+    const held = updates(2, rule, start, grads, masks);
+    setThreads(before);
+    masks.forEach((mask, k) => {
+      expect(held[k][0]).toEqual(free[k][0].map((p, i) => (mask[i] ? p : start[k][i])));
+    });
+  });
 });
 
 describe("guards", () => {

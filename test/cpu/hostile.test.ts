@@ -1,4 +1,5 @@
 // Bad input to the functions people call: one clear sentence, and the model exactly as it was.
+
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,6 +10,7 @@ import { cpu } from "../../lib/device.ts";
 import { compile } from "../../lib/graph/compile.ts";
 import { interpret } from "../../lib/graph/interpret.ts";
 import { Store } from "../../lib/graph/store.ts";
+import type { ClassPrediction } from "../../lib/likelihoods/categorical.ts";
 import { createModel, modelNames } from "../../lib/models/create.ts";
 import type { Model } from "../../lib/models/model.ts";
 import { exportOnnx } from "../../lib/onnx/export.ts";
@@ -19,6 +21,7 @@ import { evaluate, predict } from "../../lib/predict/predict.ts";
 import { prune } from "../../lib/prune/prune.ts";
 import { loadCheckpoint, restore, saveCheckpoint } from "../../lib/train/checkpoint.ts";
 import { type FitOptions, fit } from "../../lib/train/fit.ts";
+import { readSafetensors, writeSafetensors } from "../../lib/train/safetensors.ts";
 import { junk, junkOf, only, onlyAsync } from "../hostile.ts";
 import { squares, tinyBayes } from "./train-kit.ts";
 
@@ -68,7 +71,7 @@ describe("options of any kind", () => {
     using model = tinyBayes();
     const before = state(model);
     const fields =
-      "epochs batchSize optimizer learningRate beta samples seed clipNorm normalize augment penalty monitor validateEvery earlyStopping callbacks checkpoint bestCheckpoint resume signal chunk".split(
+      "epochs batchSize optimizer learningRate beta samples seed clipNorm exampleWeights augment penalty monitor validateEvery earlyStopping callbacks checkpoint bestCheckpoint resume signal chunk".split(
         " ",
       );
     await fc.assert(
@@ -91,7 +94,7 @@ describe("options of any kind", () => {
       junkOf(["images", "labels", "shape", "classes", "count"]).map((some) => ({ ...data, ...some })),
     );
     await fc.assert(
-      fc.asyncProperty(bad, junkOf(["samples", "mode", "seed", "normalize", "signal"]), async (set, options) => {
+      fc.asyncProperty(bad, junkOf(["samples", "mode", "seed", "signal"]), async (set, options) => {
         if (above(options.samples, 10)) return;
         await onlyAsync(() => predict(model, set as never, { samples: 2 }));
         await onlyAsync(() => predict(model, data, { samples: 2, ...options } as never));
@@ -108,7 +111,7 @@ describe("options of any kind", () => {
     using model = tinyBayes();
     const before = state(model);
     fc.assert(
-      fc.property(junkOf(["mode", "layout", "softmax", "samples", "normalize", "seed", "classNames"]), (options) => {
+      fc.property(junkOf(["mode", "layout", "samples", "seed"]), (options) => {
         if (!above(options.samples, 50)) only(() => exportOnnx(model, options as never));
         only(() => exportOnnx(options as never));
       }),
@@ -199,9 +202,9 @@ describe("use after close, and while a run is under way", () => {
     interpret: () =>
       interpret({ store: model.store }, { x: [2] }, { x: new Float32Array(2) }, ({ x }) => ({ y: relu(x) })),
   });
-  const each = async (model: Model, message: RegExp) => {
+  const each = async (model: Model, message: RegExp, waiting: readonly string[] = []) => {
     for (const [name, use] of Object.entries(uses(model, join(folder, "never"))))
-      await expect((async () => use())(), name).rejects.toThrow(message);
+      if (!waiting.includes(name)) await expect((async () => use())(), name).rejects.toThrow(message);
     expect(readdirSync(folder).filter((name) => name.includes("never"))).toEqual([]);
   };
 
@@ -219,20 +222,24 @@ describe("use after close, and while a run is under way", () => {
     await fit(alone, { train: data }, options);
     using model = tinyBayes();
     const run = fit(model, { train: data }, options);
-    await each(model, /received one with a run under way|received tiny-bayes, which another fit is training/);
-    expect(() => model.close()).toThrow(/run under way/);
+    await each(
+      model,
+      /received one with a run under way \(fit of tiny-bayes\); await it|received tiny-bayes, which another fit is training/,
+      ["predict", "evaluate"],
+    );
+    expect(() => model.close()).toThrow(/run under way \(fit of tiny-bayes\)/);
     await run;
     expect(state(model)).toEqual(state(alone));
   });
 
-  it("a prediction inside a prediction is refused", async () => {
+  it("a prediction may begin inside a prediction", async () => {
     using model = tinyBayes();
-    const inner: Promise<string>[] = [];
-    await predict(model, data, {
-      samples: 2,
-      onProgress: () => inner.push(onlyAsync(() => predict(model, data, { samples: 1 }))),
-    });
-    expect(await Promise.all(inner)).toContain("refused");
+    const { logits: alone } = await predict(model, data, { samples: 2 });
+    const inner: Promise<ClassPrediction>[] = [];
+    const onProgress = () => inner.push(predict(model, data, { samples: 2 }));
+    await predict(model, data, { samples: 2, onProgress });
+    expect(inner.length).toBeGreaterThan(0);
+    for (const { logits } of await Promise.all(inner)) expect(logits).toEqual(alone);
   });
 });
 
@@ -272,7 +279,12 @@ describe("checkpoints", () => {
     restore(model, loadCheckpoint(file));
     expect(state(model)).toEqual(state(other));
     model.store.streams.set("conv1", model.store.streams.get("conv2")!);
-    saveCheckpoint(file, model);
+    expect(() => saveCheckpoint(file, model)).toThrow(/streams: a stream of its own for every node/);
+    restore(model, loadCheckpoint(file)); // the file is as it was
+    const { tensors, metadata } = readSafetensors(file);
+    const about = JSON.parse(metadata.checkpoint);
+    about.streams.conv1 = about.streams.conv2;
+    writeSafetensors(file, tensors, { ...metadata, checkpoint: JSON.stringify(about) });
     expect(() => loadCheckpoint(file)).toThrow(/streams: a stream of its own for every node/);
   });
 

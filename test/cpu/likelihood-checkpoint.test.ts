@@ -30,7 +30,7 @@ const parts = {
 const labels = Array.from({ length: COUNT }, (_, i) => i % 3);
 const classes = makeDataset({ ...parts, labels, classes: ["ant", "bee", "cat"] });
 const pair = (value: () => number) =>
-  makeDataset({ ...parts, targets: Float32Array.from({ length: COUNT * 2 }, value), classes: ["x", "y"] });
+  makeDataset({ ...parts, targets: Float32Array.from({ length: COUNT * 2 }, value), targetNames: ["x", "y"] });
 const flags = pair(() => Math.round(next()));
 const numbers = pair(() => 500 + 20 * next());
 

@@ -30,7 +30,7 @@ const numbers = (each: number, names?: readonly string[], value = (i: number): n
     name: "numbers",
     targets: Float32Array.from({ length: COUNT * each }, (_, i) => value(i)),
     targetShape: [each],
-    ...(names ? { classes: names } : {}),
+    ...(names ? { targetNames: names } : {}),
   });
 
 const net = <L extends Likelihood>(likelihood: L, outputs = likelihood.outputs): Model<L> =>
@@ -91,7 +91,7 @@ describe("options that make no sense", () => {
   it.each<[string, () => unknown, RegExp]>([
     ["one class", () => categorical(1), /\[categorical\] expected the number of classes to be an integer from 2/],
     ["one class by name", () => categorical(["cat"]), /at least 2 classes/],
-    ["a class twice", () => categorical(["cat", "cat"]), /every class name once/],
+    ["a class twice", () => categorical(["cat", "cat"]), /classes of different names/],
     ["no classes", () => (categorical as () => unknown)(), /at least 2 classes/],
     ["center without spread", () => gaussian({ center: [0] }), /center and spread together/],
     ["spread without center", () => laplace({ spread: [1] }), /center and spread together/],
@@ -173,9 +173,9 @@ describe("names", () => {
     expect(other.targets).toEqual(there.targets);
     expect(other.metrics).toEqual(there.metrics);
     await expect(evaluate(model, animals(["ant", "bee", "dog"]))).rejects.toThrow(
-      "[evaluate] expected classes among ant, bee, cat, received ant, bee, dog in data set animals",
+      "[classes of animals] expected classes among ant, bee, cat, received ant, bee, dog, of which dog unknown",
     );
-    await expect(evaluate(model, animals(["Ant", "bee", "cat"]))).rejects.toThrow(/Ant differs from ant in case only/);
+    await expect(evaluate(model, animals(["Ant", "bee", "cat"]))).rejects.toThrow(/Ant differs from ant in case alone/);
   });
 
   it("of labels and of numbers are mapped in the same way", async () => {

@@ -29,12 +29,12 @@ interface Made {
   readonly value: (levels: Levels, i: number) => number;
   readonly scale: (levels: Levels, i: number) => number;
   readonly noise?: Draw;
-  readonly classes?: readonly string[];
+  readonly targetNames?: readonly string[];
   readonly seed?: number;
 }
 
 /** Images of 4x4 bytes whose quarters are evenly bright, and targets that are a known function of them plus noise. */
-function made({ count, targetShape, value, scale, noise = normal, classes, seed = 1 }: Made): Dataset {
+function made({ count, targetShape, value, scale, noise = normal, targetNames, seed = 1 }: Made): Dataset {
   const next = random(seed);
   const each = targetShape.reduce((a, b) => a * b, 1);
   const images = new Uint8Array(count * 16);
@@ -45,7 +45,14 @@ function made({ count, targetShape, value, scale, noise = normal, classes, seed 
     const levels = bytes.map((b) => b / 255);
     for (let i = 0; i < each; i++) targets[n * each + i] = value(levels, i) + scale(levels, i) * noise(next);
   }
-  return makeDataset({ name: "made", images, shape: [4, 4, 1], targets, targetShape, ...(classes ? { classes } : {}) });
+  return makeDataset({
+    name: "made",
+    images,
+    shape: [4, 4, 1],
+    targets,
+    targetShape,
+    ...(targetNames ? { targetNames } : {}),
+  });
 }
 
 /** Two Bayesian layers. */
@@ -120,7 +127,7 @@ describe("learned noise is within 5 % of the true one", () => {
       targetShape: [3],
       value: (l, i) => centers[i] + spans[i] * curve(l),
       scale: (_, i) => scales[i],
-      classes: ["position", "temperature", "shift"],
+      targetNames: ["position", "temperature", "shift"],
     });
     expect(prediction.names).toEqual(["position", "temperature", "shift"]);
     for (let i = 0; i < 3; i++) within(Math.sqrt(prediction.aleatoric[i]), scales[i]);

@@ -1,5 +1,6 @@
 // Models as a whole: the published architectures, the twins of fused layers, shared layers, running statistics, and the
 // debugger against the compiled program.
+
 import { describe, expect, it } from "vitest";
 import { gaussianPrior } from "../../lib/bayes/gaussianPrior.ts";
 import { rhoPosterior } from "../../lib/bayes/posterior.ts";
@@ -15,6 +16,7 @@ import { bayesConv2d } from "../../lib/layers/conv.ts";
 import { bayesConvTranspose2d } from "../../lib/layers/convTranspose.ts";
 import { bayesLinear, linear } from "../../lib/layers/linear.ts";
 import { batchNorm2d } from "../../lib/layers/norm.ts";
+import { categorical } from "../../lib/likelihoods/categorical.ts";
 import { createModel } from "../../lib/models/create.ts";
 import { Model } from "../../lib/models/model.ts";
 import { add } from "../../lib/ops/add.ts";
@@ -74,9 +76,9 @@ describe("a layer used twice", () => {
     new Model({
       name: "shared",
       input: [1, 1, 6],
-      classes: 6,
+      likelihood: categorical(6),
       bayes: { estimator, posterior: rhoPosterior({ rhoInit: -1 }), bias: "none" },
-      build: (x) => bayesLinear(bayesLinear(flatten(x), 6, { name: "same" }), 6, { name: "same" }),
+      build: (x) => bayesLinear(bayesLinear(flatten(x), 6, { name: "same" }), 6, { name: "same", share: true }),
     });
 
   it("has one set of parameters and counts its KL once", () => {
@@ -148,7 +150,7 @@ describe("twins of fused layers", () => {
             return graded(
               x,
               y,
-              names.map((n) => parameter(n, store.slot(n).shape, () => new Float32Array(0))),
+              names.map((n) => parameter(n, store.slot(n).shape, () => new Float32Array(0), { share: true })),
             );
           });
           return value;
@@ -158,7 +160,7 @@ describe("twins of fused layers", () => {
       const ours = run(fused);
       const twin = run((x) => {
         const [mu, rho, biasMu, biasRho] = names.map((n) =>
-          parameter(n, store.slot(n).shape, () => new Float32Array(0)),
+          parameter(n, store.slot(n).shape, () => new Float32Array(0), { share: true }),
         );
         const m = plain(x, mu, biasMu);
         const v = plain(square(x), sigma2FromRho(rho), sigma2FromRho(biasRho));
@@ -177,7 +179,7 @@ describe("twins of fused layers", () => {
 
 describe("batch norm in a model", () => {
   const build = (x: Tensor) => linear(flatten(batchNorm2d(x, { name: "norm", momentum: 0.25 })), 2, { name: "out" });
-  const make = () => new Model({ name: "normed", input: [2, 3, 2], classes: 2, build });
+  const make = () => new Model({ name: "normed", input: [2, 3, 2], likelihood: categorical(2), build });
 
   it("keeps running statistics as PyTorch does, and predicts by them", () => {
     using model = make();
@@ -223,7 +225,7 @@ it("interpret() does what the compiled program does, updates and statistics incl
     new Model({
       name: "small",
       input: [5, 5, 2],
-      classes: 3,
+      likelihood: categorical(3),
       seed: 2 ** 40 + 3,
       bayes: { prior: gaussianPrior({ sigma: 0.5 }) },
       build: (x) => bayesLinear(flatten(batchNorm2d(bayesConv2d(x, 4, 3))), 3),
@@ -264,7 +266,8 @@ it("interpret() does what the compiled program does, updates and statistics incl
 });
 
 it("one program takes models of its own store only", () => {
-  const make = () => new Model({ name: "m", input: [1, 1, 2], classes: 2, build: (x) => linear(flatten(x), 2) });
+  const make = () =>
+    new Model({ name: "m", input: [1, 1, 2], likelihood: categorical(2), build: (x) => linear(flatten(x), 2) });
   using one = make();
   using two = make();
   expect(() =>

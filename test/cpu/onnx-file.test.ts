@@ -1,4 +1,5 @@
 // The exported file itself: what it declares and stores, what export refuses, and what the ONNX checker says.
+
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -7,7 +8,8 @@ import { afterAll, describe, expect, it } from "vitest";
 import { apply, constant, type Op, type Tensor } from "../../lib/graph/node.ts";
 import { scope } from "../../lib/graph/trace.ts";
 import { linear } from "../../lib/layers/linear.ts";
-import { maskName } from "../../lib/layers/weights.ts";
+import { maskName } from "../../lib/layers/mask.ts";
+import { categorical } from "../../lib/likelihoods/categorical.ts";
 import { createModel } from "../../lib/models/create.ts";
 import { Model } from "../../lib/models/model.ts";
 import { type ExportOptions, exportOnnx } from "../../lib/onnx/export.ts";
@@ -26,7 +28,7 @@ describe("what the file says", () => {
 
   it("has a symbolic batch, named inputs and outputs, and metadata", () => {
     using m = make(name);
-    const bytes = exportOnnx(m, { mode: "noise", softmax: true, classNames: ["a", "b", "c"] });
+    const bytes = exportOnnx(m, { mode: "noise" });
     const { graph, metadata, opsets } = readModel(bytes);
     expect(opsets).toEqual({ "": 17 });
     expect(graph.inputs.map((i) => [i.name, i.dims])).toEqual([
@@ -39,8 +41,8 @@ describe("what the file says", () => {
       ["logits", ["batch", 3]],
       ["probabilities", ["batch", 3]],
     ]);
-    expect(JSON.parse(metadata["bayescnn.classes"])).toEqual(["a", "b", "c"]);
-    expect(JSON.parse(metadata["bayescnn.config"])).toMatchObject({ classes: 3, input: [6, 7, 2] });
+    expect(JSON.parse(metadata["bayescnn.likelihood"])).toEqual({ kind: "categorical", classes: 3 });
+    expect(JSON.parse(metadata["bayescnn.config"])).toMatchObject({ input: [6, 7, 2] });
     const noise = JSON.parse(metadata["bayescnn.noise"]);
     expect(noise[0]).toEqual({
       name: "noise/bayesConv2d_0",
@@ -114,11 +116,10 @@ describe("what the file says", () => {
   });
 
   it("takes NHWC pixels as stored, when asked", async () => {
-    using m = make(name);
-    const normalize = { scale: [1 / 64, 1 / 100], shift: [-0.4, 0.3] };
+    using m = make(name, { scale: [1 / 64, 1 / 100], shift: [-0.4, 0.3] });
     for (const layout of ["nchw", "nhwc"] as const)
       for (const mode of ["mean", "noise", "ensemble"] as const)
-        await expectAgreement(m, { mode, layout, normalize, samples: 3 }, 3, { pixels: images(m, 3, 128), runs: 30 });
+        await expectAgreement(m, { mode, layout, samples: 3 }, 3, { pixels: images(m, 3, 128), runs: 30 });
     const { graph } = readModel(exportOnnx(m, { layout: "nhwc" }));
     expect(graph.inputs[0].dims).toEqual(["batch", 6, 7, 2]);
   });
@@ -138,16 +139,16 @@ describe("bad input", () => {
     const op: Op = { name: "mystery", infer: ([x]) => [x] };
     const build = (x: Tensor) =>
       linear(
-        scope("mystery", "odd", () => apply(op, [flatten(x)], {})[0]),
+        scope("mystery", { name: "odd" }, () => apply(op, [flatten(x)], {})[0]),
         2,
       );
-    using m = new Model({ name: "m", input: [2, 2, 1], classes: 2, build });
+    using m = new Model({ name: "m", input: [2, 2, 1], likelihood: categorical(2), build });
     expect(() => exportOnnx(m)).toThrow(/\[onnx\] expected ops that have an ONNX form, received mystery \(layer odd/);
   });
 
   it("refuses a model that closes over its batch size", () => {
     const build = (x: Tensor) => add(linear(flatten(x), 2), constant(x.shape[0], [2]));
-    using m = new Model({ name: "leaky", input: [2, 2, 1], classes: 2, build });
+    using m = new Model({ name: "leaky", input: [2, 2, 1], likelihood: categorical(2), build });
     expect(() => exportOnnx(m)).toThrow(/works for any batch, received leaky/);
   });
 
@@ -163,9 +164,6 @@ describe("bad input", () => {
     expect(bad({ layout: "chw" })).toThrow(/layout/);
     expect(bad({ samples: 0 })).toThrow(/samples/);
     expect(bad({ seed: -1 })).toThrow(/seed/);
-    expect(bad({ normalize: { scale: [1, 1], shift: [0] } })).toThrow(/scale as 1 numbers/);
-    expect(bad({ normalize: { scale: [Number.NaN], shift: [0] } })).toThrow(/scale/);
-    expect(bad({ classNames: ["a"] })).toThrow(/3 class names/);
   });
 
   it("writes the whole file or none", () => {

@@ -1,12 +1,15 @@
 // What the tests of ONNX export share: small nets, images for them, and the comparison with ONNX Runtime.
+
 import { expect } from "vitest";
 import { alphaPosterior, rhoPosterior } from "../../lib/bayes/posterior.ts";
 import type { BayesOptions } from "../../lib/bayes/settings.ts";
+import type { Preprocess } from "../../lib/data/prepare.ts";
 import type { Tensor } from "../../lib/graph/node.ts";
 import { bayesConv2d, conv2d } from "../../lib/layers/conv.ts";
 import { dropout } from "../../lib/layers/dropout.ts";
 import { bayesLinear, linear } from "../../lib/layers/linear.ts";
 import { batchNorm2d } from "../../lib/layers/norm.ts";
+import { categorical } from "../../lib/likelihoods/categorical.ts";
 import { Model } from "../../lib/models/model.ts";
 import { type ExportOptions, exportOnnx } from "../../lib/onnx/export.ts";
 import { verifyOnnx } from "../../lib/onnx/verify.ts";
@@ -72,8 +75,8 @@ export const nets: Record<
     input: [5, 5, 3],
     classes: 2,
     build: (x) => {
-      const twice = (h: Tensor) => softplus(bayesConv2d(h, 3, 3, { padding: 1, name: "shared" }));
-      return bayesLinear(flatten(twice(twice(x))), 2);
+      const conv = (h: Tensor, share: boolean) => softplus(bayesConv2d(h, 3, 3, { padding: 1, name: "shared", share }));
+      return bayesLinear(flatten(conv(conv(x, false), true)), 2);
     },
   },
   "point biases": { input: [5, 5, 1], build: small, bayes: { bias: "point" } },
@@ -97,13 +100,14 @@ function small(x: Tensor): Tensor {
 }
 
 /** The net of that name, with statistics and biases as a trained model has them. */
-export function make(name: string): Model {
+export function make(name: string, preprocess?: Preprocess): Model {
   const { input, classes = 3, build, bayes } = nets[name];
   const model = new Model({
     name,
     input,
-    classes,
+    likelihood: categorical(classes),
     build,
+    preprocess,
     seed: 3,
     bayes: { posterior: wide, ...bayes },
   });
@@ -152,6 +156,6 @@ export async function expectAgreement(
   expect(v.mode).toBe(options.mode);
   expect(v.maxDifference, `${v.compared} numbers, batch ${batch}, ${options.mode}`).toBeLessThanOrEqual(v.tolerance);
   expect(v.agrees).toBe(true);
-  expect(v.compared).toBeGreaterThanOrEqual(batch * m.classes);
+  expect(v.compared).toBeGreaterThanOrEqual(batch * m.outputShape[0]);
   return v;
 }

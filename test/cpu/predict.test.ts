@@ -6,9 +6,8 @@ import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { BayesError } from "../../lib/errors.ts";
-import { createModel, type ModelConfig } from "../../lib/models/create.ts";
-import { launchesOf } from "../../lib/predict/launches.ts";
+import { type ClassModelConfig, createModel } from "../../lib/models/create.ts";
+import { largestLaunch, launchSize, launchSizes } from "../../lib/predict/launches.ts";
 import { type Images, predict } from "../../lib/predict/predict.ts";
 import { saveCheckpoint } from "../../lib/train/checkpoint.ts";
 import { build } from "../built.ts";
@@ -24,25 +23,35 @@ const part = ({ images, count, shape }: Images, n: number): Images => ({
   count: n,
   shape,
 });
-const normalize = (channels: number) => ({ scale: Array(channels).fill(1 / 128), shift: Array(channels).fill(-1) });
+const preprocess = (channels: number) => ({ scale: Array(channels).fill(1 / 128), shift: Array(channels).fill(-1) });
 
 describe("launches", () => {
-  it("are as few as before, of one size, and fit the images", () => {
-    const counts = fc.tuple(fc.integer({ min: 1, max: 100_000 }), fc.integer({ min: 1, max: 65_536 }));
+  it("are few programs, and hardly an image is computed in vain", () => {
+    const counts = fc.tuple(fc.integer({ min: 1, max: 2000 }), fc.integer({ min: 1, max: 65_536 }));
     fc.assert(
       fc.property(counts, ([count, samples]) => {
-        const { launches, batch } = launchesOf(count, samples);
-        expect(Number.isInteger(batch) && batch >= 1 && batch <= count).toBe(true);
-        expect(launches).toBe(Math.ceil(count / batch)); // none is empty
-        expect(launches).toBeLessThanOrEqual(
-          Math.ceil(count / Math.min(count, Math.max(1, Math.floor(512 / samples)))),
-        );
-        expect((batch - 1) * samples).toBeLessThan(512);
+        const largest = largestLaunch(samples);
+        expect((largest - 1) * samples).toBeLessThan(512);
+        const sizes = launchSizes(largest);
+        expect(sizes.length).toBeLessThanOrEqual(10);
+        let [left, vain, launches, known] = [count, 0, 0, true];
+        for (; left > 0; launches++) {
+          const size = launchSize(left, largest);
+          known &&= sizes.includes(size);
+          vain += Math.max(0, size - left);
+          left -= size;
+        }
+        expect(known).toBe(true);
+        expect(vain).toBeLessThanOrEqual(Math.min(count, largest) / 4);
+        expect(launches).toBeLessThanOrEqual(Math.floor(count / largest) + sizes.length);
       }),
     );
-    expect(launchesOf(256, 10)).toEqual({ launches: 5, batch: 52 });
-    expect(launchesOf(10_000, 32)).toEqual({ launches: 625, batch: 16 });
-    expect(launchesOf(3, 1000)).toEqual({ launches: 3, batch: 1 });
+    expect(largestLaunch(10)).toBe(52);
+    expect(launchSizes(52)).toEqual([1, 2, 4, 8, 16, 32, 52]);
+    expect([1, 2, 3, 5, 6, 7, 13, 15, 51, 52, 53, 10_000].map((n) => launchSize(n, 52))).toEqual([
+      1, 2, 2, 4, 4, 8, 16, 16, 52, 52, 52, 52,
+    ]);
+    expect(launchSize(3, 1)).toBe(1);
   });
 
   for (const [model, channels] of [
@@ -52,8 +61,14 @@ describe("launches", () => {
     ["resnet20", 3],
   ] as const)
     it(`${model}: an image has the same logits, bit for bit, alone and among others`, async () => {
-      using m = createModel({ model, input: [32, 32, channels], classes: 10, seed: 2 });
-      const options = { samples: 10, seed: 5, normalize: normalize(channels) };
+      using m = createModel({
+        model,
+        input: [32, 32, channels],
+        classes: 10,
+        seed: 2,
+        preprocess: preprocess(channels),
+      });
+      const options = { samples: 10, seed: 5 };
       const all = made(103, [32, 32, channels]);
       const whole = await predict(m, all, options);
       for (const count of [1, 7]) {
@@ -67,33 +82,41 @@ describe("launches", () => {
 });
 
 describe("at the same time", () => {
-  const config: ModelConfig = { model: "lenet5", input: [28, 28, 1], classes: 10, seed: 2 };
+  const config: ClassModelConfig = {
+    model: "lenet5",
+    input: [28, 28, 1],
+    classes: 10,
+    seed: 2,
+    preprocess: preprocess(1),
+  };
   const data = made(150, [28, 28, 1]);
-  const options = { samples: 10, seed: 5, normalize: normalize(1) };
+  const options = { samples: 10, seed: 5 };
   const tmp = mkdtempSync(join(tmpdir(), "bayescnn-predict-"));
   beforeAll(build);
   afterAll(() => rmSync(tmp, { recursive: true }));
 
   it("two models of one process predict what each does alone", async () => {
     using one = createModel(config);
-    using two = createModel({ model: "alexnet-half", input: [32, 32, 3], classes: 10, seed: 3 });
-    const both = [
-      () => predict(one, data, options),
-      () => predict(two, made(60, [32, 32, 3]), { ...options, normalize: normalize(3) }),
-    ];
+    using two = createModel({
+      model: "alexnet-half",
+      input: [32, 32, 3],
+      classes: 10,
+      seed: 3,
+      preprocess: preprocess(3),
+    });
+    const both = [() => predict(one, data, options), () => predict(two, made(60, [32, 32, 3]), options)];
     const alone = [await both[0](), await both[1]()];
     const together = await Promise.all(both.map((start) => start()));
     expect(together.map((p) => p.logits)).toEqual(alone.map((p) => p.logits));
   });
 
-  it("one model is asked once, and says so", async () => {
+  it("one model is asked as often as one likes", async () => {
     using model = createModel(config);
     const alone = await predict(model, data, options);
-    const first = predict(model, data, options);
-    await expect(predict(model, data, options)).rejects.toThrow(BayesError);
-    await expect(predict(model, data, options)).rejects.toThrow(/expected an idle .*await/);
-    expect((await first).logits).toEqual(alone.logits);
-    expect((await predict(model, data, options)).logits).toEqual(alone.logits);
+    const other = { ...options, seed: 6 };
+    const otherAlone = await predict(model, data, other);
+    const together = await Promise.all([0, 1, 0, 1, 0].map((k) => predict(model, data, [options, other][k])));
+    expect(together.map((p) => p.logits)).toEqual([0, 1, 0, 1, 0].map((k) => [alone, otherAlone][k].logits));
   });
 
   it("one model's weights predict the same in two worker_threads and here", async () => {

@@ -50,7 +50,7 @@ describe("checkpoints", () => {
       init: () => new Float32Array(36).fill(0.5),
     });
     model.store.define("data/train/labels", [3], { dtype: "i32" });
-    const state = { ...freshState({ seed: 1 }), step: 12, best: { value: 0.25, step: 8, waited: 1 } };
+    const state = { ...freshState({ seed: 1 }, 3), step: 12, best: { value: 0.25, step: 8, waited: 1 } };
     saveCheckpoint(path, model, state);
     const checkpoint = loadCheckpoint(path);
     expect(checkpoint.training).toEqual(state);
@@ -122,10 +122,24 @@ describe("checkpoints", () => {
         () => rewrite((t) => t.set("mask/none", t.get(name)!)),
         /: mask\/none\] expected only tensors that the model has/,
       ],
-      [() => rewrite((_, a) => put(a, "schema", 2)), /schema 1, received 2/],
+      [() => rewrite((_, a) => put(a, "schema", 1)), /schema 2, received 1/],
+      [
+        () => rewrite((_, a) => put(a.model, "likelihood", { kind: "gaussian", noise: 1 })),
+        /a model of likelihood {"kind":"categorical","classes":4}, received {"kind":"gaussian"/,
+      ],
+      [
+        () => rewrite((_, a) => put(a.model, "likelihood", { kind: "categorical", classes: ["a", "a", "b", "c"] })),
+        /classes of different names, for they are told by name, received "a"/,
+      ],
+      [
+        () => rewrite((_, a) => put(a.model, "preprocess", { scale: [2], shift: [0] })),
+        /a model with preprocess {"scale":\[0\.0039.*received {"scale":\[2\]/,
+      ],
+      [() => rewrite((_, a) => put(a.model, "preprocess", { scale: [2, 2], shift: [0] })), /received {"scale":\[2,2\]/],
       [() => rewrite((_, a) => put(a.model, "name", "other")), /checkpoint of model tiny-bayes, received "other"/],
       [() => rewrite((_, a) => put(a.model.config, "norm", true)), /a model with norm false, received true/],
       [() => rewrite((_, a) => put(a.streams, "conv1", -1)), /streams\.conv1/],
+      [() => rewrite((_, a) => put(a.streams, "fc1", 0)), /streams: a stream of its own for every node/],
       [() => rewrite((_, a) => put(a, "training", { step: "x" })), /training/],
       [() => rewrite((_, a) => put(a, "device", undefined)), /device/],
       [() => saved(tinyPlain), /tiny-bayes, received "tiny-plain"/],

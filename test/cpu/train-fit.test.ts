@@ -72,8 +72,9 @@ describe("fit", () => {
   it("sees every example once an epoch, and reports accuracy over all samples", async () => {
     const { steps, result } = await train({ samples: 3, epochs: 1 });
     expect(steps).toHaveLength(7);
-    for (const { accuracy } of steps.slice(0, 6)) expect(accuracy * 32 * 3).toBeCloseTo(Math.round(accuracy * 96), 9);
-    expect(steps[6].accuracy * 24).toBeCloseTo(Math.round(steps[6].accuracy * 24), 9);
+    for (const { metrics } of steps.slice(0, 6))
+      expect(metrics.accuracy * 32 * 3).toBeCloseTo(Math.round(metrics.accuracy * 96), 9);
+    expect(steps[6].metrics.accuracy * 24).toBeCloseTo(Math.round(steps[6].metrics.accuracy * 24), 9);
     const mean = steps.reduce((s, r, i) => s + r.nll * (i < 6 ? 32 : 8), 0) / 200;
     expect(result.history[0].nll).toBeCloseTo(mean, 12);
   });
@@ -121,8 +122,8 @@ describe("the same bits", () => {
     const all: Record<string, string>[] = [];
     for (const n of [1, 2, 3]) {
       setThreads(n);
-      using model = createModel({ model: "lenet5", input: [28, 28, 1], classes: 10 });
-      await fitModel(model, { train: head(digits, 300) }, { epochs: 2, batchSize: 128, normalize: unit });
+      using model = createModel({ model: "lenet5", input: [28, 28, 1], classes: 10, preprocess: unit });
+      await fitModel(model, { train: head(digits, 300) }, { epochs: 2, batchSize: 128 });
       all.push(bits(model));
     }
     expect(all[1]).toEqual(all[0]);

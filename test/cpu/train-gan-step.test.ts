@@ -34,7 +34,9 @@ afterAll(() => {
 
 const generator = (z: Tensor): Tensor =>
   linear(tanh(linear(z, 8, { name: "generator/hidden" })), 1, { name: "generator/out" });
-const critic = (x: Tensor): Tensor => linear(tanh(linear(x, 8, { name: "critic/hidden" })), 1, { name: "critic/out" });
+/** share: it is in this program already, on other examples. */
+const critic = (x: Tensor, share = false): Tensor =>
+  linear(tanh(linear(x, 8, { name: "critic/hidden", share })), 1, { name: "critic/out", share });
 
 /** The parameters of one net, out of those that this trace has touched. */
 const ownedBy = (net: string) => new Map([...trace().parameters].filter(([name]) => name.startsWith(`${net}/`)));
@@ -47,7 +49,7 @@ const update = (net: string, loss: Tensor, optimizer: ReturnType<typeof adam>, t
 // softplus(-s) = -log sigmoid(s), the cross-entropy of "real"; softplus(s) that of "made up"
 const scalars = { lr: [], count: { shape: [], dtype: "i32" as const } };
 const criticStep = compile({ store }, { z: [BATCH, 2], real: [BATCH, 1], ...scalars }, (t) => {
-  const loss = add(mean(softplus(neg(critic(t.real)))), mean(softplus(critic(generator(t.z)))));
+  const loss = add(mean(softplus(neg(critic(t.real)))), mean(softplus(critic(generator(t.z), true))));
   return update("critic", loss, adam({ beta1: 0.5 }), t);
 });
 const generatorStep = compile({ store }, { z: [BATCH, 2], ...scalars }, (t) => {

@@ -14,6 +14,7 @@ import { constant, type Tensor } from "../../lib/graph/node.ts";
 import { bayesConv2d, conv2d } from "../../lib/layers/conv.ts";
 import { bayesLinear, linear } from "../../lib/layers/linear.ts";
 import { batchNorm2d } from "../../lib/layers/norm.ts";
+import { type Categorical, categorical } from "../../lib/likelihoods/categorical.ts";
 import { Model } from "../../lib/models/model.ts";
 import { correct } from "../../lib/ops/correct.ts";
 import { flatten } from "../../lib/ops/flatten.ts";
@@ -73,11 +74,12 @@ export interface TinyOptions {
 }
 
 /** Convolution, (batch norm,) softplus, pool, linear: Bayesian throughout. */
-export function tinyBayes({ bayes, seed = 3, norm = false }: TinyOptions = {}): Model {
+export function tinyBayes({ bayes, seed = 3, norm = false }: TinyOptions = {}): Model<Categorical> {
   return new Model({
     name: "tiny-bayes",
     input: [12, 12, 1],
-    classes: CLASSES,
+    likelihood: categorical(CLASSES),
+    preprocess: unit,
     seed,
     bayes,
     config: { model: "tiny-bayes", norm },
@@ -91,11 +93,12 @@ export function tinyBayes({ bayes, seed = 3, norm = false }: TinyOptions = {}): 
 }
 
 /** The same net with plain weights. */
-export function tinyPlain({ seed = 3 }: TinyOptions = {}, after: (h: Tensor) => Tensor = (h) => h): Model {
+export function tinyPlain({ seed = 3 }: TinyOptions = {}, after: (h: Tensor) => Tensor = (h) => h): Model<Categorical> {
   return new Model({
     name: "tiny-plain",
     input: [12, 12, 1],
-    classes: CLASSES,
+    likelihood: categorical(CLASSES),
+    preprocess: unit,
     seed,
     config: { model: "tiny-plain" },
     build(x) {
@@ -106,13 +109,13 @@ export function tinyPlain({ seed = 3 }: TinyOptions = {}, after: (h: Tensor) => 
 }
 
 /** Accuracy and NLL with the mean weights, over the whole set at once. */
-export async function evaluate(model: Model, data: ClassDataset): Promise<{ accuracy: number; nll: number }> {
+export async function evaluate(model: Model, data: Dataset): Promise<{ accuracy: number; nll: number }> {
   const specs = {
     images: { shape: [data.count, ...data.shape], dtype: "u8" as const },
     index: { shape: [data.count], dtype: "i32" as const },
   };
   using program = compile({ store: model.store }, specs, ({ images, index }) => {
-    const labels = constant(data.targets);
+    const labels = constant(data.targets as Int32Array);
     const { output } = model.apply(gatherBatch(images, index, unit), { mode: "mean" });
     return { nll: mean(softmaxCrossEntropy(output, labels)), right: correct(output, labels) };
   });
@@ -152,7 +155,6 @@ export const common: FitOptions = {
   learningRate: cosineRate(0.01),
   beta: warmUpBeta(0.5),
   seed: 7,
-  normalize: unit,
   augment: { shift: 1, flip: false },
   evaluate,
 };

@@ -2,9 +2,8 @@
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { describe, expect, it } from "vitest";
-import { split } from "../../lib/data/dataset.ts";
 import { loadData } from "../../lib/data/locate.ts";
-import { normalizationOf } from "../../lib/data/prepare.ts";
+import { split } from "../../lib/data/split.ts";
 import { createModel } from "../../lib/models/create.ts";
 import { pruneExperiment } from "../../lib/prune/report.ts";
 import { fit } from "../../lib/train/fit.ts";
@@ -18,9 +17,8 @@ describe.skipIf(!there)("a LeNet-5 pruned to 90 %", () => {
   it("is within 0.3 points of its accuracy after fine-tuning", { timeout: 600_000 }, async () => {
     const { train, test } = await loadData("mnist", root);
     const { train: rest } = split(train, { train: 55_000, valid: 5000 }, 1);
-    const normalize = normalizationOf(rest);
     using model = createModel({ model: "lenet5", input: [28, 28, 1], classes: 10, seed: 1 });
-    const recipe = { batchSize: 128, beta: 0.1, learningRate: cosineRate(2e-3), normalize, seed: 1 };
+    const recipe = { batchSize: 128, beta: 0.1, learningRate: cosineRate(2e-3), seed: 1 };
     const start = performance.now();
     await fit(model, { train: rest }, { ...recipe, epochs: 4 });
     const { row, report } = await pruneExperiment(
@@ -30,7 +28,7 @@ describe.skipIf(!there)("a LeNet-5 pruned to 90 %", () => {
         sparsity: 0.9,
         rounds: 3,
         fineTune: { ...recipe, epochs: 1 },
-        predict: { samples: 8, normalize },
+        predict: { samples: 8 },
       },
     );
     console.log(JSON.stringify({ ...row, layers: report.layers, seconds: (performance.now() - start) / 1000 }));

@@ -161,6 +161,7 @@ export function driverAddon(command: readonly string[]): Addon {
       check(request("setThreads", (m) => m.int(n)));
     },
     threads: () => threads,
+    externalMemory: () => 0,
     hasOp(name) {
       check(request("hasOp", (m) => m.text(name)));
       return readInt() === 1;

@@ -58,6 +58,12 @@ export const given = (shape: Shape, values: readonly number[]): Value => ({
   data: Float64Array.from(values, Math.fround),
 });
 
+/** A mask: about half ones, half zeros. */
+export const bits = (n: number): Value => {
+  const next = random(7);
+  return { shape: [n], data: Float64Array.from({ length: n }, () => (next() < 0.5 ? 0 : 1)) };
+};
+
 /** Integers (labels, rows, indices). */
 export const ints = (shape: Shape, values: readonly number[]): Value => ({
   shape,

@@ -1,5 +1,5 @@
 import { klGaussian } from "../../lib/ops/klGaussian.ts";
-import { given, type OpCase, uniform, type Value } from "./harness.ts";
+import { bits, given, type OpCase, uniform, type Value } from "./harness.ts";
 import { softplusOf } from "./softplus.ts";
 
 /** KL(N(mu, s^2) || N(mp, sp^2)). */
@@ -48,6 +48,31 @@ export const cases: OpCase[] = [
     build: ({ mu, rho, sp }) => klGaussian(mu, rho, { priorMean: 0.5, priorSigma: sp }),
     reference: ({ mu, rho, sp }) => total(7, (i) => klOf(mu.data[i], softplusOf(rho.data[i]), 0.5, sp.data[i])),
     wrt: ["mu", "rho"],
+  },
+  {
+    ...row("masked", 600, 0.3, 0.5),
+    inputs: { ...weights(600), mask: bits(600) },
+    build: ({ mu, rho, mask }) => klGaussian(mu, rho, { priorMean: 0.3, priorSigma: 0.5, mask }),
+    reference: ({ mu, rho, mask }) =>
+      total(600, (i) => (mask.data[i] ? klOf(mu.data[i], softplusOf(rho.data[i]), 0.3, 0.5) : 0)),
+    wrt: ["mu", "rho"],
+  },
+  {
+    ...row("masked, prior given per weight", 33, 0, 1),
+    inputs: { ...weights(33), mp: uniform([33], 3), sp: uniform([33], 4, 0.2, 2), mask: bits(33) },
+    build: ({ mu, rho, mp, sp, mask }) => klGaussian(mu, rho, { priorMean: mp, priorSigma: sp, mask }),
+    reference: ({ mu, rho, mp, sp, mask }) =>
+      total(33, (i) => (mask.data[i] ? klOf(mu.data[i], softplusOf(rho.data[i]), mp.data[i], sp.data[i]) : 0)),
+    wrt: ["mu", "rho"],
+  },
+  {
+    ...row("all masked away", 17, 0, 0.1),
+    inputs: { ...weights(17), mask: given([17], new Array(17).fill(0)) },
+    build: ({ mu, rho, mask }) => klGaussian(mu, rho, { priorMean: "tied", priorSigma: 0.1, mask }),
+    reference: () => total(0, () => 0),
+    wrt: ["mu", "rho"],
+    tolerance: 0,
+    gradTolerance: 0,
   },
   {
     ...row("extremes of rho", 4, 0, 0.1),

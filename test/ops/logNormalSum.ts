@@ -1,5 +1,5 @@
 import { logNormalSum } from "../../lib/ops/logNormalSum.ts";
-import { type OpCase, uniform, type Value } from "./harness.ts";
+import { bits, type OpCase, uniform, type Value } from "./harness.ts";
 
 export const logNormalOf = (w: number, mean: number, sigma: number): number =>
   -0.5 * Math.log(2 * Math.PI) - Math.log(sigma) - (w - mean) ** 2 / (2 * sigma * sigma);
@@ -28,6 +28,20 @@ export const cases: OpCase[] = [
     inputs: { w: uniform([33], 1), m: uniform([33], 2), s: uniform([33], 3, 0.3, 2) },
     build: ({ w, m, s }) => logNormalSum(w, m, s),
     reference: ({ w, m, s }) => sumOver(w, (v, i) => logNormalOf(v, m.data[i], s.data[i])),
+  },
+  {
+    ...row("masked", 600),
+    inputs: { w: uniform([600], 1), mask: bits(600) },
+    build: ({ w, mask }) => logNormalSum(w, 0.1, 0.7, mask),
+    reference: ({ w, mask }) => sumOver(w, (v, i) => (mask.data[i] ? logNormalOf(v, 0.1, 0.7) : 0)),
+    wrt: ["w"],
+  },
+  {
+    ...row("masked, mean and sigma as tensors", 33),
+    inputs: { w: uniform([33], 1), m: uniform([33], 2), s: uniform([33], 3, 0.3, 2), mask: bits(33) },
+    build: ({ w, m, s, mask }) => logNormalSum(w, m, s, mask),
+    reference: ({ w, m, s, mask }) => sumOver(w, (v, i) => (mask.data[i] ? logNormalOf(v, m.data[i], s.data[i]) : 0)),
+    wrt: ["w", "m", "s"],
   },
   {
     ...row("sigma as a tensor", 7),

@@ -6,12 +6,12 @@ import { reshaped } from "../../lib/cli/evaluate.ts";
 import { bytes, table } from "../../lib/cli/output.ts";
 import { program } from "../../lib/cli/program.ts";
 import { defaultOptions, parseAugment, parsePosterior, parsePrior, rateText, recipe } from "../../lib/cli/recipe.ts";
-import { createRun, newRunDir, readConfig, validationSize } from "../../lib/cli/run-folder.ts";
-import { version } from "../../lib/cli/version.ts";
-import { makeDataset } from "../../lib/data/dataset.ts";
+import { createRun, newRunDir, readConfig, splitData, validationSize } from "../../lib/cli/run-folder.ts";
+import { makeDataset, subset } from "../../lib/data/dataset.ts";
 import { embeddedMnist } from "../../lib/data/locate.ts";
 import { BayesError } from "../../lib/errors.ts";
 import { defaults } from "../../lib/train/defaults.ts";
+import { version } from "../../lib/util/package.ts";
 import { cli, temporaryFolder } from "../cli-capture.ts";
 
 const tmp = temporaryFolder();
@@ -185,6 +185,22 @@ describe("recipe", () => {
     expect(b.testSamples).toBe(1);
   });
 
+  it("takes the data's own validation images, and the training images in an order of their content", () => {
+    const all = { train: digits.train, valid: digits.test, test: digits.test };
+    const config = recipe({ ...defaultOptions, data: "mnist" }, all);
+    expect(config.data).toMatchObject({ train: 6000, valid: 1000, test: 1000 });
+    const parts = splitData(all, config.data);
+    expect(parts.valid).toBe(digits.test);
+    const shuffled = subset(
+      digits.train,
+      Array.from({ length: 6000 }, (_, i) => (i * 7) % 6000),
+    );
+    const again = splitData({ ...all, train: shuffled }, config.data);
+    expect(Buffer.compare(again.train.images as Uint8Array, parts.train.images as Uint8Array)).toBe(0);
+    expect([...again.train.targets]).toEqual([...parts.train.targets]);
+    expect(() => recipe({ ...defaultOptions, data: "mnist", validation: 5 }, all)).toThrow(/expected no --validation/);
+  });
+
   it("does not augment unless asked", () => {
     expect(recipe(defaultOptions, digits).training.augment).toBeUndefined();
   });
@@ -195,7 +211,7 @@ describe("recipe", () => {
       ["{", /expected JSON/],
       [{}, /wrong/],
       [{ ...good, extra: 1 }, /extra/],
-      [{ ...good, schema: 2 }, /schema wrong/],
+      [{ ...good, schema: 1 }, /schema wrong/],
       [{ ...good, training: { ...good.training, epochs: -1 } }, /training.epochs wrong/],
       [{ ...good, training: { ...good.training, beta: "lots" } }, /training.beta wrong.*expected a number/],
       [{ ...good, training: { ...good.training, learningRate: "fast" } }, /training.learningRate wrong/],

@@ -1,6 +1,5 @@
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { channelStats, type Dataset, makeDataset, split, subset } from "../../lib/data/dataset.ts";
+import { channelStats, type Dataset, makeDataset, subset } from "../../lib/data/dataset.ts";
 import { BayesError } from "../../lib/errors.ts";
 
 /** n images of 2x3x1 whose first pixel is their number. */
@@ -38,6 +37,7 @@ describe("makeDataset", () => {
     ["a negative label", { labels: [-1, 0] }, /label 0/],
     ["a fractional label", { labels: [0.5, 0] }, /label 0/],
     ["no classes", { classes: [] }, /class names/],
+    ["two classes of one name", { classes: ["a", "a"] }, /classes of different names, .*received "a"/],
     ["a wrong dtype", { images: new Float64Array(24) as unknown as Uint8Array }, /Uint8Array or Float32Array/],
   ])("refuses %s", (_, bad, message) => {
     const make = () => makeDataset({ ...good, ...(bad as object) });
@@ -54,35 +54,13 @@ describe("makeDataset", () => {
   });
 });
 
-describe("subset and split", () => {
+describe("subset", () => {
   it("takes the images and labels asked for", () => {
     const part = subset(numbered(10), [7, 2, 2]);
     expect(numbers(part)).toEqual([7, 2, 2]);
     expect([...part.targets]).toEqual([3, 2, 2]);
     expect(() => subset(numbered(3), [0, 3])).toThrow(/index 1 to be an integer from 0 to 2, received 3/);
     expect(() => subset(numbered(3), [])).toThrow(BayesError);
-  });
-
-  it("splits into disjoint parts, the same for the same seed", () => {
-    fc.assert(
-      fc.property(fc.integer({ min: 1, max: 99 }), fc.integer({ min: 1, max: 99 }), fc.nat(), (train, valid, seed) => {
-        const data = numbered(200);
-        const parts = split(data, { train, valid }, seed);
-        const all = [...numbers(parts.train), ...numbers(parts.valid)];
-        expect([parts.train.count, parts.valid.count]).toEqual([train, valid]);
-        expect(new Set(all).size).toBe(train + valid);
-        expect(split(data, { train, valid }, seed)).toEqual(parts);
-      }),
-      { numRuns: 30 },
-    );
-  });
-
-  it("differs between seeds and refuses more than there is", () => {
-    const data = numbered(100);
-    const a = numbers(split(data, { train: 50, valid: 50 }, 1).train);
-    expect(numbers(split(data, { train: 50, valid: 50 }, 2).train)).not.toEqual(a);
-    expect(() => split(data, { train: 90, valid: 11 }, 1)).toThrow(/at most 100, the number of examples, received 101/);
-    expect(() => split(data, { train: 0, valid: 11 }, 1)).toThrow(BayesError);
   });
 });
 

@@ -1,39 +1,18 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import fc from "fast-check";
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
-import { loadImageFolder, loadImageFolders } from "../../lib/data/folder.ts";
-import { loadData } from "../../lib/data/locate.ts";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { loadImageFolder } from "../../lib/data/folder.ts";
 import { BayesError } from "../../lib/errors.ts";
+import { imageFolder, sharp } from "../images.ts";
 
-const sharp = await import("sharp").then(
-  (module) => module.default,
-  () => undefined,
-);
-if (sharp === undefined) console.log("skipped: image folders, because the optional package sharp is not installed");
-
-let dir = "";
-beforeAll(() => {
-  dir = mkdtempSync(join(tmpdir(), "bayescnn-folder-"));
-});
-afterAll(() => rmSync(dir, { recursive: true, force: true }));
-
-/** Writes a PNG of one colour (one number = grey). */
-async function png(path: string, height: number, width: number, colour: number[]): Promise<void> {
-  mkdirSync(dirname(join(dir, path)), { recursive: true });
-  const channels = colour.length as 1 | 3 | 4;
-  const raw = Uint8Array.from({ length: height * width * channels }, (_, i) => colour[i % channels]);
-  let image = sharp!(raw, { raw: { width, height, channels } });
-  if (channels === 1) image = image.toColourspace("b-w");
-  await image.png().toFile(join(dir, path));
-}
+const { dir, png } = imageFolder("folder");
 
 describe.skipIf(sharp === undefined)("loadImageFolder", () => {
   it("reads classes in sorted order, as RGB, and leaves other files out", async () => {
     await png("a/dog/1.png", 2, 3, [10, 20, 30]);
     await png("a/cat/2.png", 2, 3, [40, 50, 60]);
-    await png("a/cat/1.png", 2, 3, [70, 80, 90, 128]);
+    await png("a/cat/1.png", 2, 3, [70, 80, 90]);
     await png("a/cat/.hidden.png", 9, 9, [1, 2, 3]);
     writeFileSync(join(dir, "a/cat/notes.txt"), "not an image");
     const data = await loadImageFolder(join(dir, "a"));
@@ -42,6 +21,7 @@ describe.skipIf(sharp === undefined)("loadImageFolder", () => {
     expect([...data.images.subarray(0, 3)]).toEqual([70, 80, 90]);
     expect([...data.images.subarray(18, 21)]).toEqual([40, 50, 60]);
     expect([...data.images.subarray(36, 39)]).toEqual([10, 20, 30]);
+    expect(data.notes).toEqual(["left out 2 files: 1 .txt, 1 hidden file (a/cat/notes.txt, a/cat/.hidden.png)"]);
   });
 
   it("keeps one channel when all images are grey, and three when one is not", async () => {
@@ -61,44 +41,11 @@ describe.skipIf(sharp === undefined)("loadImageFolder", () => {
     await png("s/x/1.png", 4, 4, [5, 5, 5]);
     await png("s/x/2.png", 4, 6, [6, 6, 6]);
     await expect(loadImageFolder(join(dir, "s"))).rejects.toThrow(
-      /2\.png\] expected 4x4 pixels like .*1\.png.*received "4x6"/,
+      /expected images of 4x4 pixels like s.x.1\.png, received 4x6 in s.x.2\.png; the option size/,
     );
     expect((await loadImageFolder(join(dir, "s"), { size: 3 })).shape).toEqual([3, 3, 3]);
     expect((await loadImageFolder(join(dir, "s"), { size: [2, 5] })).shape).toEqual([2, 5, 3]);
     await expect(loadImageFolder(join(dir, "s"), { size: 0 })).rejects.toThrow(BayesError);
-  });
-
-  it("finds train/ and test/, with the training set's classes", async () => {
-    await png("t/train/a/1.png", 2, 2, [1, 1, 1]);
-    await png("t/train/b/1.png", 2, 2, [2, 2, 2]);
-    await png("t/test/b/1.png", 2, 2, [3]);
-    await png("t/test/a/1.png", 2, 2, [4, 4, 4]);
-    const { train, test } = await loadImageFolders(join(dir, "t"));
-    expect([train.count, test.count, train.name]).toEqual([2, 2, "t"]);
-    expect([...test.targets]).toEqual([0, 1]);
-    expect(test.shape).toEqual(train.shape);
-    await png("t/test/c/1.png", 2, 2, [4, 4, 4]);
-    await expect(loadImageFolders(join(dir, "t"))).rejects.toThrow(/only classes of the training set \(a, b\).*"c"/);
-  });
-
-  it("splits a tree without train/ and test/, every image in one part", async () => {
-    for (let i = 0; i < 10; i++) await png(`u/${i % 2 ? "odd" : "even"}/${i}.png`, 1, 1, [i, i, i]);
-    const { train, test } = await loadImageFolders(join(dir, "u"));
-    expect([train.count, test.count]).toEqual([8, 2]);
-    expect(test.name).toBe("u (held-out 1/5)");
-    const values = [...train.images, ...test.images].filter((_, i) => i % 3 === 0);
-    expect(values.sort((a, b) => a - b)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
-  });
-
-  it("is what loadData reads for a path, absolute or below the data folder", async () => {
-    await png("v/train/a/1.png", 2, 2, [1, 1, 1]);
-    await png("v/test/a/1.png", 2, 2, [3, 3, 3]);
-    for (const [name, dataDir] of [
-      [join(dir, "v"), undefined],
-      ["v", dir],
-    ] as const) {
-      expect((await loadData(name, dataDir)).test).toMatchObject({ name: "v", count: 1, shape: [2, 2, 3] });
-    }
   });
 
   it("refuses a missing folder, no classes, an empty class", async () => {
@@ -106,7 +53,11 @@ describe.skipIf(sharp === undefined)("loadImageFolder", () => {
     mkdirSync(join(dir, "empty"));
     await expect(loadImageFolder(join(dir, "empty"))).rejects.toThrow(/one folder per class/);
     mkdirSync(join(dir, "empty/cat"));
-    await expect(loadImageFolder(join(dir, "empty"))).rejects.toThrow(/cat\] expected at least one image/);
+    await png("empty/dog/1.png", 2, 2, [1, 1, 1]);
+    writeFileSync(join(dir, "empty/cat/1.heic"), "");
+    await expect(loadImageFolder(join(dir, "empty"))).rejects.toThrow(
+      /expected images in every class folder, received none in cat \(1 \.heic\)/,
+    );
   });
 
   it("names an image that cannot be decoded, whatever its bytes are", async () => {
@@ -131,7 +82,7 @@ describe.skipIf(sharp === undefined)("loadImageFolder", () => {
     );
     writeFileSync(join(dir, "bad/x/1.png"), "no image");
     await expect(loadImageFolder(join(dir, "bad"))).rejects.toThrow(
-      /1\.png\] expected an image, received a file that cannot/,
+      /bad\] expected images, received a file that cannot be decoded: bad.x.1\.png \(it is none of png, /,
     );
   });
 });
@@ -148,6 +99,10 @@ describe("without sharp", () => {
       throw new Error("Cannot find package 'sharp'");
     });
     const { loadImageFolder: load } = await import("../../lib/data/folder.ts");
-    await expect(load(dir)).rejects.toThrow(/needs the package sharp, which is not installed: npm install sharp/);
+    mkdirSync(join(dir, "n/x"), { recursive: true });
+    writeFileSync(join(dir, "n/x/1.png"), "");
+    await expect(load(join(dir, "n"))).rejects.toThrow(
+      /needs the package sharp, which is not installed: npm install sharp/,
+    );
   });
 });

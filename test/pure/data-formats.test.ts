@@ -6,6 +6,7 @@ import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadCifar10, loadCifar100, parseCifar } from "../../lib/data/cifar.ts";
 import { parseIdx, readIdx } from "../../lib/data/idx.ts";
+import { loadData } from "../../lib/data/locate.ts";
 import { loadMnist } from "../../lib/data/mnist.ts";
 import { BayesError } from "../../lib/errors.ts";
 
@@ -143,6 +144,26 @@ describe("loadMnist", () => {
     expect([...train.images]).toEqual([...ramp(12)]);
     expect([...test.targets]).toEqual([0, 1]);
     expect(train.classes[9]).toBe("Ankle boot");
+  });
+
+  it("has as many classes as the labels tell where the set is none of those known", async () => {
+    const path = files("letters", [26, 26, 2, 2]);
+    const { train, test } = loadMnist(path, "letters");
+    expect([train.classes.length, test.classes.length]).toEqual([26, 26]);
+    expect(await loadData(path)).toEqual({ train, test });
+    expect((await loadData(files("any/fashion-mnist"))).train.classes![9]).toBe("Ankle boot");
+  });
+
+  it("reads colours from a fourth dimension", () => {
+    const path = files("rgb");
+    for (const [name, n] of [
+      ["train", 3],
+      ["t10k", 2],
+    ] as const) {
+      rmSync(join(path, "t10k-images-idx3-ubyte.gz"), { force: true });
+      writeFileSync(join(path, `${name}-images-idx3-ubyte`), idx([n, 2, 2, 3], ramp(12 * n)));
+    }
+    expect(loadMnist(path).train).toMatchObject({ shape: [2, 2, 3], count: 3 });
   });
 
   it("refuses files that do not fit together, or are missing", () => {

@@ -61,13 +61,43 @@ describe("loadData", () => {
     const message = /cifar-100 in one of .*root\/cifar-100.*`bayescnn data get cifar-100` fetches it/;
     await expect(loadData("cifar-100", join(dir, "root"))).rejects.toThrow(message);
     await expect(loadData("imagenet", dir)).rejects.toThrow(
-      /mnist, fashion-mnist, cifar-10, cifar-100 or a folder of images/,
+      /mnist, fashion-mnist, cifar-10, cifar-100, a folder of images or a table, received "imagenet", which is nothing at/,
     );
   });
 
   it("leaves a damaged set to the reader's message", async () => {
     await expect(loadData("mnist", join(dir, "root"))).rejects.toThrow(
       /root\/mnist\] expected the file train-labels-idx1-ubyte or/,
+    );
+  });
+});
+
+describe("data that has moved", () => {
+  it("is found in the folder it is in now, or is that folder, whatever it is called", () => {
+    touch("new/pets/cat", "1.png");
+    touch("renamed/cat", "1.png");
+    touch("empty", "file");
+    const old = "/once/upon/a/time/pets";
+    expect(findData(old, join(dir, "new"))).toBe(join(dir, "new/pets"));
+    expect(findData(old, join(dir, "new/pets"))).toBe(join(dir, "new/pets"));
+    expect(findData(old, join(dir, "renamed"))).toBe(join(dir, "renamed"));
+    expect(findData(old, join(dir, "empty"))).toBeUndefined();
+    expect(findData(old)).toBeUndefined();
+  });
+
+  it("is looked for first where the user says, then where it was", () => {
+    touch("old/pets/cat", "1.png");
+    touch("elsewhere/dog", "1.png");
+    expect(findData(join(dir, "old/pets"), join(dir, "new"))).toBe(join(dir, "new/pets"));
+    expect(findData(join(dir, "old/pets"), join(dir, "elsewhere"))).toBe(join(dir, "old/pets"));
+    expect(findData(join(dir, "old/pets"))).toBe(join(dir, "old/pets"));
+    expect(findData("pets", join(dir, "elsewhere"))).toBeUndefined();
+    expect(findData("new/pets", dir)).toBe(join(dir, "new/pets"));
+  });
+
+  it("is missed with the places named", async () => {
+    await expect(loadData("/once/pets", join(dir, "empty"))).rejects.toThrow(
+      /received "\/once\/pets", which is nothing at .*empty.pets or \/once\/pets; --data-dir says where/,
     );
   });
 });

@@ -137,7 +137,9 @@ describe("run", () => {
     expect(() => p.run({ x: new Float32Array(5), k: 1 })).toThrow(
       /\[run: input x\] expected 6 values for f32\[2,3\], received Float32Array\(5\)/,
     );
-    expect(() => p.run({ x: new Int32Array(6), k: 1 })).toThrow(/expected Float32Array/);
+    expect(() => p.run({ x: new Int32Array(6), k: 1 })).toThrow(
+      /f32\[2,3\] as a Float32Array .*received Int32Array\(6\)/,
+    );
     expect(() => p.run({ x: new Float32Array(6) } as never)).toThrow(/\[run: input k\]/);
     expect(() => p.run({ x: new Float32Array(7), k: 1 }, 2)).toThrow(/6 values or 12 for 2 steps/);
   });

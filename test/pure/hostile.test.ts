@@ -5,8 +5,15 @@ import { constantBeta, cosineBeta, parseBeta, warmUpBeta } from "../../lib/bayes
 import { gaussianPrior } from "../../lib/bayes/gaussianPrior.ts";
 import { alphaPosterior, rhoPosterior } from "../../lib/bayes/posterior.ts";
 import { scaleMixturePrior } from "../../lib/bayes/scaleMixturePrior.ts";
-import { makeDataset, split, subset } from "../../lib/data/dataset.ts";
+import { absentClasses, alignClasses } from "../../lib/data/classes.ts";
+import { makeDataset, subset } from "../../lib/data/dataset.ts";
+import { canonical, identity, overlap } from "../../lib/data/identity.ts";
+import { loadImages } from "../../lib/data/images.ts";
+import { loadImageFolders } from "../../lib/data/layouts.ts";
+import { loadData } from "../../lib/data/locate.ts";
 import { normalizationOf } from "../../lib/data/prepare.ts";
+import { split } from "../../lib/data/split.ts";
+import { loadTable } from "../../lib/data/table.ts";
 import { BayesError, checkOptions } from "../../lib/errors.ts";
 import { compile } from "../../lib/graph/compile.ts";
 import { grad } from "../../lib/graph/grad.ts";
@@ -21,16 +28,17 @@ import { Model } from "../../lib/models/model.ts";
 import { adaptiveEce, ece } from "../../lib/predict/calibration.ts";
 import { accuracy, classificationMetrics } from "../../lib/predict/metrics.ts";
 import { aupr, auroc, fpr95, riskCoverage } from "../../lib/predict/ood.ts";
-import { uncertainty } from "../../lib/predict/predict.ts";
 import { decompose, mutualInformation, softmaxRows } from "../../lib/predict/uncertainty.ts";
 import { l1Penalty } from "../../lib/prune/l1.ts";
 import { cubicSchedule } from "../../lib/prune/select.ts";
 import { adam, adamw, sgd } from "../../lib/train/optimizers.ts";
 import { cosineRate, parseRate, plateauRate, stepRate, warmUpRate } from "../../lib/train/schedules.ts";
-import { junk, junkOf, only } from "../hostile.ts";
+import { junk, junkOf, only, onlyAsync } from "../hostile.ts";
 import { nullDevice } from "../null-device.ts";
 
 const fresh = () => new Store(nullDevice());
+
+const pets = makeDataset({ images: new Uint8Array(12), labels: [0, 1, 1], shape: [2, 2, 1], classes: ["cat", "dog"] });
 
 describe("functions that make something from options", () => {
   const makers: Record<string, (...args: never[]) => unknown> = {
@@ -50,6 +58,12 @@ describe("functions that make something from options", () => {
     makeDataset,
     subset,
     split,
+    "split of a set": (sizes: never, seed: never) => split(pets, sizes, seed),
+    identity,
+    canonical,
+    overlap: (a: never, b: never) => [overlap(pets, a), overlap(a, b)],
+    alignClasses: (a: never) => alignClasses(pets, a),
+    absentClasses,
     normalizationOf,
     accuracy,
     ece,
@@ -62,7 +76,6 @@ describe("functions that make something from options", () => {
     decompose,
     softmaxRows,
     mutualInformation,
-    uncertainty,
     cubicSchedule,
     l1Penalty,
     constantBeta,
@@ -81,6 +94,30 @@ describe("functions that make something from options", () => {
         { numRuns: 400 },
       );
     });
+});
+
+describe("readers of files", () => {
+  const readers: Record<string, (...args: never[]) => Promise<unknown>> = {
+    loadImages,
+    loadData,
+    loadTable,
+    loadImageFolders,
+  };
+  const paths = fc.constantFrom(import.meta.filename, import.meta.dirname, "/dev/null", "no/such/file", [
+    import.meta.filename,
+  ]);
+  const options = junkOf(["size", "background", "skipCorrupt", "image", "label", "targets", "split"]);
+  for (const [name, read] of Object.entries(readers))
+    it(name, () =>
+      fc.assert(
+        fc.asyncProperty(
+          fc.oneof(paths, junk),
+          fc.array(fc.oneof(junk, options, fc.constant([4, 4, 3])), { maxLength: 3 }),
+          async (path, args) => void (await onlyAsync(() => read(...([path, ...args] as never[])))),
+        ),
+        { numRuns: 200 },
+      ),
+    );
 });
 
 it("checkOptions names the option that is unknown or of another kind, and lets undefined pass", () => {
@@ -175,7 +212,9 @@ describe("programs", () => {
 describe("a store", () => {
   it("keeps no slot that could not be filled", () => {
     const store = fresh();
-    expect(() => store.define("w", [2], { init: () => new Float32Array(3) })).toThrow(/Float32Array of 2 values/);
+    expect(() => store.define("w", [2], { init: () => new Float32Array(3) })).toThrow(
+      /2 values as a Float32Array, received Float32Array\(3\)/,
+    );
     expect(store.slots.size).toBe(0);
     expect(store.define("w", [2], { init: () => Float32Array.of(1, 2) }).shape).toEqual([2]);
     expect(() => store.define("z", [0])).toThrow(/every dimension to be an integer >= 1, received 0/);

@@ -65,7 +65,7 @@ const full: ReportData = {
     validationNll: 1.2 / epoch,
     validationAccuracy: 1 - 0.3 / epoch,
   })),
-  comparison: [{ name: "twin", ...quality, brier: 0.2 }],
+  comparison: [{ name: "twin", metrics: { ...quality, brier: 0.2 } }],
   pruning: [{ name: "magnitude", sparsity: 0.9, parameters: 12346, before: quality, after: quality }],
   config: { batch: 128, big: 2n ** 60n },
 };
@@ -187,7 +187,7 @@ describe("report page", () => {
       description: evil,
       setup: { model: evil, device: evil, beta: evil, version: evil },
       classNames: [evil, evil, evil],
-      comparison: [{ name: evil, ...quality }],
+      comparison: [{ name: evil, metrics: quality }],
       pruning: [{ name: evil, sparsity: 0.5 }],
       config: { [evil]: evil },
     });

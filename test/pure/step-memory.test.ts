@@ -13,15 +13,16 @@ const sum = (list: readonly number[]): number => list.reduce((a, b) => a + b, 0)
 function stepOf(name: string, bayesian: boolean): StepProgram {
   const input = [32, 32, name === "lenet5" ? 1 : 3] as const;
   const model = createModel({ model: name, input: [...input], classes: 10, bayesian }, nullDevice());
-  residentData(model, {
+  const data = {
     name: "made",
     images: new Uint8Array(BATCH * input[0] * input[1] * input[2]),
     targets: new Int32Array(BATCH),
     targetShape: [],
     count: BATCH,
-    shape: [...input],
+    shape: [...input] as const,
     classes: Array.from({ length: 10 }, (_, i) => `${i}`),
-  });
+  };
+  residentData(model, data, data.targets);
   return compileStep(model, BATCH, { optimizer: adam(), samples: 1 });
 }
 

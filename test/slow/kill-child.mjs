@@ -18,7 +18,6 @@ await fit(
     batchSize: 32,
     seed: 5,
     learningRate: 0.003,
-    normalize: { scale: [1 / 255], shift: [0] },
     augment: { shift: 2, flip: true },
     evaluate: async (m) => ({ nll: m.store.get("fc3/bias/mu").reduce((a, b) => a + Math.abs(b), 0) }),
     runDir,

@@ -2,11 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 
-// lib/cli and dist/cli both lie two folders below the package's root
 const require = createRequire(import.meta.url);
-
-/** This package's version. */
-export const version: string = (require("../../package.json") as { version: string }).version;
 
 /** Version of an installed package, or undefined. Its files are looked for: not every package exports its package.json. */
 export function installed(name: string): string | undefined {

@@ -1,0 +1,202 @@
+import { BayesError, checkInt, checkOptions, fail } from "../errors.ts";
+import { MAX_BYTES, statOf } from "./bytes.ts";
+import type { ImageShape } from "./dataset.ts";
+import { type BadImage, type DecodeOptions, each, type Head, isBad, openDecoder } from "./decode.ts";
+import { count, LeftOut, shortPath, some } from "./left-out.ts";
+import { imagesBelow } from "./listing.ts";
+
+/** How images are read into a data set. */
+export interface ReadOptions extends DecodeOptions {
+  /** Resize to this side, or [height, width]: scaled to cover, then cropped at the centre. Default: all equal already. */
+  readonly size?: number | readonly [height: number, width: number];
+  /** Leave out images that cannot be decoded, and say so in the notes. Default false: they are an error. */
+  readonly skipCorrupt?: boolean;
+}
+
+export const READ_OPTIONS = { size: "number|object", skipCorrupt: "boolean", background: "string" } as const;
+
+/** Images of one shape, of which some may be missing. */
+export interface ReadImages {
+  readonly images: Uint8Array;
+  readonly shape: ImageShape;
+  /** Which of the files the images are from, ascending: all that could be read. */
+  readonly kept: Int32Array;
+  readonly notes: readonly string[];
+}
+
+/**
+ * Reads image files into one array. Without `size` they must all have the same size already, that of `like` if given.
+ * They have one channel if all of them are grey, else three; or as many as `like`.
+ * @param root folder or table that names the files, for messages
+ * @throws BayesError for images that cannot be decoded (all of them are named), or of different sizes
+ */
+export async function readImages(
+  root: string,
+  files: readonly string[],
+  options: ReadOptions,
+  like?: ImageShape,
+): Promise<ReadImages> {
+  const decoder = await openDecoder(options);
+  const heads = await each(files, (file) => decoder.head(file));
+  const good = heads.filter((head) => !isBad(head)) as Head[];
+  if (good.length === 0) throw corrupt(root, heads.filter(isBad));
+  const [height, width] = sizeOf(root, options.size) ?? like ?? [good[0].height, good[0].width];
+  if (options.size === undefined) checkSizes(root, files, heads, [height, width], like !== undefined);
+  const shape = [height, width, like?.[2] ?? (good.every((head) => head.grey) ? 1 : 3)] as const;
+  const size = height * width * shape[2];
+  if (good.length * size > MAX_BYTES) fail(root, `at most ${MAX_BYTES} pixel values in all`, good.length * size);
+
+  const images = new Uint8Array(files.length * size);
+  const bad = await each(files, async (file, i) => {
+    const head = heads[i];
+    const pixels = isBad(head) ? head : await decoder.pixels(file, head, shape);
+    if (pixels instanceof Uint8Array) images.set(pixels, i * size);
+    else return pixels;
+  });
+  const failed = bad.filter((reason) => reason !== undefined);
+  if (failed.length === files.length || (failed.length > 0 && !options.skipCorrupt)) throw corrupt(root, failed);
+  const kept = Int32Array.from(files.keys()).filter((i) => bad[i] === undefined);
+  for (const [to, from] of kept.entries())
+    if (to !== from) images.copyWithin(to * size, from * size, (from + 1) * size);
+  const notes =
+    failed.length === 0 ? [] : [`left out ${count(failed.length, "corrupt image")}: ${reasons(root, failed)}`];
+  const moving = files.filter((_, i) => bad[i] === undefined && (heads[i] as Head).pages > 1);
+  if (moving.length > 0)
+    notes.push(`took the first frame of ${count(moving.length, "image")} with several: ${some(moving, root)}`);
+  return { images: images.subarray(0, kept.length * size), shape, kept, notes };
+}
+
+/** Images for a model to look at. */
+export interface LoadedImages {
+  /** count * H * W * C bytes, NHWC */
+  readonly images: Uint8Array;
+  readonly shape: ImageShape;
+  readonly count: number;
+  /** path of each image */
+  readonly files: readonly string[];
+  /** files that were asked for but could not be read, and why */
+  readonly failed: readonly BadImage[];
+  /** sentences for people, such as which files of a folder were left out */
+  readonly notes: readonly string[];
+}
+
+/**
+ * Reads images of any size for a model to look at, without classes: each is scaled to cover H x W and cropped at the
+ * centre. One bad file costs only itself.
+ * @param source image files, or folders, of which all images are taken, at any depth
+ * @param shape height, width, and 1 (grey) or 3 channels (RGB), as the model's inputShape
+ * @throws BayesError without the optional package sharp, or when not one image can be read
+ */
+export async function loadImages(
+  source: string | readonly string[],
+  shape: ImageShape,
+  options: DecodeOptions = {},
+): Promise<LoadedImages> {
+  const where = "images";
+  checkOptions(where, options, { background: "string" });
+  if (!Array.isArray(shape) || shape.length !== 3) fail(where, "shape as [height, width, channels]", shape);
+  const [height, width, channels] = shape;
+  for (const [i, what] of ["height", "width"].entries()) checkInt(where, what, shape[i], 1, 1 << 14);
+  if (channels !== 1 && channels !== 3) fail(where, "a model with 1 or 3 input channels", channels);
+  const paths = typeof source === "string" ? [source] : source;
+  if (!Array.isArray(paths) || paths.length === 0 || paths.some((path) => typeof path !== "string"))
+    fail(where, "paths of image files or folders", source);
+  const decoder = await openDecoder(options);
+
+  const notes: string[] = [];
+  const files = paths.flatMap((path) => {
+    if (!statOf(path)?.isDirectory()) return [path];
+    const left = new LeftOut();
+    const found = imagesBelow(path, left);
+    if (found.length === 0) left.emptyFolders.splice(0, Infinity, path);
+    notes.push(...left.notes(path));
+    return found;
+  });
+  if (files.length === 0)
+    throw new BayesError(`[${where}] expected at least one image, received none; ${notes.join("; ")}`);
+  const size = height * width * channels;
+  if (files.length * size > MAX_BYTES) fail(where, `at most ${MAX_BYTES} pixel values in all`, files.length * size);
+
+  const moving: string[] = [];
+  const read = await each(files, async (file) => {
+    const head = await decoder.head(file);
+    if (isBad(head)) return head;
+    if (head.pages > 1) moving.push(file);
+    return decoder.pixels(file, head, shape);
+  });
+  const failed = read.filter(isBad);
+  if (failed.length === files.length) throw corrupt(where, failed, false);
+  if (moving.length > 0) notes.push(`took the first frame of ${count(moving.length, "image")} with several`);
+  const images = Buffer.concat(read.filter((pixels) => pixels instanceof Uint8Array));
+  const good = files.filter((_, i) => !isBad(read[i]));
+  return { images, shape: [height, width, channels], count: good.length, files: good, failed, notes };
+}
+
+/**
+ * {@link loadImages} for callers that need every file.
+ * @throws BayesError that names all files that are not images
+ */
+export async function loadImageFiles(
+  files: readonly string[],
+  shape: ImageShape,
+  options: DecodeOptions = {},
+): Promise<Uint8Array> {
+  const { images, failed } = await loadImages(files, shape, options);
+  if (failed.length > 0) throw corrupt("images", failed, false);
+  return images;
+}
+
+/** Height and width from the size option. */
+function sizeOf(where: string, size: ReadOptions["size"]): readonly [number, number] | undefined {
+  if (size === undefined) return undefined;
+  const sides = typeof size === "number" ? [size, size] : size;
+  if (!Array.isArray(sides) || sides.length !== 2) fail(where, "size as a number or [height, width]", size);
+  checkInt(where, "image height", sides[0], 1, 1 << 14);
+  checkInt(where, "image width", sides[1], 1, 1 << 14);
+  return [sides[0], sides[1]];
+}
+
+/** "32" or "48x64" (height x width) as the size option takes it. @throws BayesError for anything else */
+export function parseSize(text: string): number | [height: number, width: number] {
+  const match = /^(\d{1,5})(?:x(\d{1,5}))?$/i.exec(text);
+  if (match === null) return fail("image size", 'one side as "32", or height and width as "48x64"', text);
+  const size = match[2] === undefined ? Number(match[1]) : ([Number(match[1]), Number(match[2])] as [number, number]);
+  sizeOf("image size", size);
+  return size;
+}
+
+function checkSizes(
+  root: string,
+  files: readonly string[],
+  heads: readonly (Head | BadImage)[],
+  [height, width]: readonly [number, number],
+  trained: boolean,
+): void {
+  const odd = [...files.keys()].filter((i) => {
+    const head = heads[i];
+    return !isBad(head) && (head.height !== height || head.width !== width);
+  });
+  if (odd.length === 0) return;
+  const { height: h, width: w } = heads[odd[0]] as Head;
+  const model = trained ? "the training images" : shortPath(files[heads.findIndex((head) => !isBad(head))], root);
+  throw new BayesError(
+    `[${root}] expected images of ${height}x${width} pixels like ${model}, received ${h}x${w} in ${some(
+      files.filter((_, i) => i === odd[0]),
+      root,
+    )}` +
+      `${odd.length > 1 ? ` and other sizes than the first in ${odd.length} of ${files.length} images` : ""}; ` +
+      "the option size (--image-size) scales and crops them",
+  );
+}
+
+function corrupt(root: string, failed: readonly BadImage[], canSkip = true): BayesError {
+  const received =
+    failed.length === 1 ? "a file that cannot be decoded" : `${failed.length} files that cannot be decoded`;
+  const help = canSkip ? "; the option skipCorrupt (--skip-corrupt) leaves them out" : "";
+  return new BayesError(`[${root}] expected images, received ${received}: ${reasons(root, failed)}${help}`);
+}
+
+function reasons(root: string, failed: readonly BadImage[]): string {
+  const shown = failed.slice(0, 10).map(({ file, reason }) => `${shortPath(file, root)} (${reason})`);
+  return `${shown.join("; ")}${failed.length > 10 ? `; and ${failed.length - 10} more` : ""}`;
+}

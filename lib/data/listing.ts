@@ -1,0 +1,91 @@
+import { closeSync, openSync, readdirSync, readSync, realpathSync } from "node:fs";
+import { join, sep } from "node:path";
+import { fileError } from "../util/atomic.ts";
+import { statOf } from "./bytes.ts";
+import { HEAD_BYTES, isImage } from "./format.ts";
+import type { LeftOut } from "./left-out.ts";
+
+/** What a folder holds that people meant to put there, each sorted in an order that does not depend on the locale. */
+export interface Content {
+  readonly folders: readonly string[];
+  readonly files: readonly string[];
+}
+
+/** Folders that systems and their tools leave behind, as good as hidden. */
+const SYSTEM = new Set(["__MACOSX", "@eaDir", "lost+found", "$RECYCLE.BIN", "System Volume Information"]);
+
+/**
+ * The names in a folder. Hidden ones, links to nowhere, and what is neither file nor folder go to `left`; nothing is
+ * opened.
+ */
+export function contentOf(dir: string, left: LeftOut): Content {
+  const folders: string[] = [];
+  const files: string[] = [];
+  try {
+    for (const entry of readdirSync(dir, { withFileTypes: true })) {
+      const path = join(dir, entry.name);
+      const kind = entry.isSymbolicLink() ? statOf(path) : entry;
+      if (entry.name.startsWith(".") || SYSTEM.has(entry.name)) left.add(path, "hidden file");
+      else if (kind === undefined) left.add(path, "dangling link");
+      else if (kind.isDirectory()) folders.push(entry.name);
+      else if (kind.isFile()) files.push(entry.name);
+      else left.add(path, "special file");
+    }
+  } catch (error) {
+    throw fileError(error, "read", dir);
+  }
+  return { folders: folders.sort(byCharacters), files: files.sort(byCharacters) };
+}
+
+/** All images in a folder and in those within, other files going to `left`. */
+export function imagesBelow(dir: string, left: LeftOut, above: readonly string[] = [realpathSync(dir)]): string[] {
+  const { folders, files } = contentOf(dir, left);
+  const images = imagesAmong(dir, files, left);
+  for (const folder of folders.map((name) => join(dir, name))) {
+    const real = realpathSync(folder);
+    if (above.some((outer) => outer === real || outer.startsWith(join(real, sep)))) {
+      left.add(folder, "circular link");
+      continue;
+    }
+    const before = left.emptyFolders.length;
+    const within = imagesBelow(folder, left, [...above, real]);
+    if (within.length === 0) left.emptyFolders.splice(before, Infinity, folder);
+    for (const image of within) images.push(image);
+  }
+  return images;
+}
+
+/** The images among files of one folder, the others going to `left`. */
+export function imagesAmong(dir: string, files: readonly string[], left: LeftOut): string[] {
+  const images: string[] = [];
+  for (const name of files) {
+    const path = join(dir, name);
+    const told = isImage(name, () => headOf(path));
+    if (told === undefined) left.add(path);
+    else images.push(path);
+    if (told === "by content") left.byContent.push(path);
+  }
+  return images;
+}
+
+/** The first bytes of a regular file; none where it may not be read. */
+export function headOf(path: string): Uint8Array {
+  let fd: number;
+  try {
+    fd = openSync(path, "r");
+  } catch {
+    return new Uint8Array(0);
+  }
+  try {
+    const bytes = new Uint8Array(HEAD_BYTES);
+    return bytes.subarray(0, readSync(fd, bytes, 0, bytes.length, 0));
+  } catch {
+    return new Uint8Array(0);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function byCharacters(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

@@ -1,0 +1,89 @@
+import { existsSync, statSync } from "node:fs";
+import { basename, join } from "node:path";
+import type { BayesOptions } from "../bayes/settings.ts";
+import type { Device } from "../device.ts";
+import { BayesError, checkOptions, checkPath, fail } from "../errors.ts";
+import type { Tensor } from "../graph/node.ts";
+import { likelihoodNames, likelihoodOf } from "../likelihoods/index.ts";
+import type { Likelihood } from "../likelihoods/likelihood.ts";
+import { type Checkpoint, loadCheckpoint, restore, saveCheckpoint } from "../train/checkpoint.ts";
+import { createModel, type LikelihoodModelConfig, modelNames } from "./create.ts";
+import { Model } from "./model.ts";
+
+/**
+ * Writes a trained model into one safetensors file, whole or not at all: weights, and everything that its predictions need
+ * (preprocessing, likelihood with the class names, threshold). {@link openModel} reads it.
+ * @throws BayesError when a value is NaN or infinite, or the file cannot be written; an older one is then as it was
+ */
+export function saveModel(model: Model, path: string): void {
+  saveCheckpoint(path, model);
+}
+
+/** What a file cannot hold: the function of a model of one's own. */
+export interface OpenOptions<L extends Likelihood = Likelihood> {
+  readonly device?: Device;
+  /** The model function, for a model that `createModel` has not made. */
+  readonly build?: (x: Tensor) => Tensor;
+  /** Settings of the Bayesian layers, with `build`. */
+  readonly bayes?: BayesOptions;
+  /** The likelihood, where it is one of your own. */
+  readonly likelihood?: L;
+}
+
+/**
+ * Opens a trained model: what {@link saveModel} wrote, or the folder of a training run (with the weights that the run ended
+ * with: the best ones, where it kept those). Close it when done.
+ * @param path a safetensors file, or a run folder
+ * @throws BayesError when there is none, it is damaged, or it needs options
+ */
+export function openModel<L extends Likelihood = Likelihood>(path: string, options: OpenOptions<L> = {}): Model<L> {
+  checkPath("openModel", path);
+  checkOptions("openModel", options, { device: "object", build: "function", bayes: "object", likelihood: "object" });
+  const checkpoint = loadCheckpoint(weightsFile(path));
+  const model = made(checkpoint, options);
+  try {
+    restore(model as Model, checkpoint);
+  } catch (error) {
+    model.close();
+    throw error;
+  }
+  return model;
+}
+
+/**
+ * The file with the weights that a run ended with; a file itself.
+ * @throws BayesError when there is none
+ */
+export function weightsFile(path: string): string {
+  if (!existsSync(path)) fail("openModel", "the file of a model, or the folder of a run", path);
+  if (!statSync(path).isDirectory()) return path;
+  const file = join(path, "checkpoint.safetensors");
+  if (!existsSync(file))
+    throw new BayesError(
+      `[openModel] expected the folder of a trained run, received ${path} without ${basename(file)} (yet)`,
+    );
+  const best = join(path, "best.safetensors");
+  const { training } = loadCheckpoint(file);
+  return training?.settings.restoreBest === true && existsSync(best) ? best : file;
+}
+
+function made<L extends Likelihood>(checkpoint: Checkpoint, options: OpenOptions<L>): Model<L> {
+  const { path, model: about } = checkpoint;
+  const { device, build, bayes } = options;
+  const { config } = about;
+  const own = !likelihoodNames.includes(about.likelihood.kind);
+  if (own && !options.likelihood)
+    throw new BayesError(
+      `[${path}] expected the option likelihood for a model of likelihood "${about.likelihood.kind}", which is none of ${likelihoodNames.join(", ")}`,
+    );
+  const likelihood = options.likelihood ?? (likelihoodOf(about.likelihood) as L);
+  if (!build) {
+    if (!modelNames.includes(config.model as string))
+      throw new BayesError(
+        `[${path}] expected the option build, the function of model ${about.name}: a file cannot hold it, and it is none of ${modelNames.join(", ")}`,
+      );
+    return createModel({ ...config, likelihood } as unknown as LikelihoodModelConfig<L>, device);
+  }
+  const input = config.input as [number, number, number];
+  return new Model<L>({ name: about.name, input, likelihood, build, bayes, device, config });
+}

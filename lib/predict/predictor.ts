@@ -1,0 +1,136 @@
+import { checkPixels } from "../data/prepare.ts";
+import { BayesError, checkInt, checkNumber, checkOptions, fail } from "../errors.ts";
+import { checkPrecision, type Precision } from "../graph/trace.ts";
+import type { Likelihood, PredictionOf } from "../likelihoods/likelihood.ts";
+import { checkModel, type Model } from "../models/model.ts";
+import { checkArray, isSignal } from "../util/arrays.ts";
+import { type CallOptions, Engine, type Outputs } from "./engine.ts";
+import { largestLaunch } from "./launches.ts";
+import type { Images } from "./predict.ts";
+
+export interface SamplingOptions {
+  /** Monte-Carlo samples (default 32); a model without Bayesian layers, or mode "mean", takes 1. */
+  readonly samples?: number;
+  /** "sample" (default): average over posterior draws; "mean": one pass with the posterior means. */
+  readonly mode?: "sample" | "mean";
+  readonly seed?: number;
+  /** Of the products in convolutions and linear layers; default "fp32". */
+  readonly precision?: Precision;
+}
+
+export interface PredictorOptions extends SamplingOptions {
+  /** Images of the largest launch; default: so many that a launch has 512 samples of images, at least 1. */
+  readonly maxBatch?: number;
+  /** Milliseconds that a call waits for others to share its launch with; default 0: only for those made in the same tick. */
+  readonly maxWait?: number;
+  /** Calls that may wait at the same time, default 1024; one more is rejected. */
+  readonly maxQueue?: number;
+}
+
+/**
+ * Predicts for any number of callers at a time, also while `fit` trains the same model. Images of concurrent calls share
+ * launches, and every call is answered with the bits that it would have got alone (in float32; transposed convolutions
+ * differ in last bits), because the noise of an image is a function of (seed, its index in its call, sample). Calls get equal shares
+ * of a launch: one of many images does not make the others wait for all of them.
+ *
+ * Programs are compiled at first use, one for each size of launch, and kept with the model, which closes them.
+ *
+ * @example
+ * ```ts
+ * const predictor = new Predictor(model, { samples: 32 });
+ * await predictor.prepare("u8"); // compiles now what the first calls would have to wait for
+ * const { probabilities } = await predictor.predict({ images, count: 1, shape: [28, 28, 1] });
+ * ```
+ */
+export class Predictor<L extends Likelihood = Likelihood> {
+  readonly model: Model<L>;
+  readonly samples: number;
+  /** @internal Alike for predictors of a model that do the same. */
+  readonly key: string;
+  readonly #engine: Engine;
+
+  /** @throws BayesError for options that make no sense */
+  constructor(model: Model<L>, options: PredictorOptions = {}) {
+    checkModel("predict", model, { idle: false });
+    checkOptions("predict", options, {
+      samples: "number",
+      mode: "string",
+      seed: "number",
+      precision: "string",
+      maxBatch: "number",
+      maxWait: "number",
+      maxQueue: "number",
+    });
+    const precision = checkPrecision("predict", options.precision) ?? "fp32";
+    const seed = checkInt("predict", "the seed", options.seed ?? 0, 0);
+    const wanted = options.mode ?? "sample";
+    if (wanted !== "sample" && wanted !== "mean") fail("predict", 'mode "sample" or "mean"', wanted);
+    const mode = model.bayesian ? wanted : "mean";
+    const samples = mode === "mean" ? 1 : checkInt("predict", "the number of samples", options.samples ?? 32, 1, 65536);
+    const maxBatch = checkInt("predict", "maxBatch", options.maxBatch ?? largestLaunch(samples), 1, 65536);
+    const maxWait = checkNumber("predict", "maxWait", options.maxWait ?? 0, 0, 2 ** 31 - 1);
+    const maxQueue = checkInt("predict", "maxQueue", options.maxQueue ?? 1024, 1);
+    this.model = model;
+    this.samples = samples;
+    const settings = { mode, samples, precision, seed, maxBatch, maxWait, maxQueue };
+    this.key = JSON.stringify(settings);
+    this.#engine = new Engine(model, settings);
+  }
+
+  /** Whether no call waits or is under way. */
+  get idle(): boolean {
+    return this.#engine.idle;
+  }
+
+  /**
+   * Compiles the programs now that the first calls would have to wait for (some milliseconds each).
+   * @param pixels "u8" (default) or "f32": the images' type
+   */
+  async prepare(pixels: "u8" | "f32" = "u8"): Promise<void> {
+    if (pixels !== "u8" && pixels !== "f32") fail("predict", 'pixels "u8" or "f32"', pixels);
+    await this.#engine.prepare(pixels);
+  }
+
+  /**
+   * What the model says about the images of `data`, which are copied: the arrays may be used again at once.
+   * @throws BayesError (the promise is rejected) when the images do not fit the model, when too many calls wait, or when
+   *   the model is closed before the call's turn; the signal's reason when it aborts
+   */
+  async predict(data: Images, options: CallOptions = {}): Promise<PredictionOf<L>> {
+    const outputs = await this.outputs(data, options);
+    checkOutputs(outputs, data.count);
+    const { likelihood, targetShape } = this.model;
+    return likelihood.prediction(outputs, this.samples, data.count, targetShape) as PredictionOf<L>;
+  }
+
+  /** As {@link predict}, but gives the model's outputs by name, each [samples, count, ...]. */
+  async outputs(data: Images, options: CallOptions = {}): Promise<Outputs> {
+    const { model } = this;
+    model.store.checkOpen(`predict ${model.name}`);
+    checkOptions("predict", options, { onProgress: "function", signal: "object" });
+    const { signal } = options;
+    if (signal && !isSignal(signal)) fail("predict", "signal as an AbortSignal", signal);
+    const { count, shape } = data ?? {};
+    const images = checkArray("predict", "images", data?.images, "Uint8Array", "Float32Array");
+    checkPixels("predict", images, model.preprocess);
+    if (!Array.isArray(shape)) fail("predict", "the images' shape [height, width, channels]", shape);
+    if (shape.join() !== model.inputShape.join())
+      fail("predict", `images of shape [${model.inputShape}] for ${model.name}`, shape);
+    checkInt("predict", "the number of images", count, 1);
+    if (images.length !== count * shape[0] * shape[1] * shape[2])
+      fail("predict", `${count * shape[0] * shape[1] * shape[2]} pixel values for ${count} images`, images.length);
+    return this.#engine.run(images, count, options);
+  }
+}
+
+/** Throws for the first image of which the network made something that is no number. */
+function checkOutputs(outputs: Outputs, count: number): void {
+  for (const [name, values] of Object.entries(outputs)) {
+    const wrong = values.findIndex((v) => !Number.isFinite(v));
+    if (wrong < 0) continue;
+    const image = Math.floor(wrong / (values.length / count)) % count;
+    throw new BayesError(
+      `[predict] expected finite ${name}, received ${values[wrong]} for image ${image}: are its pixels finite?`,
+    );
+  }
+}

@@ -1,0 +1,51 @@
+/**
+ * What a value is, whatever realm made it. Each vm context (a test runner has one per file) has constructors of its own,
+ * so `instanceof` says nothing about a value from outside; these ask for what the value is inside.
+ */
+import { fail } from "../errors.ts";
+
+const own = { Float32Array, Float64Array, Int32Array, Uint8Array, Uint32Array, BigInt64Array } as const;
+/** The kinds of typed arrays that the library takes. */
+export type ArrayKind = keyof typeof own;
+export type ArrayOf<K extends ArrayKind> = InstanceType<(typeof own)[K]>;
+
+const tagOf = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(Uint8Array.prototype), Symbol.toStringTag)!.get!;
+
+/** "Float32Array", "Uint8ClampedArray", …: which typed array `value` is; undefined if none. */
+export const arrayKind = (value: unknown): string | undefined => tagOf.call(value);
+
+/**
+ * `value` as this realm's typed array of one of these kinds, on the same memory; undefined if it is of none of them. The
+ * bytes of a Uint8ClampedArray (canvas pixels) count as a Uint8Array. Nothing is converted.
+ */
+export function asArray<K extends ArrayKind>(value: unknown, ...kinds: readonly K[]): ArrayOf<K> | undefined {
+  const tag = arrayKind(value);
+  const kind = kinds.find((k) => k === (tag === "Uint8ClampedArray" ? "Uint8Array" : tag));
+  if (kind === undefined) return undefined;
+  if (value instanceof own[kind]) return value as ArrayOf<K>;
+  const { buffer, byteOffset, length } = value as Uint8Array<ArrayBuffer>;
+  return new own[kind](buffer, byteOffset, length) as ArrayOf<K>;
+}
+
+/** {@link asArray}, or throws "expected `what` as a Float32Array, …", with how to make one of numbers that are none. */
+export function checkArray<K extends ArrayKind>(
+  where: string,
+  what: string,
+  value: unknown,
+  ...kinds: readonly K[]
+): ArrayOf<K> {
+  return asArray(value, ...kinds) ?? fail(where, `${what} as ${kindsFor(value, ...kinds)}`, value);
+}
+
+/** "a Float32Array or Int32Array" for a message, and how to make the first from `value`, if that is a list of numbers. */
+export function kindsFor(value: unknown, ...kinds: readonly ArrayKind[]): string {
+  const numbers = Array.isArray(value) || (arrayKind(value) !== undefined && !asArray(value, ...kinds));
+  const article = /^[AEIOU]/.test(kinds[0]) && kinds[0] !== "Uint8Array" ? "an" : "a";
+  return `${article} ${kinds.join(" or ")}${numbers ? ` (${kinds[0]}.from(x) makes one)` : ""}`;
+}
+
+/** Whether `value` is an AbortSignal. */
+export const isSignal = (value: unknown): value is AbortSignal =>
+  Object.prototype.toString.call(value) === "[object AbortSignal]" &&
+  typeof (value as AbortSignal).aborted === "boolean" &&
+  typeof (value as AbortSignal).addEventListener === "function";
