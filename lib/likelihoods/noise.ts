@@ -40,10 +40,13 @@ export interface RegressionOptions {
   readonly spread?: readonly number[];
 }
 
-/** Below this (in units of the spread) a predicted scale does not fall: a point that is hit exactly would be worth infinity. */
+/**
+ * Below this (in units of the spread) a learned or predicted scale does not fall: a point that is hit exactly, or a number
+ * that never varies, would be worth infinity.
+ */
 const LEAST = 1e-3;
 /**
- * The logarithm of a learned scale (in units of the spread) is the sum of these, a parameter. An optimizer like Adam moves each value by at most its
+ * The logarithm of a learned scale (in units of the spread, above the least) is the sum of these, a parameter. An optimizer like Adam moves each value by at most its
  * learning rate a step: alone, one would need thousands of steps from the spread of the targets to a tenth of it.
  */
 const LOG_SCALE = { name: "likelihood/logScale", shares: 16 };
@@ -84,26 +87,17 @@ export function located(output: Tensor, options: RegressionOptions): { mean: Ten
   const { noise = "learned", center = [0], spread = [1] } = options;
   const unit = constant(Float32Array.from(spread));
   const shift = (x: Tensor) => add(mul(x, unit), constant(Float32Array.from(center)));
-  if (noise !== "predicted") {
-    const { name, shares } = LOG_SCALE;
-    const shape = [shares, output.shape[output.shape.length - 1]];
-    const learned = () =>
-      mul(
-        exp(
-          sum(
-            parameter(name, shape, () => new Float32Array(sizeOf(shape)), { share: true }),
-            0,
-          ),
-        ),
-        unit,
-      );
-    return { mean: shift(output), scale: noise === "learned" ? learned() : constant(Float32Array.of(noise)) };
+  if (typeof noise === "number") return { mean: shift(output), scale: constant(Float32Array.of(noise)) };
+  const scaled = (raw: Tensor) => mul(scale(raw, 1, LEAST), unit);
+  if (noise === "learned") {
+    const shape = [LOG_SCALE.shares, output.shape[output.shape.length - 1]];
+    const shares = parameter(LOG_SCALE.name, shape, () => new Float32Array(sizeOf(shape)), { share: true });
+    return { mean: shift(output), scale: scaled(exp(sum(shares, 0))) };
   }
   const half = [...output.shape.slice(0, -1), output.shape[output.shape.length - 1] / 2];
   const first = half.map(() => 0);
   const second = [...first.slice(0, -1), half[half.length - 1]];
-  const raw = scale(softplus(slice(output, second, half)), 1, LEAST);
-  return { mean: shift(slice(output, first, half)), scale: mul(raw, unit) };
+  return { mean: shift(slice(output, first, half)), scale: scaled(softplus(slice(output, second, half))) };
 }
 
 /** The options with what a training set adds: centre and spread along the last axis, names. */
@@ -118,11 +112,16 @@ export function fromData<O extends RegressionOptions>(options: O, data: Dataset)
   // divided last: the sum of many equal float32 is exact, and so is then their mean
   for (let i = 0; i < targets.length; i++) mean[i % last] += targets[i];
   for (let c = 0; c < last; c++) mean[c] /= rows;
-
   for (let i = 0; i < targets.length; i++) square[i % last] += (targets[i] - mean[i % last]) ** 2 / rows;
+  // columns go by name, as those of the targets do
+  const column = (c: number): number => {
+    const there = names ? (targetNames?.indexOf(names[c]) ?? -1) : -1;
+    return there < 0 ? c : there;
+  };
   // float32, as the program has them; a number that never varies is only centred
-  const spread = square.map((v) => Math.fround(Math.sqrt(v)) || 1);
-  return { ...options, ...(names ? { names } : {}), center: mean.map(Math.fround), spread };
+  const spread = square.map((_, c) => Math.fround(Math.sqrt(square[column(c)])) || 1);
+  const center = mean.map((_, c) => Math.fround(mean[column(c)]));
+  return { ...options, ...(names ? { names } : {}), center, spread };
 }
 
 /**

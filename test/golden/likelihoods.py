@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch.distributions import Laplace, Normal
 
 SAMPLES, BATCH = 3, 2
-LEAST = 1e-3  # the least predicted scale, in units of the spread
+LEAST = 1e-3  # the least learned or predicted scale, in units of the spread
 torch.set_default_dtype(torch.float64)
 
 
@@ -57,7 +57,7 @@ def numbers(family, noise, center, spread):
         if noise == "predicted":
             scale = (F.softplus(raw, threshold=1e9) + LEAST) * spread
         elif noise == "learned":
-            scale = log_scale.exp() * spread
+            scale = (log_scale.exp() + LEAST) * spread
         else:
             scale = f32([noise])
         return -family(mean, scale.expand_as(mean)).log_prob(rows(targets)).flatten(1).sum(1)
