@@ -62,7 +62,7 @@ export const OVERFITTING_GAP = 0.25;
 /** Calibration errors up to two points change no decision, even where a large test set makes them significant. */
 export const CALIBRATION_TOLERANCE = 0.02;
 
-/** Where chance alone may make an error of ten points, a test set has nothing to say about calibration. */
+/** A test set that does not know its own share of right answers to ten points has nothing to say about calibration. */
 export const TOO_FEW = 0.1;
 
 /** This far above the baseline's NLL (or above where it began), training has run away instead of converging. */
@@ -161,9 +161,9 @@ const CONFIDENCE: Readonly<Record<Confidence, string>> = {
 };
 
 /** How sure it is beside how sure it should be, given the noise of a test set of this size. */
-function confidenceOf({ calibration: { error, gap, chance } }: Appraisal): Confidence {
+function confidenceOf({ calibration: { error, gap, chance, resolution } }: Appraisal): Confidence {
   if (error <= Math.max(chance, CALIBRATION_TOLERANCE))
-    return chance > TOO_FEW ? "too few images to tell" : "as sure as it should be";
+    return resolution > TOO_FEW ? "too few images to tell" : "as sure as it should be";
   // where the gaps of sure and of unsure answers cancel, neither word fits
   if (gap > error / 2) return "over-confident";
   if (gap < -error / 2) return "under-confident";

@@ -4,6 +4,7 @@ import type { Likelihood } from "../../lib/likelihoods/likelihood.ts";
 import type { Block, ReportContext, Table } from "../../lib/likelihoods/report/blocks.ts";
 import { answerCalibration, grouped, meanInterval, wilson } from "../../lib/likelihoods/report/build.ts";
 import type { ReportTest } from "../../lib/report/data.ts";
+import { TOO_FEW } from "../../lib/report/verdict.ts";
 import { certain, generator, labels, numbers, triangle } from "./report-kit.ts";
 
 const CONTEXT: ReportContext = { split: true, images: true };
@@ -194,6 +195,22 @@ describe("classes", () => {
     const accuracy = test.likelihood.metrics(test.prediction, test.targets).accuracy;
     expect(curve.y.at(-1)).toBeCloseTo(1 - accuracy, 12);
     expect(curve.x).toHaveLength(200);
+  });
+});
+
+describe("a test set of two images", () => {
+  it("cannot tell whether a sure model is as sure as it should be", () => {
+    const two = certain(
+      [
+        [0.999, 0.001],
+        [0.001, 0.999],
+      ],
+      [0, 1],
+    );
+    const { calibration } = appraise(two);
+    expect(calibration.error).toBeLessThan(0.01);
+    expect(calibration.resolution).toBeGreaterThan(TOO_FEW);
+    expect(appraise(triangle(300)).calibration.resolution).toBeLessThan(TOO_FEW);
   });
 });
 

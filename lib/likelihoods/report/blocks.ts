@@ -190,6 +190,8 @@ export interface Calibration {
   readonly gap: number;
   /** The error that a perfect model would exceed in one test set of twenty, by chance alone. */
   readonly chance: number;
+  /** Half the 95 % interval of the fact: how finely a test set of this size can tell. */
+  readonly resolution: number;
 }
 
 /** What is said at the top of a report. */

@@ -83,18 +83,25 @@ export interface Answers {
  */
 export function answerCalibration({ probs, labels, together }: Answers): Calibration {
   const total = labels.length;
-  let [error, gap, mean, variance] = [0, 0, 0, 0];
+  let [error, gap, mean, variance, right] = [0, 0, 0, 0, 0];
   for (const { count, confidence, accuracy } of reliabilityBins(probs, labels)) {
     if (count === 0) continue;
     const weight = count / total;
     error += weight * Math.abs(confidence - accuracy);
     gap += weight * (confidence - accuracy);
+    right += weight * accuracy;
     // answers of one image may all fall together: then there are no more than images
     const scale = Math.sqrt((Math.min(1, confidence) * (1 - Math.min(1, confidence)) * together) / count);
     mean += weight * scale * Math.sqrt(2 / Math.PI);
     variance += (weight * scale) ** 2 * (1 - 2 / Math.PI);
   }
-  return { error, gap, chance: mean + 1.645 * Math.sqrt(variance) };
+  return { error, gap, chance: mean + 1.645 * Math.sqrt(variance), resolution: resolution(right, total / together) };
+}
+
+/** Half of Wilson's interval. */
+export function resolution(share: number, count: number): number {
+  const [low, high] = wilson(Math.min(1, share), count);
+  return (high - low) / 2;
 }
 
 /** Share that is right among the most confident half. */
@@ -234,12 +241,14 @@ export function histogram(
   );
 }
 
-/** A histogram of several groups of values over the same bars. A group without values is left out. */
+/** A histogram of several groups of values over the same bars. What is not finite, and a group without values, is left out. */
 export function grouped(
   all: readonly { name: string; color: Color; values: readonly number[] }[],
   title: string,
 ): Pick<Histogram, "block" | "x" | "groups" | "bins"> {
-  const groups = all.filter((g) => g.values.length > 0);
+  const groups = all
+    .map((g) => ({ ...g, values: g.values.filter((v) => Number.isFinite(v)) }))
+    .filter((g) => g.values.length > 0);
   let [least, most] = [Infinity, -Infinity];
   for (const { values } of groups)
     for (const v of values) {

@@ -10,6 +10,7 @@ import {
   constants,
   meanInterval,
   ranked,
+  resolution,
   rootMeanSquare,
   splitTiles,
   thin,
@@ -67,7 +68,7 @@ export function numberReport(kind: Spread): Reporter<NumberPrediction> {
       const unit = unitOf(p);
       return {
         says: `Off by ${figure(average(perImage.mae))} on average (always saying the mean: ${figure(absolute)}); ${percent(coverage, 0)} of the targets lie in its 90 % intervals`,
-        calibration: { error: Math.abs(gap), gap, chance },
+        calibration: { error: Math.abs(gap), gap, chance, resolution: resolution(coverage, p.count) },
         baseline: {
           name: `always the mean of the ${context.training ? "training" : "test"} targets`,
           figures: { mse: guess },
