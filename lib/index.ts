@@ -97,15 +97,7 @@ export type {
 } from "./likelihoods/likelihood.ts";
 export type { NumberPrediction } from "./likelihoods/location.ts";
 export type { NoiseScale, RegressionOptions } from "./likelihoods/noise.ts";
-export type {
-  Appraisal,
-  Block,
-  ReportContext,
-  Reporter,
-  Section,
-  Threshold,
-  Tile,
-} from "./likelihoods/report/blocks.ts";
+export type * as blocks from "./likelihoods/report/blocks.ts";
 export {
   type ClassModelConfig,
   createModel,
@@ -170,6 +162,7 @@ export type {
 } from "./report/data.ts";
 export { buildReport } from "./report/html.ts";
 export { type ReportSummary, reportJson } from "./report/summary.ts";
+export type { OodFigures } from "./report/tables.ts";
 export type { Verdict } from "./report/verdict.ts";
 export { type Checkpoint, loadCheckpoint, restore, saveCheckpoint } from "./train/checkpoint.ts";
 export {

@@ -13,9 +13,14 @@ export interface Verdict {
   /** Whether training failed: then its uncertainty explains nothing. */
   readonly failed: boolean;
   /** Why training failed, as far as the figures tell. */
-  readonly cause?: Cause;
+  readonly cause?: "diverged" | "kl" | "overfitting" | "learning rate" | "epochs" | "unknown";
   /** How sure it is beside how sure it should be; absent where training failed. */
-  readonly confidence?: Confidence;
+  readonly confidence?:
+    | "over-confident"
+    | "under-confident"
+    | "uneven"
+    | "as sure as it should be"
+    | "too few images to tell";
   /**
    * How much of the way from the baseline (0) to perfect (1) the model goes, on the test set and in training, in the figure
    * where it goes furthest.
@@ -26,13 +31,8 @@ export interface Verdict {
   readonly klTerm?: number;
 }
 
-export type Cause = "diverged" | "kl" | "overfitting" | "learning rate" | "epochs" | "unknown";
-export type Confidence =
-  | "over-confident"
-  | "under-confident"
-  | "uneven"
-  | "as sure as it should be"
-  | "too few images to tell";
+type Cause = NonNullable<Verdict["cause"]>;
+type Confidence = NonNullable<Verdict["confidence"]>;
 
 /**
  * Below a twentieth of the way from the baseline to perfect, nothing worth the name has been learned, however significant

@@ -330,8 +330,8 @@ describe("bad report data", () => {
     ["a class", { title: "t", test: { ...test, targets: Int32Array.of(5) } }, /target 0 to be an integer from 0 to 1/],
     [
       "another likelihood's",
-      { title: "t", test: { ...test, prediction: numbers("gaussian", 1, [2]).prediction } },
-      /./,
+      { title: "t", test: { ...numbers("gaussian", 1, [2]), prediction: test.prediction } },
+      /test.prediction as likelihood gaussian makes it/,
     ],
     ["channels", { title: "t", test: { ...test, images: { ...images, channels: 0 } } }, /test.images.channels/],
     ["height", { title: "t", test: { ...test, images: { ...images, height: 0 } } }, /images.height/],

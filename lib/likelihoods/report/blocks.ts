@@ -23,7 +23,7 @@ export interface Tile {
   readonly split?: boolean;
 }
 
-interface Headed {
+export interface Headed {
   readonly title: string;
   /** One or two sentences on how to read it. */
   readonly caption: string;

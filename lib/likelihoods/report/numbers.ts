@@ -6,19 +6,16 @@ import { average } from "../moments.ts";
 import type { Block, Plot, ReportContext, Reporter, Table } from "./blocks.ts";
 import {
   channels,
-  clear,
   constants,
-  meanInterval,
   ranked,
-  resolution,
   rootMeanSquare,
   splitTiles,
   thin,
   uncertaintySection,
   valuesOf,
-  wilson,
 } from "./build.ts";
 import { gallery, maps } from "./numberImages.ts";
+import { clear, meanInterval, resolution, wilson } from "./statistics.ts";
 
 /** More points than these hide each other. */
 const POINTS = 500;
