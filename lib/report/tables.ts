@@ -106,7 +106,7 @@ export function oodSection({ data, scores }: ReportOod, figures: readonly OodFig
   const histograms = finite.map(
     ({ score, inside, outside }): Block => ({
       title: capital(score),
-      caption: `${score} of the test images and of the strange ones: the less they overlap, the better.`,
+      caption: `${capital(score)} of the test images and of the strange ones: the less they overlap, the better.`,
       ...grouped(
         [
           { name: "test set", color: "blue", values: Array.from(inside) },
