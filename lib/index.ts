@@ -118,15 +118,7 @@ export type {
 export type { NumberPrediction } from "./likelihoods/location.ts";
 export { predictiveNll, totalVariance, tracedMoments } from "./likelihoods/moments.ts";
 export { type NoiseScale, numberTargets, type RegressionOptions } from "./likelihoods/noise.ts";
-export type {
-  Appraisal,
-  Block,
-  ReportContext,
-  Reporter,
-  Section,
-  ShownThreshold,
-  Tile,
-} from "./likelihoods/report/blocks.ts";
+export type * as blocks from "./likelihoods/report/blocks.ts";
 export { perRow, rowsLike } from "./likelihoods/rows.ts";
 export {
   type ClassModelConfig,
@@ -202,6 +194,7 @@ export type {
 } from "./report/data.ts";
 export { buildReport } from "./report/html.ts";
 export { type ReportSummary, reportJson } from "./report/summary.ts";
+export type { OodFigures } from "./report/tables.ts";
 export type { Verdict } from "./report/verdict.ts";
 export { type Checkpoint, loadCheckpoint, restore, saveCheckpoint } from "./train/checkpoint.ts";
 export {

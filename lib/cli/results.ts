@@ -11,8 +11,8 @@ import type { Model } from "../models/model.ts";
 import { exportOnnx } from "../onnx/export.ts";
 import { type EvaluateResult, evaluate } from "../predict/predict.ts";
 import type { ComparisonRow, PruningRow, Quality, ReportData, ReportOod } from "../report/data.ts";
-import { buildReport } from "../report/html.ts";
-import { reportJson } from "../report/summary.ts";
+import { drawReport } from "../report/html.ts";
+import { pageOf } from "../report/summary.ts";
 import type { EpochRecord } from "../train/fit.ts";
 import { writeFileAtomic } from "../util/atomic.ts";
 import { version } from "../util/package.ts";
@@ -96,7 +96,7 @@ export async function writeReport(
     title: title ?? `${model.name} on ${test.name}`,
     setup: {
       model: model.name + (bayesian ? "" : " (frequentist)"),
-      data: `${basename(config.data.name)}, ${config.data.train} to train on, ${config.data.test} to test on`,
+      data: `${basename(config.data.name)}, ${config.data.train} to train on, ${test.count} to test on`,
       parameters: model.parameterCount,
       ...(bayesian
         ? {
@@ -124,9 +124,10 @@ export async function writeReport(
     ...(comparison?.length ? { comparison } : {}),
     config,
   };
-  const page = await buildReport(data);
-  writeFileAtomic(join(dir, FILES.reportJson), `${JSON.stringify(reportJson(data), null, 2)}\n`);
-  writeFileAtomic(join(dir, FILES.reportHtml), page);
+  const page = pageOf(data);
+  const html = await drawReport(page, data.test?.images);
+  writeFileAtomic(join(dir, FILES.reportJson), `${JSON.stringify(page.summary, null, 2)}\n`);
+  writeFileAtomic(join(dir, FILES.reportHtml), html);
 }
 
 /** The epoch whose weights were tested: the last one, or that of the lowest validation NLL where the run ended with those. */

@@ -165,7 +165,7 @@ function checkTest({ likelihood, prediction, targets, images }: ReportTest): voi
   if (targets instanceof Int32Array)
     for (const [n, c] of targets.entries()) checkInt(WHERE, `target ${n}`, c, 0, mean.length / count - 1);
   for (const [name, values] of Object.entries({ epistemicTotal, aleatoricTotal }))
-    for (const v of values) if (!(v >= 0)) fail(WHERE, `the prediction's ${name} not to be negative`, v);
+    for (const v of values) if (v < 0) fail(WHERE, `the prediction's ${name} not to be negative`, v);
   if (!images) return;
   const { height, width, channels, pixels } = images;
   checkInt(WHERE, "test.images.height", height, 1);

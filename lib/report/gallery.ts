@@ -16,7 +16,10 @@ export function shotHtml(shot: Shot, images: ReportImages): string {
 ${detail === undefined ? "" : `<span class="num">${escapeHtml(detail)}</span>`}${split ? splitBar(split) : ""}`;
   const input = `<img src="${imageUri(images, image)}" alt="test image ${image}: ${title}" loading="lazy">`;
   if (!panels) return `<figure class="shot">${input}\n${words}</figure>`;
-  const shown = panels.map((p) => `<figure>${panelImage(p)}<figcaption>${escapeHtml(p.title)}</figcaption></figure>`);
+  const shown = panels.map(
+    (p) =>
+      `<figure>${panelImage(p)}<figcaption title="${escapeHtml(p.title)}">${escapeHtml(p.title)}</figcaption></figure>`,
+  );
   return `<div class="shot row"><div class="panels"><figure>${input}<figcaption>input</figcaption></figure>${shown.join("")}</div>
 ${words}</div>`;
 }

@@ -5,9 +5,9 @@ import type { Section, Tile } from "../likelihoods/report/blocks.ts";
 import { figure, percent, whole } from "../util/figures.ts";
 import { duration } from "../util/progress.ts";
 import { blocksHtml, type Drawing } from "./blocks.ts";
-import type { ReportData, ReportSetup } from "./data.ts";
+import type { ReportData, ReportImages, ReportSetup } from "./data.ts";
 import { STYLE } from "./style.ts";
-import { pageOf, type ReportSummary } from "./summary.ts";
+import { type Page, pageOf, type ReportSummary } from "./summary.ts";
 import { escapeHtml } from "./text.ts";
 
 /**
@@ -15,10 +15,12 @@ import { escapeHtml } from "./text.ts";
  * @returns a complete HTML document
  * @throws BayesError when shapes do not fit or a value is out of range
  */
-export async function buildReport(data: ReportData): Promise<string> {
-  const { summary, tiles, sections } = pageOf(data);
+export const buildReport = async (data: ReportData): Promise<string> => drawReport(pageOf(data), data.test?.images);
+
+/** Draws a page whose content is there already. */
+export async function drawReport({ summary, tiles, sections }: Page, images?: ReportImages): Promise<string> {
   let plots = 0;
-  const drawing: Drawing = { images: data.test?.images, nextId: () => `plot${plots++}` };
+  const drawing: Drawing = { images, nextId: () => `plot${plots++}` };
   const drawn: string[] = [];
   for (const section of sections) drawn.push(await sectionHtml(section, drawing));
   const parts = [

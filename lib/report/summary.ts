@@ -1,6 +1,7 @@
+import { fail } from "../errors.ts";
 import type { Figure } from "../likelihoods/likelihood.ts";
 import type { Appraisal, Section, ShownThreshold, Tile } from "../likelihoods/report/blocks.ts";
-import { checkReport, type ReportData } from "./data.ts";
+import { checkReport, type ReportData, type ReportTest } from "./data.ts";
 import { comparisonSection, type OodFigures, oodFigures, oodSection, pruningSection } from "./tables.ts";
 import { deepWithoutPaths } from "./text.ts";
 import { trainingSection } from "./training.ts";
@@ -53,7 +54,7 @@ export function pageOf(data: ReportData): Page {
   const { title, description, setup, notes, comparison, pruning, config, history, threshold } = rest;
   const clean = deepWithoutPaths({ title, description, setup, notes, comparison, pruning, config });
   const figures = test?.likelihood.figures ?? [];
-  const metrics = test?.likelihood.metrics(test.prediction, test.targets);
+  const metrics = test && metricsOf(test);
   const split = test?.bayesian !== false;
   const context = { training: trainingTargets, split, images: test?.images !== undefined, threshold };
   const appraisal = test?.likelihood.report?.appraise(test.prediction, test.targets, context);
@@ -95,6 +96,17 @@ export function pageOf(data: ReportData): Page {
     sections: shown.map((s) => ({ ...s, blocks: s.blocks.filter((b) => b.block !== "gallery") })),
   };
   return { summary, tiles, sections: shown };
+}
+
+/** @throws BayesError when the prediction is another likelihood's */
+function metricsOf({ likelihood, prediction, targets }: ReportTest): Readonly<Record<string, number>> {
+  try {
+    return likelihood.metrics(prediction, targets);
+  } catch (error) {
+    if (error instanceof TypeError)
+      fail("report", `test.prediction as likelihood ${likelihood.config.kind} makes it`, prediction);
+    throw error;
+  }
 }
 
 /** Instead of what would explain an uncertainty that means nothing. */

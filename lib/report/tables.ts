@@ -3,6 +3,7 @@ import type { Figure } from "../likelihoods/likelihood.ts";
 import type { Block, Column, Section } from "../likelihoods/report/blocks.ts";
 import { grouped } from "../likelihoods/report/build.ts";
 import { aupr, auroc, fpr95 } from "../predict/ood.ts";
+import { capital } from "../util/figures.ts";
 import type { ComparisonRow, PruningRow, Quality, ReportOod } from "./data.ts";
 
 /** As many figures fit beside each other. */
@@ -101,10 +102,11 @@ export const oodFigures = ({ scores }: ReportOod): OodFigures[] =>
 
 export function oodSection({ data, scores }: ReportOod, figures: readonly OodFigures[]): Section {
   const [count, strange] = [scores[0]?.inside.length ?? 0, scores[0]?.outside.length ?? 0];
-  const histograms = scores.map(
+  const finite = scores.filter((s) => [...s.inside, ...s.outside].some(Number.isFinite));
+  const histograms = finite.map(
     ({ score, inside, outside }): Block => ({
-      title: score[0].toUpperCase() + score.slice(1),
-      caption: `${score} of the test images and of the strange ones: the less they overlap, the better.`,
+      title: capital(score),
+      caption: `${capital(score)} of the test images and of the strange ones: the less they overlap, the better.`,
       ...grouped(
         [
           { name: "test set", color: "blue", values: Array.from(inside) },

@@ -2,7 +2,7 @@
 import type { Figure } from "../likelihoods/likelihood.ts";
 import type { Axis, Color, Plot, Section, Series } from "../likelihoods/report/blocks.ts";
 import { thin } from "../likelihoods/report/build.ts";
-import { figure, percent, whole } from "../util/figures.ts";
+import { capital, figure, percent, whole } from "../util/figures.ts";
 import type { HistoryPoint } from "./data.ts";
 
 type Curve = readonly [name: string, color: Color, value: (h: HistoryPoint) => number | undefined];
@@ -59,8 +59,6 @@ export function trainingSection(history: readonly HistoryPoint[], figures: reado
     ],
   };
 }
-
-const capital = (text: string): string => text.slice(0, 1).toUpperCase() + text.slice(1);
 
 /** The likelihood's most wanted figure that training followed. */
 function mainFigure(history: readonly HistoryPoint[], figures: readonly Figure[]): Figure | undefined {

@@ -13,9 +13,14 @@ export interface Verdict {
   /** Whether training failed: then its uncertainty explains nothing. */
   readonly failed: boolean;
   /** Why training failed, as far as the figures tell. */
-  readonly cause?: Cause;
+  readonly cause?: "diverged" | "kl" | "overfitting" | "learning rate" | "epochs" | "unknown";
   /** How sure it is beside how sure it should be; absent where training failed. */
-  readonly confidence?: Confidence;
+  readonly confidence?:
+    | "over-confident"
+    | "under-confident"
+    | "uneven"
+    | "as sure as it should be"
+    | "too few images to tell";
   /**
    * How much of the way from the baseline (0) to perfect (1) the model goes, on the test set and in training, in the figure
    * where it goes furthest.
@@ -26,13 +31,8 @@ export interface Verdict {
   readonly klTerm?: number;
 }
 
-export type Cause = "diverged" | "kl" | "overfitting" | "learning rate" | "epochs" | "unknown";
-export type Confidence =
-  | "over-confident"
-  | "under-confident"
-  | "uneven"
-  | "as sure as it should be"
-  | "too few images to tell";
+type Cause = NonNullable<Verdict["cause"]>;
+type Confidence = NonNullable<Verdict["confidence"]>;
 
 /**
  * Below a twentieth of the way from the baseline to perfect, nothing worth the name has been learned, however significant
@@ -62,7 +62,7 @@ export const OVERFITTING_GAP = 0.25;
 /** Calibration errors up to two points change no decision, even where a large test set makes them significant. */
 export const CALIBRATION_TOLERANCE = 0.02;
 
-/** Where chance alone may make an error of ten points, a test set has nothing to say about calibration. */
+/** A test set that does not know its own share of right answers to ten points has nothing to say about calibration. */
 export const TOO_FEW = 0.1;
 
 /** This far above the baseline's NLL (or above where it began), training has run away instead of converging. */
@@ -161,9 +161,9 @@ const CONFIDENCE: Readonly<Record<Confidence, string>> = {
 };
 
 /** How sure it is beside how sure it should be, given the noise of a test set of this size. */
-function confidenceOf({ calibration: { error, gap, chance } }: Appraisal): Confidence {
+function confidenceOf({ calibration: { error, gap, chance, resolution } }: Appraisal): Confidence {
   if (error <= Math.max(chance, CALIBRATION_TOLERANCE))
-    return chance > TOO_FEW ? "too few images to tell" : "as sure as it should be";
+    return resolution > TOO_FEW ? "too few images to tell" : "as sure as it should be";
   // where the gaps of sure and of unsure answers cancel, neither word fits
   if (gap > error / 2) return "over-confident";
   if (gap < -error / 2) return "under-confident";

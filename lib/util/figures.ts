@@ -26,3 +26,6 @@ export function figure(value: number, digits = 3): string {
 export function whole(value: number): string {
   return value.toLocaleString("en-US", { maximumFractionDigits: 0 });
 }
+
+/** The text with a capital letter first. */
+export const capital = (text: string): string => text.slice(0, 1).toUpperCase() + text.slice(1);

@@ -2,8 +2,10 @@ import { describe, expect, it } from "vitest";
 import { laplace } from "../../lib/likelihoods/laplace.ts";
 import type { Likelihood } from "../../lib/likelihoods/likelihood.ts";
 import type { Block, ReportContext, Table } from "../../lib/likelihoods/report/blocks.ts";
-import { answerCalibration, grouped, meanInterval, wilson } from "../../lib/likelihoods/report/build.ts";
+import { answerCalibration, grouped } from "../../lib/likelihoods/report/build.ts";
+import { meanInterval, wilson } from "../../lib/likelihoods/report/statistics.ts";
 import type { ReportTest } from "../../lib/report/data.ts";
+import { TOO_FEW } from "../../lib/report/verdict.ts";
 import { certain, generator, labels, numbers, triangle } from "./report-kit.ts";
 
 const CONTEXT: ReportContext = { split: true, images: true };
@@ -200,6 +202,22 @@ describe("classes", () => {
   });
 });
 
+describe("a test set of two images", () => {
+  it("cannot tell whether a sure model is as sure as it should be", () => {
+    const two = certain(
+      [
+        [0.999, 0.001],
+        [0.001, 0.999],
+      ],
+      [0, 1],
+    );
+    const { calibration } = appraise(two);
+    expect(calibration.error).toBeLessThan(0.01);
+    expect(calibration.resolution).toBeGreaterThan(TOO_FEW);
+    expect(appraise(triangle(300)).calibration.resolution).toBeLessThan(TOO_FEW);
+  });
+});
+
 describe("labels", () => {
   const test = labels(2000, ["left", "up"]);
 
@@ -228,7 +246,7 @@ describe("labels", () => {
   it("calls a lone label without a name a yes", () => {
     const one = labels(50, ["0"]);
     const says = new Set(find(blocks(one), "gallery").shots.map((s) => s.says));
-    expect([...says].every((s) => s === "yes" || s === "not yes")).toBe(true);
+    expect([...says].every((s) => s === "yes" || s === "no")).toBe(true);
     expect(appraise(one).says).toMatch(/^Right \d+ % of the time/);
     expect(appraise(one).tiles.map((t) => t.name)).not.toContain("exactMatch");
   });

@@ -23,11 +23,11 @@ function appraisal(
   accuracy: number,
   more: Partial<Appraisal["calibration"]> & { standardErrors?: number } = {},
 ): Appraisal {
-  const { standardErrors = 50, error = 0, gap = 0, chance = 0.01 } = more;
+  const { standardErrors = 50, error = 0, gap = 0, chance = 0.01, resolution = 0.01 } = more;
   return {
     says: "It says",
     selective: "half says",
-    calibration: { error, gap, chance },
+    calibration: { error, gap, chance, resolution },
     baseline: { name: "always “1”", figures: { accuracy: 0.1 }, test: { accuracy }, standardErrors },
     tiles: [],
   };
@@ -66,14 +66,15 @@ describe("verdict on confidence", () => {
   });
 
   it("forgives what chance, or nobody's decision, explains, and nothing above", () => {
-    const large = (error: number, chance: number) => of(appraisal(0.9, { error, gap: error, chance })).confidence;
+    const large = (error: number, chance: number, resolution = 0) =>
+      of(appraisal(0.9, { error, gap: error, chance, resolution })).confidence;
     expect(large(CALIBRATION_TOLERANCE, 0)).toBe("as sure as it should be");
     expect(large(CALIBRATION_TOLERANCE + EPS, 0)).toBe("over-confident");
     expect(large(0.08, 0.08)).toBe("as sure as it should be");
     expect(large(0.08 + EPS, 0.08)).toBe("over-confident");
-    expect(large(0.08, TOO_FEW)).toBe("as sure as it should be");
-    expect(large(0.08, TOO_FEW + EPS)).toBe("too few images to tell");
-    expect(large(0.3, TOO_FEW + EPS)).toBe("over-confident");
+    expect(large(0, 0.1, TOO_FEW)).toBe("as sure as it should be");
+    expect(large(0, 0.1, TOO_FEW + EPS)).toBe("too few images to tell");
+    expect(large(0.3, 0.1, TOO_FEW + EPS)).toBe("over-confident"); // even a small test set shows a large error
   });
 });
 

@@ -150,6 +150,24 @@ describe("report page", () => {
     expect(reportJson(data).verdict).toBeUndefined();
   });
 
+  it("survives scores and predictions that are not finite, and says so", async () => {
+    const test = numbers("gaussian", 50);
+    for (const value of [Number.NaN, 1e30]) {
+      const mean = Float32Array.from(test.prediction.outputs.mean, (v, i) => (i === 3 ? value : v));
+      const prediction = test.likelihood.prediction({ ...test.prediction.outputs, mean }, 4, 50, []);
+      const data = { title: "t", test: { ...test, prediction } };
+      checkBalanced(await buildReport(data));
+      expect(reportJson(data).verdict!.failed).toBe(true);
+    }
+    const scores = [
+      { score: "", inside: [Infinity], outside: [Infinity] },
+      { score: "s", inside: [1, Infinity], outside: [-Infinity, 3] },
+    ];
+    const html = await buildReport({ title: "t", ood: { data: "x", scores } });
+    checkPage(html);
+    expect(html.match(/<svg/g)).toHaveLength(1);
+  });
+
   it("leaves out what is not finite in a training curve, and draws one point", async () => {
     const history = [
       { step: 1, nll: Number.NaN, kl: 5 },
@@ -310,6 +328,11 @@ describe("bad report data", () => {
     ["targets", { title: "t", test: { ...test, targets: [0] } }, /test.targets as the likelihood numbers them/],
     ["their number", { title: "t", test: { ...test, targets: Int32Array.of(0, 1) } }, /to have 1 values, received 2/],
     ["a class", { title: "t", test: { ...test, targets: Int32Array.of(5) } }, /target 0 to be an integer from 0 to 1/],
+    [
+      "another likelihood's",
+      { title: "t", test: { ...numbers("gaussian", 1, [2]), prediction: test.prediction } },
+      /test.prediction as likelihood gaussian makes it/,
+    ],
     ["channels", { title: "t", test: { ...test, images: { ...images, channels: 0 } } }, /test.images.channels/],
     ["height", { title: "t", test: { ...test, images: { ...images, height: 0 } } }, /images.height/],
     [

@@ -9,14 +9,12 @@ import {
   type Answers,
   answerCalibration,
   answerSection,
-  clear,
-  meanInterval,
   ranked,
   splitTiles,
   surestHalf,
   uncertaintySection,
-  wilson,
 } from "./build.ts";
+import { clear, meanInterval, wilson } from "./statistics.ts";
 
 const EACH = 12;
 const MISTAKES = 8;
@@ -143,9 +141,9 @@ const exactlyRight = (p: BernoulliPrediction, targets: Targets): Uint8Array => {
   );
 };
 
-/** Name of label k; a lone label without a name is a yes. */
-const nameOf = (p: BernoulliPrediction, k: number): string =>
-  p.labels.length === 1 && p.labels[0] === "0" ? "yes" : p.labels[k];
+/** A lone label without a name is a yes or a no. */
+const yesOrNo = ({ labels }: BernoulliPrediction): boolean => labels.length === 1 && labels[0] === "0";
+const nameOf = (p: BernoulliPrediction, k: number): string => (yesOrNo(p) ? "yes" : p.labels[k]);
 
 function labelTable(p: BernoulliPrediction, targets: Targets): Table {
   const K = p.labels.length;
@@ -196,7 +194,8 @@ function gallery(p: BernoulliPrediction, targets: Targets, correct: Uint8Array, 
   const sure = (n: number) => Math.min(...p.labels.map((_, k) => Math.max(p.mean[n * K + k], 1 - p.mean[n * K + k])));
   const names = (there: (k: number) => boolean) => {
     const some = p.labels.flatMap((_, k) => (there(k) ? [nameOf(p, k)] : []));
-    return some.length > 0 ? some.join(", ") : K === 1 ? `not ${nameOf(p, 0)}` : "none";
+    if (some.length > 0) return some.join(", ");
+    return yesOrNo(p) ? "no" : K === 1 ? `not ${nameOf(p, 0)}` : "none";
   };
   const shot = (n: number): Shot => ({
     image: n,
@@ -210,7 +209,7 @@ function gallery(p: BernoulliPrediction, targets: Targets, correct: Uint8Array, 
   const wrong = sorted.filter((n) => !correct[n]);
   return {
     title: "Test images",
-    lead: `Under each image: the labels it is said to have, and the confidence in the least sure of all of its labels${split ? "; then the two parts of its uncertainty" : ""}.`,
+    lead: `Under each image: ${K > 1 ? "the labels it is said to have, and the confidence in the least sure of all of its labels" : "the answer, and the confidence in it"}${split ? "; then the two parts of its uncertainty" : ""}.`,
     blocks: [
       {
         block: "gallery",

@@ -24,7 +24,7 @@ export interface Tile {
   readonly split?: boolean;
 }
 
-interface Headed {
+export interface Headed {
   readonly title: string;
   /** One or two sentences on how to read it. */
   readonly caption: string;
@@ -182,6 +182,8 @@ export interface Calibration {
   readonly gap: number;
   /** The error that a perfect model would exceed in one test set of twenty, by chance alone. */
   readonly chance: number;
+  /** Half the 95 % interval of the fact: how finely a test set of this size can tell. */
+  readonly resolution: number;
 }
 
 /** What is said at the top of a report. */

@@ -1,4 +1,4 @@
-/** Blocks and intervals that more than one likelihood wants. */
+/** Blocks that more than one likelihood wants. */
 import type { Shape } from "../../graph/node.ts";
 import { reliabilityBins, topLabel } from "../../predict/calibration.ts";
 import type { Floats, Labels } from "../../predict/input.ts";
@@ -18,53 +18,12 @@ import type {
   Split,
   Tile,
 } from "./blocks.ts";
-
-/** Two-sided 95 % of a normal distribution. */
-const Z = 1.959963984540054;
-
-/** Wilson's 95 % interval of a share; unlike the plain normal one it is never outside 0..1, nor a point at 0 and 1. */
-export function wilson(share: number, count: number): [number, number] {
-  const z2 = (Z * Z) / count;
-  const middle = (share + z2 / 2) / (1 + z2);
-  const half = (Z / (1 + z2)) * Math.sqrt((share * (1 - share)) / count + z2 / (4 * count));
-  return [Math.max(0, middle - half), Math.min(1, middle + half)];
-}
-
-/**
- * Normal 95 % interval of a mean, which is never below the least value; nothing for a single value, which says nothing of
- * its spread.
- */
-export function meanInterval(values: ArrayLike<number>): [number, number] | undefined {
-  if (values.length < 2) return undefined;
-  const half = Z * standardError(values);
-  const mean = average(values);
-  const least = Array.prototype.reduce.call(values, (a, v) => Math.min(a as number, v as number), Infinity) as number;
-  return [Math.max(least, mean - half), mean + half];
-}
-
-export function standardError(values: ArrayLike<number>): number {
-  const mean = average(values);
-  let squares = 0;
-  for (let i = 0; i < values.length; i++) squares += (values[i] - mean) ** 2;
-  return Math.sqrt(squares / Math.max(1, values.length - 1) / values.length);
-}
-
-/** A mean of differences in its standard errors. */
-export function clear(differences: ArrayLike<number>): number {
-  const mean = average(differences);
-  const error = standardError(differences);
-  return error > 0 ? mean / error : mean > 0 ? Infinity : 0;
-}
+import { median, resolution } from "./statistics.ts";
 
 /** At most `most` indices of 0 ... n - 1, evenly spread, with the first and the last. */
 export function thin(n: number, most: number): number[] {
   if (n <= most) return Array.from({ length: n }, (_, i) => i);
   return Array.from({ length: most }, (_, i) => Math.round((i * (n - 1)) / (most - 1)));
-}
-
-export function median(values: ArrayLike<number>): number {
-  const sorted = Float64Array.from(values).sort();
-  return sorted.length === 0 ? Number.NaN : sorted[Math.floor(sorted.length / 2)];
 }
 
 /** Answers, each with the confidence in it and whether it is right. */
@@ -83,18 +42,19 @@ export interface Answers {
  */
 export function answerCalibration({ probs, labels, together }: Answers): Calibration {
   const total = labels.length;
-  let [error, gap, mean, variance] = [0, 0, 0, 0];
+  let [error, gap, mean, variance, right] = [0, 0, 0, 0, 0];
   for (const { count, confidence, accuracy } of reliabilityBins(probs, labels)) {
     if (count === 0) continue;
     const weight = count / total;
     error += weight * Math.abs(confidence - accuracy);
     gap += weight * (confidence - accuracy);
+    right += weight * accuracy;
     // answers of one image may all fall together: then there are no more than images
     const scale = Math.sqrt((Math.min(1, confidence) * (1 - Math.min(1, confidence)) * together) / count);
     mean += weight * scale * Math.sqrt(2 / Math.PI);
     variance += (weight * scale) ** 2 * (1 - 2 / Math.PI);
   }
-  return { error, gap, chance: mean + 1.645 * Math.sqrt(variance) };
+  return { error, gap, chance: mean + 1.645 * Math.sqrt(variance), resolution: resolution(right, total / together) };
 }
 
 /** Share that is right among the most confident half. */
@@ -238,12 +198,14 @@ export function histogram(
   );
 }
 
-/** A histogram of several groups of values over the same bars. A group without values is left out. */
+/** A histogram of several groups of values over the same bars. What is not finite, and a group without values, is left out. */
 export function grouped(
   all: readonly { name: string; color: Color; values: readonly number[] }[],
   title: string,
 ): Pick<Histogram, "block" | "x" | "groups" | "bins"> {
-  const groups = all.filter((g) => g.values.length > 0);
+  const groups = all
+    .map((g) => ({ ...g, values: g.values.filter((v) => Number.isFinite(v)) }))
+    .filter((g) => g.values.length > 0);
   let [least, most] = [Infinity, -Infinity];
   for (const { values } of groups)
     for (const v of values) {

@@ -9,14 +9,12 @@ import {
   type Answers,
   answerCalibration,
   answerSection,
-  clear,
-  meanInterval,
   ranked,
   splitTiles,
   surestHalf,
   uncertaintySection,
-  wilson,
 } from "./build.ts";
+import { clear, meanInterval, wilson } from "./statistics.ts";
 
 /** As many classes can be read in a confusion matrix. */
 const READABLE = 20;

@@ -6,18 +6,16 @@ import { average } from "../moments.ts";
 import type { Block, Plot, ReportContext, Reporter, Table } from "./blocks.ts";
 import {
   channels,
-  clear,
   constants,
-  meanInterval,
   ranked,
   rootMeanSquare,
   splitTiles,
   thin,
   uncertaintySection,
   valuesOf,
-  wilson,
 } from "./build.ts";
 import { gallery, maps } from "./numberImages.ts";
+import { clear, meanInterval, resolution, wilson } from "./statistics.ts";
 
 /** More points than these hide each other. */
 const POINTS = 500;
@@ -67,7 +65,7 @@ export function numberReport(kind: Spread): Reporter<NumberPrediction> {
       const unit = unitOf(p);
       return {
         says: `Off by ${figure(average(perImage.mae))} on average (always saying the mean: ${figure(absolute)}); ${percent(coverage, 0)} of the targets lie in its 90 % intervals`,
-        calibration: { error: Math.abs(gap), gap, chance },
+        calibration: { error: Math.abs(gap), gap, chance, resolution: resolution(coverage, p.count) },
         baseline: {
           name: `always the mean of the ${context.training ? "training" : "test"} targets`,
           figures: { mse: guess },
