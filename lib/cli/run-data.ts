@@ -7,7 +7,6 @@ import { loadTestImages } from "../data/layouts.ts";
 import { findData, isDatasetName, loadData } from "../data/locate.ts";
 import { split } from "../data/split.ts";
 import { BayesError } from "../errors.ts";
-import type { Output } from "./output.ts";
 import type { RunConfig } from "./run-folder.ts";
 
 /** The parts that a run works with. */
@@ -48,10 +47,6 @@ export function remarks(all: TrainTest<Dataset>, parts: RunData): string[] {
       `${twice} of ${parts.test.count} test images are among the training images too: figures on them are no test`,
     );
   return [...new Set(said)];
-}
-
-export function announceRemarks(out: Output, all: TrainTest<Dataset>, parts: RunData): void {
-  for (const sentence of remarks(all, parts)) out.note(sentence);
 }
 
 /**

@@ -23,7 +23,7 @@ import {
   type TrainOptions,
 } from "./recipe.ts";
 import { comparisonRow, comparisonTable, testModel, writeOnnx, writeReport } from "./results.ts";
-import { announceRemarks, type RunData, runData, splitData } from "./run-data.ts";
+import { type RunData, remarks, runData, splitData } from "./run-data.ts";
 import { createRun, FILES, modelOf, newRunDir, type RunConfig, readConfig, writeConfig } from "./run-folder.ts";
 import { announce, stoppedRun, testFields, testTable, trainRun } from "./training.ts";
 
@@ -143,12 +143,11 @@ async function fresh(options: TrainOptions, context: Context): Promise<void> {
   const config = recipe(options, all, (note) => context.out.note(note));
   const runDir = options.out ?? newRunDir(options.model, all.train.name);
   const data = { ...splitData(all, config.data), test: all.test };
-  announceRemarks(context.out, all, data);
   using model = modelOf(config);
   if (config.training.batchSize > data.train.count)
     fail("train", `--batch of at most ${data.train.count}, the number of training images`, config.training.batchSize);
   createRun(runDir, config);
-  await whole(model, data, config, runDir, { resume: false, beside }, context);
+  await whole(model, data, config, runDir, { resume: false, beside, notes: remarks(all, data) }, context);
 }
 
 /** What may be said together with --resume: nothing that would make it another run. */
@@ -189,11 +188,12 @@ async function whole(
   data: Data,
   config: RunConfig,
   runDir: string,
-  { resume, beside }: { resume: boolean; beside: readonly ComparisonRow[] },
+  { resume, beside, notes = [] }: { resume: boolean; beside: readonly ComparisonRow[]; notes?: readonly string[] },
   context: Context,
 ): Promise<void> {
   const { out, signal } = context;
   announce(context, model, config, runDir, threads());
+  for (const sentence of notes) out.note(sentence);
   const result = await trainRun(model, data, config, runDir, resume, context);
   const tested = await testModel(model, data.test, config, { signal }).catch((error: unknown) => {
     throw signal.aborted ? stoppedRun(out, runDir, result.steps) : error;
@@ -203,6 +203,7 @@ async function whole(
     history: result.history,
     trainingSeconds: result.wall.seconds,
     comparison: beside,
+    notes,
   });
   writeOnnx(runDir, model);
   out.line();

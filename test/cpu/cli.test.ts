@@ -56,14 +56,15 @@ describe("train", () => {
     expect(got.stderr).toBe("");
     expect(got.code).toBe(0);
     const { events } = got;
-    expect(events.map((e) => e.event)).toEqual(["start", "epoch", "epoch", "epoch", "checkpoint", "done"]);
+    expect(events.map((e) => e.event)).toEqual(["start", "note", "epoch", "epoch", "epoch", "checkpoint", "done"]);
+    expect(events[1].text).toBe("no test images of 8"); // among the first 60
     expect(events[0]).toMatchObject({
       runDir: run,
       config: { data: { train: 400, valid: 80, test: 60 }, training: { seed: 7 } },
     });
     expect(events[0].device).toMatch(/^cpu-/);
-    expect(events[1]).toMatchObject({ epoch: 0, step: 7 });
-    expect(events[1].valid.accuracy).toBeGreaterThan(0);
+    expect(events[2]).toMatchObject({ epoch: 0, step: 7 });
+    expect(events[2].valid.accuracy).toBeGreaterThan(0);
     const done = events.at(-1)!;
     expect(done).toMatchObject({ end: "finished", steps: 24, epochs: 3, runDir: run });
     expect(typeof done.beta).toBe("number");
@@ -113,7 +114,7 @@ describe("train", () => {
     expect(existsSync(join(out, "best.safetensors"))).toBe(true);
     const [beside] = (await cli("evaluate", run, "--compare", out, "--json")).events;
     expect(beside.beside).toMatchObject([
-      { name: `lenet5, frequentist (${out})`, metrics: { accuracy: events.at(-1)!.test.accuracy } },
+      { name: "lenet5, frequentist (twin)", metrics: { accuracy: events.at(-1)!.test.accuracy } },
     ]);
     expect((await cli("evaluate", run, "--compare", tmp)).stderr).toMatch(/expected the folder of a run/);
   });
@@ -211,7 +212,7 @@ describe("images in folders", () => {
       training: { augment: { shift: 4, flip: true } },
     });
     const predicted = await cli("predict", out, "--index", "0-2", "--json");
-    for (const e of predicted.events) expect(["one", "zero"]).toContain(e.class);
+    for (const e of predicted.events) expect(["one", "zero"]).toContain(e.label);
   });
 });
 
@@ -238,17 +239,18 @@ describe("a trained run", () => {
         5,
       ); // Kwon et al. 2018
     }
-    expect(events[0].label).toBe(String(digits.test.targets[0]));
+    expect(events[0].truth).toBe(String(digits.test.targets[0]));
 
     const png = join(tmp, "digit.png");
     writeFileSync(png, encodePng(digits.test.images.subarray(0, 784) as Uint8Array, 28, 28, 1));
     const file = await cli("predict", run, png, "--json");
     expect(file.code).toBe(0);
     expect(file.events[0].probabilities).toEqual(events[0].probabilities); // the same pixels in the same row
-    expect((await cli("predict", run, join(tmp, "no.png"))).stderr).toMatch(
-      /expected images, received a file that cannot be decoded: .*no\.png \(no such file\)/,
-    );
-    expect((await cli("predict", run, join(run, "config.json"))).stderr).toMatch(/cannot be decoded/);
+    const missing = await cli("predict", run, join(tmp, "no.png"), png, join(run, "config.json"), "--json");
+    expect(missing.code).toBe(1);
+    expect(missing.events.map((e) => e.event)).toEqual(["failed", "failed", "prediction"]);
+    expect(missing.events[2].probabilities).toEqual(events[0].probabilities); // one bad file costs only itself
+    expect(missing.stderr).toMatch(/received .*no\.png \(and 1 more\): no such file; the others have their answers/);
     expect((await cli("predict", run, "--index", "60")).stderr).toMatch(/expected --index below 60/);
   });
 

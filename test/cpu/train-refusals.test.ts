@@ -67,7 +67,7 @@ describe("a run that goes wrong", () => {
     const ten = makeDataset({ images: data.train.images, labels: data.train.targets, shape: [12, 12, 1], classes: 10 });
     const cases: [Partial<FitOptions>, object, RegExp][] = [
       [{}, { train: small }, /images of 12x12x1 for model tiny-bayes, received 8x8x1/],
-      [{}, { train: ten }, /classes among 0, 1, 2, 3, received 0, 1, .* in data set/],
+      [{}, { train: ten }, /classes among 0, 1, 2, 3, received 0, 1, .* unknown/],
       [{}, { train: data.train, valid: small }, /images of 12x12x1/],
       [{ batchSize: 201 }, data, /at least one batch of 201 examples, received 200/],
       [{ epochs: 0 }, data, /epochs/],

@@ -30,9 +30,9 @@ describe("help", () => {
     c.commands.length ? c.commands.map((d) => [c.name(), d.name()]) : [[c.name()]],
   );
 
-  it("knows the nine commands", () => {
+  it("knows the ten commands", () => {
     expect(program().commands.map((c) => c.name())).toEqual([
-      "train", "evaluate", "predict", "prune", "export", "data", "info", "bench", "start",
+      "train", "evaluate", "threshold", "predict", "prune", "export", "data", "info", "bench", "start",
     ]); // biome-ignore format: one line
   });
 
