@@ -9,8 +9,13 @@ import { type ClassDataset, checkDataset, type Dataset } from "./dataset.ts";
  * @returns one weight an example, [N]
  * @throws BayesError for a data set without classes, a class that it does not have, or a weight below 0
  * @example
+ * <!-- setup: import { createModel, embeddedMnist, split } from "bayescnn";
+ * const { train } = split(embeddedMnist().train, { train: 640, valid: 64 }, 1);
+ * const model = createModel({ model: "lenet5", input: [28, 28, 1], classes: 10 }); -->
  * ```ts
- * await fit(model, { train }, { exampleWeights: classWeights(train, { tumour: 5 }) });
+ * import { classWeights, fit } from "bayescnn";
+ *
+ * await fit(model, { train }, { epochs: 20, exampleWeights: classWeights(train, { 7: 5 }) });
  * ```
  */
 export function classWeights(

@@ -112,8 +112,12 @@ export class Store {
    * @param owner who it is, as a phrase for messages to others: "fit of lenet5"
    * @throws BayesError when the store is closed, also while waiting
    * @example
+   * <!-- setup: import { createModel } from "bayescnn";
+   * const model = createModel({ model: "lenet5", input: [28, 28, 1], classes: 10 }); -->
    * ```ts
-   * await model.store.turn("saving", () => saveCheckpoint("model.safetensors", model)); // between two predictions
+   * import { saveModel } from "bayescnn";
+   *
+   * await model.store.turn("saving", () => saveModel(model, "model.safetensors")); // between two predictions
    * ```
    */
   async turn<T>(owner: string, work: (turn: Turn) => T | Promise<T>): Promise<T> {

@@ -36,7 +36,12 @@ export interface PredictorOptions extends SamplingOptions {
  * Programs are compiled at first use, one for each size of launch, and kept with the model, which closes them.
  *
  * @example
+ * <!-- setup: import { createModel } from "bayescnn";
+ * const images = new Uint8Array(784);
+ * const model = createModel({ model: "lenet5", input: [28, 28, 1], classes: 10 }); -->
  * ```ts
+ * import { Predictor } from "bayescnn";
+ *
  * const predictor = new Predictor(model, { samples: 32 });
  * await predictor.prepare("u8"); // compiles now what the first calls would have to wait for
  * const { probabilities } = await predictor.predict({ images, count: 1, shape: [28, 28, 1] });
