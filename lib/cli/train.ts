@@ -140,14 +140,22 @@ async function fresh(options: TrainOptions, context: Context): Promise<void> {
   };
   const all = await loadData(options.data, options.dataDir, reading);
   checkTrainingClasses("train", all.train);
-  const config = recipe(options, all, (note) => context.out.note(note));
+  const notes: string[] = [];
+  const config = recipe(options, all, (note) => notes.push(note));
   const runDir = options.out ?? newRunDir(options.model, all.train.name);
   const data = { ...splitData(all, config.data), test: all.test };
   using model = modelOf(config);
   if (config.training.batchSize > data.train.count)
     fail("train", `--batch of at most ${data.train.count}, the number of training images`, config.training.batchSize);
   createRun(runDir, config);
-  await whole(model, data, config, runDir, { resume: false, beside, notes: remarks(all, data) }, context);
+  await whole(
+    model,
+    data,
+    config,
+    runDir,
+    { resume: false, beside, notes: [...notes, ...remarks(all, data)] },
+    context,
+  );
 }
 
 /** What may be said together with --resume: nothing that would make it another run. */
