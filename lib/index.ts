@@ -136,6 +136,7 @@ export {
   type Threshold,
 } from "./models/model.ts";
 export { type OpenOptions, openModel, saveModel } from "./models/open.ts";
+export { exportPosterior, posteriorOf, type WeightPosterior } from "./models/posterior.ts";
 export type { Data } from "./native/addon.ts";
 export { type ExportMode, type ExportOptions, exportModes, exportOnnx } from "./onnx/export.ts";
 export { readMetadata } from "./onnx/metadata.ts";

@@ -4,6 +4,7 @@ import { type Command, Option } from "commander";
 import type { Dataset } from "../data/dataset.ts";
 import { subset } from "../data/dataset.ts";
 import { BayesError } from "../errors.ts";
+import { exportPosterior } from "../models/posterior.ts";
 import { type ExportMode, exportModes, exportOnnx } from "../onnx/export.ts";
 import { type Verified, verifyOnnx } from "../onnx/verify.ts";
 import { ensureDir } from "../util/atomic.ts";
@@ -17,6 +18,7 @@ interface ExportOptions extends SharedOptions {
   readonly layout: "nchw" | "nhwc";
   readonly samples: number;
   readonly verify?: boolean;
+  readonly posterior?: string;
   readonly dataDir?: string;
 }
 
@@ -40,6 +42,7 @@ export function exportCommand(root: Command): void {
       )
       .option("--samples <n>", "samples of an ensemble", integer(1, 1024), 16)
       .option("--verify", "run it in ONNX Runtime and compare it with the native run")
+      .option("--posterior <dir>", "also write mean, sigma and KL of every weight as NumPy arrays into this folder")
       .option("--data-dir <dir>", "where the data sets are, for --verify (default: where they were)"),
     {
       out: "file to write (default: RUNDIR/model-MODE.onnx)",
@@ -60,6 +63,10 @@ async function exportRun(dir: string, options: ExportOptions, { out }: Context):
   const size = statSync(path).size;
   out.line(`${path}  (mode ${mode}, ${bytes(size)})`);
   const verified = test && (await verifyOnnx(model, path, firstImages(test, 8), { seed }));
+  if (options.posterior !== undefined) {
+    const files = exportPosterior(model, options.posterior);
+    out.line(`${options.posterior}  (${files.length} arrays)`);
+  }
   out.event("done", { path, mode, layout, bytes: size, ...(verified ? { verified } : {}) });
   if (!verified) return;
   out.line(agreement(verified));

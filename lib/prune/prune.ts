@@ -1,10 +1,9 @@
 import type { Moments } from "../bayes/prior.ts";
 import { BayesError, checkOptions, fail } from "../errors.ts";
-import { f32, i32 } from "../graph/node.ts";
 import type { Store } from "../graph/store.ts";
-import { input } from "../graph/trace.ts";
 import { maskName } from "../layers/mask.ts";
 import { checkModel, type Model } from "../models/model.ts";
+import { priorMoments } from "../models/priors.ts";
 import {
   at,
   inverseSoftplus,
@@ -135,19 +134,6 @@ const defaultScore = (weights: readonly PrunableWeight[]): ScoreName =>
 
 const keptOf = (store: Store, w: PrunableWeight): Float32Array | undefined =>
   store.slots.has(maskName(w.name)) ? (store.get(maskName(w.name)) as Float32Array) : undefined;
-
-/** The prior's moments for each weight with a posterior: layers may have priors of their own, so a trace has to say. */
-function priorMoments(model: Model, weights: readonly PrunableWeight[]): Map<string, Moments> {
-  const noise = { rng: input("rng", i32([4])), rows: input("rows", i32([1])) };
-  const { klTerms } = model.apply(input("x", f32([1, ...model.inputShape])), { mode: "sample", noise });
-  const priors = new Map(klTerms.map(({ layer, prior }) => [layer, prior]));
-  const moments = new Map<string, Moments>();
-  for (const { name, count } of weights) {
-    const found = priors.get(name)?.moments?.(name, count);
-    if (found) moments.set(name, found);
-  }
-  return moments;
-}
 
 function returnToPrior(store: Store, w: PrunableWeight, mask: Float32Array, prior: Moments | undefined): void {
   const mu = store.get(meanSlot(w)) as Float32Array;
