@@ -60,7 +60,7 @@ export { cpu, type Device, setThreads, threads } from "./device.ts";
 export { BayesError } from "./errors.ts";
 export { compile, type InputSpec, type Inputs, type PlanReport, Program, RunError } from "./graph/compile.ts";
 export { grad } from "./graph/grad.ts";
-export { type Executed, interpret } from "./graph/interpret.ts";
+export { interpret, type NodeRecord } from "./graph/interpret.ts";
 export {
   type Activation,
   type Attrs,
@@ -136,8 +136,8 @@ export {
   modelNames,
 } from "./models/create.ts";
 export {
-  type Applied,
   type ApplyOptions,
+  type ApplyResult,
   type Knowledge,
   Model,
   type ModelOptions,
@@ -147,7 +147,7 @@ export { type OpenOptions, openModel, saveModel } from "./models/open.ts";
 export type { Data } from "./native/addon.ts";
 export { type ExportMode, type ExportOptions, exportModes, exportOnnx } from "./onnx/export.ts";
 export { readMetadata } from "./onnx/metadata.ts";
-export { type Verified, type VerifyOptions, verifyOnnx } from "./onnx/verify.ts";
+export { type VerifyOptions, type VerifyResult, verifyOnnx } from "./onnx/verify.ts";
 export { avgPool2d } from "./ops/avgPool2d.ts";
 export type { BayesWeights, ConvOptions, ConvTransposeOptions } from "./ops/conv.ts";
 export { flatten } from "./ops/flatten.ts";
@@ -163,12 +163,12 @@ export type { Padding, Pair, WindowOptions } from "./ops/window.ts";
 export { adaptiveEce, type BinOptions, ece, type ReliabilityBin, reliabilityBins } from "./predict/calibration.ts";
 export type { Floats, Labels } from "./predict/input.ts";
 export { accuracy, brier, type ClassificationMetrics, classificationMetrics, nll } from "./predict/metrics.ts";
-export { aupr, auroc, fpr95, type RiskCoverage, riskCoverage, type Scores } from "./predict/ood.ts";
+export { aupr, auroc, fpr95, type RiskCoverageResult, riskCoverage, type Scores } from "./predict/ood.ts";
 export { type EvaluateResult, evaluate, type Images, type PredictOptions, predict } from "./predict/predict.ts";
 export { Predictor, type PredictorOptions } from "./predict/predictor.ts";
 export { chooseThreshold, type SelectiveResult, type ThresholdOptions } from "./predict/threshold.ts";
 export {
-  type Decomposition,
+  type DecomposeResult,
   decompose,
   expectedEntropy,
   meanProbabilities,
@@ -181,12 +181,12 @@ export { l1Penalty } from "./prune/l1.ts";
 export {
   type LayerSparsity,
   type PruneOptions,
-  type PruneReport,
+  type PruneResult,
   prune,
   type Sparsity,
   sparsity,
 } from "./prune/prune.ts";
-export { type PruneExperiment, type PruneExperimentOptions, pruneExperiment } from "./prune/report.ts";
+export { type PruneExperimentOptions, type PruneExperimentResult, pruneExperiment } from "./prune/report.ts";
 export type { ScoreName } from "./prune/scores.ts";
 export { cubicSchedule, type Selection } from "./prune/select.ts";
 export type {

@@ -5,7 +5,7 @@ import type { ClassDataset } from "../data/dataset.ts";
 import { subset } from "../data/dataset.ts";
 import { BayesError } from "../errors.ts";
 import { type ExportMode, exportModes, exportOnnx } from "../onnx/export.ts";
-import { type Verified, verifyOnnx } from "../onnx/verify.ts";
+import { type VerifyResult, verifyOnnx } from "../onnx/verify.ts";
 import { ensureDir } from "../util/atomic.ts";
 import { type Context, inContext, integer, type SharedOptions, shared } from "./options.ts";
 import { bytes } from "./output.ts";
@@ -78,7 +78,7 @@ export function firstImages(data: ClassDataset, n: number): Float32Array {
   );
 }
 
-export function agreement({ mode, maxDifference, tolerance, agrees, compared }: Verified): string {
+export function agreement({ mode, maxDifference, tolerance, agrees, compared }: VerifyResult): string {
   const exact = mode === "mean" || mode === "noise";
   const unit = exact ? "" : " standard errors";
   const difference = exact ? maxDifference.toExponential(1) : maxDifference.toFixed(2);

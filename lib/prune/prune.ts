@@ -41,7 +41,7 @@ export interface Sparsity {
   readonly parameters: { readonly all: number; readonly kept: number };
 }
 
-export interface PruneReport extends Sparsity {
+export interface PruneResult extends Sparsity {
   readonly score: ScoreName;
   readonly scope: "global" | "layer";
 }
@@ -65,7 +65,7 @@ export interface PruneReport extends Sparsity {
  * @throws BayesError for an unknown or unusable score, a sparsity outside [0, 1) or below the one reached, a layer left
  *   with nothing, and a prior that does not heed its mask; the model is then as it was
  */
-export function prune(model: Model, options: PruneOptions): PruneReport {
+export function prune(model: Model, options: PruneOptions): PruneResult {
   checkModel("prune", model);
   checkOptions("prune", options, {
     score: "string",
