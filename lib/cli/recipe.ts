@@ -77,7 +77,7 @@ export function recipe(options: TrainOptions, { train, valid: own, test }: Train
           prior: parsePrior(options.prior),
           estimator: options.estimator,
           kl: options.kl,
-          bias: options.bias,
+          bias: ({ bayesian: true, point: "point", none: false } as const)[options.bias],
         }
       : {}),
     seed,
