@@ -9,6 +9,9 @@ import { type ClassDataset, checkDataset, type Dataset } from "./dataset.ts";
  * @returns one weight an example, [N]
  * @throws BayesError for a data set without classes, a class that it does not have, or a weight below 0
  * @example
+ * <!-- setup: import { classWeights, createModel, fit, makeDataset } from "bayescnn";
+ * const train = makeDataset({ images: new Uint8Array(4 * 784), shape: [28, 28, 1], labels: [0, 1, 0, 0], classes: ["none", "tumour"] });
+ * const model = createModel({ model: "lenet5", input: [28, 28, 1], classes: ["none", "tumour"] }); -->
  * ```ts
  * await fit(model, { train }, { exampleWeights: classWeights(train, { tumour: 5 }) });
  * ```

@@ -1,3 +1,5 @@
+// a user's "lib" may lack [Symbol.dispose]:
+/// <reference lib="esnext.disposable" preserve="true" />
 import { BayesError, checkInt, fail } from "../errors.ts";
 import type { Data, NativeFeed, NativePlan } from "../native/addon.ts";
 import { checkArray } from "../util/arrays.ts";

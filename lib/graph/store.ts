@@ -1,3 +1,5 @@
+// a user's "lib" may lack [Symbol.dispose]:
+/// <reference lib="esnext.disposable" preserve="true" />
 import { type Device, type DeviceName, openDevice } from "../device.ts";
 import { BayesError, checkInt, fail } from "../errors.ts";
 import type { Data, NativeStore } from "../native/addon.ts";
@@ -113,8 +115,10 @@ export class Store {
    * @param owner who it is, as a phrase for messages to others: "fit of lenet5"
    * @throws BayesError when the store is closed, also while waiting
    * @example
+   * <!-- setup: import { createModel, saveModel } from "bayescnn";
+   * const model = createModel({ model: "lenet5", input: [28, 28, 1], classes: 10 }); -->
    * ```ts
-   * await model.store.turn("saving", () => saveCheckpoint("model.safetensors", model)); // between two predictions
+   * await model.store.turn("saving", () => saveModel(model, "model.safetensors")); // between two predictions
    * ```
    */
   async turn<T>(owner: string, work: (turn: Turn) => T | Promise<T>): Promise<T> {

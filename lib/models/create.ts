@@ -14,7 +14,7 @@ import type { Device, DeviceName } from "../device.ts";
 import { fail } from "../errors.ts";
 import type { Tensor } from "../graph/node.ts";
 import { type Categorical, categorical } from "../likelihoods/categorical.ts";
-import { checkLikelihood, likelihoodOf } from "../likelihoods/index.ts";
+import { checkLikelihood, likelihoodOf } from "../likelihoods/known.ts";
 import type { Likelihood, LikelihoodConfig } from "../likelihoods/likelihood.ts";
 import { alexnet } from "./alexnet.ts";
 import { conv3fc3 } from "./conv3fc3.ts";

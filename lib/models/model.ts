@@ -1,3 +1,5 @@
+// a user's "lib" may lack [Symbol.dispose]:
+/// <reference lib="esnext.disposable" preserve="true" />
 import { isDeepStrictEqual } from "node:util";
 import { type BayesOptions, type BayesSettings, settings } from "../bayes/settings.ts";
 import { checkPreprocess, type Preprocess } from "../data/prepare.ts";
@@ -6,7 +8,7 @@ import { BayesError, checkInt, checkOptions, fail } from "../errors.ts";
 import { f32, i32, type Shape, sizeOf, Tensor } from "../graph/node.ts";
 import { type Slot, Store } from "../graph/store.ts";
 import { input, type KlTerm, type Mode, type TraceOptions, withTrace } from "../graph/trace.ts";
-import { checkLikelihood } from "../likelihoods/index.ts";
+import { checkLikelihood } from "../likelihoods/known.ts";
 import type { Likelihood, LikelihoodConfig } from "../likelihoods/likelihood.ts";
 import { add } from "../ops/add.ts";
 

@@ -4,7 +4,7 @@ import type { BayesOptions } from "../bayes/settings.ts";
 import type { Device, DeviceName } from "../device.ts";
 import { BayesError, checkOptions, checkPath, fail } from "../errors.ts";
 import type { Tensor } from "../graph/node.ts";
-import { likelihoodNames, likelihoodOf } from "../likelihoods/index.ts";
+import { likelihoodNames, likelihoodOf } from "../likelihoods/known.ts";
 import type { Likelihood } from "../likelihoods/likelihood.ts";
 import { type Checkpoint, loadCheckpoint, restore, saveCheckpoint } from "../train/checkpoint.ts";
 import { createModel, type LikelihoodModelConfig, modelNames } from "./create.ts";

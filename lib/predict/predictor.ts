@@ -36,6 +36,8 @@ export interface PredictorOptions extends SamplingOptions {
  * Programs are compiled at first use, one for each size of launch, and kept with the model, which closes them.
  *
  * @example
+ * <!-- setup: import { createModel, Predictor } from "bayescnn"; const images = new Uint8Array(784);
+ * const model = createModel({ model: "lenet5", input: [28, 28, 1], classes: 10 }); -->
  * ```ts
  * const predictor = new Predictor(model, { samples: 32 });
  * await predictor.prepare("u8"); // compiles now what the first calls would have to wait for
@@ -104,7 +106,7 @@ export class Predictor<L extends Likelihood = Likelihood> {
   }
 
   /** As {@link predict}, but gives the model's outputs by name, each [samples, count, ...]. */
-  async outputs(data: Images, options: CallOptions = {}): Promise<Outputs> {
+  async outputs(data: Images, options: CallOptions = {}): Promise<Record<string, Float32Array>> {
     const { model } = this;
     model.store.checkOpen(`predict ${model.name}`);
     checkOptions("predict", options, { onProgress: "function", signal: "object" });

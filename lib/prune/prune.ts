@@ -1,4 +1,4 @@
-import type { Moments } from "../bayes/prior.ts";
+import type { PriorMoments } from "../bayes/prior.ts";
 import { BayesError, checkOptions, fail } from "../errors.ts";
 import { f32, i32 } from "../graph/node.ts";
 import type { Store } from "../graph/store.ts";
@@ -137,11 +137,11 @@ const keptOf = (store: Store, w: PrunableWeight): Float32Array | undefined =>
   store.slots.has(maskName(w.name)) ? (store.get(maskName(w.name)) as Float32Array) : undefined;
 
 /** The prior's moments for each weight with a posterior: layers may have priors of their own, so a trace has to say. */
-function priorMoments(model: Model, weights: readonly PrunableWeight[]): Map<string, Moments> {
+function priorMoments(model: Model, weights: readonly PrunableWeight[]): Map<string, PriorMoments> {
   const noise = { rng: input("rng", i32([4])), rows: input("rows", i32([1])) };
   const { klTerms } = model.apply(input("x", f32([1, ...model.inputShape])), { mode: "sample", noise });
   const priors = new Map(klTerms.map(({ layer, prior }) => [layer, prior]));
-  const moments = new Map<string, Moments>();
+  const moments = new Map<string, PriorMoments>();
   for (const { name, count } of weights) {
     const found = priors.get(name)?.moments?.(name, count);
     if (found) moments.set(name, found);
@@ -149,7 +149,7 @@ function priorMoments(model: Model, weights: readonly PrunableWeight[]): Map<str
   return moments;
 }
 
-function returnToPrior(store: Store, w: PrunableWeight, mask: Float32Array, prior: Moments | undefined): void {
+function returnToPrior(store: Store, w: PrunableWeight, mask: Float32Array, prior: PriorMoments | undefined): void {
   const mu = store.get(meanSlot(w)) as Float32Array;
   const meanAt = (i: number): number => (!prior || prior.mean === "tied" ? 0 : at(prior.mean, i));
   const sigmaAt = (i: number): number => at(prior!.sigma, i);

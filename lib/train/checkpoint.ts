@@ -11,7 +11,7 @@ import { BayesError, checkPath, fail, shorten } from "../errors.ts";
 import { type DType, sameShape } from "../graph/node.ts";
 import type { Slot } from "../graph/store.ts";
 import { FIRST_RESERVED_STREAM } from "../graph/trace.ts";
-import { likelihoodNames, likelihoodOf } from "../likelihoods/index.ts";
+import { likelihoodNames, likelihoodOf } from "../likelihoods/known.ts";
 import type { Likelihood } from "../likelihoods/likelihood.ts";
 import type { Knowledge, Model } from "../models/model.ts";
 import { arrayKind } from "../util/arrays.ts";
