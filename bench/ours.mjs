@@ -1,9 +1,11 @@
 // One workload of ours as a process: node bench/ours.mjs '{workload, variant}'. Needs `npm run build`.
 import { forwardProgram, stepProgram } from "../dist/cli/made.js";
+import { compile, grad, openDevice, Store } from "../dist/graph/index.js";
 import { apply, f32 } from "../dist/graph/node.js";
 import { withTrace } from "../dist/graph/trace.js";
-import { adam, bayesConv2d, compile, conv2d, cpu, createModel, grad, Store, setThreads } from "../dist/index.js";
+import { bayesConv2d, conv2d, createModel, setThreads } from "../dist/index.js";
 import { largestLaunch, launchSize } from "../dist/predict/launches.js";
+import { adam } from "../dist/train/index.js";
 import { flopsOf } from "./flops.mjs";
 import { serve } from "./serve.mjs";
 import { channelsOf, layers, parseVariant } from "./workloads.mjs";
@@ -16,7 +18,7 @@ const bayesian = network === "Bayesian";
 setThreads(threads);
 const { program, launches, once } = kind === "layer" ? layerProgram() : modelProgram();
 const { traffic, arenaBytes, workspaceBytes } = program.report();
-const about = { version: "bayescnn", device: cpu().name, memory: arenaBytes, workspace: workspaceBytes };
+const about = { version: "bayescnn", device: openDevice("cpu").name, memory: arenaBytes, workspace: workspaceBytes };
 await serve({ ...about, flops: launches * flopsOf(program), traffic: launches * traffic }, once);
 
 /** A published model; its deterministic twin has the same activations, so that both networks do the same work. */
@@ -44,7 +46,7 @@ function launchesOf(/** @type {number} */ count, /** @type {number} */ samples) 
  */
 function layerProgram() {
   const g = layers[name];
-  const store = new Store(cpu());
+  const store = new Store("cpu");
   const resident = (/** @type {string} */ of, /** @type {readonly number[]} */ shape) => {
     const length = shape.reduce((a, b) => a * b);
     store.define(of, shape, { init: () => Float32Array.from({ length }, () => Math.random() - 0.5) });
@@ -53,7 +55,7 @@ function layerProgram() {
   // hands dy to the layer's backward pass as it is; never run, since nobody asks for the loss
   /** @type {import("../dist/graph/node.js").Op} */
   const seed = { name: "benchSeed", infer: () => [f32([])], grad: (_, { inputs: [, dy] }) => [dy, undefined] };
-  /** @type {Record<"rng" | "rows", import("../dist/index.js").InputSpec>} */
+  /** @type {Record<"rng" | "rows", import("../dist/graph/index.js").InputSpec>} */
   const specs = { rng: { shape: [4], dtype: "i32" }, rows: { shape: [batch], dtype: "i32" } };
   const program = compile({ store, precision }, specs, (noise) => {
     const x = resident("x", [batch, g.size, g.size, g.channels]);
@@ -65,7 +67,7 @@ function layerProgram() {
     const gradients = grad(loss, [...trace.parameters.values(), ...(g.first ? [] : [x])]);
     return Object.fromEntries([["y", y], ...gradients.map((d, i) => [`gradient${i}`, d])]);
   });
-  const plan = new (cpu().addon.Plan)(store.native, program.planned.native);
+  const plan = new (openDevice("cpu").addon.Plan)(store.native, program.planned.native);
   const values = { rng: Int32Array.of(1, 2, 3, 0), rows: Int32Array.from({ length: batch }, (_, i) => i) };
   const feeds = [...program.inputs.keys()].map((input) => ({
     data: values[/** @type {keyof typeof values} */ (input)],

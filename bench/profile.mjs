@@ -4,7 +4,9 @@
 //   node bench/profile.mjs lenet5 256 [frequentist]      (after npm run build)
 //   node bench/profile.mjs lenet5 52 predict 10          52 images, 10 samples of each
 import { forwardProgram, stepProgram } from "../dist/cli/made.js";
-import { adam, cpu, createModel, setThreads } from "../dist/index.js";
+import { openDevice } from "../dist/graph/index.js";
+import { createModel, setThreads } from "../dist/index.js";
+import { adam } from "../dist/train/index.js";
 import { stepFlops } from "./flops.mjs";
 
 const [name = "lenet5", batch = "256", kind, samples = "10"] = process.argv.slice(2);
@@ -15,7 +17,7 @@ const predicts = kind === "predict";
 const made = predicts ? forwardProgram(model, Number(batch), Number(samples)) : stepProgram(model, Number(batch), adam());
 const { program } = made;
 const { native, steps } = program.planned;
-const { Plan } = cpu().addon;
+const { Plan } = openDevice("cpu").addon;
 const bytes = (k) => new Uint8Array(k);
 // the feeds of a first step; an all-zero arena is as good as any for timing
 const feeds = native.feedBytes.map((n) => ({ data: bytes(n), stride: 0 }));

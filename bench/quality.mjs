@@ -3,7 +3,8 @@
 // About an hour on two cores. Needs `npm run build`, MNIST and CIFAR-10. What it finds replaces what
 // bench/results/quality.json held of the same runs; --quick only shows that everything works, and records nothing.
 import { parseArgs } from "node:util";
-import { cpu, createModel, evaluate, fit, loadData, subset } from "../dist/index.js";
+import { openDevice } from "../dist/graph/index.js";
+import { createModel, evaluate, fit, loadData, subset } from "../dist/index.js";
 import { defaults } from "../dist/train/defaults.js";
 import { describeMachine } from "./machine.mjs";
 import { recordQuality } from "./results.mjs";
@@ -63,7 +64,7 @@ for (const { model, data, epochs, seeds } of runs) {
       rows.push({
         ...{ id, model, data, precision, seed, epochs, samples: TEST_SAMPLES },
         ...{ accuracy, nll: round(nll), ece: round(ece), brier: round(brier), seconds: round(seconds) },
-        ...{ device: cpu().name, machine, measured: new Date().toISOString().slice(0, 10) },
+        ...{ device: openDevice("cpu").name, machine, measured: new Date().toISOString().slice(0, 10) },
       });
       const figures = `accuracy ${accuracy}  NLL ${round(nll)}  ECE ${round(ece)}`;
       console.log(`${id}  ${precision}  seed ${seed}  ${figures}  ${seconds.toFixed(0)} s`);

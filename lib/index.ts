@@ -1,15 +1,5 @@
-// The public names, and nothing else. Stores, models and programs have [Symbol.dispose], a type that a user's "lib" may lack:
-/// <reference lib="esnext.disposable" preserve="true" />
+// bayescnn: what every program needs. The rest is in the subpaths, one for each room; no public name is anywhere else.
 
-export {
-  type BetaMoment,
-  type BetaSchedule,
-  blundellBeta,
-  constantBeta,
-  cosineBeta,
-  parseBeta,
-  warmUpBeta,
-} from "./bayes/beta.ts";
 export { type GaussianPriorOptions, gaussianPrior } from "./bayes/gaussianPrior.ts";
 export {
   type AlphaPosteriorOptions,
@@ -20,73 +10,38 @@ export {
   rhoPosterior,
   type WeightDistribution,
 } from "./bayes/posterior.ts";
-export type { Moments, Prior } from "./bayes/prior.ts";
+export type { Prior, PriorMoments } from "./bayes/prior.ts";
 export { type ScaleMixturePriorOptions, scaleMixturePrior } from "./bayes/scaleMixturePrior.ts";
 export type { BayesOptions, BayesSettings } from "./bayes/settings.ts";
-export { absentClasses, alignClasses, classesOnly } from "./data/classes.ts";
-export {
-  type ClassDataset,
-  type ClassParts,
-  type Dataset,
-  hasClasses,
-  type ImageShape,
-  makeDataset,
-  notesOf,
-  subset,
-  type TargetParts,
-  type TrainTest,
-} from "./data/dataset.ts";
-export type { BadImage } from "./data/decode.ts";
-export type { Checksum } from "./data/download.ts";
-export { loadImageFolder } from "./data/folder.ts";
-export { type GetOptions, getData, type RemoteFile, type Source } from "./data/get.ts";
-export { canonical, identity, overlap } from "./data/identity.ts";
-export { type IdxArray, readIdx } from "./data/idx.ts";
-export { type LoadedImages, loadImages, type ReadOptions } from "./data/images.ts";
-export { loadImageFolders } from "./data/layouts.ts";
-export { embeddedMnist, loadData } from "./data/locate.ts";
 export {
   type Augmentation,
-  type AugmentParams,
-  augmentReference,
+  type ClassDataset,
+  classWeights,
+  type Dataset,
+  embeddedMnist,
+  getData,
+  type ImageShape,
+  type LoadedImages,
+  loadData,
+  loadImageFolder,
+  loadImageFolders,
+  loadImages,
+  loadTable,
+  makeDataset,
   type Normalization,
   normalizationOf,
   type Preprocess,
-} from "./data/prepare.ts";
-export { type SplitSizes, split } from "./data/split.ts";
-export { loadTable, type TableOptions } from "./data/table.ts";
-export { classWeights } from "./data/weights.ts";
-export { cpu, type Device, setThreads, threads } from "./device.ts";
+  type ReadOptions,
+  type SplitSizes,
+  split,
+  subset,
+  type TableOptions,
+  type TrainTest,
+} from "./data/index.ts";
+export { type Device, type DeviceName, setThreads, threads } from "./device.ts";
 export { BayesError } from "./errors.ts";
-export { compile, type InputSpec, type Inputs, type PlanReport, Program, RunError } from "./graph/compile.ts";
-export { grad } from "./graph/grad.ts";
-export { type Executed, interpret } from "./graph/interpret.ts";
-export {
-  type Activation,
-  type Attrs,
-  constant,
-  type DType,
-  type Leaf,
-  type Node,
-  type Op,
-  type Shape,
-  type Tensor,
-  type TensorType,
-} from "./graph/node.ts";
-export { type Slot, Store } from "./graph/store.ts";
-export {
-  type KlTerm,
-  type LayerOptions,
-  type Mode,
-  type Noise,
-  noiseFor,
-  type Precision,
-  parameter,
-  type Trace,
-  type TraceOptions,
-  withTrace,
-} from "./graph/trace.ts";
-export type { Turn } from "./graph/turns.ts";
+export type { Mode, Precision, Shape, Tensor } from "./graph/index.ts";
+export type { LayerOptions } from "./graph/trace.ts";
 export { bayesConv2d, type ConvLayerOptions, conv2d } from "./layers/conv.ts";
 export { bayesConvTranspose2d, type ConvTransposeLayerOptions, convTranspose2d } from "./layers/convTranspose.ts";
 export { dropout } from "./layers/dropout.ts";
@@ -98,38 +53,27 @@ export {
   type Categorical,
   type ClassAnswer,
   type ClassMetrics,
-  ClassPrediction,
+  type ClassPrediction,
   categorical,
 } from "./likelihoods/categorical.ts";
 export { gaussian } from "./likelihoods/gaussian.ts";
-export { likelihoodOf } from "./likelihoods/index.ts";
+export type { Likelihood, MetricsOf, Prediction, PredictionOf, Targets } from "./likelihoods/index.ts";
 export { laplace } from "./likelihoods/laplace.ts";
-export type {
-  Answer,
-  Better,
-  Figure,
-  Likelihood,
-  LikelihoodConfig,
-  MetricsOf,
-  Prediction,
-  PredictionOf,
-  Targets,
-} from "./likelihoods/likelihood.ts";
 export type { NumberPrediction } from "./likelihoods/location.ts";
-export { predictiveNll, totalVariance, tracedMoments } from "./likelihoods/moments.ts";
-export { type NoiseScale, numberTargets, type RegressionOptions } from "./likelihoods/noise.ts";
-export type * as blocks from "./likelihoods/report/blocks.ts";
-export { perRow, rowsLike } from "./likelihoods/rows.ts";
+export type { NoiseScale, RegressionOptions } from "./likelihoods/noise.ts";
 export {
+  type ArchitectureConfig,
   type ClassModelConfig,
   createModel,
   type LikelihoodModelConfig,
   type ModelConfig,
   modelNames,
+  type PosteriorConfig,
+  type PriorConfig,
 } from "./models/create.ts";
 export {
-  type Applied,
   type ApplyOptions,
+  type ApplyResult,
   type Knowledge,
   Model,
   type ModelOptions,
@@ -137,67 +81,38 @@ export {
 } from "./models/model.ts";
 export { type OpenOptions, openModel, saveModel } from "./models/open.ts";
 export { exportPosterior, posteriorOf, type WeightPosterior } from "./models/posterior.ts";
-export type { Data } from "./native/addon.ts";
-export { type ExportMode, type ExportOptions, exportModes, exportOnnx } from "./onnx/export.ts";
-export { readMetadata } from "./onnx/metadata.ts";
-export { type Verified, type VerifyOptions, verifyOnnx } from "./onnx/verify.ts";
+export { type ExportMode, type ExportOptions, exportOnnx } from "./onnx/index.ts";
+export { add } from "./ops/add.ts";
 export { avgPool2d } from "./ops/avgPool2d.ts";
-export type { BayesWeights, ConvOptions, ConvTransposeOptions } from "./ops/conv.ts";
+export { concat } from "./ops/concat.ts";
+export type { ConvOptions, ConvTransposeOptions } from "./ops/conv.ts";
 export { flatten } from "./ops/flatten.ts";
-export type { GaussianPriorArgs } from "./ops/gaussianPrior.ts";
 export { globalAvgPool2d } from "./ops/globalAvgPool2d.ts";
-export * as ops from "./ops/index.ts";
 export { leakyRelu } from "./ops/leakyRelu.ts";
 export { maxPool2d } from "./ops/maxPool2d.ts";
 export { pixelShuffle } from "./ops/pixelShuffle.ts";
 export { relu } from "./ops/relu.ts";
+export { sigmoid } from "./ops/sigmoid.ts";
+export { softmax } from "./ops/softmax.ts";
 export { softplus } from "./ops/softplus.ts";
+export { tanh } from "./ops/tanh.ts";
 export type { Padding, Pair, WindowOptions } from "./ops/window.ts";
-export { adaptiveEce, type BinOptions, ece, type ReliabilityBin, reliabilityBins } from "./predict/calibration.ts";
-export type { Floats, Labels } from "./predict/input.ts";
-export { accuracy, brier, type ClassificationMetrics, classificationMetrics, nll } from "./predict/metrics.ts";
-export { aupr, auroc, fpr95, type RiskCoverage, riskCoverage, type Scores } from "./predict/ood.ts";
+export type { CallOptions } from "./predict/engine.ts";
 export { type EvaluateResult, evaluate, type Images, type PredictOptions, predict } from "./predict/predict.ts";
-export { Predictor, type PredictorOptions } from "./predict/predictor.ts";
+export { Predictor, type PredictorOptions, type SamplingOptions } from "./predict/predictor.ts";
 export { chooseThreshold, type SelectiveResult, type ThresholdOptions } from "./predict/threshold.ts";
-export {
-  type Decomposition,
-  decompose,
-  expectedEntropy,
-  meanProbabilities,
-  mutualInformation,
-  normalizedSoftplusRows,
-  predictiveEntropy,
-  softmaxRows,
-} from "./predict/uncertainty.ts";
-export { l1Penalty } from "./prune/l1.ts";
 export {
   type LayerSparsity,
   type PruneOptions,
-  type PruneReport,
+  type PruneResult,
   prune,
   type Sparsity,
   sparsity,
 } from "./prune/prune.ts";
-export { type PruneExperiment, type PruneExperimentOptions, pruneExperiment } from "./prune/report.ts";
+export { type PruneExperimentOptions, type PruneExperimentResult, pruneExperiment } from "./prune/report.ts";
 export type { ScoreName } from "./prune/scores.ts";
 export { cubicSchedule, type Selection } from "./prune/select.ts";
-export type {
-  ComparisonRow,
-  HistoryPoint,
-  PruningRow,
-  Quality,
-  ReportData,
-  ReportImages,
-  ReportOod,
-  ReportSetup,
-  ReportTest,
-} from "./report/data.ts";
-export { buildReport } from "./report/html.ts";
-export { type ReportSummary, reportJson } from "./report/summary.ts";
-export type { OodFigures } from "./report/tables.ts";
-export type { Verdict } from "./report/verdict.ts";
-export { type Checkpoint, loadCheckpoint, restore, saveCheckpoint } from "./train/checkpoint.ts";
+export { buildReport, type ReportData, type ReportSummary, reportJson } from "./report/index.ts";
 export {
   type Callbacks,
   type EpochRecord,
@@ -208,17 +123,3 @@ export {
   type Monitor,
   type StepRecord,
 } from "./train/fit.ts";
-export { type AdamOptions, adam, adamw, type Optimizer, type SgdOptions, sgd } from "./train/optimizers.ts";
-export { readSafetensors, type SafeTensor, type SafeTensors, writeSafetensors } from "./train/safetensors.ts";
-export {
-  constantRate,
-  cosineRate,
-  type LearningRate,
-  type PlateauMemory,
-  type PlateauOptions,
-  parseRate,
-  plateauRate,
-  stepRate,
-  warmUpRate,
-} from "./train/schedules.ts";
-export type { TrainingState } from "./train/state.ts";

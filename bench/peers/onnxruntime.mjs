@@ -2,9 +2,10 @@
 //   node bench/peers/onnxruntime.mjs '{workload}'
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { Store } from "../../dist/graph/index.js";
 import { f32 } from "../../dist/graph/node.js";
 import { input, withTrace } from "../../dist/graph/trace.js";
-import { conv2d, cpu, createModel, exportOnnx, Store } from "../../dist/index.js";
+import { conv2d, createModel, exportOnnx } from "../../dist/index.js";
 import { Lowering } from "../../dist/onnx/lower.js";
 import { optional, serve } from "../serve.mjs";
 import { channelsOf, layers } from "../workloads.mjs";
@@ -37,7 +38,7 @@ function publishedModel() {
 /** A bare convolution in ONNX's own layout: no transposition goes into its time. */
 function layerModel() {
   const g = layers[name];
-  const store = new Store(cpu());
+  const store = new Store("cpu");
   const image = input("image", f32([batch, g.size, g.size, g.channels]));
   const { value: y } = withTrace({ store }, () =>
     conv2d(image, g.filters, g.kernel, { stride: g.stride, padding: g.padding }),

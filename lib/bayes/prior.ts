@@ -15,11 +15,11 @@ export interface Prior {
   /** Sum over all weights of log p(w), in nats; scalar. */
   logDensity?(w: Tensor, mu: Tensor, weight: string, mask?: Tensor): Tensor;
   /** Its mean and standard deviation for each of the weight's `count` values: where a pruned weight goes back to. */
-  moments?(weight: string, count: number): Moments;
+  moments?(weight: string, count: number): PriorMoments;
 }
 
 /** Mean and standard deviation: one for all weights of a tensor, or one each; "tied" is the posterior's own mean. */
-export interface Moments {
+export interface PriorMoments {
   readonly mean: number | "tied" | Float32Array;
   readonly sigma: number | Float32Array;
 }

@@ -14,8 +14,8 @@ export interface BayesSettings {
   readonly estimator: "local" | "weight";
   /** "closed" (default): closed-form KL where the prior has one; "sampled": log q(w) - log p(w) of one draw (the paper's). */
   readonly kl: "closed" | "sampled";
-  /** Biases: a distribution like the weights, a plain number, or none. */
-  readonly bias: "bayesian" | "point" | "none";
+  /** true (default): with a posterior, like the weights; "point": plain numbers; false: none. */
+  readonly bias: boolean | "point";
 }
 
 export type BayesOptions = Partial<BayesSettings>;
@@ -30,7 +30,7 @@ export function settings(options: BayesOptions = {}, otherwise: BayesOptions = {
     prior: options.prior ?? otherwise.prior ?? gaussianPrior(),
     estimator: options.estimator ?? otherwise.estimator ?? "local",
     kl: options.kl ?? otherwise.kl ?? "closed",
-    bias: options.bias ?? otherwise.bias ?? "bayesian",
+    bias: options.bias ?? otherwise.bias ?? true,
   };
   if (typeof full.posterior?.weight !== "function")
     fail("bayes", "posterior as rhoPosterior() or alphaPosterior() makes it", full.posterior);
@@ -41,6 +41,7 @@ export function settings(options: BayesOptions = {}, otherwise: BayesOptions = {
   };
   oneOf("estimator", full.estimator, ["local", "weight"]);
   oneOf("kl", full.kl, ["closed", "sampled"]);
-  oneOf("bias", full.bias, ["bayesian", "point", "none"]);
+  if (typeof full.bias !== "boolean" && full.bias !== "point")
+    fail("bayes", 'bias to be true, false or "point"', full.bias);
   return full;
 }

@@ -6,7 +6,7 @@ import { subset } from "../data/dataset.ts";
 import { BayesError } from "../errors.ts";
 import { exportPosterior } from "../models/posterior.ts";
 import { type ExportMode, exportModes, exportOnnx } from "../onnx/export.ts";
-import { type Verified, verifyOnnx } from "../onnx/verify.ts";
+import { type VerifyResult, verifyOnnx } from "../onnx/verify.ts";
 import { ensureDir } from "../util/atomic.ts";
 import { type Context, inContext, integer, type SharedOptions, shared } from "./options.ts";
 import { bytes } from "./output.ts";
@@ -86,7 +86,7 @@ export function firstImages(data: Dataset, n: number): Float32Array {
   );
 }
 
-export function agreement({ mode, maxDifference, tolerance, agrees, compared }: Verified): string {
+export function agreement({ mode, maxDifference, tolerance, agrees, compared }: VerifyResult): string {
   const exact = mode === "mean" || mode === "noise";
   const unit = exact ? "" : " standard errors";
   const difference = exact ? maxDifference.toExponential(1) : maxDifference.toFixed(2);

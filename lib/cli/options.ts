@@ -1,7 +1,7 @@
 /** What every subcommand shares: options, number parsing, and the frame an action runs in. */
 import { availableParallelism } from "node:os";
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { setThreads } from "../device.ts";
+import { checkDevice, type DeviceName, setThreads } from "../device.ts";
 import { BayesError, checkInt, checkNumber, fail } from "../errors.ts";
 import type { Precision } from "../graph/trace.ts";
 import { writeFileAtomic } from "../util/atomic.ts";
@@ -18,7 +18,7 @@ export class UsageError extends BayesError {}
 export interface SharedOptions {
   readonly json?: boolean;
   readonly seed?: number;
-  readonly device: "auto" | "cpu" | "cuda";
+  readonly device: DeviceName;
   readonly threads?: number;
   readonly out?: string;
 }
@@ -144,8 +144,7 @@ export async function inContext(
   action: (context: Context) => Promise<void> | void,
   { device = true, linesTo }: { device?: boolean; linesTo?: string } = {},
 ): Promise<void> {
-  if (options.device === "cuda")
-    throw new BayesError("[--device] expected auto or cpu: this build has no CUDA device, received cuda");
+  checkDevice("--device", options.device);
   if (device && options.threads !== undefined) setThreads(options.threads);
   const json = options.json === true;
   const lines: string[] = [];

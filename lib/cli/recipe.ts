@@ -93,7 +93,7 @@ export function recipe(
           prior: parsePrior(options.prior),
           estimator: options.estimator,
           kl: options.kl,
-          bias: options.bias,
+          bias: ({ bayesian: true, point: "point", none: false } as const)[options.bias],
         }
       : {}),
     seed,

@@ -7,7 +7,7 @@ import { parseSize } from "../data/images.ts";
 import { DATASETS, loadData } from "../data/locate.ts";
 import { threads } from "../device.ts";
 import { BayesError, fail } from "../errors.ts";
-import { likelihoodNames } from "../likelihoods/index.ts";
+import { likelihoodNames } from "../likelihoods/known.ts";
 import { modelNames } from "../models/create.ts";
 import type { ComparisonRow } from "../report/data.ts";
 import { defaults } from "../train/defaults.ts";

@@ -59,7 +59,8 @@ export function imageSize(shape: ImageShape): number {
   return shape[0] * shape[1] * shape[2];
 }
 
-interface Parts {
+/** What every {@link makeDataset} takes. */
+export interface Parts {
   readonly name?: string;
   readonly images: Uint8Array | Float32Array;
   readonly shape: ImageShape;

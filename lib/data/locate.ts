@@ -106,7 +106,8 @@ export function embeddedMnist(): TrainTest {
 export async function loadData(name: DatasetName, dataDir?: string, options?: ReadOptions): Promise<TrainTest>;
 export async function loadData(name: string, dataDir?: string, options?: ReadOptions): Promise<TrainTest<Dataset>>;
 export async function loadData(name: string, dataDir?: string, options: ReadOptions = {}): Promise<TrainTest<Dataset>> {
-  if (typeof name !== "string" || name === "") fail("data", "the name of a data set, or a folder of images", name);
+  if (typeof name !== "string" || name === "" || name.length > 4096)
+    fail("data", "the name of a data set, or a folder of images", name);
   checkOptions("data", options, READ_OPTIONS);
   const found = findData(name, dataDir);
   if (isDatasetName(name)) {

@@ -1,3 +1,5 @@
+// a user's "lib" may lack [Symbol.dispose]:
+/// <reference lib="esnext.disposable" preserve="true" />
 import { BayesError, checkInt, fail } from "../errors.ts";
 import type { Data, NativeFeed, NativePlan } from "../native/addon.ts";
 import { checkArray } from "../util/arrays.ts";
@@ -194,9 +196,9 @@ export class RunError extends BayesError {
  * `build` closes over are frozen into it; what must change between runs is an input.
  *
  * @example
- * <!-- setup: import { compile, cpu, ops, Store } from "bayescnn"; const images = new Float32Array(64 * 28 * 28); -->
+ * <!-- setup: import { compile, ops, Store } from "bayescnn/graph"; const images = new Float32Array(64 * 28 * 28); -->
  * ```ts
- * const store = new Store(cpu());
+ * const store = new Store("cpu");
  * const step = compile({ store }, { x: [64, 28, 28, 1], factor: [] }, ({ x, factor }) => ({
  *   loss: ops.mean(ops.square(ops.mul(x, factor))),
  * }));

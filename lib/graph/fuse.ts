@@ -1,4 +1,4 @@
-import { type Activation, Node, type Tensor, topo } from "./node.ts";
+import { type Activation, Node, sameShape, type Tensor, topo } from "./node.ts";
 
 /** What a program computes and does. */
 interface Goal {
@@ -7,11 +7,11 @@ interface Goal {
 }
 
 /**
- * What is rewritten between tracing and planning: activations move behind max pooling, what is left of them joins the
+ * What is rewritten between tracing and planning: nodes that change nothing are left out, activations move behind max pooling, what is left of them joins the
  * layers, and so does max pooling. The traced graph stays as it is: whoever differentiates or exports it sees the plain nodes. Nothing changes a
  * name, a line or a stream.
  */
-export const fuse = (goal: Goal): Goal => poolInLayers(joinLayers(poolFirst(goal)));
+export const fuse = (goal: Goal): Goal => poolInLayers(joinLayers(poolFirst(withoutIdentities(goal))));
 
 /** The nodes of a goal in order, and who reads a tensor (null: the caller). */
 function survey({ outputs, effects }: Goal) {
@@ -52,6 +52,12 @@ function rebuild(
     outputs: new Map([...outputs].map(([name, t]) => [name, at(t)])),
     effects: effects.map((n) => nodeNow.get(n) ?? n),
   };
+}
+
+/** Views of the same shape mean something to the gradient alone: a stop, a rule of the user's own. */
+function withoutIdentities(goal: Goal): Goal {
+  const same = ({ op, inputs: [x], outputs: [y] }: Node): boolean => op.view === true && sameShape(x.shape, y.shape);
+  return rebuild(goal, survey(goal).nodes, (n, at) => (same(n) ? [[n.outputs[0], at(n.inputs[0])]] : undefined));
 }
 
 /**

@@ -5,7 +5,7 @@ import { leaf, Node, type Tensor, topo } from "./node.ts";
 import type { TraceOptions } from "./trace.ts";
 
 /** One executed node: its record, the user's line, and the values it made. */
-export interface Executed {
+export interface NodeRecord {
   readonly node: Node;
   readonly outputs: readonly Data[];
 }
@@ -21,7 +21,7 @@ export function interpret<I extends string, O extends string>(
   specs: Readonly<Record<I, InputSpec>>,
   values: Inputs<I>,
   build: (inputs: Readonly<Record<I, Tensor>>) => Readonly<Record<O, Tensor>>,
-  watch: (executed: Executed) => void = () => {},
+  watch: (executed: NodeRecord) => void = () => {},
 ): Record<O, Data> {
   const feeds = new Map<Tensor, Data | number>();
   const { inputs, outputs, effects } = traceProgram("interpret", options, specs, build);

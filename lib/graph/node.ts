@@ -69,15 +69,19 @@ export type Leaf =
   | { readonly kind: "constant"; readonly data: Float32Array | Int32Array };
 
 let created = 0;
+/** The id of the next node: whatever has a smaller one was made before. */
+export const nextId = (): number => created;
 
 /** One application of an op in a traced program. Nothing computes here. */
 export class Node<A extends Attrs = Attrs> {
   /** Its place in the order of the trace. */
   readonly id: number;
   readonly outputs: readonly Tensor[];
+  /** @internal */
   readonly op: Op<A>;
   readonly inputs: readonly Tensor[];
   readonly attrs: A;
+  /** @internal */
   readonly leaf: Leaf | undefined;
   /** The user's source line that made it, and the layer it belongs to; both shown in errors. */
   readonly site: string | undefined;
@@ -150,6 +154,8 @@ export const i32 = (shape: Shape): TensorType => ({ shape, dtype: "i32" });
 export const sameShape = (a: Shape, b: Shape): boolean => a.length === b.length && a.every((d, i) => d === b[i]);
 
 const layerPath: string[] = [];
+/** The layer that is being built. */
+export const currentLayer = (): string | undefined => layerPath.at(-1);
 /** Runs `build` with every node it makes labelled as part of layer `name`. */
 export function inLayer<T>(name: string, build: () => T): T {
   layerPath.push(name);

@@ -1,4 +1,6 @@
-import type { Device } from "../device.ts";
+// a user's "lib" may lack [Symbol.dispose]:
+/// <reference lib="esnext.disposable" preserve="true" />
+import { type Device, type DeviceName, openDevice } from "../device.ts";
 import { BayesError, checkInt, fail } from "../errors.ts";
 import type { Data, NativeStore } from "../native/addon.ts";
 import { asArray, kindsFor } from "../util/arrays.ts";
@@ -35,9 +37,10 @@ export class Store {
   readonly #garbage: number[] = [];
   readonly #closers = new Set<() => void>();
 
-  constructor(device: Device) {
-    this.device = device;
-    this.native = new device.addon.Store();
+  /** @throws BayesError for a device that this build does not have */
+  constructor(device: DeviceName | Device = "auto") {
+    this.device = openDevice(device, "store");
+    this.native = new this.device.addon.Store();
   }
 
   /**

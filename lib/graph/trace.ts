@@ -86,7 +86,7 @@ export interface Trace {
   readonly kl: KlTerm[];
   readonly effects: Node[];
   readonly counters: Map<string, number>;
-  /** The layers so far, by name. */
+  /** @internal The layers so far, by name. */
   readonly layers: Map<string, LayerUse>;
   readonly seed: number;
   /** How Bayesian layers treat their weights unless they say otherwise. */

@@ -30,7 +30,7 @@ export const bayesKinds = {
   prior: "object",
   estimator: "string",
   kl: "string",
-  bias: "string",
+  bias: "boolean|string",
 };
 
 /** The parameters of one layer, as its geometry says, and the ops that use them. */
@@ -73,7 +73,7 @@ export function bayesLayer(
   const build = (name: string) => {
     const { weight, outputs, fanIn, point, local } = shapeOf(name);
     const w = bayesWeight(`${name}/weight`, weight, fanIn, s);
-    const b = s.bias === "bayesian" ? bayesWeight(`${name}/bias`, [outputs], fanIn, s) : undefined;
+    const b = s.bias === true ? bayesWeight(`${name}/bias`, [outputs], fanIn, s) : undefined;
     const biasMu = s.bias === "point" ? pointWeight(`${name}/bias`, [outputs], fanIn) : b?.mu;
     if (t.mode === "mean") return point(x, w.mu, biasMu);
     if (s.estimator === "local")

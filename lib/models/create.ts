@@ -10,11 +10,11 @@ import {
 import type { Prior } from "../bayes/prior.ts";
 import { type ScaleMixturePriorOptions, scaleMixturePrior } from "../bayes/scaleMixturePrior.ts";
 import type { Preprocess } from "../data/prepare.ts";
-import type { Device } from "../device.ts";
+import type { Device, DeviceName } from "../device.ts";
 import { fail } from "../errors.ts";
 import type { Tensor } from "../graph/node.ts";
 import { type Categorical, categorical } from "../likelihoods/categorical.ts";
-import { checkLikelihood, likelihoodOf } from "../likelihoods/index.ts";
+import { checkLikelihood, likelihoodOf } from "../likelihoods/known.ts";
 import type { Likelihood, LikelihoodConfig } from "../likelihoods/likelihood.ts";
 import { alexnet } from "./alexnet.ts";
 import { conv3fc3 } from "./conv3fc3.ts";
@@ -32,6 +32,37 @@ const architectures: Record<string, (x: Tensor, kit: Kit, outputs: number) => Te
 };
 export const modelNames: readonly string[] = Object.keys(architectures);
 
+/** A posterior in JSON: what {@link rhoPosterior} or {@link alphaPosterior} makes of the rest. */
+export type PosteriorConfig =
+  | ({ readonly kind: "rho" } & RhoPosteriorOptions)
+  | ({ readonly kind: "alpha" } & AlphaPosteriorOptions);
+/** A prior in JSON: what {@link gaussianPrior} (one mean and sigma for all) or {@link scaleMixturePrior} makes of the rest. */
+export type PriorConfig =
+  | { readonly kind: "gaussian"; readonly mean?: number | "tied"; readonly sigma?: number }
+  | ({ readonly kind: "mixture" } & ScaleMixturePriorOptions);
+
+/** A published architecture and how its layers treat their weights, in JSON. */
+export interface ArchitectureConfig {
+  /** One of {@link modelNames}. */
+  readonly model: string;
+  /** [height, width, channels] of one input. */
+  readonly input: readonly [height: number, width: number, channels: number];
+  /** Default true; false is the frequentist twin. */
+  readonly bayesian?: boolean;
+  /** Default softplus in a Bayesian model, ReLU in its twin. */
+  readonly activation?: "softplus" | "relu";
+  readonly posterior?: PosteriorConfig;
+  readonly prior?: PriorConfig;
+  /** See `BayesSettings`, as of the three below. Default "local". */
+  readonly estimator?: "local" | "weight";
+  /** Default "closed". */
+  readonly kl?: "closed" | "sampled";
+  /** Default true. */
+  readonly bias?: boolean | "point";
+  /** Seed of the initial parameters; default 0. */
+  readonly seed?: number;
+}
+
 const posterior = z.discriminatedUnion("kind", [
   z.strictObject({
     kind: z.literal("rho"),
@@ -45,7 +76,7 @@ const posterior = z.discriminatedUnion("kind", [
     logAlphaInit: z.number().optional(),
     muInit: z.union([z.literal("he"), z.number()]).optional(),
   }),
-]);
+]) satisfies z.ZodType<PosteriorConfig>;
 const prior = z.discriminatedUnion("kind", [
   z.strictObject({
     kind: z.literal("gaussian"),
@@ -58,7 +89,7 @@ const prior = z.discriminatedUnion("kind", [
     sigma1: z.number().positive().optional(),
     sigma2: z.number().positive().optional(),
   }),
-]);
+]) satisfies z.ZodType<PriorConfig>;
 
 const schema = z.strictObject({
   model: z.enum(modelNames as [string, ...string[]]),
@@ -70,11 +101,16 @@ const schema = z.strictObject({
   prior: prior.default({ kind: "gaussian" }),
   estimator: z.enum(["local", "weight"]).default("local"),
   kl: z.enum(["closed", "sampled"]).default("closed"),
-  bias: z.enum(["bayesian", "point", "none"]).default("bayesian"),
+  bias: z.union([z.boolean(), z.literal("point")], { error: 'true, false or "point"' }).default(true),
   seed: z.int().nonnegative().default(0),
-});
+}) satisfies z.ZodType<ArchitectureConfig & { readonly outputs: number }>;
 
-type Architecture = z.input<typeof schema>;
+/** What a model takes besides its architecture. */
+interface Surroundings {
+  readonly preprocess?: Preprocess;
+  /** Where it runs: "cpu", or "auto" (default), the best one of this build. Not part of the model's config. */
+  readonly device?: DeviceName | Device;
+}
 interface Meaning<L extends Likelihood> {
   /** What the output means, such as `gaussian()`; its configuration will do. */
   readonly likelihood: L | LikelihoodConfig;
@@ -83,13 +119,14 @@ interface Meaning<L extends Likelihood> {
 }
 
 /** One of the published architectures for classes: their names or their number make a {@link categorical} likelihood. */
-export type ClassModelConfig = Omit<Architecture, "outputs"> & {
+export interface ClassModelConfig extends ArchitectureConfig, Surroundings {
   readonly classes: number | readonly string[];
-  readonly preprocess?: Preprocess;
-};
+}
 /** One of the published architectures with any likelihood. */
-export type LikelihoodModelConfig<L extends Likelihood = Likelihood> = Omit<Architecture, "outputs"> &
-  Meaning<L> & { readonly preprocess?: Preprocess };
+export interface LikelihoodModelConfig<L extends Likelihood = Likelihood>
+  extends ArchitectureConfig,
+    Surroundings,
+    Meaning<L> {}
 export type ModelConfig = ClassModelConfig | LikelihoodModelConfig;
 
 /**
@@ -105,15 +142,16 @@ export type ModelConfig = ClassModelConfig | LikelihoodModelConfig;
  * angles.close();
  * ```
  */
-export function createModel(config: ClassModelConfig, device?: Device): Model<Categorical>;
-export function createModel<L extends Likelihood>(config: LikelihoodModelConfig<L>, device?: Device): Model<L>;
-export function createModel(config: ModelConfig, device?: Device): Model {
+export function createModel(config: ClassModelConfig): Model<Categorical>;
+export function createModel<L extends Likelihood>(config: LikelihoodModelConfig<L>): Model<L>;
+export function createModel(config: ModelConfig): Model {
   if (typeof config !== "object" || config === null) fail("createModel", "a configuration", config);
   const {
     classes,
     likelihood: given,
     outputs,
     preprocess,
+    device,
     ...rest
   } = config as Partial<ClassModelConfig> & Partial<LikelihoodModelConfig>;
   if ((classes === undefined) === (given === undefined))
@@ -158,13 +196,13 @@ function likelihoodFrom(given: Likelihood | LikelihoodConfig): Likelihood {
   return given as Likelihood;
 }
 
-function posteriorOf({ kind, ...options }: z.output<typeof posterior>): Posterior {
+function posteriorOf({ kind, ...options }: PosteriorConfig): Posterior {
   return kind === "rho"
     ? rhoPosterior(options as RhoPosteriorOptions)
     : alphaPosterior(options as AlphaPosteriorOptions);
 }
 
-function priorOf({ kind, ...options }: z.output<typeof prior>): Prior {
+function priorOf({ kind, ...options }: PriorConfig): Prior {
   return kind === "gaussian"
     ? gaussianPrior(options as GaussianPriorOptions)
     : scaleMixturePrior(options as ScaleMixturePriorOptions);

@@ -20,10 +20,7 @@ export const defaultActivation = (bayesian: boolean): Activation => (bayesian ? 
 
 export function kit(bayesian: boolean, activation: Activation = defaultActivation(bayesian)): Kit {
   return {
-    conv: bayesian
-      ? (x, filters, kernel, { bias, ...rest } = {}) =>
-          bayesConv2d(x, filters, kernel, bias === false ? { ...rest, bias: "none" } : rest)
-      : conv2d,
+    conv: bayesian ? bayesConv2d : conv2d,
     dense: bayesian ? bayesLinear : linear,
     activate: activation === "relu" ? relu : softplus,
   };

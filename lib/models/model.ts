@@ -1,12 +1,14 @@
+// a user's "lib" may lack [Symbol.dispose]:
+/// <reference lib="esnext.disposable" preserve="true" />
 import { isDeepStrictEqual } from "node:util";
 import { type BayesOptions, type BayesSettings, settings } from "../bayes/settings.ts";
 import { checkPreprocess, type Preprocess } from "../data/prepare.ts";
-import { cpu, type Device } from "../device.ts";
+import { type Device, type DeviceName, openDevice } from "../device.ts";
 import { BayesError, checkInt, checkOptions, fail } from "../errors.ts";
 import { f32, i32, type Shape, sizeOf, Tensor } from "../graph/node.ts";
 import { type Slot, Store } from "../graph/store.ts";
 import { input, type KlTerm, type Mode, type TraceOptions, withTrace } from "../graph/trace.ts";
-import { checkLikelihood } from "../likelihoods/index.ts";
+import { checkLikelihood } from "../likelihoods/known.ts";
 import type { Likelihood, LikelihoodConfig } from "../likelihoods/likelihood.ts";
 import { add } from "../ops/add.ts";
 
@@ -27,7 +29,8 @@ export interface ModelOptions<L extends Likelihood = Likelihood> {
   readonly bayes?: BayesOptions;
   /** Seed of the initial parameters. */
   readonly seed?: number;
-  readonly device?: Device;
+  /** Where it runs: "cpu", or "auto" (default), the best one of this build. */
+  readonly device?: DeviceName | Device;
   /** How to make this model again, as JSON; kept in checkpoints. */
   readonly config?: Readonly<Record<string, unknown>>;
 }
@@ -41,7 +44,7 @@ export interface ApplyOptions {
   readonly noise?: TraceOptions["noise"];
 }
 
-export interface Applied<R = undefined> {
+export interface ApplyResult<R = undefined> {
   /** [samples * batch, ...] */
   readonly output: Tensor;
   /** What the function passed to `apply` made of the output. */
@@ -118,7 +121,7 @@ export class Model<L extends Likelihood = Likelihood> {
       preprocess: "object",
       bayes: "object",
       seed: "number",
-      device: "object",
+      device: "object|string",
       config: "object",
     });
     const { name = "model", input: shape, likelihood, build, preprocess, seed = 0 } = options;
@@ -139,7 +142,7 @@ export class Model<L extends Likelihood = Likelihood> {
     this.#likelihood = likelihood;
     this.#preprocess = preprocess && checkPreprocess(where, preprocess, shape[2]);
     this.#build = build;
-    this.store = new Store(options.device ?? cpu());
+    this.store = new Store(openDevice(options.device, where));
     try {
       ({ bayesian: this.bayesian, output: this.outputShape } = this.#initialize());
       this.targetShape = likelihood.targetShape(where, this.outputShape);
@@ -183,7 +186,7 @@ export class Model<L extends Likelihood = Likelihood> {
    * Traces the model on `x`; call it inside compile().
    * @param then makes something of the output (a loss) where the likelihood's parameters count among the model's
    */
-  apply<R = undefined>(x: Tensor, options: ApplyOptions, then?: (output: Tensor, likelihood: L) => R): Applied<R> {
+  apply<R = undefined>(x: Tensor, options: ApplyOptions, then?: (output: Tensor, likelihood: L) => R): ApplyResult<R> {
     this.store.checkOpen(`model ${this.name}`);
     if (options?.mode !== "mean" && options?.mode !== "sample")
       fail(`model ${this.name}`, 'mode "mean" or "sample"', options?.mode);

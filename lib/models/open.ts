@@ -1,10 +1,10 @@
 import { existsSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import type { BayesOptions } from "../bayes/settings.ts";
-import type { Device } from "../device.ts";
+import type { Device, DeviceName } from "../device.ts";
 import { BayesError, checkOptions, checkPath, fail } from "../errors.ts";
 import type { Tensor } from "../graph/node.ts";
-import { likelihoodNames, likelihoodOf } from "../likelihoods/index.ts";
+import { likelihoodNames, likelihoodOf } from "../likelihoods/known.ts";
 import type { Likelihood } from "../likelihoods/likelihood.ts";
 import { type Checkpoint, loadCheckpoint, restore, saveCheckpoint } from "../train/checkpoint.ts";
 import { createModel, type LikelihoodModelConfig, modelNames } from "./create.ts";
@@ -21,7 +21,8 @@ export function saveModel(model: Model, path: string): void {
 
 /** What a file cannot hold: the function of a model of one's own. */
 export interface OpenOptions<L extends Likelihood = Likelihood> {
-  readonly device?: Device;
+  /** Default "auto". */
+  readonly device?: DeviceName | Device;
   /** The model function, for a model that `createModel` has not made. */
   readonly build?: (x: Tensor) => Tensor;
   /** Settings of the Bayesian layers, with `build`. */
@@ -38,7 +39,12 @@ export interface OpenOptions<L extends Likelihood = Likelihood> {
  */
 export function openModel<L extends Likelihood = Likelihood>(path: string, options: OpenOptions<L> = {}): Model<L> {
   checkPath("openModel", path);
-  checkOptions("openModel", options, { device: "object", build: "function", bayes: "object", likelihood: "object" });
+  checkOptions("openModel", options, {
+    device: "object|string",
+    build: "function",
+    bayes: "object",
+    likelihood: "object",
+  });
   const checkpoint = loadCheckpoint(weightsFile(path));
   const model = made(checkpoint, options);
   try {
@@ -82,7 +88,7 @@ function made<L extends Likelihood>(checkpoint: Checkpoint, options: OpenOptions
       throw new BayesError(
         `[${path}] expected the option build, the function of model ${about.name}: a file cannot hold it, and it is none of ${modelNames.join(", ")}`,
       );
-    return createModel({ ...config, likelihood } as unknown as LikelihoodModelConfig<L>, device);
+    return createModel({ ...config, likelihood, device } as unknown as LikelihoodModelConfig<L>);
   }
   const input = config.input as [number, number, number];
   return new Model<L>({ name: about.name, input, likelihood, build, bayes, device, config });

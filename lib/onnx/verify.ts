@@ -21,7 +21,7 @@ export interface VerifyOptions {
   readonly runs?: number;
 }
 
-export interface Verified {
+export interface VerifyResult {
   readonly mode: ExportMode;
   /**
    * Modes `mean` and `noise`: the largest |ONNX - native| / (1 + m) of any output of one pass, m being the largest
@@ -50,7 +50,7 @@ export async function verifyOnnx(
   onnx: Uint8Array | string,
   given: Float32Array,
   options: VerifyOptions = {},
-): Promise<Verified> {
+): Promise<VerifyResult> {
   checkModel("verifyOnnx", model);
   checkOptions("verifyOnnx", options, { tolerance: "number", runs: "number", seed: "number" });
   const bytes = typeof onnx === "string" ? readOnnx(checkPath("verifyOnnx", onnx)) : asArray(onnx, "Uint8Array");

@@ -13,7 +13,7 @@ import { sortShared } from "./calibration.ts";
 export type Scores = Float32Array | Float64Array | readonly number[];
 
 /** Risk against coverage, from the most confident example alone to all of them. */
-export interface RiskCoverage {
+export interface RiskCoverageResult {
   /** [N] share of examples answered, (k + 1) / N */
   coverage: Float64Array;
   /** [N] error rate among those answered */
@@ -74,7 +74,7 @@ export function fpr95(scoresIn: Scores, scoresOut: Scores): number {
  * @param confidence [N], higher answers first
  * @param correct [N] of 0 / 1 or booleans
  */
-export function riskCoverage(confidence: Scores, correct: ArrayLike<number | boolean>): RiskCoverage {
+export function riskCoverage(confidence: Scores, correct: ArrayLike<number | boolean>): RiskCoverageResult {
   checkScores("riskCoverage", "confidence", confidence);
   const n = confidence.length;
   if (correct?.length !== n) fail("riskCoverage", `${n} entries in correct, one per confidence`, correct?.length);

@@ -109,7 +109,7 @@ export class Predictor<L extends Likelihood = Likelihood> {
   }
 
   /** As {@link predict}, but gives the model's outputs by name, each [samples, count, ...]. */
-  async outputs(data: Images, options: CallOptions = {}): Promise<Outputs> {
+  async outputs(data: Images, options: CallOptions = {}): Promise<Record<string, Float32Array>> {
     const { model } = this;
     model.store.checkOpen(`predict ${model.name}`);
     checkOptions("predict", options, { onProgress: "function", signal: "object" });

@@ -8,7 +8,7 @@ import { checkInt, fail } from "../errors.ts";
 import { checkSamples, type Floats } from "./input.ts";
 
 /** Epistemic and aleatoric variance per class and summed over the classes. */
-export interface Decomposition {
+export interface DecomposeResult {
   /** [N, C] variance of the class probability between the samples */
   epistemic: Float32Array;
   /** [N, C] mean of p (1 - p) within the samples */
@@ -93,7 +93,7 @@ export function meanProbabilities(p: Floats, samples: number, rows: number, clas
  * The centred form is never negative, unlike mean p^2 - m^2.
  * @param p [S, N, C] probabilities from {@link softmaxRows} or {@link normalizedSoftplusRows}
  */
-export function decompose(p: Floats, samples: number, rows: number, classes: number): Decomposition {
+export function decompose(p: Floats, samples: number, rows: number, classes: number): DecomposeResult {
   checkSamples("decompose", p, samples, rows, classes);
   const size = rows * classes;
   const mean = meanOverSamples(p, samples, size);

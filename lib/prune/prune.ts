@@ -1,4 +1,4 @@
-import type { Moments } from "../bayes/prior.ts";
+import type { PriorMoments } from "../bayes/prior.ts";
 import { BayesError, checkOptions, fail } from "../errors.ts";
 import type { Store } from "../graph/store.ts";
 import { maskName } from "../layers/mask.ts";
@@ -40,7 +40,7 @@ export interface Sparsity {
   readonly parameters: { readonly all: number; readonly kept: number };
 }
 
-export interface PruneReport extends Sparsity {
+export interface PruneResult extends Sparsity {
   readonly score: ScoreName;
   readonly scope: "global" | "layer";
 }
@@ -64,7 +64,7 @@ export interface PruneReport extends Sparsity {
  * @throws BayesError for an unknown or unusable score, a sparsity outside [0, 1) or below the one reached, a layer left
  *   with nothing, and a prior that does not heed its mask; the model is then as it was
  */
-export function prune(model: Model, options: PruneOptions): PruneReport {
+export function prune(model: Model, options: PruneOptions): PruneResult {
   checkModel("prune", model);
   checkOptions("prune", options, {
     score: "string",
@@ -135,7 +135,7 @@ const defaultScore = (weights: readonly PrunableWeight[]): ScoreName =>
 const keptOf = (store: Store, w: PrunableWeight): Float32Array | undefined =>
   store.slots.has(maskName(w.name)) ? (store.get(maskName(w.name)) as Float32Array) : undefined;
 
-function returnToPrior(store: Store, w: PrunableWeight, mask: Float32Array, prior: Moments | undefined): void {
+function returnToPrior(store: Store, w: PrunableWeight, mask: Float32Array, prior: PriorMoments | undefined): void {
   const mu = store.get(meanSlot(w)) as Float32Array;
   const meanAt = (i: number): number => (!prior || prior.mean === "tied" ? 0 : at(prior.mean, i));
   const sigmaAt = (i: number): number => at(prior!.sigma, i);

@@ -4,7 +4,7 @@ import type { Model } from "../models/model.ts";
 import { evaluate, type PredictOptions } from "../predict/predict.ts";
 import type { PruningRow, Quality } from "../report/data.ts";
 import { type FitOptions, fit } from "../train/fit.ts";
-import { type PruneOptions, type PruneReport, prune, sparsity } from "./prune.ts";
+import { type PruneOptions, type PruneResult, prune, sparsity } from "./prune.ts";
 import type { ScoreName } from "./scores.ts";
 import { cubicSchedule } from "./select.ts";
 
@@ -18,9 +18,9 @@ export interface PruneExperimentOptions extends PruneOptions {
 }
 
 /** What pruning did: a row of the report's table, and the model layer by layer. */
-export interface PruneExperiment {
+export interface PruneExperimentResult {
   readonly row: PruningRow & { readonly before: Quality; readonly after: Quality };
-  readonly report: PruneReport;
+  readonly report: PruneResult;
 }
 
 const words: Readonly<Record<ScoreName, string>> = { magnitude: "magnitude", snr: "signal to noise", kl: "KL" };
@@ -34,7 +34,7 @@ export async function pruneExperiment(
   model: Model,
   data: { readonly train: Dataset; readonly valid?: Dataset; readonly test: Dataset },
   options: PruneExperimentOptions,
-): Promise<PruneExperiment> {
+): Promise<PruneExperimentResult> {
   const { fineTune, rounds = 1, predict = {}, ...selection } = options;
   checkInt("pruneExperiment", "rounds", rounds, 1);
   const measure = async (): Promise<Quality> => (await evaluate(model, data.test, predict)).metrics;

@@ -1,4 +1,4 @@
-import type { Moments } from "../bayes/prior.ts";
+import type { PriorMoments } from "../bayes/prior.ts";
 import { BayesError } from "../errors.ts";
 import { type Shape, sizeOf } from "../graph/node.ts";
 import type { Store } from "../graph/store.ts";
@@ -25,7 +25,7 @@ export const signalToNoise = (mu: Values, sigma: Values): Float64Array =>
  * KL(N(mu, sigma^2) || N(mean, priorSigma^2)) of each weight in nats, ln(sp / s) + (s^2 + (mu - mp)^2) / (2 sp^2) - 1/2.
  * @param prior mean "tied" is the posterior's own
  */
-export function klPerWeight(mu: Values, sigma: Values, prior: Moments): Float64Array {
+export function klPerWeight(mu: Values, sigma: Values, prior: PriorMoments): Float64Array {
   return Float64Array.from(mu, (m, i) => {
     const mean = prior.mean === "tied" ? m : at(prior.mean, i);
     const ratio = sigma[i] / at(prior.sigma, i);
@@ -88,7 +88,7 @@ export function scoreWeight(
   store: Store,
   w: PrunableWeight,
   score: ScoreName,
-  prior: Moments | undefined,
+  prior: PriorMoments | undefined,
 ): Float64Array {
   const mu = store.get(meanSlot(w));
   if (score === "magnitude") return magnitude(mu);

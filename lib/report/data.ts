@@ -1,5 +1,5 @@
 import { checkInt, checkNumber, fail } from "../errors.ts";
-import { checkLikelihood } from "../likelihoods/index.ts";
+import { checkLikelihood } from "../likelihoods/known.ts";
 import type { Likelihood, Prediction, Targets } from "../likelihoods/likelihood.ts";
 import type { ShownThreshold } from "../likelihoods/report/blocks.ts";
 import type { Scores } from "../predict/ood.ts";

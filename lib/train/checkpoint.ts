@@ -11,12 +11,13 @@ import { BayesError, checkPath, fail, shorten } from "../errors.ts";
 import { type DType, sameShape } from "../graph/node.ts";
 import type { Slot } from "../graph/store.ts";
 import { FIRST_RESERVED_STREAM } from "../graph/trace.ts";
-import { likelihoodNames, likelihoodOf } from "../likelihoods/index.ts";
+import { likelihoodNames, likelihoodOf } from "../likelihoods/known.ts";
 import type { Likelihood } from "../likelihoods/likelihood.ts";
 import type { Knowledge, Model } from "../models/model.ts";
 import { arrayKind } from "../util/arrays.ts";
 import { readSafetensors, type SafeTensor, writeSafetensors } from "./safetensors.ts";
-import { type TrainingState, trainingState } from "./state.ts";
+import type { Json, TrainingState } from "./state.ts";
+import { trainingState } from "./state-schema.ts";
 
 /** Store slots under these names are not the model's: optimizer moments (saved), resident data (not saved). */
 export const OPTIMIZER = "optimizer/";
@@ -73,7 +74,7 @@ export interface Checkpoint {
 
 const codes = { f32: "F32", i32: "I32", u8: "U8" } as const satisfies Record<DType, SafeTensor["dtype"]>;
 
-function json(config: object): Record<string, z.core.util.JSONType> {
+function json(config: object): Record<string, Json> {
   try {
     return JSON.parse(JSON.stringify(config));
   } catch (error) {
@@ -84,7 +85,7 @@ function json(config: object): Record<string, z.core.util.JSONType> {
 }
 
 /** The description as text. What {@link loadCheckpoint} would refuse is refused here, while the run is still there. */
-function describe(path: string, description: z.input<typeof about>): string {
+function describe(path: string, description: object): string {
   const value = JSON.parse(JSON.stringify(description));
   const parsed = about.safeParse(value);
   if (parsed.success && isDeepStrictEqual(parsed.data, value)) return JSON.stringify(parsed.data); // in one order of fields
@@ -110,9 +111,9 @@ export function saveCheckpoint(path: string, model: Model, training?: TrainingSt
     checkFinite(`${path}: ${slot.name}`, data);
     tensors.set(slot.name, { dtype: codes[slot.dtype], shape: slot.shape, data } as SafeTensor);
   }
-  const description: z.input<typeof about> = {
+  const description = {
     schema: 2,
-    model: { name: model.name, config: json(model.config), ...json(model.knowledge) } as never,
+    model: { name: model.name, config: json(model.config), ...json(model.knowledge) },
     device: store.device.name,
     streams: Object.fromEntries(store.streams),
     training,

@@ -1,59 +1,55 @@
-import { z } from "zod";
-
-const count = z.int().min(0);
-const finite = z.number();
-const plateauMemory = z.strictObject({ best: finite, waited: count, drops: count });
+import type { PlateauMemory } from "./schedules.ts";
 
 /** Means over one epoch, and its validation. */
-const epochRecord = z.strictObject({
+export interface EpochRecord {
   /** From 0. */
-  epoch: count,
+  readonly epoch: number;
   /** Number of the epoch's last step, from 0. */
-  step: count,
+  readonly step: number;
   /** Objective per example: nll + beta / N * kl + penalties, in nats. */
-  loss: finite,
+  readonly loss: number;
   /** Negative log-likelihood per example, in nats. */
-  nll: finite,
+  readonly nll: number;
   /** KL(posterior || prior) in nats, all weights together; absent in a model without. */
-  kl: finite.optional(),
+  readonly kl?: number;
   /** The likelihood's figures of the training predictions, one prediction per Monte-Carlo sample: accuracy, … */
-  metrics: z.record(z.string(), finite),
-  beta: finite.optional(),
-  lr: finite,
+  readonly metrics: Readonly<Record<string, number>>;
+  readonly beta?: number;
+  readonly lr: number;
   /** What the evaluation of the validation set said, when there was one. */
-  valid: z.record(z.string(), finite).optional(),
-});
-export type EpochRecord = z.infer<typeof epochRecord>;
+  readonly valid?: Readonly<Record<string, number>>;
+}
 
 /** Sums over the steps of the epoch under way. */
-const epochSums = z.strictObject({
-  steps: count,
-  loss: finite,
-  nll: finite,
-  kl: finite,
+export interface EpochSums {
+  readonly steps: number;
+  readonly loss: number;
+  readonly nll: number;
+  readonly kl: number;
   /** Sums over the rows of each of the likelihood's figures. */
-  counts: z.record(z.string(), finite),
-  seen: count,
-});
-export type EpochSums = z.infer<typeof epochSums>;
+  readonly counts: Readonly<Record<string, number>>;
+  readonly seen: number;
+}
+
+/** What JSON can hold. */
+export type Json = string | number | boolean | null | readonly Json[] | { readonly [name: string]: Json };
 
 /** Everything a run needs besides the store in order to go on as if it had never stopped. Plain JSON. */
-export const trainingState = z.strictObject({
+export interface TrainingState {
   /** Steps done. */
-  step: count,
-  sums: epochSums,
-  history: z.array(epochRecord),
-  plateau: plateauMemory.optional(),
+  readonly step: number;
+  readonly sums: EpochSums;
+  readonly history: readonly EpochRecord[];
+  readonly plateau?: PlateauMemory;
   /** For how many epochs the run was planned when this was saved. */
-  epochs: count,
+  readonly epochs: number;
   /** Best validation of the monitored figure, and validations since. */
-  best: z.strictObject({ value: finite, step: count, waited: count }).optional(),
+  readonly best?: { readonly value: number; readonly step: number; readonly waited: number };
   /** Whether early stopping has ended the run. */
-  ended: z.boolean(),
+  readonly ended: boolean;
   /** What made the run, compared on resuming: another value would not be the same run. */
-  settings: z.record(z.string(), z.json()),
-});
-export type TrainingState = z.infer<typeof trainingState>;
+  readonly settings: Readonly<Record<string, Json>>;
+}
 
 export const freshState = (settings: TrainingState["settings"], epochs: number): TrainingState => ({
   step: 0,

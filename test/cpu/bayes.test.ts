@@ -213,7 +213,7 @@ describe("KL", () => {
       { rng: { shape: [4], dtype: "i32" }, rows: { shape: [1], dtype: "i32" }, x: [1, 4] },
       ({ rng, rows, x }) => ({
         kl: withTrace(
-          { store, mode: "sample", noise: { rng, rows }, bayes: settings({ bias: "none", ...bayes }), seed: 3 },
+          { store, mode: "sample", noise: { rng, rows }, bayes: settings({ bias: false, ...bayes }), seed: 3 },
           () => bayesLinear(x, 500, { name: "layer" }),
         ).trace.kl[0].value,
       }),

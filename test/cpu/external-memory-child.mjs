@@ -1,9 +1,9 @@
 // What external-memory.test.ts asks, under --expose-gc: by how many bytes the memory moves that V8 has been told of.
 import { setImmediate } from "node:timers/promises";
 
-const { compile, cpu, ops, Store } = await import(new URL("../../dist/index.js", import.meta.url).href);
+const { compile, openDevice, ops, Store } = await import(new URL("../../dist/graph/index.js", import.meta.url).href);
 const MB = 1 << 20;
-const device = cpu();
+const device = openDevice("cpu");
 
 /** The external memory once everything that nobody holds is gone: finalizers run after the collection. */
 async function settled() {

@@ -1,6 +1,7 @@
 // A name belongs to one layer, and parameters are shared only where that is asked for.
 
 import { describe, expect, it } from "vitest";
+import { compile, ops, parameter, Store } from "../../lib/graph/index.ts";
 import {
   alphaPosterior,
   BayesError,
@@ -8,19 +9,14 @@ import {
   bayesConv2d,
   bayesConvTranspose2d,
   bayesLinear,
-  compile,
   conv2d,
   convTranspose2d,
-  cpu,
   dropout,
   flatten,
   gaussianPrior,
   type LayerOptions,
   linear,
   Model,
-  ops,
-  parameter,
-  Store,
   type Tensor,
 } from "../../lib/index.ts";
 import { categorical } from "../../lib/likelihoods/categorical.ts";
@@ -128,7 +124,7 @@ it("models are traced apart: one may be applied twice in a program", () => {
 
 describe("parameter", () => {
   const traced = (build: () => Record<string, Tensor>) => {
-    using store = new Store(cpu());
+    using store = new Store("cpu");
     compile({ store }, {}, build).close();
   };
   const gain = (options?: { trainable?: boolean; share?: boolean }) =>

@@ -6,7 +6,7 @@ import { linear } from "../../lib/layers/linear.ts";
 import { bernoulli } from "../../lib/likelihoods/bernoulli.ts";
 import { categorical } from "../../lib/likelihoods/categorical.ts";
 import { gaussian } from "../../lib/likelihoods/gaussian.ts";
-import { likelihoodOf } from "../../lib/likelihoods/index.ts";
+import { likelihoodOf } from "../../lib/likelihoods/known.ts";
 import { laplace } from "../../lib/likelihoods/laplace.ts";
 import type { Likelihood } from "../../lib/likelihoods/likelihood.ts";
 import { createModel } from "../../lib/models/create.ts";

@@ -9,7 +9,7 @@ import { bayesLinear } from "../../lib/layers/linear.ts";
 import { bernoulli } from "../../lib/likelihoods/bernoulli.ts";
 import { categorical } from "../../lib/likelihoods/categorical.ts";
 import { gaussian } from "../../lib/likelihoods/gaussian.ts";
-import { likelihoodOf } from "../../lib/likelihoods/index.ts";
+import { likelihoodOf } from "../../lib/likelihoods/known.ts";
 import { laplace } from "../../lib/likelihoods/laplace.ts";
 import type { Likelihood } from "../../lib/likelihoods/likelihood.ts";
 import { Model } from "../../lib/models/model.ts";

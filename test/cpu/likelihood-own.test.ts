@@ -3,35 +3,33 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
+import { ops } from "../../lib/graph/index.ts";
 import {
   BayesError,
   bayesLinear,
   type Dataset,
   evaluate,
-  exportModes,
   exportOnnx,
   fit,
   flatten,
   gaussian,
   type Likelihood,
-  loadCheckpoint,
   Model,
   makeDataset,
-  numberTargets,
-  ops,
   type Prediction,
-  perRow,
-  predictiveNll,
-  readMetadata,
-  restore,
-  rowsLike,
-  saveCheckpoint,
   setThreads,
   softplus,
+} from "../../lib/index.ts";
+import {
+  numberTargets,
+  perRow,
+  predictiveNll,
+  rowsLike,
   totalVariance,
   tracedMoments,
-  verifyOnnx,
-} from "../../lib/index.ts";
+} from "../../lib/likelihoods/index.ts";
+import { exportModes, readMetadata, verifyOnnx } from "../../lib/onnx/index.ts";
+import { loadCheckpoint, restore, saveCheckpoint } from "../../lib/train/index.ts";
 import { random } from "../ops/harness.ts";
 import { bits } from "./train-kit.ts";
 

@@ -6,7 +6,7 @@ import { grad } from "../../lib/graph/grad.ts";
 import { constant, type Tensor } from "../../lib/graph/node.ts";
 import { Store } from "../../lib/graph/store.ts";
 import { trace } from "../../lib/graph/trace.ts";
-import { likelihoodOf } from "../../lib/likelihoods/index.ts";
+import { likelihoodOf } from "../../lib/likelihoods/known.ts";
 import type { LikelihoodConfig } from "../../lib/likelihoods/likelihood.ts";
 import { mul } from "../../lib/ops/mul.ts";
 import { sum } from "../../lib/ops/sum.ts";

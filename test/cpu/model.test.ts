@@ -77,7 +77,7 @@ describe("a layer used twice", () => {
       name: "shared",
       input: [1, 1, 6],
       likelihood: categorical(6),
-      bayes: { estimator, posterior: rhoPosterior({ rhoInit: -1 }), bias: "none" },
+      bayes: { estimator, posterior: rhoPosterior({ rhoInit: -1 }), bias: false },
       build: (x) => bayesLinear(bayesLinear(flatten(x), 6, { name: "same" }), 6, { name: "same", share: true }),
     });
 

@@ -80,7 +80,7 @@ export const nets: Record<
     },
   },
   "point biases": { input: [5, 5, 1], build: small, bayes: { bias: "point" } },
-  "no biases": { input: [5, 5, 1], build: small, bayes: { bias: "none" } },
+  "no biases": { input: [5, 5, 1], build: small, bayes: { bias: false } },
   "alpha per weight": { input: [5, 5, 2], build: small, bayes: { posterior: alphaPosterior({ logAlphaInit: -1 }) } },
   "alpha per layer": {
     input: [5, 5, 2],

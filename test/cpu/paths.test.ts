@@ -1,12 +1,18 @@
 // Whatever takes a path says in one short sentence that it got none, and leaves everything as it was.
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { afterAll, expect, it } from "vitest";
+import * as data from "../../lib/data/index.ts";
 import { show } from "../../lib/errors.ts";
-import * as api from "../../lib/index.ts";
+import * as graph from "../../lib/graph/index.ts";
+import * as root from "../../lib/index.ts";
+import * as onnx from "../../lib/onnx/index.ts";
+import * as train from "../../lib/train/index.ts";
+import { entries } from "../docs-kit/entries.ts";
 import { squares, tinyBayes } from "./train-kit.ts";
 
+const api = { ...root, ...data, ...graph, ...onnx, ...train };
 const folder = mkdtempSync(join(tmpdir(), "paths-"));
 const before = process.cwd();
 process.chdir(folder); // what a wrong path made would lie here
@@ -17,7 +23,7 @@ afterAll(() => {
 
 const model = tinyBayes();
 afterAll(() => model.close());
-const data = squares(8);
+const images = squares(8);
 const options = { epochs: 1, batchSize: 4 };
 const takers: Readonly<Record<string, (path: string) => unknown>> = {
   readIdx: (path) => api.readIdx(path),
@@ -27,15 +33,22 @@ const takers: Readonly<Record<string, (path: string) => unknown>> = {
   loadImageFolders: (path) => api.loadImageFolders(path),
   getData: (path) => api.getData(path),
   "getData dataDir": (path) => api.getData("mnist", { dataDir: path }),
+  loadTable: (path) => api.loadTable(path),
+  openModel: (path) => api.openModel(path),
+  saveModel: (path) => api.saveModel(model, path),
   saveCheckpoint: (path) => api.saveCheckpoint(path, model),
   loadCheckpoint: (path) => api.loadCheckpoint(path),
   readSafetensors: (path) => api.readSafetensors(path),
   writeSafetensors: (path) => api.writeSafetensors(path, new Map()),
   exportOnnx: (path) => api.exportOnnx(model, { path }),
   verifyOnnx: (path) => api.verifyOnnx(model, path, new Float32Array(144)),
-  "fit runDir": (path) => api.fit(model, { train: data }, { ...options, runDir: path }),
+  "fit runDir": (path) => api.fit(model, { train: images }, { ...options, runDir: path }),
   "pruneExperiment runDir": (path) =>
-    api.pruneExperiment(model, { train: data, test: data }, { sparsity: 0.1, fineTune: { ...options, runDir: path } }),
+    api.pruneExperiment(
+      model,
+      { train: images, test: images },
+      { sparsity: 0.1, fineTune: { ...options, runDir: path } },
+    ),
 };
 const wrong: Readonly<Record<string, unknown>> = {
   "bytes of 1 MB": new Uint8Array(1_000_000).fill(65),
@@ -67,15 +80,14 @@ it.each(Object.keys(takers))("%s", async (name) => {
 
 it("every function of the public API with a path in its signature is among them", () => {
   const declared = new Set<string>();
-  const root = join(import.meta.dirname, "../..");
-  const index = readFileSync(join(root, "lib/index.ts"), "utf8");
-  for (const [, names, file] of index.matchAll(/export \{([^}]*)\} from "\.\/([^"]+)"/g)) {
-    const source = readFileSync(join(root, "lib", file), "utf8");
-    for (const name of names.split(",").map((n) => n.trim())) {
-      const signature = new RegExp(`export (?:async )?function ${name}\\b[^(]*\\(([^)]*)\\)`).exec(source)?.[1] ?? "";
-      if (/\b(path|dir|dataDir|file|folder)\??: string|\| string\b/.test(signature)) declared.add(name);
+  for (const entry of Object.values(entries))
+    for (const [, names, file] of readFileSync(entry, "utf8").matchAll(/export \{([^}]*)\} from "([^"]+)"/g)) {
+      const source = readFileSync(resolve(dirname(entry), file), "utf8");
+      for (const name of names.split(",").map((n) => n.trim())) {
+        const signature = new RegExp(`export (?:async )?function ${name}\\b[^(]*\\(([^)]*)\\)`).exec(source)?.[1] ?? "";
+        if (/\b(path|dir|dataDir|file|folder)\??: string|\| string\b/.test(signature)) declared.add(name);
+      }
     }
-  }
   expect(declared.size).toBeGreaterThan(7);
   for (const name of declared) expect(Object.keys(takers)).toContain(name);
 });

@@ -81,7 +81,7 @@ const make = (bayes: BayesOptions) =>
     input: [5, 5, 1],
     likelihood: categorical(4),
     build: (x) => bayesLinear(flatten(relu(bayesConv2d(x, 3, 3, { name: "conv" }))), 4, { name: "fc" }),
-    bayes: { bias: "none", ...bayes },
+    bayes: { bias: false, ...bayes },
     seed: 3,
   });
 

@@ -5,28 +5,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createContext, runInContext } from "node:vm";
 import { afterAll, describe, expect, it } from "vitest";
-import {
-  accuracy,
-  auroc,
-  bayesLinear,
-  buildReport,
-  compile,
-  constant,
-  cpu,
-  ece,
-  exportOnnx,
-  flatten,
-  gaussianPrior,
-  Model,
-  ops,
-  predict,
-  readSafetensors,
-  Store,
-  softmaxRows,
-  verifyOnnx,
-  writeSafetensors,
-} from "../../lib/index.ts";
+import { compile, constant, ops, Store } from "../../lib/graph/index.ts";
+import { bayesLinear, buildReport, exportOnnx, flatten, gaussianPrior, Model, predict } from "../../lib/index.ts";
 import { categorical } from "../../lib/likelihoods/categorical.ts";
+import { accuracy, auroc, ece, softmaxRows } from "../../lib/metrics.ts";
+import { verifyOnnx } from "../../lib/onnx/index.ts";
+import { readSafetensors, writeSafetensors } from "../../lib/train/index.ts";
 import { asArray, isSignal } from "../../lib/util/arrays.ts";
 
 const realm = createContext({});
@@ -61,7 +45,7 @@ describe("a typed array of another realm", () => {
   });
 
   it("is taken by stores, constants, feeds and priors", () => {
-    using store = new Store(cpu());
+    using store = new Store("cpu");
     store.define("w", [2], { init: () => floats(1, 2) });
     store.set("w", floats(3, 4));
     store.define("bytes", [2], { dtype: "u8", init: () => new Uint8ClampedArray([1, 255]) as unknown as Uint8Array });
@@ -129,7 +113,7 @@ describe("a typed array of another realm", () => {
 
   it("of another kind is refused with the way to make the right one", async () => {
     using m = model();
-    using store = new Store(cpu());
+    using store = new Store("cpu");
     store.define("w", [2]);
     const way = /\(Float32Array\.from\(x\) makes one\), received (Float64Array\(2\)|\[1, 2\])/;
     for (const wrong of [Float64Array.of(1, 2), foreign<Float64Array>("Float64Array", [1, 2]), [1, 2]]) {

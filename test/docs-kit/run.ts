@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import ts from "typescript";
 import { type Block, root } from "./blocks.ts";
+import { entries } from "./entries.ts";
 
 const isJs = (block: Block) => /^m?js|^javascript/.test(block.language);
 const whole = (block: Block) => `${block.setup}\n${block.code}\n`;
@@ -46,7 +47,8 @@ export function typeErrors(blocks: readonly Block[]): string[][] {
     rootNames: names,
     options: {
       ...options,
-      ...{ allowJs: true, checkJs: true, noUnusedLocals: false, paths: { bayescnn: [join(root, "lib/index.ts")] } },
+      ...{ allowJs: true, checkJs: true, noUnusedLocals: false },
+      paths: Object.fromEntries(Object.entries(entries).map(([name, file]) => [name, [file]])),
     },
     host,
   });

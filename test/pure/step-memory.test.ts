@@ -12,7 +12,7 @@ const sum = (list: readonly number[]): number => list.reduce((a, b) => a + b, 0)
 
 function stepOf(name: string, bayesian: boolean): StepProgram {
   const input = [32, 32, name === "lenet5" ? 1 : 3] as const;
-  const model = createModel({ model: name, input: [...input], classes: 10, bayesian }, nullDevice());
+  const model = createModel({ model: name, input: [...input], classes: 10, bayesian, device: nullDevice() });
   const data = {
     name: "made",
     images: new Uint8Array(BATCH * input[0] * input[1] * input[2]),

@@ -1,0 +1,26 @@
+// bayescnn/train: optimizers, schedules, penalties and checkpoints, for `fit` and for steps of one's own.
+export {
+  type BetaMoment,
+  type BetaSchedule,
+  blundellBeta,
+  constantBeta,
+  cosineBeta,
+  parseBeta,
+  warmUpBeta,
+} from "../bayes/beta.ts";
+export { l1Penalty } from "../prune/l1.ts";
+export { type Checkpoint, loadCheckpoint, restore, saveCheckpoint } from "./checkpoint.ts";
+export { type AdamOptions, adam, adamw, type Optimizer, type SgdOptions, sgd } from "./optimizers.ts";
+export { readSafetensors, type SafeTensor, type SafeTensors, writeSafetensors } from "./safetensors.ts";
+export {
+  constantRate,
+  cosineRate,
+  type LearningRate,
+  type PlateauMemory,
+  type PlateauOptions,
+  parseRate,
+  plateauRate,
+  stepRate,
+  warmUpRate,
+} from "./schedules.ts";
+export type { EpochSums, Json, TrainingState } from "./state.ts";
