@@ -2,6 +2,7 @@ import { existsSync, statSync } from "node:fs";
 import { arch, availableParallelism, cpus, platform, release, totalmem } from "node:os";
 import { join } from "node:path";
 import type { Command } from "commander";
+import { parseSize } from "../data/images.ts";
 import { cpu, threads } from "../device.ts";
 import { BayesError } from "../errors.ts";
 import { sizeOf } from "../graph/node.ts";
@@ -12,7 +13,7 @@ import { adam } from "../train/optimizers.ts";
 import { version } from "../util/package.ts";
 import { installed } from "./installed.ts";
 import { forwardProgram, madeModel, stepProgram } from "./made.ts";
-import { inContext, integer, type SharedOptions, shared, UsageError } from "./options.ts";
+import { inContext, integer, type SharedOptions, shared, spec, UsageError } from "./options.ts";
 import { bytes, colours, count, type Output, table } from "./output.ts";
 import { FILES, openRunFolder } from "./run-folder.ts";
 import { shown } from "./training.ts";
@@ -21,7 +22,12 @@ interface InfoOptions extends SharedOptions {
   readonly model?: string;
   readonly batch: number;
   readonly frequentist?: boolean;
+  readonly imageSize?: string;
 }
+
+/** Steps that are timed after a first one, and when to stop before that. */
+const STEPS = 3;
+const ENOUGH_MS = 2000;
 
 /** `bayescnn info [RUNDIR] [--model M]`. */
 export function infoCommand(root: Command): void {
@@ -32,6 +38,7 @@ export function infoCommand(root: Command): void {
       .argument("[rundir]", "folder of a run")
       .option("--model <name>", `one of ${modelNames.join(", ")}`)
       .option("--batch <n>", "batch of the costs with --model", integer(1), 128)
+      .option("--image-size <size>", "size of the images of --model: n, or HEIGHTxWIDTH (default: 32)", spec(parseSize))
       .option("--frequentist", "the model without Bayesian layers"),
     { example: "bayescnn info --model lenet5" },
   ).action((dir: string | undefined, options: InfoOptions) =>
@@ -156,10 +163,13 @@ function described({ likelihood }: Model, { metrics, valid = {} }: EpochRecord):
 }
 
 function modelInfo(options: InfoOptions, out: Output): void {
-  using model = madeModel({ name: options.model!, bayesian: !options.frequentist });
+  const side = parseSize(options.imageSize ?? "32");
+  const size = typeof side === "number" ? ([side, side] as const) : side;
+  using model = madeModel({ name: options.model!, bayesian: !options.frequentist, size });
   using forward = forwardProgram(model, options.batch, 1);
   using step = stepProgram(model, options.batch, adam());
   const [once, train] = [forward.program.report(), step.program.report()];
+  const milliseconds = stepTime(step);
 
   const layers = new Map<string, { parameters: number; shapes: string[]; flops: number; bytes: number }>();
   const layer = (name: string) => {
@@ -185,6 +195,8 @@ function modelInfo(options: InfoOptions, out: Output): void {
     stepArenaBytes: train.arenaBytes,
     stepWorkspaceBytes: train.workspaceBytes,
     stepTrafficBytes: train.traffic,
+    weightsBytes: [...model.store.slots.values()].reduce((sum, slot) => sum + 4 * sizeOf(slot.shape), 0),
+    stepMilliseconds: milliseconds,
   };
   for (const [name, l] of layers)
     out.event("layer", {
@@ -222,10 +234,28 @@ function modelInfo(options: InfoOptions, out: Output): void {
         "one training step",
         `${flops(total.stepFlops)}flop, memory ${bytes(total.stepArenaBytes)} + ${bytes(total.stepWorkspaceBytes)} workspace, ${bytes(total.stepTrafficBytes)} moved`,
       ],
+      ["weights with Adam's moments", bytes(total.weightsBytes)],
+      [
+        "time of a step here",
+        `${Number(milliseconds.toPrecision(3))} ms (${((1000 * options.batch) / milliseconds).toFixed(0)} images/s)`,
+      ],
     ],
     "left",
   ))
     out.line(row);
+}
+
+/** The median of a few steps, after one that does not count. `bayescnn bench step` measures longer. */
+function stepTime({ program, feeds }: ReturnType<typeof stepProgram>): number {
+  const once = () => {
+    const start = performance.now();
+    program.run(feeds);
+    return performance.now() - start;
+  };
+  once();
+  const times = [once()];
+  for (let spent = times[0]; times.length < STEPS && spent < ENOUGH_MS; spent += times.at(-1)!) times.push(once());
+  return times.sort((a, b) => a - b)[times.length >> 1];
 }
 
 /** "12.3 M" */

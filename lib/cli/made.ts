@@ -16,12 +16,22 @@ export interface Made<P> extends Disposable {
   readonly feeds: P extends Program<infer I, infer _> ? Record<I, Int32Array | Float32Array | number> : never;
 }
 
-/** A published model at its usual size, 32x32 with ten classes: one channel for LeNet-5, three for the others. */
-export function madeModel({ name, bayesian, seed = 1 }: { name: string; bayesian: boolean; seed?: number }): Model {
+/** A published model with ten classes, at its usual size of 32x32 if nothing is said: one channel for LeNet-5, three for the others. */
+export function madeModel({
+  name,
+  bayesian,
+  size = [32, 32],
+  seed = 1,
+}: {
+  name: string;
+  bayesian: boolean;
+  size?: readonly [number, number];
+  seed?: number;
+}): Model {
   const channels = name === "lenet5" ? 1 : 3;
   return createModel({
     model: name,
-    input: [32, 32, channels],
+    input: [...size, channels],
     classes: 10,
     preprocess: { scale: new Array(channels).fill(1 / 255), shift: new Array(channels).fill(-0.5) },
     bayesian,

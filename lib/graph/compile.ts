@@ -3,6 +3,7 @@
 import { BayesError, checkInt, fail } from "../errors.ts";
 import type { Data, NativeFeed, NativePlan } from "../native/addon.ts";
 import { checkArray } from "../util/arrays.ts";
+import { checkMemory } from "../util/memory.ts";
 import { fuse } from "./fuse.ts";
 import { type DType, type Node, type Shape, sizeOf, Tensor } from "./node.ts";
 import { type Planned, planProgram, printProgram } from "./program.ts";
@@ -65,6 +66,7 @@ export class Program<I extends string, O extends string> {
       });
       this.#constants = constants;
       if (constants >= 0) store.native.write(constants, 0, this.planned.constants);
+      checkMemory("compile", this.planned.native.arenaBytes);
       this.#plan = new store.device.addon.Plan(store.native, this.planned.native);
     } catch (error) {
       if (constants >= 0) store.native.free(constants);

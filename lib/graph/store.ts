@@ -4,6 +4,7 @@ import { type Device, type DeviceName, openDevice } from "../device.ts";
 import { BayesError, checkInt, fail } from "../errors.ts";
 import type { Data, NativeStore } from "../native/addon.ts";
 import { asArray, kindsFor } from "../util/arrays.ts";
+import { checkMemory } from "../util/memory.ts";
 import { type DType, leaf, type Shape, sameShape, sizeOf, type Tensor } from "./node.ts";
 import { type Turn, Turns } from "./turns.ts";
 
@@ -87,6 +88,7 @@ export class Store {
 
   /** Native memory for a program or a slot called `name`. Throws a BayesError when there is not enough. */
   alloc(name: string, bytes: number): number {
+    checkMemory(`store ${name}`, bytes);
     try {
       return this.native.alloc(bytes);
     } catch (error) {

@@ -28,8 +28,9 @@ export interface ThresholdOptions {
 
 /**
  * Chooses a threshold on data that the model was not trained on. With `maxError` it is the lowest one whose answers cost
- * (sum + most) / (answers + 1) or less, where `most` is the largest cost there is (1 for classes, the largest seen for numbers): the correction of
- * conformal risk control (Angelopoulos et al. 2024) for having chosen it on these examples.
+ * at most that, judged by the upper end of the 95 % interval of their cost and not by what they happened to cost here: of
+ * all thresholds the luckiest would be taken, and would cost more on the next images. Few answers prove little, so a
+ * small error needs many examples.
  * @throws BayesError when no threshold gives what was asked for
  */
 export function chooseThreshold<L extends Likelihood>(
@@ -53,15 +54,17 @@ export function chooseThreshold<L extends Likelihood>(
   if (maxError !== undefined) checkNumber(where, "maxError", maxError, 0);
   if (minCoverage !== undefined) checkNumber(where, "minCoverage", minCoverage, 0, 1);
   const most = likelihood.mostCost ?? cost.reduce((a, b) => Math.max(a, b), 0);
+  const costs = new Costs();
   let best: Threshold | undefined;
-  let sum = 0;
   for (let k = 0; k < n; k++) {
-    sum += cost[order[k]];
+    costs.add(cost[order[k]]);
     const at = certainty[order[k]];
     if (k + 1 < n && certainty[order[k + 1]] === at) continue; // equal certainty: all or none
     const fits =
-      maxError === undefined ? best === undefined && (k + 1) / n >= minCoverage! : (sum + most) / (k + 2) <= maxError;
-    if (fits) best = { certainty: at, ...options, risk: sum / (k + 1), coverage: (k + 1) / n, count: n };
+      maxError === undefined
+        ? best === undefined && (k + 1) / n >= minCoverage!
+        : Math.max(costs.interval[1], (costs.sum + most) / (k + 2)) <= maxError; // few costs alike have no spread to see
+    if (fits) best = { certainty: at, ...options, risk: costs.risk, coverage: (k + 1) / n, count: n };
   }
   if (best) return best;
   const least = selective(certainty, cost, certainty[order[Math.min(n - 1, 99)]]);
@@ -74,20 +77,38 @@ export function chooseThreshold<L extends Likelihood>(
 
 /** Risk and coverage of a threshold on some data: certainty and cost as the likelihood gives them. */
 export function selective(certainty: Float64Array, cost: Float64Array, threshold: number): SelectiveResult {
-  let [answered, sum, squares, binary] = [0, 0, 0, true];
-  for (let i = 0; i < certainty.length; i++) {
-    if (!(certainty[i] >= threshold)) continue;
-    answered++;
-    sum += cost[i];
-    squares += cost[i] ** 2;
-    if (cost[i] !== 0 && cost[i] !== 1) binary = false;
-  }
+  const costs = new Costs();
+  for (let i = 0; i < certainty.length; i++) if (certainty[i] >= threshold) costs.add(cost[i]);
+  const { risk, interval, answered } = costs;
   const count = certainty.length;
-  if (answered === 0) return { coverage: 0, risk: 0, interval: [0, 0], answered, count };
-  const risk = sum / answered;
-  const spread = Math.sqrt(Math.max(0, squares / answered - risk * risk) / answered);
-  const interval = binary ? wilson(sum, answered) : ([risk - 1.96 * spread, risk + 1.96 * spread] as const);
   return { coverage: answered / count, risk, interval, answered, count };
+}
+
+/** Sums of the costs of answers, for their mean and its 95 % interval. */
+class Costs {
+  answered = 0;
+  sum = 0;
+  #squares = 0;
+  #binary = true;
+
+  add(cost: number): void {
+    this.answered++;
+    this.sum += cost;
+    this.#squares += cost ** 2;
+    if (cost !== 0 && cost !== 1) this.#binary = false;
+  }
+
+  get risk(): number {
+    return this.answered === 0 ? 0 : this.sum / this.answered;
+  }
+
+  get interval(): readonly [low: number, high: number] {
+    const { answered: n, risk } = this;
+    if (n === 0) return [0, 0];
+    if (this.#binary) return wilson(this.sum, n);
+    const half = 1.96 * Math.sqrt(Math.max(0, this.#squares / n - risk * risk) / n);
+    return [risk - half, risk + half];
+  }
 }
 
 /** Wilson's 95 % interval of a share: k of n. */

@@ -336,6 +336,12 @@ describe("info and bench", () => {
     expect(events.filter((e) => e.event === "layer").reduce((sum, l) => sum + l.parameters, 0)).toBe(model.parameters);
     expect(model.stepFlops).toBeGreaterThan(2 * model.forwardFlops);
     expect((await cli("info", "--model", "lenet5", "--frequentist", "--json")).events.at(-1)!.parameters).toBe(61_706);
+    const sized = (await cli("info", "--model", "lenet5", "--batch", "4", "--image-size", "64x48", "--json")).events.at(
+      -1,
+    )!;
+    expect(sized.input).toEqual([64, 48, 1]);
+    expect(sized.stepArenaBytes).toBeGreaterThan(2 * model.stepArenaBytes);
+    expect(sized.stepMilliseconds).toBeGreaterThan(0);
   });
 
   it("writes its lines to a file too", async () => {

@@ -1,0 +1,16 @@
+import { BayesError } from "../errors.ts";
+
+const gib = (bytes: number): string => `${(bytes / 2 ** 30).toPrecision(3)} GiB`;
+
+/**
+ * Throws unless so much memory is there, of the machine or of the container this runs in. Asked before a large piece is
+ * allocated: the system would promise it, and end the process when it is used.
+ */
+export function checkMemory(where: string, bytes: number): void {
+  if (bytes < 2 ** 28) return;
+  const there = process.availableMemory();
+  if (bytes <= there) return;
+  throw new BayesError(
+    `[${where}] expected ${gib(bytes)} of free memory, received ${gib(there)}: take a smaller batch or smaller images`,
+  );
+}
