@@ -91,7 +91,9 @@ export class Engine {
     return new Promise((resolve, reject) => {
       signal?.throwIfAborted();
       if (this.#calls.length >= maxQueue)
-        throw new BayesError(`[predict] expected at most ${maxQueue} calls to wait at a time, received another`);
+        throw new BayesError(`[predict] expected at most ${maxQueue} calls to wait at a time, received another`, {
+          code: "ERR_BAYES_QUEUE_FULL",
+        });
       const deaf = signal && onAbort(signal, () => this.#cancel(call, signal.reason));
       const settle = () => {
         this.#unanswered--;
@@ -291,6 +293,8 @@ function floats(length: number): Float32Array {
   try {
     return new Float32Array(length);
   } catch {
-    throw new BayesError(`[predict] expected outputs that fit into memory, received ${length} values`);
+    throw new BayesError(`[predict] expected outputs that fit into memory, received ${length} values`, {
+      code: "ERR_BAYES_MEMORY",
+    });
   }
 }

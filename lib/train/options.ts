@@ -322,5 +322,6 @@ function checkImages(model: Model, data: Dataset): void {
   if (data.shape.some((d, i) => d !== model.inputShape[i]))
     throw new BayesError(
       `[fit] expected images of ${model.inputShape.join("x")} for model ${model.name}, received ${data.shape.join("x")} in data set ${data.name}`,
+      { code: "ERR_BAYES_DATA" },
     );
 }
