@@ -21,7 +21,7 @@ export interface Checksum {
 
 export interface DownloadOptions {
   /** called now and then with the bytes there so far and, where known, in all */
-  readonly onProgress?: (received: number, total: number | undefined) => void;
+  readonly onProgress?: (received: number, total: number | undefined) => unknown;
   /** tries before giving up on a connection that breaks (default 4); each goes on where the last one stopped */
   readonly tries?: number;
   /** give up on a connection that is silent for so long (default 30,000 ms) */
@@ -140,7 +140,10 @@ async function fetchRest(url: string, part: string, bytes: number, options: Down
             code: "ERR_BAYES_FILE",
           });
         if (!file.write(chunk)) await Promise.race([new Promise<void>((ready) => file.once("drain", ready)), written]);
-        onProgress?.(have, bytes);
+        if (!onProgress) continue;
+        clearTimeout(timer); // its time is not the server's
+        await onProgress(have, bytes);
+        timer = setTimeout(() => abort.abort(), silenceMs);
       }
     } finally {
       file.end();

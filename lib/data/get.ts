@@ -127,7 +127,7 @@ export interface GetOptions {
   readonly dataDir?: string;
   /** another server's folder that has the same files (a mirror) */
   readonly url?: string;
-  readonly onProgress?: (file: string, received: number, total: number | undefined) => void;
+  readonly onProgress?: (file: string, received: number, total: number | undefined) => unknown;
   /** tries for a connection that breaks (default 4) */
   readonly tries?: number;
   /** where the data set comes from; default its entry in `SOURCES` */
