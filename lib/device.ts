@@ -26,7 +26,9 @@ export type DeviceName = "auto" | "cpu" | "cuda";
 export function checkDevice(where: string, device: unknown): "cpu" | Device {
   if (device === "auto" || device === "cpu") return "cpu";
   if (device === "cuda")
-    throw new BayesError(`[${where}] expected device auto or cpu: this build has no CUDA device, received cuda`);
+    throw new BayesError(`[${where}] expected device auto or cpu: this build has no CUDA device, received cuda`, {
+      code: "ERR_BAYES_MISSING",
+    });
   if (typeof (device as Device | null)?.addon !== "object")
     fail(where, 'device "auto" or "cpu", or what openDevice returns', device);
   return device as Device;

@@ -1,8 +1,44 @@
 /**
- * The one error class users meet: a sentence that says what was wrong, what was expected, what was received, and where.
+ * What a program may want to tell apart. The sentence of an error may change from version to version, its code does not.
+ *
+ * | code | what |
+ * | --- | --- |
+ * | `ERR_BAYES_ARGUMENT` | an argument, an option or a model function is not as it has to be |
+ * | `ERR_BAYES_DATA` | examples do not do: their numbers, targets or classes, or they do not fit the model |
+ * | `ERR_BAYES_FILE` | a file or folder (or its download) is missing, damaged, something else, or cannot be read or written |
+ * | `ERR_BAYES_CLOSED` | the model, store or program has been closed |
+ * | `ERR_BAYES_BUSY` | a run or another `fit` is under way; later it works |
+ * | `ERR_BAYES_QUEUE_FULL` | a {@link Predictor} has as many calls waiting as it may; later it works |
+ * | `ERR_BAYES_NUMERIC` | a NaN or an infinity where there must be none, or results that do not agree |
+ * | `ERR_BAYES_MEMORY` | there is not enough memory |
+ * | `ERR_BAYES_MISSING` | the native addon, an optional package or a device is not there |
+ */
+export type ErrorCode =
+  | "ERR_BAYES_ARGUMENT"
+  | "ERR_BAYES_DATA"
+  | "ERR_BAYES_FILE"
+  | "ERR_BAYES_CLOSED"
+  | "ERR_BAYES_BUSY"
+  | "ERR_BAYES_QUEUE_FULL"
+  | "ERR_BAYES_NUMERIC"
+  | "ERR_BAYES_MEMORY"
+  | "ERR_BAYES_MISSING";
+
+/**
+ * The one error class users meet: a sentence that says what was wrong, what was expected, what was received, and where, and
+ * a {@link ErrorCode | code} for programs.
  */
 export class BayesError extends Error {
   override readonly name: string = "BayesError";
+  readonly code: ErrorCode;
+
+  constructor(
+    message: string,
+    { code = "ERR_BAYES_ARGUMENT", ...options }: ErrorOptions & { readonly code?: ErrorCode } = {},
+  ) {
+    super(message, options);
+    this.code = code;
+  }
 }
 
 /** `text`, cut to at most `most` characters: what was received may be of any length. */
@@ -38,9 +74,20 @@ function picture(value: unknown, depth: number): string {
  * @param where op, function or file the message is about
  * @param expected what would have been right, as a phrase
  * @param received the offending value (shown shortened)
+ * @param code default: an argument is wrong
  */
-export function fail(where: string, expected: string, received: unknown): never {
-  throw new BayesError(`[${where}] expected ${expected}, received ${show(received)}`);
+export function fail(where: string, expected: string, received: unknown, code?: ErrorCode): never {
+  throw new BayesError(`[${where}] expected ${expected}, received ${show(received)}`, { code });
+}
+
+/** {@link fail} of a module that reads files: what it does not expect is in one. */
+export function failFile(where: string, expected: string, received: unknown): never {
+  return fail(where, expected, received, "ERR_BAYES_FILE");
+}
+
+/** {@link fail} of a module that looks at examples. */
+export function failData(where: string, expected: string, received: unknown): never {
+  return fail(where, expected, received, "ERR_BAYES_DATA");
 }
 
 /**

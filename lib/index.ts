@@ -39,7 +39,7 @@ export {
   type TrainTest,
 } from "./data/index.ts";
 export { type Device, type DeviceName, setThreads, threads } from "./device.ts";
-export { BayesError } from "./errors.ts";
+export { BayesError, type ErrorCode } from "./errors.ts";
 export type { Mode, Precision, Shape, Tensor } from "./graph/index.ts";
 export type { LayerOptions } from "./graph/trace.ts";
 export { bayesConv2d, type ConvLayerOptions, conv2d } from "./layers/conv.ts";

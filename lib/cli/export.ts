@@ -73,6 +73,7 @@ async function exportRun(dir: string, options: ExportOptions, { out }: Context):
   if (!verified.agrees)
     throw new BayesError(
       `[export] expected ONNX Runtime and the native run to agree within ${verified.tolerance}, received a difference of ${verified.maxDifference}`,
+      { code: "ERR_BAYES_NUMERIC" },
     );
 }
 

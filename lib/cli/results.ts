@@ -47,6 +47,7 @@ export function comparisonRow(dir: string): ComparisonRow {
   } catch {
     throw new BayesError(
       `[--compare] expected a run that was tested, received ${dir} without a readable ${FILES.reportJson}`,
+      { code: "ERR_BAYES_FILE" },
     );
   }
 }

@@ -65,6 +65,7 @@ export async function runData(config: RunConfig, dataDir?: string): Promise<RunD
       `[data] expected the ${part} images of ${data.name} as they were when the run was made (${data.identity[part] ?? "none"}), ` +
         `received other ones (${now[part] ?? "none"}, ${count} images): images or class names have changed; ` +
         "--data-dir says where the data is, and evaluate --data tests on other data",
+      { code: "ERR_BAYES_DATA" },
     );
   }
   return { ...splitData(all, data), test: all.test };

@@ -84,6 +84,7 @@ export function createRun(dir: string, config: RunConfig): void {
   if (existsSync(dir) && statSync(dir).isDirectory() && readdirSync(dir).length > 0)
     throw new BayesError(
       `[run folder] expected a new or empty folder, received ${dir} with files in it; --resume ${dir} goes on with a run`,
+      { code: "ERR_BAYES_FILE" },
     );
   ensureDir(dir);
   writeConfig(dir, config);
@@ -96,17 +97,21 @@ export function writeConfig(dir: string, config: RunConfig): void {
 /** @throws BayesError when the folder is missing, is no run folder, or its config.json is not one that train wrote */
 export function readConfig(dir: string): RunConfig {
   if (!existsSync(dir))
-    throw new BayesError(`[run folder] expected the folder of a run, received ${dir}, which does not exist`);
+    throw new BayesError(`[run folder] expected the folder of a run, received ${dir}, which does not exist`, {
+      code: "ERR_BAYES_FILE",
+    });
   const path = join(dir, FILES.config);
   if (!existsSync(path))
     throw new BayesError(
       `[run folder] expected the folder of a run (made by bayescnn train), received ${dir} without ${FILES.config}`,
+      { code: "ERR_BAYES_FILE" },
     );
   let value: unknown;
   try {
     value = JSON.parse(readFileSync(path, "utf8"));
   } catch (error) {
-    if (error instanceof SyntaxError) throw new BayesError(`[${path}] expected JSON, received something else`);
+    if (error instanceof SyntaxError)
+      throw new BayesError(`[${path}] expected JSON, received something else`, { code: "ERR_BAYES_FILE" });
     throw fileError(error, "read", path);
   }
   const parsed = schema.safeParse(value);
@@ -114,6 +119,7 @@ export function readConfig(dir: string): RunConfig {
   const issue = parsed.error.issues[0];
   throw new BayesError(
     `[${path}] expected the configuration of a run, received one with ${issue.path.join(".") || "its top level"} wrong: ${issue.message}`,
+    { code: "ERR_BAYES_FILE" },
   );
 }
 
@@ -129,7 +135,9 @@ export interface OpenRun {
 export function openRunFolder(dir: string): OpenRun {
   const config = readConfig(dir);
   if (!existsSync(join(dir, FILES.checkpoint)))
-    throw new BayesError(`[run folder] expected a trained run, received ${dir} without ${FILES.checkpoint} yet`);
+    throw new BayesError(`[run folder] expected a trained run, received ${dir} without ${FILES.checkpoint} yet`, {
+      code: "ERR_BAYES_FILE",
+    });
   const checkpoint = loadCheckpoint(weightsFile(dir));
   const model = modelOf(config);
   try {

@@ -122,6 +122,7 @@ async function start(options: SharedOptions & { epochs: number }, context: Conte
   if (verified && !verified.agrees)
     throw new BayesError(
       `[start] expected ONNX Runtime and the native run to agree, received a difference of ${verified.maxDifference}`,
+      { code: "ERR_BAYES_NUMERIC" },
     );
 }
 

@@ -55,6 +55,7 @@ async function chooseFor(dir: string, options: ThresholdOptions, { out, signal }
   if (!valid)
     throw new BayesError(
       "[threshold] expected a run with validation images to choose on, received one trained with --validation 0",
+      { code: "ERR_BAYES_DATA" },
     );
   const samples = options.samples ?? config.testSamples;
   const predicting = { samples, seed: config.testSeed, precision: config.training.precision, signal };

@@ -182,6 +182,7 @@ async function resumed(options: TrainOptions, context: Context, command: Command
   if (config.pruning && !existsSync(checkpoint))
     throw new BayesError(
       `[train] expected a pruned run with a checkpoint, received ${runDir} without one; prune again`,
+      { code: "ERR_BAYES_FILE" },
     );
   if (epochs !== before.training.epochs) writeConfig(runDir, config);
   await whole(model, data, config, runDir, { resume: true, beside }, context);

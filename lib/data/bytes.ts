@@ -1,7 +1,7 @@
 import { readFileSync, type Stats, statSync } from "node:fs";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
-import { BayesError, fail } from "../errors.ts";
+import { BayesError, failFile as fail } from "../errors.ts";
 import { fileError } from "../util/atomic.ts";
 
 /** No data file we read is allowed to be larger than this, packed or unpacked (2 GiB - 1). */
@@ -49,6 +49,7 @@ export function gunzip(bytes: Uint8Array, limit: number, where: string): Uint8Ar
     if (code === "ERR_BUFFER_TOO_LARGE") fail(where, `gzip data that unpacks to at most ${limit} bytes`, "more");
     throw new BayesError(
       `[${where}] expected whole gzip data, received damaged or truncated data (${(error as Error).message})`,
+      { code: "ERR_BAYES_FILE" },
     );
   }
 }
@@ -63,7 +64,9 @@ export function gunzipHead(bytes: Uint8Array, want: number, where: string): Uint
     const flush = 2; // Z_SYNC_FLUSH: give what there is instead of complaining that the stream is cut
     return gunzipSync(head, { finishFlush: flush, maxOutputLength: head.length * DEFLATE_LIMIT }).subarray(0, want);
   } catch (error) {
-    throw new BayesError(`[${where}] expected gzip data, received damaged data (${(error as Error).message})`);
+    throw new BayesError(`[${where}] expected gzip data, received damaged data (${(error as Error).message})`, {
+      code: "ERR_BAYES_FILE",
+    });
   }
 }
 

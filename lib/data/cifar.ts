@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { BayesError, fail } from "../errors.ts";
+import { BayesError, failFile as fail } from "../errors.ts";
 import { findFile, gunzip, isGzip, readBytes, readNames } from "./bytes.ts";
 import { type ClassDataset, makeDataset, type TrainTest } from "./dataset.ts";
 
@@ -127,6 +127,7 @@ function requireFile(dir: string, name: string): string {
     throw new BayesError(
       `[${dir}] expected ${name} or ${name}.gz, received ${name}.xz, which Node cannot read; ` +
         "unpack the files into a folder of your own with `xz -dk FILE.xz`",
+      { code: "ERR_BAYES_FILE" },
     );
   }
   return fail(dir, `the file ${name} or ${name}.gz`, "a folder without it");

@@ -41,7 +41,7 @@ export function sameNames(mine: readonly string[], theirs: unknown): boolean {
 /** The classes of a set that it has no example of: their names, in the order of their numbers. */
 export function absentClasses(data: ClassDataset): string[] {
   checkDataset("absentClasses", data);
-  if (!hasClasses(data)) fail("absentClasses", "a data set with one class for each image", data);
+  if (!hasClasses(data)) fail("absentClasses", "a data set with one class for each image", data, "ERR_BAYES_DATA");
   const present = new Set(data.targets);
   return data.classes.filter((_, label) => !present.has(label));
 }
@@ -58,7 +58,7 @@ export const quoted = (names: readonly string[]): string =>
 export function alignClasses(data: ClassDataset, names: readonly string[]): ClassDataset {
   const where = `classes of ${data?.name}`;
   checkDataset(where, data);
-  if (!hasClasses(data)) fail(where, "a data set with one class for each image", data);
+  if (!hasClasses(data)) fail(where, "a data set with one class for each image", data, "ERR_BAYES_DATA");
   if (!Array.isArray(names)) fail(where, "a list of class names", names);
   classNames(where, names);
   const { classes, targets } = data;
@@ -70,7 +70,7 @@ export function alignClasses(data: ClassDataset, names: readonly string[]): Clas
     return { ...data, classes: names, targets: targets.map((label) => map[label]) };
   }
   if (classes.length === names.length && (unnamed(classes) || unnamed(names))) return { ...data, classes: names };
-  throw new BayesError(`[${where}] ${mismatch(strangers, classes, names)}`);
+  throw new BayesError(`[${where}] ${mismatch(strangers, classes, names)}`, { code: "ERR_BAYES_DATA" });
 }
 
 /** "expected classes among …, received …", with what differs in case alone. */
@@ -88,7 +88,12 @@ export function classesOnly({ train, valid, test }: TrainTest<Dataset>): TrainTe
   const check = (data: Dataset): ClassDataset => {
     if (hasClasses(data)) return data;
     const { targetNames = [] } = data;
-    return fail(`data set ${data.name}`, "one class for each image", targetNames.length > 0 ? targetNames : "numbers");
+    return fail(
+      `data set ${data.name}`,
+      "one class for each image",
+      targetNames.length > 0 ? targetNames : "numbers",
+      "ERR_BAYES_DATA",
+    );
   };
   return { train: check(train), test: check(test), ...(valid ? { valid: check(valid) } : {}) };
 }
@@ -100,6 +105,7 @@ export function checkTrainingClasses(where: string, data: Dataset, hint = ""): v
   if (present > 1) return;
   throw new BayesError(
     `[${where}] expected images of at least two classes to train on, received one class, ${show(data.classes[data.targets[0]])}${hint}`,
+    { code: "ERR_BAYES_DATA" },
   );
 }
 
@@ -125,6 +131,7 @@ export function alignColumns(where: string, data: Dataset, names: readonly strin
   if (columns.includes(-1) || theirs.length !== names.length)
     throw new BayesError(
       `[${where}] expected targets named ${quoted(names)}, received ${quoted(theirs)} in data set ${name}`,
+      { code: "ERR_BAYES_DATA" },
     );
   const K = names.length;
   return targets.map((_, i) => targets[i - (i % K) + columns[i % K]]);

@@ -1,4 +1,4 @@
-import { BayesError, fail } from "../errors.ts";
+import { BayesError, failFile as fail } from "../errors.ts";
 
 /** Fields of one record, by column, and the line on which it begins. */
 export interface TableRow {
@@ -24,6 +24,7 @@ export function parseCsv(text: string, where: string): TableRow[] {
       const missing = fields.length < columns.length ? `, without ${columns.slice(fields.length).join(", ")}` : "";
       throw new BayesError(
         `[${where}] expected ${columns.length} fields in line ${line}, received ${fields.length}${missing}`,
+        { code: "ERR_BAYES_FILE" },
       );
     }
     return { line, fields: Object.fromEntries(columns.map((name, i) => [name, fields[i]])) };

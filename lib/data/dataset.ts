@@ -1,4 +1,4 @@
-import { BayesError, checkInt, checkOptions, fail } from "../errors.ts";
+import { BayesError, checkInt, checkOptions, failData as fail, fail as failArgument } from "../errors.ts";
 import { classNames } from "./classes.ts";
 
 /** Height, width, channels of one image. */
@@ -192,7 +192,7 @@ export function checkDataset(where: string, data: Dataset): void {
 export function subset<D extends Dataset>(data: D, indices: ArrayLike<number>, name = data?.name): D {
   const where = `subset of ${data?.name}`;
   checkDataset(where, data);
-  if (!(indices?.length > 0)) fail(where, "at least one index", indices);
+  if (!(indices?.length > 0)) failArgument(where, "at least one index", indices);
   for (let i = 0; i < indices.length; i++) checkInt(where, `index ${i}`, indices[i], 0, data.count - 1);
   const images = rowsOf(data.images, imageSize(data.shape), indices);
   const targets = rowsOf(data.targets, data.targets.length / data.count, indices);
@@ -250,6 +250,7 @@ function checkFinite(where: string, what: string, values: Float32Array, size: nu
     if (!Number.isFinite(values[i])) {
       throw new BayesError(
         `[${where}] expected finite ${what}, received ${values[i]} in image ${Math.floor(i / size)} at value ${i % size}`,
+        { code: "ERR_BAYES_DATA" },
       );
     }
   }

@@ -138,6 +138,7 @@ async function loadSharp(): Promise<SharpModule> {
     return (await import("sharp")).default as SharpModule;
   } catch (error) {
     throw new BayesError("[images] reading images needs the package sharp, which is not installed: npm install sharp", {
+      code: "ERR_BAYES_MISSING",
       cause: error,
     });
   }

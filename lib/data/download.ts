@@ -21,7 +21,7 @@ export interface Checksum {
 
 export interface DownloadOptions {
   /** called now and then with the bytes there so far and, where known, in all */
-  readonly onProgress?: (received: number, total: number | undefined) => void;
+  readonly onProgress?: (received: number, total: number | undefined) => unknown;
   /** tries before giving up on a connection that breaks (default 4); each goes on where the last one stopped */
   readonly tries?: number;
   /** give up on a connection that is silent for so long (default 30,000 ms) */
@@ -51,7 +51,9 @@ export async function download(
     } catch (error) {
       if (!(error instanceof BrokenConnection)) throw fileError(error, "download to", part);
       if (attempt >= tries) {
-        throw new BayesError(`[download] cannot get ${url}: ${error.message}; call again to go on with it`);
+        throw new BayesError(`[download] cannot get ${url}: ${error.message}; call again to go on with it`, {
+          code: "ERR_BAYES_FILE",
+        });
       }
       await new Promise((wake) => setTimeout(wake, Math.min(250 * 2 ** attempt, 4000)));
     }
@@ -63,6 +65,7 @@ export async function download(
     const { algorithm, hex } = checksum;
     throw new BayesError(
       `[download] expected ${url} to have ${algorithm} ${hex}, received ${received}; it was removed`,
+      { code: "ERR_BAYES_FILE" },
     );
   }
   try {
@@ -114,7 +117,7 @@ async function fetchRest(url: string, part: string, bytes: number, options: Down
       await response.body?.cancel();
       const message = `the server answered ${response.status} ${response.statusText}`;
       if (response.status >= 500) throw new BrokenConnection(message);
-      throw new BayesError(`[download] cannot get ${url}: ${message}`);
+      throw new BayesError(`[download] cannot get ${url}: ${message}`, { code: "ERR_BAYES_FILE" });
     }
     const range = /^bytes (\d+)-/.exec(response.headers.get("content-range") ?? "");
     const continues = response.status === 206 && range !== null && Number(range[1]) === have;
@@ -132,9 +135,15 @@ async function fetchRest(url: string, part: string, bytes: number, options: Down
         clearTimeout(timer);
         timer = setTimeout(() => abort.abort(), silenceMs);
         have += chunk.length;
-        if (have > bytes) throw new BayesError(`[download] expected ${url} to have ${bytes} bytes, received more`);
+        if (have > bytes)
+          throw new BayesError(`[download] expected ${url} to have ${bytes} bytes, received more`, {
+            code: "ERR_BAYES_FILE",
+          });
         if (!file.write(chunk)) await Promise.race([new Promise<void>((ready) => file.once("drain", ready)), written]);
-        onProgress?.(have, bytes);
+        if (!onProgress) continue;
+        clearTimeout(timer); // its time is not the server's
+        await onProgress(have, bytes);
+        timer = setTimeout(() => abort.abort(), silenceMs);
       }
     } finally {
       file.end();

@@ -1,6 +1,6 @@
 /** Trees with one folder for each class. */
 import { join } from "node:path";
-import { BayesError, checkOptions, checkPath, fail } from "../errors.ts";
+import { BayesError, checkOptions, checkPath, failFile as fail } from "../errors.ts";
 import { absentClasses, mismatch, sortedClasses } from "./classes.ts";
 import { type ClassDataset, type ImageShape, makeDataset, withNotes } from "./dataset.ts";
 import { READ_OPTIONS, type ReadOptions, readImages } from "./images.ts";
@@ -69,16 +69,20 @@ export async function readTree(tree: Tree, options: ReadOptions, like?: ClassDat
   if (tree.classes.length === 0) {
     const found = loose.length > 0 ? `${count(loose.length, "image")} without a class` : emptyNames || "no folders";
     const hint = tree.table === undefined ? "" : `; is ${join(dir, tree.table)} the table that says what they are?`;
-    throw new BayesError(`[${dir}] expected one folder per class, with images in each, received ${found}${hint}`);
+    throw new BayesError(`[${dir}] expected one folder per class, with images in each, received ${found}${hint}`, {
+      code: "ERR_BAYES_FILE",
+    });
   }
   if (like === undefined && empty.length > 0) {
     throw new BayesError(
       `[${dir}] expected images in every class folder, received none in ${emptyNames}; a folder that is no class has no place there`,
+      { code: "ERR_BAYES_FILE" },
     );
   }
   const classes = like?.classes ?? tree.classes;
   const strangers = tree.classes.filter((name) => !classes.includes(name));
-  if (strangers.length > 0) throw new BayesError(`[${dir}] ${mismatch(strangers, tree.classes, classes)}`);
+  if (strangers.length > 0)
+    throw new BayesError(`[${dir}] ${mismatch(strangers, tree.classes, classes)}`, { code: "ERR_BAYES_FILE" });
   const foreign = empty.filter(({ name }) => !classes.includes(name)).map(({ name }) => join(dir, name));
   if (foreign.length > 0) notes.push(`no images in ${count(foreign.length, "folder")}: ${some(foreign, dir)}`);
 

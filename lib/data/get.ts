@@ -127,7 +127,7 @@ export interface GetOptions {
   readonly dataDir?: string;
   /** another server's folder that has the same files (a mirror) */
   readonly url?: string;
-  readonly onProgress?: (file: string, received: number, total: number | undefined) => void;
+  readonly onProgress?: (file: string, received: number, total: number | undefined) => unknown;
   /** tries for a connection that breaks (default 4) */
   readonly tries?: number;
   /** where the data set comes from; default its entry in `SOURCES` */
@@ -174,6 +174,7 @@ async function checkExisting(path: string, file: RemoteFile): Promise<void> {
       throw new BayesError(
         `[data get] expected ${path}, which is there already, to have ${algorithm} ${hex}, received ${received}; ` +
           "remove it, or choose another folder with --data-dir",
+        { code: "ERR_BAYES_FILE" },
       );
     }
   }
@@ -184,7 +185,7 @@ function unpack(archive: string, folder: string, wanted: readonly string[]): voi
   const entries = readTar(gunzip(readBytes(archive), MAX_UNPACKED, archive), archive);
   const found = new Map(entries.map((entry) => [basename(entry.path), entry.data]));
   const missing = wanted.find((name) => !found.has(name));
-  if (missing !== undefined) fail(archive, `the file ${missing} in the archive`, [...found.keys()]);
+  if (missing !== undefined) fail(archive, `the file ${missing} in the archive`, [...found.keys()], "ERR_BAYES_FILE");
   for (const name of wanted) writeFileAtomic(join(folder, name), found.get(name)!);
   rmSync(archive);
 }

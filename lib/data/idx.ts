@@ -1,4 +1,4 @@
-import { checkPath, fail } from "../errors.ts";
+import { checkPath, failFile as fail } from "../errors.ts";
 import { gunzip, gunzipHead, gzipCanHold, isGzip, MAX_BYTES, readBytes } from "./bytes.ts";
 
 /** An array of unsigned bytes as an IDX file holds it. */

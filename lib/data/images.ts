@@ -113,7 +113,9 @@ export async function loadImages(
     return found;
   });
   if (files.length === 0)
-    throw new BayesError(`[${where}] expected at least one image, received none; ${notes.join("; ")}`);
+    throw new BayesError(`[${where}] expected at least one image, received none; ${notes.join("; ")}`, {
+      code: "ERR_BAYES_FILE",
+    });
   const size = height * width * channels;
   if (files.length * size > MAX_BYTES) fail(where, `at most ${MAX_BYTES} pixel values in all`, files.length * size);
 
@@ -186,6 +188,7 @@ function checkSizes(
     )}` +
       `${odd.length > 1 ? ` and other sizes than the first in ${odd.length} of ${files.length} images` : ""}; ` +
       "the option size (--image-size) scales and crops them",
+    { code: "ERR_BAYES_FILE" },
   );
 }
 
@@ -193,7 +196,9 @@ function corrupt(root: string, failed: readonly BadImage[], canSkip = true): Bay
   const received =
     failed.length === 1 ? "a file that cannot be decoded" : `${failed.length} files that cannot be decoded`;
   const help = canSkip ? "; the option skipCorrupt (--skip-corrupt) leaves them out" : "";
-  return new BayesError(`[${root}] expected images, received ${received}: ${reasons(root, failed)}${help}`);
+  return new BayesError(`[${root}] expected images, received ${received}: ${reasons(root, failed)}${help}`, {
+    code: "ERR_BAYES_FILE",
+  });
 }
 
 function reasons(root: string, failed: readonly BadImage[]): string {

@@ -1,6 +1,6 @@
 /** How folders of images are laid out into training, validation and test images. */
 import { join } from "node:path";
-import { BayesError, checkOptions, checkPath, fail } from "../errors.ts";
+import { BayesError, checkOptions, checkPath, failFile as fail } from "../errors.ts";
 import { statOf } from "./bytes.ts";
 import { checkTrainingClasses } from "./classes.ts";
 import { type ClassDataset, type Dataset, type TrainTest, withNotes } from "./dataset.ts";
@@ -127,6 +127,7 @@ async function trainingTree(dir: string, options: ReadOptions): Promise<ClassDat
     const hint = within.length > 1 ? `; are the classes in ${join(dir, only)} (${within.slice(0, 5).join(", ")})?` : "";
     throw new BayesError(
       `[${dir}] expected images of at least two classes to train on, received one class folder, ${only}${hint}`,
+      { code: "ERR_BAYES_FILE" },
     );
   }
   const data = await readTree(tree, options);

@@ -116,18 +116,20 @@ export async function loadData(name: string, dataDir?: string, options: ReadOpti
     throw new BayesError(
       `[data] expected ${name} in one of ${foldersOf(name, dataDir).join(", ")}, received nothing there; ` +
         `\`bayescnn data get ${name}\` fetches it, --data-dir or BAYESCNN_DATA says where it is`,
+      { code: "ERR_BAYES_FILE" },
     );
   }
   if (found === undefined)
     throw new BayesError(
       `[data] expected one of ${DATASETS.join(", ")}, a folder of images or a table, received ${JSON.stringify(name)}, ` +
         `which is nothing at ${placesOf(name, dataDir).join(" or ")}; --data-dir says where the data is`,
+      { code: "ERR_BAYES_FILE" },
     );
   if (isFile(found)) {
     if (/\.(zip|tar|t?gz|bz2|xz|7z|rar)$/i.test(found))
-      fail(found, "a folder or a table", "an archive; unpack it first");
+      fail(found, "a folder or a table", "an archive; unpack it first", "ERR_BAYES_FILE");
     const format = formatOf(headOf(found));
-    if (format !== undefined) fail(found, "a folder of images or a table", `one file of ${format}`);
+    if (format !== undefined) fail(found, "a folder of images or a table", `one file of ${format}`, "ERR_BAYES_FILE");
     return loadTable(found, options);
   }
   const known = DATASETS.filter((set) => holds(found, set));

@@ -1,4 +1,4 @@
-import { fail } from "../errors.ts";
+import { failFile as fail } from "../errors.ts";
 import { findFile } from "./bytes.ts";
 import { makeDataset, type TrainTest } from "./dataset.ts";
 import { readIdx } from "./idx.ts";

@@ -56,6 +56,7 @@ export function checkPixels(
       ? "pixels as bytes from 0 to 255 (Uint8Array), as the model was trained on"
       : "pixels as floats (Float32Array), scaled as those the model was trained on",
     images,
+    "ERR_BAYES_DATA",
   );
 }
 

@@ -1,5 +1,5 @@
 import { basename, dirname, resolve } from "node:path";
-import { BayesError, checkOptions, checkPath, fail, show } from "../errors.ts";
+import { BayesError, checkOptions, checkPath, failFile as fail, fail as failArgument, show } from "../errors.ts";
 import { readBytes } from "./bytes.ts";
 import { absentClasses, checkTrainingClasses, mismatch, sortedClasses } from "./classes.ts";
 import { parseCsv, type TableRow } from "./csv.ts";
@@ -111,9 +111,9 @@ function columnsOf(file: string, rows: readonly TableRow[], options: TableOption
   const { image = "image", targets: asked } = options;
   const label = options.label ?? (asked === undefined && names.includes("label") ? "label" : undefined);
   const split = options.split ?? (names.includes("split") ? "split" : undefined);
-  if (label !== undefined && asked !== undefined) fail(file, "either a label or targets", "both");
+  if (label !== undefined && asked !== undefined) failArgument(file, "either a label or targets", "both");
   if (asked !== undefined && (!Array.isArray(asked) || asked.length === 0))
-    fail(file, "targets as a list of columns", asked);
+    failArgument(file, "targets as a list of columns", asked);
   const rest = names.filter((name) => name !== image && name !== split);
   const targets = label === undefined ? (asked ?? rest) : [];
   const known = [image, ...targets, ...[label, split].filter((name) => name !== undefined)];
@@ -121,6 +121,7 @@ function columnsOf(file: string, rows: readonly TableRow[], options: TableOption
   if (missing.length > 0)
     throw new BayesError(
       `[${file}] expected columns ${known.join(", ")}, received ${names.join(", ")}, without ${missing.join(", ")}`,
+      { code: "ERR_BAYES_FILE" },
     );
   if (label === undefined && targets.length === 0) fail(file, "a column label, or columns of numbers", names);
   return { image, label, targets, split, known };
@@ -146,6 +147,7 @@ function numberIn(file: string, row: TableRow, column: string): number {
   if (typeof number === "number" && Number.isFinite(Math.fround(number))) return number;
   throw new BayesError(
     `[${file}] expected a number as ${column} in line ${row.line}, received ${show(value)}; the option targets names the columns to predict`,
+    { code: "ERR_BAYES_FILE" },
   );
 }
 
@@ -166,6 +168,7 @@ function labelsOf(file: string, rows: readonly TableRow[], parts: readonly Part[
   const numbers = new Map(classes.map((name, i) => [name, i]));
   const all = sortedClasses(names);
   const strangers = all.filter((name) => !numbers.has(name));
-  if (strangers.length > 0) throw new BayesError(`[${file}] ${mismatch(strangers, all, classes)}`);
+  if (strangers.length > 0)
+    throw new BayesError(`[${file}] ${mismatch(strangers, all, classes)}`, { code: "ERR_BAYES_FILE" });
   return (kept) => ({ labels: kept.map((i) => numbers.get(names[i])!), classes });
 }

@@ -1,4 +1,4 @@
-import { BayesError, fail } from "../errors.ts";
+import { BayesError, failFile as fail } from "../errors.ts";
 
 /** One regular file of a tar archive. */
 export interface TarEntry {
@@ -53,7 +53,9 @@ function entryPath(header: Uint8Array): string {
 
 function checkPath(path: string, where: string): void {
   if (path === "" || path.startsWith("/") || path.includes("\\") || path.split("/").includes("..")) {
-    throw new BayesError(`[${where}] expected paths inside the archive's folder, received ${JSON.stringify(path)}`);
+    throw new BayesError(`[${where}] expected paths inside the archive's folder, received ${JSON.stringify(path)}`, {
+      code: "ERR_BAYES_FILE",
+    });
   }
 }
 

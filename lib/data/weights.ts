@@ -26,7 +26,9 @@ export function classWeights(
   checkDataset(where, data);
   const { targets, classes, name } = data as Dataset;
   if (!(targets instanceof Int32Array) || !classes)
-    throw new BayesError(`[${where}] expected a data set of classes, received ${name} with numbers as targets`);
+    throw new BayesError(`[${where}] expected a data set of classes, received ${name} with numbers as targets`, {
+      code: "ERR_BAYES_DATA",
+    });
   const each = weights === "balanced" ? balanced(targets, classes.length) : classes.map(() => 1);
   if (weights !== "balanced") {
     if (typeof weights !== "object" || weights === null || Array.isArray(weights))

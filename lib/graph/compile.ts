@@ -1,6 +1,6 @@
 // a user's "lib" may lack [Symbol.dispose]:
 /// <reference lib="esnext.disposable" preserve="true" />
-import { BayesError, checkInt, fail } from "../errors.ts";
+import { BayesError, checkInt, type ErrorCode, fail } from "../errors.ts";
 import type { Data, NativeFeed, NativePlan } from "../native/addon.ts";
 import { checkArray } from "../util/arrays.ts";
 import { checkMemory } from "../util/memory.ts";
@@ -70,7 +70,10 @@ export class Program<I extends string, O extends string> {
       this.#plan = new store.device.addon.Plan(store.native, this.planned.native);
     } catch (error) {
       if (constants >= 0) store.native.free(constants);
-      throw error instanceof BayesError ? error : new BayesError(`[compile] ${(error as Error).message}`);
+      if (error instanceof BayesError) throw error;
+      const { message } = error as Error;
+      const code = message.includes("out of memory") ? "ERR_BAYES_MEMORY" : undefined;
+      throw new BayesError(`[compile] ${message}`, { code, cause: error });
     }
   }
 
@@ -113,7 +116,10 @@ export class Program<I extends string, O extends string> {
   }
 
   #prepare(values: Inputs<I>, steps: number) {
-    if (this.#closed) throw new BayesError("[run] expected an open program, received one that was closed");
+    if (this.#closed)
+      throw new BayesError("[run] expected an open program, received one that was closed", {
+        code: "ERR_BAYES_CLOSED",
+      });
     this.store.checkOpen("run");
     checkInt("run", "the number of steps", steps, 1, 2 ** 31 - 1);
     if (typeof values !== "object" || values === null) fail("run", "the inputs' values by name", values);
@@ -144,7 +150,9 @@ export class Program<I extends string, O extends string> {
   #explain(error: unknown): BayesError {
     const { message, runStep, programStep } = error as Error & { runStep?: number; programStep?: number };
     const node = programStep !== undefined && programStep >= 0 ? this.planned.steps[programStep]?.node : undefined;
-    return new RunError(`[run] ${message}${node ? `, made by ${node.describe()}` : ""}`, runStep ?? -1, node);
+    return new RunError(`[run] ${message}${node ? `, made by ${node.describe()}` : ""}`, runStep ?? -1, node, {
+      code: CODES.find(([text]) => message.includes(text))?.[1],
+    });
   }
 
   report(): PlanReport {
@@ -170,7 +178,7 @@ export class Program<I extends string, O extends string> {
       this.#plan.close();
       if (this.#constants >= 0) this.store.release(this.#constants);
     } catch (error) {
-      throw new BayesError(`[close] ${(error as Error).message}`);
+      throw new BayesError(`[close] ${(error as Error).message}`, { code: "ERR_BAYES_BUSY" });
     }
     this.#closed = true;
   }
@@ -179,12 +187,25 @@ export class Program<I extends string, O extends string> {
   }
 }
 
+/** What the device says when a run fails, by what a program may want to tell apart. */
+const CODES: readonly (readonly [text: string, code: ErrorCode])[] = [
+  ["not finite", "ERR_BAYES_NUMERIC"],
+  ["out of memory", "ERR_BAYES_MEMORY"],
+  ["was stopped", "ERR_BAYES_CLOSED"],
+  ["is outside", "ERR_BAYES_DATA"],
+];
+
 /** A fault inside a run: which of its steps, and which node. Steps before it have been committed, the faulty one has not. */
 export class RunError extends BayesError {
   readonly runStep: number;
   readonly #node: Node | undefined; // private, so that printing the error does not print the graph
-  constructor(message: string, runStep: number, node: Node | undefined) {
-    super(message);
+  constructor(
+    message: string,
+    runStep: number,
+    node: Node | undefined,
+    options?: ConstructorParameters<typeof BayesError>[1],
+  ) {
+    super(message, options);
     this.runStep = runStep;
     this.#node = node;
   }

@@ -21,7 +21,7 @@ export function interpret<I extends string, O extends string>(
   specs: Readonly<Record<I, InputSpec>>,
   values: Inputs<I>,
   build: (inputs: Readonly<Record<I, Tensor>>) => Readonly<Record<O, Tensor>>,
-  watch: (executed: NodeRecord) => void = () => {},
+  watch: (record: NodeRecord) => unknown = () => {},
 ): Record<O, Data> {
   const feeds = new Map<Tensor, Data | number>();
   const { inputs, outputs, effects } = traceProgram("interpret", options, specs, build);

@@ -182,7 +182,7 @@ export function apply<A extends Attrs>(op: Op<A>, inputs: readonly Tensor[], att
   } catch (error) {
     if (!(error instanceof BayesError)) throw error;
     const where = [layerPath.at(-1) && `layer ${layerPath.at(-1)}`, userSite() && `at ${userSite()}`].filter(Boolean);
-    throw new BayesError(where.length ? `${error.message} (${where.join(", ")})` : error.message);
+    throw new BayesError(where.length ? `${error.message} (${where.join(", ")})` : error.message, { code: error.code });
   }
   return new Node(op, inputs, attrs, types).outputs;
 }

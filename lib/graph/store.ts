@@ -94,6 +94,7 @@ export class Store {
     } catch (error) {
       throw new BayesError(
         `[store ${name}] expected memory for ${bytes} bytes, received none (${(error as Error).message})`,
+        { code: "ERR_BAYES_MEMORY" },
       );
     }
   }
@@ -161,7 +162,10 @@ export class Store {
 
   /** Throws if the store has been closed. */
   checkOpen(where: string): void {
-    if (this.#closed) throw new BayesError(`[${where}] expected an open store or model, received one that was closed`);
+    if (this.#closed)
+      throw new BayesError(`[${where}] expected an open store or model, received one that was closed`, {
+        code: "ERR_BAYES_CLOSED",
+      });
   }
 
   /** Throws if the store has been closed or a run is under way. */
@@ -170,6 +174,7 @@ export class Store {
     if (this.busy)
       throw new BayesError(
         `[${where}] expected an idle store or model, received one with a run under way (${this.#turns.current?.owner}); await it first`,
+        { code: "ERR_BAYES_BUSY" },
       );
   }
 
@@ -225,7 +230,9 @@ export class Store {
     for (const closer of this.#closers) closer();
     this.native.close();
     this.slots.clear();
-    this.#turns.refuse(new BayesError("[store] expected to stay open until its turn, received close()"));
+    this.#turns.refuse(
+      new BayesError("[store] expected to stay open until its turn, received close()", { code: "ERR_BAYES_CLOSED" }),
+    );
   }
   [Symbol.dispose](): void {
     this.close();

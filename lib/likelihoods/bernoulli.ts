@@ -60,17 +60,29 @@ export function bernoulli(options: BernoulliOptions = {}): Likelihood<BernoulliP
       if (data.targets instanceof Int32Array) {
         if (K === 1 && data.classes?.length === 2) {
           const there = unnamed(names) || unnamed(data.classes) ? 1 : data.classes.indexOf(names[0]);
-          if (there < 0) fail(where, `a class ${names[0]} in data set ${data.name}`, data.classes);
+          if (there < 0) fail(where, `a class ${names[0]} in data set ${data.name}`, data.classes, "ERR_BAYES_DATA");
           return Float32Array.from(data.targets, (label) => Number(label === there));
         }
         throw new BayesError(
           `[${where}] expected targets 0 or 1 for ${K} label${K > 1 ? "s" : ""} of likelihood bernoulli, received the classes of data set ${data.name}`,
+          { code: "ERR_BAYES_DATA" },
         );
       }
       if (!(sameShape(data.targetShape, shape) || (K === 1 && data.targetShape.length === 0)))
-        fail(where, `targets of shape [${shape}] for likelihood bernoulli in data set ${data.name}`, data.targetShape);
+        fail(
+          where,
+          `targets of shape [${shape}] for likelihood bernoulli in data set ${data.name}`,
+          data.targetShape,
+          "ERR_BAYES_DATA",
+        );
       const wrong = data.targets.findIndex((v) => !(v >= 0 && v <= 1));
-      if (wrong >= 0) fail(where, `targets from 0 to 1 in data set ${data.name} (value ${wrong})`, data.targets[wrong]);
+      if (wrong >= 0)
+        fail(
+          where,
+          `targets from 0 to 1 in data set ${data.name} (value ${wrong})`,
+          data.targets[wrong],
+          "ERR_BAYES_DATA",
+        );
       return alignColumns(where, data, names);
     },
     informed({ classes, targets, targetNames }) {

@@ -168,6 +168,7 @@ export function categorical(classes: number | readonly string[]): Categorical {
       if (!(targets instanceof Int32Array) || !classes)
         throw new BayesError(
           `[${where}] expected a data set of classes (made with labels and classes) for likelihood categorical, received ${name} with numbers as targets`,
+          { code: "ERR_BAYES_DATA" },
         );
       return alignClasses({ ...data, targets, classes }, names).targets;
     },

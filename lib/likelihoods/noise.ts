@@ -138,9 +138,15 @@ export function numberTargets(
   if (data.targets instanceof Int32Array)
     throw new BayesError(
       `[${where}] expected numbers (made with targets) for likelihood ${kind}, received the classes of data set ${data.name}`,
+      { code: "ERR_BAYES_DATA" },
     );
   const one = sizeOf(shape) === 1 && sizeOf(data.targetShape) === 1;
   if (!one && !sameShape(data.targetShape, shape))
-    fail(where, `targets of shape [${shape}], as the model gives them, in data set ${data.name}`, data.targetShape);
+    fail(
+      where,
+      `targets of shape [${shape}], as the model gives them, in data set ${data.name}`,
+      data.targetShape,
+      "ERR_BAYES_DATA",
+    );
   return alignColumns(where, data, names);
 }

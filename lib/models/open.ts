@@ -61,12 +61,13 @@ export function openModel<L extends Likelihood = Likelihood>(path: string, optio
  * @throws BayesError when there is none
  */
 export function weightsFile(path: string): string {
-  if (!existsSync(path)) fail("openModel", "the file of a model, or the folder of a run", path);
+  if (!existsSync(path)) fail("openModel", "the file of a model, or the folder of a run", path, "ERR_BAYES_FILE");
   if (!statSync(path).isDirectory()) return path;
   const file = join(path, "checkpoint.safetensors");
   if (!existsSync(file))
     throw new BayesError(
       `[openModel] expected the folder of a trained run, received ${path} without ${basename(file)} (yet)`,
+      { code: "ERR_BAYES_FILE" },
     );
   const best = join(path, "best.safetensors");
   const { training } = loadCheckpoint(file);

@@ -80,6 +80,7 @@ export function loadAddon(): Addon {
     throw new BayesError(
       `[addon] expected a prebuilt or built CPU addon for ${process.platform}-${process.arch}, received none (${why}). ` +
         "Run `npm rebuild bayescnn` (needs g++ or clang++, make and python3), or `npm run build:addon` in a clone.",
+      { code: "ERR_BAYES_MISSING" },
     );
   }
   if (loaded.threads() === 0) loaded.setThreads(availableParallelism()); // once for the process: worker_threads share the pool

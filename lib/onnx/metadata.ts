@@ -16,7 +16,9 @@ export function readMetadata(bytes: Uint8Array): ReadonlyMap<string, string> {
 
 const utf8 = new TextDecoder();
 const malformed = () =>
-  new BayesError("[onnx] expected an ONNX model, received bytes that are not one (or a part of one)");
+  new BayesError("[onnx] expected an ONNX model, received bytes that are not one (or a part of one)", {
+    code: "ERR_BAYES_FILE",
+  });
 
 /** The fields of a protobuf message; `value` only where it is length-delimited. */
 function* fields(bytes: Uint8Array): Generator<{ number: number; value: Uint8Array | undefined }> {

@@ -216,7 +216,9 @@ function describe(bytes: Uint8Array) {
   const metadata = readMetadata(bytes);
   const mode = metadata.get("bayescnn.mode") as ExportMode | undefined;
   if (mode === undefined)
-    throw new BayesError("[verifyOnnx] expected a model exported by bayescnn, received another ONNX model");
+    throw new BayesError("[verifyOnnx] expected a model exported by bayescnn, received another ONNX model", {
+      code: "ERR_BAYES_FILE",
+    });
   const parse = <T>(key: string): T | undefined => {
     const text = metadata.get(`bayescnn.${key}`);
     return text === undefined ? undefined : (JSON.parse(text) as T);
@@ -246,7 +248,7 @@ async function runtime(): Promise<typeof Ort> {
     throw new BayesError(
       "[verifyOnnx] expected the package onnxruntime-node, received none: `npm install onnxruntime-node` " +
         `(ONNXRUNTIME_NODE_INSTALL=skip avoids its CUDA download). ${(error as Error).message.split("\n")[0]}`,
-      { cause: error },
+      { code: "ERR_BAYES_MISSING", cause: error },
     );
   }
 }

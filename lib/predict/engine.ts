@@ -30,7 +30,7 @@ export interface EngineOptions extends LaunchKind {
 }
 
 export interface CallOptions {
-  /** Called with the number of images done. */
+  /** Called with the number of images done; the call ends after it has, also where it is asynchronous. */
   readonly onProgress?: (done: number) => unknown;
   /** Takes the call back: it is rejected with the signal's reason, and none of its images is being computed any more then. */
   readonly signal?: AbortSignal;
@@ -40,6 +40,8 @@ interface Pending extends Call {
   readonly since: number;
   outputs: Record<string, Float32Array>;
   readonly onProgress: CallOptions["onProgress"];
+  /** What an asynchronous {@link onProgress} still has to do. */
+  said?: Promise<unknown>;
   readonly resolve: (outputs: Outputs) => void;
   readonly reject: (error: unknown) => void;
   /** Some of its images are in the run under way. */
@@ -91,7 +93,9 @@ export class Engine {
     return new Promise((resolve, reject) => {
       signal?.throwIfAborted();
       if (this.#calls.length >= maxQueue)
-        throw new BayesError(`[predict] expected at most ${maxQueue} calls to wait at a time, received another`);
+        throw new BayesError(`[predict] expected at most ${maxQueue} calls to wait at a time, received another`, {
+          code: "ERR_BAYES_QUEUE_FULL",
+        });
       const deaf = signal && onAbort(signal, () => this.#cancel(call, signal.reason));
       const settle = () => {
         this.#unanswered--;
@@ -229,15 +233,26 @@ export class Engine {
         if (count === call.count && count === run.size * run.launches && run.launches === 1) call.outputs = outputs;
         else for (const name of Object.keys(outputs)) take(call, name, outputs[name], segment, place, run);
         call.done += count;
-        call.onProgress?.(call.done);
+        const said = call.onProgress?.(call.done) as PromiseLike<unknown> | undefined;
+        if (typeof said?.then === "function") {
+          call.said = Promise.all([call.said, said]);
+          call.said.catch((error: unknown) => this.#fail(call, error));
+        }
       } catch (error) {
         this.#fail(call, error); // no memory for the outputs, or the caller's own
         continue;
       }
       if (call.settled || call.done < call.count) continue; // its own callback may have taken it back
-      call.settled = true;
-      call.resolve(call.outputs);
+      if (call.said)
+        void call.said.then(() => this.#finish(call)).catch(() => {}); // told above
+      else this.#finish(call);
     }
+  }
+
+  #finish(call: Pending): void {
+    if (call.settled) return;
+    call.settled = true;
+    call.resolve(call.outputs);
   }
 
   /** At once, or as soon as the run with some of its images is over: who has all his answers may close the model. */
@@ -291,6 +306,8 @@ function floats(length: number): Float32Array {
   try {
     return new Float32Array(length);
   } catch {
-    throw new BayesError(`[predict] expected outputs that fit into memory, received ${length} values`);
+    throw new BayesError(`[predict] expected outputs that fit into memory, received ${length} values`, {
+      code: "ERR_BAYES_MEMORY",
+    });
   }
 }

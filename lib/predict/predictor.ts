@@ -120,10 +120,15 @@ export class Predictor<L extends Likelihood = Likelihood> {
     checkPixels("predict", images, model.preprocess);
     if (!Array.isArray(shape)) fail("predict", "the images' shape [height, width, channels]", shape);
     if (shape.join() !== model.inputShape.join())
-      fail("predict", `images of shape [${model.inputShape}] for ${model.name}`, shape);
+      fail("predict", `images of shape [${model.inputShape}] for ${model.name}`, shape, "ERR_BAYES_DATA");
     checkInt("predict", "the number of images", count, 1);
     if (images.length !== count * shape[0] * shape[1] * shape[2])
-      fail("predict", `${count * shape[0] * shape[1] * shape[2]} pixel values for ${count} images`, images.length);
+      fail(
+        "predict",
+        `${count * shape[0] * shape[1] * shape[2]} pixel values for ${count} images`,
+        images.length,
+        "ERR_BAYES_DATA",
+      );
     return this.#engine.run(images, count, options);
   }
 }
@@ -136,6 +141,7 @@ function checkOutputs(outputs: Outputs, count: number): void {
     const image = Math.floor(wrong / (values.length / count)) % count;
     throw new BayesError(
       `[predict] expected finite ${name}, received ${values[wrong]} for image ${image}: are its pixels finite?`,
+      { code: "ERR_BAYES_NUMERIC" },
     );
   }
 }

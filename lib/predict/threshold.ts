@@ -72,6 +72,7 @@ export function chooseThreshold<L extends Likelihood>(
     where,
     `a threshold whose answers cost at most ${maxError} on ${n} examples (the surest ${least.answered} cost ${least.risk.toPrecision(2)}, and too few answers prove nothing)`,
     "none",
+    "ERR_BAYES_DATA",
   );
 }
 

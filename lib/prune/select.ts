@@ -38,7 +38,9 @@ export function selectMasks(tensors: readonly Scored[], selection: Selection): F
   for (const { name, scores } of tensors) {
     const at = scores.findIndex(Number.isNaN);
     if (at >= 0)
-      throw new BayesError(`[prune ${name}] expected weights that are numbers, received NaN at element ${at}`);
+      throw new BayesError(`[prune ${name}] expected weights that are numbers, received NaN at element ${at}`, {
+        code: "ERR_BAYES_NUMERIC",
+      });
   }
 
   const groups = scope === "global" ? [tensors] : tensors.map((t) => [t]);

@@ -7,7 +7,7 @@
 import { isDeepStrictEqual, types } from "node:util";
 import { z } from "zod";
 import { checkPreprocess, type Preprocess, samePreprocess } from "../data/prepare.ts";
-import { BayesError, checkPath, fail, shorten } from "../errors.ts";
+import { BayesError, checkPath, type ErrorCode, fail, shorten } from "../errors.ts";
 import { type DType, sameShape } from "../graph/node.ts";
 import type { Slot } from "../graph/store.ts";
 import { FIRST_RESERVED_STREAM } from "../graph/trace.ts";
@@ -108,7 +108,7 @@ export function saveCheckpoint(path: string, model: Model, training?: TrainingSt
   for (const slot of [...store.slots.values()].sort((a, b) => (a.name < b.name ? -1 : 1))) {
     if (slot.name.startsWith(DATA) || (slot.name.startsWith(OPTIMIZER) && !training)) continue;
     const data = store.get(slot.name);
-    checkFinite(`${path}: ${slot.name}`, data);
+    checkFinite(`${path}: ${slot.name}`, data, "ERR_BAYES_NUMERIC");
     tensors.set(slot.name, { dtype: codes[slot.dtype], shape: slot.shape, data } as SafeTensor);
   }
   const description = {
@@ -141,22 +141,24 @@ export function amendCheckpoint(path: string, knowledge: Pick<Knowledge, "thresh
 export function loadCheckpoint(path: string): Checkpoint {
   const { tensors, metadata } = readSafetensors(checkPath("load", path));
   if (metadata.format !== "bayescnn" || metadata.checkpoint === undefined)
-    fail(path, "a checkpoint of this library", metadata.format ?? "another safetensors file");
+    fail(path, "a checkpoint of this library", metadata.format ?? "another safetensors file", "ERR_BAYES_FILE");
   let value: unknown;
   try {
     value = JSON.parse(metadata.checkpoint);
   } catch {
-    throw new BayesError(`[${path}] expected the checkpoint's description to be JSON, received something else`);
+    throw new BayesError(`[${path}] expected the checkpoint's description to be JSON, received something else`, {
+      code: "ERR_BAYES_FILE",
+    });
   }
   const version = (value as { schema?: unknown } | null)?.schema;
-  if (version !== 2) fail(path, "a checkpoint of schema 2", version);
+  if (version !== 2) fail(path, "a checkpoint of schema 2", version, "ERR_BAYES_FILE");
   const parsed = about.safeParse(value);
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
     const what = shorten(`${issue.path.join(".")}: ${issue.message}`);
-    throw new BayesError(`[${path}] expected a valid checkpoint, received ${what}`);
+    throw new BayesError(`[${path}] expected a valid checkpoint, received ${what}`, { code: "ERR_BAYES_FILE" });
   }
-  for (const [name, tensor] of tensors) checkFinite(`${path}: ${name}`, tensor.data);
+  for (const [name, tensor] of tensors) checkFinite(`${path}: ${name}`, tensor.data, "ERR_BAYES_FILE");
   const { model, device, streams, training } = parsed.data;
   return { path, model, device, streams, training, tensors };
 }
@@ -173,13 +175,15 @@ export function restore(model: Model, checkpoint: Checkpoint, { moments = false 
   const { path, tensors } = checkpoint;
   const { store } = model;
   const knowledge = agreed(path, model, checkpoint.model);
-  if (checkpoint.model.name !== model.name) fail(path, `a checkpoint of model ${model.name}`, checkpoint.model.name);
+  if (checkpoint.model.name !== model.name)
+    fail(path, `a checkpoint of model ${model.name}`, checkpoint.model.name, "ERR_BAYES_FILE");
   const [mine, theirs] = [json(model.config), checkpoint.model.config];
   for (const key of new Set([...Object.keys(mine), ...Object.keys(theirs)]))
     if (key !== "seed" && !isDeepStrictEqual(mine[key], theirs[key]))
       // the initial values are replaced
       throw new BayesError(
         `[${path}] expected a model with ${key} ${inShort(mine[key])}, received ${inShort(theirs[key])}`,
+        { code: "ERR_BAYES_FILE" },
       );
 
   const skipped = (name: string) => name.startsWith(DATA) || (name.startsWith(OPTIMIZER) && !moments);
@@ -191,7 +195,9 @@ export function restore(model: Model, checkpoint: Checkpoint, { moments = false 
     const of = name.startsWith(MASK) ? name.slice(MASK.length) : "";
     const weight = store.slots.get(of) ?? store.slots.get(`${of}/mu`);
     if (!of || !weight)
-      throw new BayesError(`[${path}: ${name}] expected only tensors that the model has, received another`);
+      throw new BayesError(`[${path}: ${name}] expected only tensors that the model has, received another`, {
+        code: "ERR_BAYES_FILE",
+      });
     checkTensor(path, { ...weight, name }, tensor);
     masks.push(name);
   }
@@ -210,12 +216,14 @@ function agreed(path: string, model: Model, theirs: Knowledge): { likelihood: Li
   const differs = (): never => {
     throw new BayesError(
       `[${path}] expected a model of likelihood ${JSON.stringify(mine.likelihood)}, received ${JSON.stringify(theirs.likelihood)}`,
+      { code: "ERR_BAYES_FILE" },
     );
   };
   if (!model.likelihood.agrees(theirs.likelihood)) differs();
   if (mine.preprocess && theirs.preprocess && !samePreprocess(mine.preprocess, theirs.preprocess))
     throw new BayesError(
       `[${path}] expected a model with preprocess ${JSON.stringify(mine.preprocess)}, received ${JSON.stringify(theirs.preprocess)}`,
+      { code: "ERR_BAYES_FILE" },
     );
   const known = likelihoodNames.includes(theirs.likelihood.kind);
   // one of the user's cannot be made again from what the file says, so the model has to have the very same
@@ -231,18 +239,22 @@ function checkTarget(where: string, model: Model): void {
   model.store.checkIdle(`${where} ${model.name}`);
 }
 
-function checkFinite(where: string, data: SafeTensor["data"]): void {
+function checkFinite(where: string, data: SafeTensor["data"], code: ErrorCode): void {
   if (arrayKind(data) !== "Float32Array") return;
   for (let i = 0; i < data.length; i++)
     if (!Number.isFinite(data[i]))
-      throw new BayesError(`[${where}] expected finite values, received ${data[i]} at ${i}`);
+      throw new BayesError(`[${where}] expected finite values, received ${data[i]} at ${i}`, { code });
 }
 
 function checkTensor(path: string, slot: Pick<Slot, "name" | "shape" | "dtype">, tensor: SafeTensor | undefined): void {
   const expected = `${codes[slot.dtype]}[${slot.shape.join(", ")}]`;
-  if (!tensor) throw new BayesError(`[${path}: ${slot.name}] expected ${expected}, received a file without it`);
+  if (!tensor)
+    throw new BayesError(`[${path}: ${slot.name}] expected ${expected}, received a file without it`, {
+      code: "ERR_BAYES_FILE",
+    });
   if (tensor.dtype !== codes[slot.dtype] || !sameShape(tensor.shape, slot.shape))
     throw new BayesError(
       `[${path}: ${slot.name}] expected ${expected}, received ${tensor.dtype}[${tensor.shape.join(", ")}]`,
+      { code: "ERR_BAYES_FILE" },
     );
 }

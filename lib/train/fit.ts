@@ -54,7 +54,9 @@ export async function fit(model: Model, data: FitData, options: FitOptions = {})
   const settings = settle(model, data, options);
   const { store } = model;
   if (busy.has(store))
-    throw new BayesError(`[fit] expected an idle model, received ${model.name}, which another fit is training`);
+    throw new BayesError(`[fit] expected an idle model, received ${model.name}, which another fit is training`, {
+      code: "ERR_BAYES_BUSY",
+    });
   busy.add(store);
   try {
     return await train(model, data, settings);

@@ -33,14 +33,19 @@ export class RunFolder {
     if (!resume)
       throw new BayesError(
         `[fit] expected a run folder without a checkpoint, or resume: true, received ${path} with one`,
+        { code: "ERR_BAYES_FILE" },
       );
     this.checkpoint = loadCheckpoint(file);
     const theirs = this.checkpoint.training?.settings;
-    if (!theirs) throw new BayesError(`[${file}] expected a checkpoint of a training run, received a model's alone`);
+    if (!theirs)
+      throw new BayesError(`[${file}] expected a checkpoint of a training run, received a model's alone`, {
+        code: "ERR_BAYES_FILE",
+      });
     for (const key of new Set([...Object.keys(settings), ...Object.keys(theirs)]))
       if (!isDeepStrictEqual(settings[key], theirs[key]))
         throw new BayesError(
           `[${file}] expected a run with ${key} ${inShort(settings[key])}, received ${inShort(theirs[key])}`,
+          { code: "ERR_BAYES_FILE" },
         );
   }
 

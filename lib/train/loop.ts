@@ -218,6 +218,7 @@ export class Loop {
       if (!Number.isFinite(value))
         throw new BayesError(
           `[fit] expected finite figures of the validation set, received ${shorten(name, 60)} ${show(value)} after step ${step}`,
+          { code: "ERR_BAYES_NUMERIC" },
         );
       else metrics[name] = value + 0; // not -0: nothing may change on its way through JSON
     if (metrics[monitor.name] === undefined)
@@ -288,8 +289,9 @@ function finite(value: number, what: string, step: number): number {
 function explain(error: unknown, firstStep: number): unknown {
   if (!(error instanceof RunError)) return error;
   const what = error.message.replace(/^\[run\] /, "");
-  if (error.runStep < 0) return new BayesError(`[fit] ${what}`, { cause: error }); // it never began
+  if (error.runStep < 0) return new BayesError(`[fit] ${what}`, { code: error.code, cause: error }); // it never began
   return new BayesError(`[fit] step ${firstStep + error.runStep}: ${what}; the parameters are those before this step`, {
+    code: error.code,
     cause: error,
   });
 }

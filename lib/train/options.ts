@@ -95,10 +95,7 @@ export interface FitOptions {
    * Own figures of the validation set instead of the likelihood's, asked between two steps. Must depend on its arguments
    * alone.
    */
-  readonly evaluate?: (
-    model: Model,
-    data: Dataset,
-  ) => Readonly<Record<string, number>> | Promise<Readonly<Record<string, number>>>;
+  evaluate?(model: Model, data: Dataset): Readonly<Record<string, number>> | Promise<Readonly<Record<string, number>>>;
   /** Epochs between two validations; default 1. The last epoch is always validated. */
   readonly validateEvery?: number;
   /**
@@ -322,5 +319,6 @@ function checkImages(model: Model, data: Dataset): void {
   if (data.shape.some((d, i) => d !== model.inputShape[i]))
     throw new BayesError(
       `[fit] expected images of ${model.inputShape.join("x")} for model ${model.name}, received ${data.shape.join("x")} in data set ${data.name}`,
+      { code: "ERR_BAYES_DATA" },
     );
 }

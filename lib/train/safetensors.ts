@@ -4,7 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import { types } from "node:util";
-import { BayesError, checkPath, fail } from "../errors.ts";
+import { BayesError, checkPath, fail, failFile } from "../errors.ts";
 import { type ArrayKind, checkArray } from "../util/arrays.ts";
 import { fileError, writeFileAtomic } from "../util/atomic.ts";
 
@@ -149,10 +149,14 @@ export function readSafetensors(path: string): SafeTensors {
  * @throws BayesError for anything that is not a valid file of the dtypes of {@link SafeTensor}
  */
 export function decodeSafetensors(bytes: Uint8Array, where = "safetensors"): SafeTensors {
-  if (bytes.length < 8) throw new BayesError(`[${where}] expected a safetensors file, received ${bytes.length} bytes`);
+  if (bytes.length < 8)
+    throw new BayesError(`[${where}] expected a safetensors file, received ${bytes.length} bytes`, {
+      code: "ERR_BAYES_FILE",
+    });
   const length = Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
-  if (length > MAX_HEADER) fail(where, `a safetensors header of at most ${MAX_HEADER} bytes`, length);
-  if (length > bytes.length - 8) fail(where, `a header of ${length} bytes, as its first 8 bytes say`, bytes.length - 8);
+  if (length > MAX_HEADER) failFile(where, `a safetensors header of at most ${MAX_HEADER} bytes`, length);
+  if (length > bytes.length - 8)
+    failFile(where, `a header of ${length} bytes, as its first 8 bytes say`, bytes.length - 8);
   const header = parseHeader(bytes.subarray(8, 8 + length), where);
   const start = 8 + length;
   const dataLength = bytes.length - start;
@@ -169,12 +173,12 @@ export function decodeSafetensors(bytes: Uint8Array, where = "safetensors"): Saf
   let covered = 0;
   for (const { name, dtype, shape, begin, end } of entries) {
     const at = `${where}: ${JSON.stringify(name.slice(0, 80))}`;
-    if (begin !== covered) fail(at, `data_offsets to start at ${covered}, where the tensor before ends`, begin);
-    if (end > dataLength) fail(at, `data_offsets within the file's ${dataLength} bytes of data`, end);
+    if (begin !== covered) failFile(at, `data_offsets to start at ${covered}, where the tensor before ends`, begin);
+    if (end > dataLength) failFile(at, `data_offsets within the file's ${dataLength} bytes of data`, end);
     covered = end;
     tensors.set(name, { dtype, shape, data: view(dtype, bytes, start + begin, end - begin) } as SafeTensor);
   }
-  if (covered !== dataLength) fail(where, `${covered} bytes of data, as the header says`, dataLength);
+  if (covered !== dataLength) failFile(where, `${covered} bytes of data, as the header says`, dataLength);
   return { tensors, metadata };
 }
 
@@ -187,17 +191,21 @@ interface Entry {
 }
 
 function parseHeader(bytes: Uint8Array, where: string): Record<string, unknown> {
-  if (bytes[0] !== 0x7b) fail(where, "a safetensors header that starts with {", bytes[0]);
+  if (bytes[0] !== 0x7b) failFile(where, "a safetensors header that starts with {", bytes[0]);
   let text: string;
   let header: unknown;
   try {
     text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
     header = JSON.parse(text);
   } catch (error) {
-    throw new BayesError(`[${where}] the safetensors header is not valid JSON in UTF-8`, { cause: error });
+    throw new BayesError(`[${where}] the safetensors header is not valid JSON in UTF-8`, {
+      code: "ERR_BAYES_FILE",
+      cause: error,
+    });
   }
   const twice = duplicateKey(text);
-  if (twice !== undefined) throw new BayesError(`[${where}] ${twice.slice(0, 80)} stands twice in the header`);
+  if (twice !== undefined)
+    throw new BayesError(`[${where}] ${twice.slice(0, 80)} stands twice in the header`, { code: "ERR_BAYES_FILE" });
   return header as Record<string, unknown>; // it starts with {, so it is an object
 }
 
@@ -225,31 +233,31 @@ function duplicateKey(json: string): string | undefined {
 
 function checkMetadata(value: unknown, where: string): Record<string, string> {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    fail(where, `${METADATA} to be an object of strings`, value);
+    failFile(where, `${METADATA} to be an object of strings`, value);
   }
   for (const text of Object.values(value)) {
-    if (typeof text !== "string") fail(where, `every value of ${METADATA} to be a string`, text);
+    if (typeof text !== "string") failFile(where, `every value of ${METADATA} to be a string`, text);
   }
   return value as Record<string, string>;
 }
 
 function checkEntry(name: string, value: unknown, at: string): Entry {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    fail(at, "an object with dtype, shape and data_offsets", value);
+    failFile(at, "an object with dtype, shape and data_offsets", value);
   }
   const { dtype, shape, data_offsets: offsets, ...others } = value as Record<string, unknown>;
   if (typeof dtype !== "string" || !Object.hasOwn(ARRAYS, dtype)) {
-    fail(at, `dtype to be one of ${Object.keys(ARRAYS).join(", ")}`, dtype);
+    failFile(at, `dtype to be one of ${Object.keys(ARRAYS).join(", ")}`, dtype);
   }
-  if (!isShape(shape)) fail(at, "shape to be a list of integers >= 0", shape);
-  if (!isShape(offsets) || offsets.length !== 2) fail(at, "data_offsets to be two integers >= 0", offsets);
-  for (const key of Object.keys(others)) fail(at, "no field but dtype, shape and data_offsets", key);
+  if (!isShape(shape)) failFile(at, "shape to be a list of integers >= 0", shape);
+  if (!isShape(offsets) || offsets.length !== 2) failFile(at, "data_offsets to be two integers >= 0", offsets);
+  for (const key of Object.keys(others)) failFile(at, "no field but dtype, shape and data_offsets", key);
   const size = elements(shape);
   const [begin, end] = offsets;
-  if (size === undefined) fail(at, "a shape whose product is an exact integer", shape);
+  if (size === undefined) failFile(at, "a shape whose product is an exact integer", shape);
   const byteSize = size * ARRAYS[dtype as SafeDtype].BYTES_PER_ELEMENT;
   if (end - begin !== byteSize) {
-    fail(at, `data_offsets ${byteSize} bytes apart for ${dtype} [${shape.join(", ")}]`, offsets);
+    failFile(at, `data_offsets ${byteSize} bytes apart for ${dtype} [${shape.join(", ")}]`, offsets);
   }
   return { name, dtype: dtype as SafeDtype, shape, begin, end };
 }

@@ -8,7 +8,10 @@ export function fileError(error: unknown, action: string, path: string): unknown
   const code = (error as NodeJS.ErrnoException | null)?.code;
   if (typeof code !== "string") return error;
   const reason = REASONS[code] ?? shorten((error as Error).message, 200);
-  return new BayesError(`[${action}] cannot ${action} ${path}: ${reason} (${code})`, { cause: error });
+  return new BayesError(`[${action}] cannot ${action} ${path}: ${reason} (${code})`, {
+    code: "ERR_BAYES_FILE",
+    cause: error,
+  });
 }
 
 const REASONS: Record<string, string> = {
@@ -65,7 +68,8 @@ export function writeFileAtomic(path: string, data: string | Uint8Array | readon
 export function ensureDir(path: string): void {
   try {
     makeFolders(resolve(path));
-    if (!statSync(path).isDirectory()) throw new BayesError(`[make directory] ${path} is not a directory`);
+    if (!statSync(path).isDirectory())
+      throw new BayesError(`[make directory] ${path} is not a directory`, { code: "ERR_BAYES_FILE" });
   } catch (error) {
     throw fileError(error, "make directory", path);
   }

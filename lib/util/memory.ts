@@ -12,5 +12,6 @@ export function checkMemory(where: string, bytes: number): void {
   if (bytes <= there) return;
   throw new BayesError(
     `[${where}] expected ${gib(bytes)} of free memory, received ${gib(there)}: take a smaller batch or smaller images`,
+    { code: "ERR_BAYES_MEMORY" },
   );
 }

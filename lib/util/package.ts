@@ -56,5 +56,6 @@ function installed(): string {
     `[bayescnn] expected this package's addon and data beside its code, received code of ${version} bundled into another file` +
       `${other}. A native addon cannot be bundled: keep bayescnn external (esbuild: --external:bayescnn; rollup, rolldown, ` +
       'webpack and vite: bayescnn among "external" or "externals") and install it where the program runs.',
+    { code: "ERR_BAYES_MISSING" },
   );
 }

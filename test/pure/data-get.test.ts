@@ -69,7 +69,7 @@ describe("download", () => {
     const path = join(work, "f");
     const seen: number[] = [];
     await download(base, path, payload.length, [sum(payload), sum(payload, "md5")], {
-      onProgress: (n) => seen.push(n),
+      onProgress: async (n) => seen.push(n),
     });
     expect(readFileSync(path).equals(payload)).toBe(true);
     expect(seen.at(-1)).toBe(payload.length);

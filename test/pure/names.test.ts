@@ -43,7 +43,7 @@ const types: Readonly<Record<string, string[]>> = {
     AlphaPosteriorOptions ApplyOptions ApplyResult ArchitectureConfig Augmentation BatchNormLayerOptions BayesOptions
     BayesSettings BernoulliOptions BernoulliPrediction CallOptions Callbacks Categorical ClassAnswer ClassDataset
     ClassMetrics ClassModelConfig ClassPrediction ConvLayerOptions ConvOptions ConvTransposeLayerOptions
-    ConvTransposeOptions Dataset Device DeviceName EpochRecord EvaluateResult ExportMode ExportOptions FitData
+    ConvTransposeOptions Dataset Device DeviceName EpochRecord ErrorCode EvaluateResult ExportMode ExportOptions FitData
     FitOptions FitResult GaussianPriorOptions ImageShape Images Knowledge LayerOptions LayerSparsity Likelihood
     LikelihoodModelConfig LoadedImages MetricsOf Mode ModelConfig ModelOptions Monitor NoiseScale Normalization
     NumberPrediction OpenOptions Padding Pair PointOptions Posterior PosteriorConfig Precision PredictOptions
