@@ -23,6 +23,7 @@ export {
 export type { Moments, Prior } from "./bayes/prior.ts";
 export { type ScaleMixturePriorOptions, scaleMixturePrior } from "./bayes/scaleMixturePrior.ts";
 export type { BayesOptions, BayesSettings } from "./bayes/settings.ts";
+export type { Augmentation, ResizedCrop } from "./data/augment.ts";
 export { absentClasses, alignClasses, classesOnly } from "./data/classes.ts";
 export {
   type ClassDataset,
@@ -45,14 +46,7 @@ export { type IdxArray, readIdx } from "./data/idx.ts";
 export { type LoadedImages, loadImages, type ReadOptions } from "./data/images.ts";
 export { loadImageFolders } from "./data/layouts.ts";
 export { embeddedMnist, loadData } from "./data/locate.ts";
-export {
-  type Augmentation,
-  type AugmentParams,
-  augmentReference,
-  type Normalization,
-  normalizationOf,
-  type Preprocess,
-} from "./data/prepare.ts";
+export { type Normalization, normalizationOf, type Preprocess } from "./data/prepare.ts";
 export { type SplitSizes, split } from "./data/split.ts";
 export { loadTable, type TableOptions } from "./data/table.ts";
 export { classWeights } from "./data/weights.ts";
