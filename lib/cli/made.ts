@@ -68,6 +68,7 @@ export function stepProgram(
     feeds: {
       index: Int32Array.from({ length: batch }, (_, i) => i),
       epoch: 0,
+      lam: 1,
       rng: Int32Array.of(...seedKey(1), 0, 0),
       lr: 1e-4,
       klWeight: 1 / 60_000,

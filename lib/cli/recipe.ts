@@ -1,8 +1,9 @@
 /** The options of `train`, and the recipe they make: everything that config.json holds. */
+import { type Augmentation, type ResizedCrop, type SettledAugmentation, settleAugmentation } from "../data/augment.ts";
 import { type Dataset, hasClasses, type TrainTest } from "../data/dataset.ts";
 import { parseSize } from "../data/images.ts";
 import { findData, isDatasetName } from "../data/locate.ts";
-import { BayesError, fail } from "../errors.ts";
+import { fail } from "../errors.ts";
 import type { Precision } from "../graph/trace.ts";
 import type { ClassModelConfig } from "../models/create.ts";
 import { defaults } from "../train/defaults.ts";
@@ -225,20 +226,41 @@ function numberIn(text: string | undefined, where: string, expected: string, who
   return text.trim() !== "" && Number.isFinite(Number(text)) ? Number(text) : fail(where, expected, whole);
 }
 
-export function parseAugment(text: string): { shift: number; flip: boolean } {
-  let [shift, flip] = [0, false];
+/** What --augment may say, by the field of the augmentation that it sets. */
+const VARIATIONS: Readonly<Record<string, keyof Augmentation>> = {
+  shift: "shift",
+  flip: "flip",
+  crop: "resizedCrop",
+  rotate: "rotate",
+  brightness: "brightness",
+  contrast: "contrast",
+  cutout: "cutout",
+  mixup: "mixup",
+};
+
+/** "shift:4,flip,crop:0.5-1,rotate:15,brightness:0.2,contrast:0.2,cutout:8,mixup:0.2", or some of it. */
+export function parseAugment(text: string): SettledAugmentation {
+  const expected =
+    '"shift:PIXELS", "flip", "crop" or "crop:LEAST-MOST" (shares of the area), "rotate:DEGREES", "brightness:SHARE", "contrast:SHARE", "cutout:PIXELS", "mixup:ALPHA", or some of them with commas between';
+  const given: Record<string, boolean | number | ResizedCrop> = {};
   for (const part of text.split(",")) {
-    const match = /^shift:(\d+)$/.exec(part);
-    if (match) shift = Number(match[1]);
-    else if (part === "flip") flip = true;
-    else fail("augment", '"shift:PIXELS", "flip" or "shift:PIXELS,flip"', text);
+    const [, name, value] = /^([a-z]+)(?::(.+))?$/.exec(part) ?? fail("augment", expected, text);
+    if (!Object.hasOwn(VARIATIONS, name)) fail("augment", expected, part);
+    const key = VARIATIONS[name];
+    if (key in given) fail("augment", `${name} once`, text);
+    if (key === "flip" || key === "resizedCrop") {
+      const [, least, most] = /^([\d.]+)-([\d.]+)$/.exec(value ?? "") ?? [];
+      if (value !== undefined && (key === "flip" || most === undefined)) fail("augment", expected, part);
+      given[key] = value === undefined || { scale: [Number(least), Number(most)] };
+    } else if (/^\d*\.?\d+$/.test(value ?? "")) given[key] = Number(value);
+    else fail("augment", expected, part);
   }
-  if (shift > 1024) throw new BayesError(`[augment] expected a shift of at most 1024 pixels, received ${shift}`);
-  return { shift, flip };
+  if (Number(given.shift) > 1024) fail("augment", "a shift of at most 1024 pixels", given.shift);
+  return settleAugmentation("augment", given);
 }
 
 /** --augment alone: digits may move a little but not be mirrored; pictures may do both. */
-function augmentation({ augment, data }: TrainOptions): { shift: number; flip: boolean } | undefined {
+function augmentation({ augment, data }: TrainOptions): RunConfig["training"]["augment"] {
   if (augment === undefined || augment === false) return undefined;
   if (typeof augment === "string") return parseAugment(augment);
   return data === "mnist" ? { shift: 2, flip: false } : { shift: 4, flip: true };

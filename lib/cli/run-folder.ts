@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { z } from "zod";
 import { parseBeta } from "../bayes/beta.ts";
+import { settleAugmentation } from "../data/augment.ts";
 import { BayesError } from "../errors.ts";
 import { createModel, type LikelihoodModelConfig } from "../models/create.ts";
 import type { Model } from "../models/model.ts";
@@ -31,6 +32,30 @@ const parsedBy = (parse: (text: string) => unknown) =>
       context.addIssue({ code: "custom", message: (error as Error).message });
     }
   });
+
+const range = z.tuple([z.number(), z.number()]).readonly();
+/** What each number may be, settleAugmentation says. */
+const augment = z
+  .strictObject({
+    shift: count.optional(),
+    flip: z.boolean().optional(),
+    resizedCrop: z
+      .union([z.boolean(), z.strictObject({ scale: range.optional(), ratio: range.optional() })])
+      .optional(),
+    rotate: z.number().optional(),
+    brightness: z.number().optional(),
+    contrast: z.number().optional(),
+    cutout: count.optional(),
+    mixup: z.number().optional(),
+  })
+  .superRefine((given, context) => {
+    try {
+      settleAugmentation("augment", given);
+    } catch (error) {
+      context.addIssue({ code: "custom", message: (error as Error).message });
+    }
+  })
+  .optional();
 
 const schema = z.strictObject({
   schema: z.literal(2),
@@ -63,7 +88,7 @@ const schema = z.strictObject({
     validationSamples: positive,
     seed: count,
     clipNorm: z.number().positive().optional(),
-    augment: z.strictObject({ shift: count, flip: z.boolean() }).optional(),
+    augment,
     classWeights: z.union([z.literal("balanced"), z.record(z.string(), z.number().min(0))]).optional(),
     patience: positive.optional(),
     /** Which weights the run ends with: those after the last step, or of the best validation. */

@@ -108,7 +108,7 @@ export function trainCommand(root: Command): void {
     .addOption(new Option("--bias <name>", "biases").choices(["bayesian", "point", "none"]).default(defaults.bias))
     .option(
       "--augment [spec]",
-      "vary training images: shift:PIXELS, flip, or both with a comma (alone: by --data)",
+      "vary training images: shift:PIXELS, flip, crop[:LEAST-MOST], rotate:DEGREES, brightness:SHARE, contrast:SHARE, cutout:PIXELS, mixup:ALPHA, with commas between (alone: shift and flip by --data)",
       spec(parseAugment),
     )
     .option("--clip <norm>", "largest norm of the gradients", decimal(Number.MIN_VALUE))

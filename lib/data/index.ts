@@ -1,4 +1,6 @@
 // bayescnn/data: data sets, how they are read, divided and compared.
+
+export type { Augmentation, ResizedCrop } from "./augment.ts";
 export { absentClasses, alignClasses, classesOnly } from "./classes.ts";
 export {
   type ClassDataset,
@@ -22,7 +24,7 @@ export { type IdxArray, readIdx } from "./idx.ts";
 export { type LoadedImages, loadImages, type ReadOptions } from "./images.ts";
 export { loadImageFolders } from "./layouts.ts";
 export { embeddedMnist, loadData } from "./locate.ts";
-export { type Augmentation, type Normalization, normalizationOf, type Preprocess } from "./prepare.ts";
+export { type Normalization, normalizationOf, type Preprocess } from "./prepare.ts";
 export { type SplitSizes, split } from "./split.ts";
 export { loadTable, type TableOptions } from "./table.ts";
 export { classWeights } from "./weights.ts";

@@ -1,7 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
-import { checkInt, checkNumber, checkOptions, fail } from "../errors.ts";
-import { philox, STREAM_AUGMENT, seedKey, streamWord, uniformInt } from "../util/philox.ts";
-import { channelStats, type Dataset, type ImageShape, imageSize } from "./dataset.ts";
+import { checkNumber, checkOptions, fail } from "../errors.ts";
+import { channelStats, type Dataset } from "./dataset.ts";
 
 /** Per channel: network input = pixel * scale + shift. */
 export interface Normalization {
@@ -91,73 +90,4 @@ export function normalizationOf(data: Dataset): Preprocess & { scale: number[]; 
   const stats = channelStats(data);
   const pixels = pixelsOf(data.images);
   return { ...normalize(stats, pixels === "u8"), pixels };
-}
-
-/** How training images are varied. Never applied to validation or test images. */
-export interface Augmentation {
-  /** largest move, in pixels, up, down, left and right (0 = none); the same as padding by `shift` and a random crop */
-  readonly shift: number;
-  /** whether to mirror left and right, with probability 1/2 */
-  readonly flip: boolean;
-}
-
-/** One image's variation: content moves right by dx and down by dy, then is mirrored if `flip`. */
-export interface AugmentParams {
-  readonly dx: number;
-  readonly dy: number;
-  readonly flip: boolean;
-}
-
-/**
- * The variation of one example in one epoch: a pure function of (seed, epoch, example), so neither the batch it falls
- * into nor a resumed run changes it. The rule, exactly (the native gather does the same):
- *
- *     u    = Philox4x32-10 with counter (0, example, epoch, 65532 * 65536) and key (seed low, seed high)
- *     dx   = floor(u[0] * (2 shift + 1) / 2^32) - shift        as (uint64(u[0]) * (2 shift + 1)) >> 32, minus shift
- *     dy   = floor(u[1] * (2 shift + 1) / 2^32) - shift
- *     flip = augmentation.flip and the top bit of u[2]
- *
- * @param example index in the data set that is trained on (not the position in the batch)
- */
-export function augmentParams(seed: number, epoch: number, example: number, augmentation: Augmentation): AugmentParams {
-  checkInt("augmentation", "seed", seed);
-  checkInt("augmentation", "epoch", epoch, 0, 0xffffffff);
-  checkInt("augmentation", "example", example, 0, 0xffffffff);
-  const shift = checkInt("augmentation", "shift", augmentation.shift, 0, 1 << 15);
-  const u = philox([0, example, epoch, streamWord(STREAM_AUGMENT)], seedKey(seed));
-  return {
-    dx: uniformInt(u[0], 2 * shift + 1) - shift,
-    dy: uniformInt(u[1], 2 * shift + 1) - shift,
-    flip: augmentation.flip && u[2] >>> 31 === 1,
-  };
-}
-
-/**
- * Applies one variation to one image, pixel values as stored (before normalization):
- *
- *     out[y, x, c] = in[y - dy, (flip ? W - 1 - x : x) - dx, c], and 0 where that lies outside the image
- *
- * so the image is padded with zeros (black), moved by (dx, dy), and then mirrored.
- * @param image H * W * C values, NHWC
- * @returns a new array of the same kind
- */
-export function augmentReference<T extends Uint8Array | Float32Array>(
-  image: T,
-  shape: ImageShape,
-  { dx, dy, flip }: AugmentParams,
-): T {
-  const [height, width, channels] = shape;
-  if (image.length !== imageSize(shape)) fail("augmentation", `an image of ${shape.join("x")} values`, image.length);
-  const out = new (image.constructor as new (length: number) => T)(image.length);
-  for (let y = 0; y < height; y++) {
-    const fromY = y - dy;
-    if (fromY < 0 || fromY >= height) continue;
-    for (let x = 0; x < width; x++) {
-      const fromX = (flip ? width - 1 - x : x) - dx;
-      if (fromX < 0 || fromX >= width) continue;
-      const from = (fromY * width + fromX) * channels;
-      out.set(image.subarray(from, from + channels), (y * width + x) * channels);
-    }
-  }
-  return out;
 }

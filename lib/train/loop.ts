@@ -1,3 +1,4 @@
+import { mixupWeight } from "../data/augment.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { epochOrder } from "../data/order.ts";
 import { BayesError, checkNumber, shorten, show } from "../errors.ts";
@@ -133,13 +134,16 @@ export class Loop {
     const lr = moments.map((m) => finite(learningRate.at(m, plateau), "the learning rate", m.step));
     const beta = moments.map((m) => finite(betaSchedule.at(m), "beta", m.step));
     const key = seedKey(seed);
+    const index = this.#order.indices.subarray(at * batchSize, at * batchSize + n * size);
+    const mixup = this.#s.augment?.mixup;
     const feeds = {
-      index: this.#order.indices.subarray(at * batchSize, at * batchSize + n * size),
+      index,
       epoch,
       rng: Int32Array.from(moments.flatMap(({ step }) => [...key, step, 0])),
       lr: Float32Array.from(lr),
       klWeight: Float32Array.from(beta, (b) => b / this.#train.count),
       count: Int32Array.from(moments, ({ step }) => step + 1),
+      lam: mixup === undefined ? 0 : Float32Array.from(index, (i) => mixupWeight(seed, epoch, i, mixup)),
     };
     const started = performance.now();
     const out = await this.#programs

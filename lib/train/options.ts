@@ -1,8 +1,9 @@
 import { isDeepStrictEqual } from "node:util";
 import type { BetaSchedule } from "../bayes/beta.ts";
 import { constantBeta } from "../bayes/beta.ts";
+import { type Augmentation, movesPixels, type SettledAugmentation, settleAugmentation } from "../data/augment.ts";
 import { checkDataset, type Dataset } from "../data/dataset.ts";
-import { type Augmentation, checkPixels, normalizationOf, type Preprocess, pixelsOf } from "../data/prepare.ts";
+import { checkPixels, normalizationOf, type Preprocess, pixelsOf } from "../data/prepare.ts";
 import { BayesError, checkInt, checkNumber, checkOptions, checkPath, fail } from "../errors.ts";
 import type { Tensor } from "../graph/node.ts";
 import { checkPrecision, type Precision } from "../graph/trace.ts";
@@ -82,7 +83,7 @@ export interface FitOptions {
   readonly precision?: Precision;
   /** Scales all gradients together so that their global norm is at most this. */
   readonly clipNorm?: number;
-  /** Random shift and flip of training images. */
+  /** Random variation of training images: shift, flip, crop, rotation, …; default none. */
   readonly augment?: Augmentation;
   /** How much each training example counts, one number each (see {@link classWeights}); scaled so that their mean is 1. */
   readonly exampleWeights?: ArrayLike<number>;
@@ -140,6 +141,7 @@ export interface Settings extends FitOptions {
   readonly seed: number;
   readonly precision: Precision;
   readonly weights: Float32Array | undefined;
+  readonly augment: SettledAugmentation | undefined;
   readonly validationSamples: number;
   readonly validateEvery: number;
   readonly monitor: Monitor;
@@ -195,6 +197,7 @@ export function settle(model: Model, data: FitData, o: FitOptions): Settings {
     seed: checkInt(where, "seed", o.seed ?? 0, 0),
     precision: checkPrecision(where, o.precision) ?? "fp32",
     weights: weightsOf(train, o.exampleWeights),
+    augment: augmentOf(model, train, batchSize, o.augment),
     validationSamples: checkInt(
       where,
       "validationSamples",
@@ -248,6 +251,20 @@ function monitorOf(likelihood: Likelihood, { monitor = "nll", evaluate }: FitOpt
   return monitor;
 }
 
+function augmentOf(model: Model, train: Dataset, batchSize: number, asked: Augmentation | undefined) {
+  if (!asked) return undefined;
+  const augment = settleAugmentation("fit", asked, train.shape);
+  if (augment.mixup !== undefined && batchSize === 1)
+    fail("fit", "a batchSize of at least 2 for augment.mixup, which mixes the images of a batch", batchSize);
+  if (model.targetShape.length === 3 && movesPixels(augment))
+    fail(
+      "fit",
+      "augment without shift, flip, resizedCrop and rotate where targets are images, which would stay as they are",
+      Object.keys(asked).join(", "),
+    );
+  return augment;
+}
+
 /** Weights of mean 1. */
 function weightsOf(train: Dataset, given: ArrayLike<number> | undefined): Float32Array | undefined {
   if (given === undefined) return undefined;
@@ -298,10 +315,7 @@ function checkShapes(o: FitOptions): void {
   if (typeof beta === "object" && typeof beta.at !== "function") fail("fit", "beta as a number or a schedule", beta);
   if (signal && !isSignal(signal)) fail("fit", "signal as an AbortSignal", signal);
   if (o.runDir !== undefined) checkPath("fit", o.runDir);
-  if (augment) {
-    checkOptions("fit augment", augment, { shift: "number", flip: "boolean" });
-    checkInt("fit", "augment.shift", augment.shift, 0, 1 << 15);
-  }
+  if (augment) settleAugmentation("fit", augment);
   if (o.earlyStopping) checkOptions("fit earlyStopping", o.earlyStopping, { patience: "number", margin: "number" });
   if (o.checkpoint)
     checkOptions("fit checkpoint", o.checkpoint, { epochs: "number", steps: "number", seconds: "number" });

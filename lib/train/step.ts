@@ -1,7 +1,8 @@
+import type { Augmentation } from "../data/augment.ts";
 import type { Dataset } from "../data/dataset.ts";
-import { type Augmentation, asIs } from "../data/prepare.ts";
+import { asIs } from "../data/prepare.ts";
 import { fail } from "../errors.ts";
-import { compile, type Program } from "../graph/compile.ts";
+import { compile, type InputSpec, type Program } from "../graph/compile.ts";
 import { grad } from "../graph/grad.ts";
 import { constant, sameShape, Tensor } from "../graph/node.ts";
 import type { Precision } from "../graph/trace.ts";
@@ -17,6 +18,7 @@ import { mul } from "../ops/mul.ts";
 import { repeatBatch } from "../ops/repeatBatch.ts";
 import { asArray } from "../util/arrays.ts";
 import { DATA } from "./checkpoint.ts";
+import { Mixup } from "./mixup.ts";
 import type { Optimizer } from "./optimizers.ts";
 
 const IMAGES = `${DATA}train/images`;
@@ -59,12 +61,14 @@ export interface StepOptions {
   readonly samples: number;
   readonly precision?: Precision;
   readonly clipNorm?: number;
+  /** With mixup, the step has one more input: lam, f32[batch]. */
   readonly augment?: Augmentation;
   readonly penalty?: (parameters: ReadonlyMap<string, Tensor>) => Tensor;
 }
 
 /** Outputs: loss, nll, kl, and the likelihood's counts by their names behind "count/". */
-export type StepProgram = Program<"index" | "epoch" | "rng" | "lr" | "klWeight" | "count", string>;
+export type StepProgram = Program<StepInput, string>;
+type StepInput = "index" | "epoch" | "rng" | "lr" | "klWeight" | "count" | "lam";
 export const COUNT = "count/";
 
 /**
@@ -74,29 +78,37 @@ export const COUNT = "count/";
 export function compileStep(model: Model, batch: number, options: StepOptions): StepProgram {
   const { store } = model;
   const i32 = (shape: readonly number[]) => ({ shape, dtype: "i32" as const });
-  const specs = { index: i32([batch]), epoch: i32([]), rng: i32([4]), lr: [], klWeight: [], count: i32([]) };
+  const { mixup, ...augment } = options.augment ?? {};
+  const always = { index: i32([batch]), epoch: i32([]), rng: i32([4]), lr: [], klWeight: [], count: i32([]) };
+  const specs: Record<StepInput, InputSpec> = mixup === undefined ? (always as never) : { ...always, lam: [batch] };
   return compile({ store, precision: options.precision }, specs, (t) => {
     const { scale, shift } = model.preprocess ?? asIs(model.inputShape[2]);
-    const x = gatherBatch(store.tensor(IMAGES), t.index, {
+    const own = gatherBatch(store.tensor(IMAGES), t.index, {
       scale,
       shift,
-      augment: options.augment && { ...options.augment, rng: t.rng, epoch: t.epoch },
+      augment: { ...augment, rng: t.rng, epoch: t.epoch },
     });
+    const mix = mixup === undefined ? undefined : new Mixup(t.lam);
+    const x = mix ? mix.blend(own) : own;
     const targets = gatherRows(store.tensor(TARGETS), t.index);
     const rows = constant(Int32Array.from({ length: batch }, (_, row) => row));
+    const weights = store.slots.has(WEIGHTS) ? gatherRows(store.tensor(WEIGHTS), t.index) : undefined;
     const applied = model.apply(
       x,
       { mode: "sample", training: true, samples: options.samples, noise: { rng: t.rng, rows } },
-      (output, likelihood) => ({
-        rows: checkRows(likelihood, likelihood.nll(output, targets), batch * options.samples),
-        counts: likelihood.counts(output, targets),
-      }),
+      (output, likelihood) => {
+        const nll = (targets: Tensor, weights: Tensor | undefined) => {
+          const rows = checkRows(likelihood, likelihood.nll(output, targets), batch * options.samples);
+          return weights ? mul(rows, repeatBatch(weights, options.samples)) : rows;
+        };
+        return {
+          rows: mix ? mix.loss(nll, targets, weights) : nll(targets, weights),
+          counts: likelihood.counts(output, targets),
+        };
+      },
     );
     const { kl, parameters, result } = applied;
-    const weights = store.slots.has(WEIGHTS)
-      ? repeatBatch(gatherRows(store.tensor(WEIGHTS), t.index), options.samples)
-      : undefined;
-    const nll = mean(weights ? mul(result.rows, weights) : result.rows);
+    const nll = mean(result.rows);
     let loss = kl ? add(nll, mul(t.klWeight, kl)) : nll;
     if (options.penalty) loss = add(loss, options.penalty(parameters));
     const gradients = grad(loss, [...parameters.values()]);

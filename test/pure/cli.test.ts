@@ -130,6 +130,34 @@ describe("specifications", () => {
   it("reads augmentations", () => {
     expect(parseAugment("shift:2")).toEqual({ shift: 2, flip: false });
     expect(parseAugment("flip,shift:4")).toEqual({ shift: 4, flip: true });
+    expect(parseAugment("shift:4,flip,rotate:15,crop:0.5-1,brightness:0.2,contrast:.25,cutout:8,mixup:0.2")).toEqual({
+      shift: 4,
+      flip: true,
+      rotate: 15,
+      resizedCrop: { scale: [0.5, 1], ratio: [3 / 4, 4 / 3] },
+      brightness: 0.2,
+      contrast: 0.25,
+      cutout: 8,
+      mixup: 0.2,
+    });
+    expect(parseAugment("crop").resizedCrop).toEqual({ scale: [0.08, 1], ratio: [3 / 4, 4 / 3] });
+    for (const [bad, message] of [
+      ["", /"shift:PIXELS", "flip"/],
+      ["flip,", /"shift:PIXELS", "flip"/],
+      ["flip:1", /received "flip:1"/],
+      ["shift", /received "shift"/],
+      ["crop:0.5", /received "crop:0.5"/],
+      ["crop:1-0.5", /least, largest/],
+      ["rotate:-5", /received "rotate:-5"/],
+      ["rotate:200", /augment.rotate .*received 200/],
+      ["brightness:20", /augment.brightness .*<= 1, received 20/],
+      ["mixup:0", /augment.mixup above 0/],
+      ["cutout:1.5", /augment.cutout to be an integer/],
+      ["flip,flip", /flip once/],
+      ["constructor:1", /"shift:PIXELS"/],
+      ["shift:2000", /at most 1024 pixels, received 2000/],
+    ] as const)
+      expect(() => parseAugment(bad), bad).toThrow(message);
   });
 
   it("turns schedule, rate and warm-up into one text", () => {
@@ -166,6 +194,11 @@ describe("recipe", () => {
 
   it("comes back from its file as it was", () => {
     const config = recipe({ ...defaultOptions, data: "mnist", seed: 3, augment: true, clip: 2 }, digits);
+    const all = "shift:4,flip,rotate:15,crop:0.5-1,brightness:0.2,contrast:0.2,cutout:8,mixup:0.2";
+    const varied = recipe({ ...defaultOptions, data: "mnist", augment: all }, digits);
+    createRun(join(tmp, "varied"), varied);
+    expect(readConfig(join(tmp, "varied"))).toEqual(JSON.parse(JSON.stringify(varied)));
+    expect(varied.training.augment).toEqual(parseAugment(all));
     expect(config.data).toMatchObject({ name: "mnist", train: 5000, valid: 1000, test: 1000, seed: 3 });
     expect(config.training).toMatchObject({
       beta: defaults.beta,
@@ -214,6 +247,8 @@ describe("recipe", () => {
       [{ ...good, extra: 1 }, /extra/],
       [{ ...good, schema: 1 }, /schema wrong/],
       [{ ...good, training: { ...good.training, epochs: -1 } }, /training.epochs wrong/],
+      [{ ...good, training: { ...good.training, augment: { rotate: 400 } } }, /training.augment wrong: .*<= 180/],
+      [{ ...good, training: { ...good.training, augment: { spin: 4 } } }, /training.augment wrong: .*spin/],
       [{ ...good, training: { ...good.training, beta: "lots" } }, /training.beta wrong.*expected a number/],
       [{ ...good, training: { ...good.training, learningRate: "fast" } }, /training.learningRate wrong/],
       [null, /wrong/],
