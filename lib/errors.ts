@@ -3,6 +3,17 @@
  */
 export class BayesError extends Error {
   override readonly name: string = "BayesError";
+  /**
+   * What a program may want to tell apart: "QUEUE_FULL" (try again later), "BAD_INPUT" (this image cannot be read or does not
+   * fit the model). Most errors have none.
+   */
+  readonly code?: "QUEUE_FULL" | "BAD_INPUT";
+
+  constructor(message: string, options: ErrorOptions & { code?: BayesError["code"] } = {}) {
+    const { code, ...rest } = options;
+    super(message, rest);
+    if (code) this.code = code;
+  }
 }
 
 /** `text`, cut to at most `most` characters: what was received may be of any length. */

@@ -36,13 +36,15 @@ export interface BadImage {
 }
 
 /**
- * Reads headers and pixels of image files. Images are turned upright (EXIF), laid on a background where they are
+ * Reads headers and pixels of images, files (by path) or bytes in memory. Images are turned upright (EXIF), laid on a background where they are
  * transparent, and brought to 8 bits of sRGB or grey; of an animation the first frame is taken.
  */
 export interface Decoder {
-  head(file: string): Promise<Head | BadImage>;
+  /** What transparent images are laid on. */
+  readonly background: string;
+  head(file: string | Uint8Array): Promise<Head | BadImage>;
   /** H * W * C bytes of the image, scaled to cover H x W and cropped at the centre. */
-  pixels(file: string, head: Head, shape: ImageShape): Promise<Uint8Array | BadImage>;
+  pixels(file: string | Uint8Array, head: Head, shape: ImageShape): Promise<Uint8Array | BadImage>;
 }
 
 export function isBad(outcome: object): outcome is BadImage {
@@ -60,6 +62,7 @@ export async function openDecoder({ background = "white" }: DecodeOptions = {}):
     fail("images", 'background as a colour, such as "white" or "#808080"', background);
   }
   return {
+    background,
     head: (file) =>
       reading(file, async (bytes) => {
         const meta = await sharp(bytes, LIMITS).metadata();
@@ -111,15 +114,17 @@ export async function within<R>(pixels: number, work: () => Promise<R>): Promise
   }
 }
 
-/** Gives a file's bytes to `work`, if they begin as an image does (no other decoder ever sees them), within the limits. */
-async function reading<T>(file: string, work: (bytes: Uint8Array) => Promise<T>, pixels = 0): Promise<T | BadImage> {
+/** Gives an image's bytes to `work`, if they begin as an image does (no other decoder ever sees them), within the limits. */
+async function reading<T>(
+  file: string | Uint8Array,
+  work: (bytes: Uint8Array) => Promise<T>,
+  pixels = 0,
+): Promise<T | BadImage> {
   try {
-    const found = statOf(file);
-    if (found === undefined) throw new Error("no such file");
-    if (!found.isFile()) throw new Error(found.isDirectory() ? "it is a folder" : "it is a pipe, socket or device");
-    if (found.size > MAX_BYTES) throw new Error(`it has more than ${MAX_BYTES} bytes`);
-    return await within(Math.max(pixels, found.size), async () => {
-      const bytes = await readFile(file);
+    const size = typeof file === "string" ? sizeOf(file) : file.length;
+    if (size > MAX_BYTES) throw new Error(`it has more than ${MAX_BYTES} bytes`);
+    return await within(Math.max(pixels, size), async () => {
+      const bytes = typeof file === "string" ? await readFile(file) : file;
       const reason = refusal(bytes);
       if (reason !== undefined) throw new Error(reason);
       return work(bytes);
@@ -128,8 +133,15 @@ async function reading<T>(file: string, work: (bytes: Uint8Array) => Promise<T>,
     const { code, message } = error as NodeJS.ErrnoException;
     const known = code === "EACCES" || code === "EPERM" ? "no permission to read it" : undefined;
     const large = /pixel limit/.test(message) ? `it has more than ${MAX_PIXELS} pixels` : undefined;
-    return { file, reason: known ?? large ?? message.split("\n")[0] };
+    return { file: typeof file === "string" ? file : "the bytes", reason: known ?? large ?? message.split("\n")[0] };
   }
+}
+
+function sizeOf(file: string): number {
+  const found = statOf(file);
+  if (found === undefined) throw new Error("no such file");
+  if (!found.isFile()) throw new Error(found.isDirectory() ? "it is a folder" : "it is a pipe, socket or device");
+  return found.size;
 }
 
 /** sharp is an optional dependency: only images need it, so only they load it. */

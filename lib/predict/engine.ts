@@ -91,7 +91,9 @@ export class Engine {
     return new Promise((resolve, reject) => {
       signal?.throwIfAborted();
       if (this.#calls.length >= maxQueue)
-        throw new BayesError(`[predict] expected at most ${maxQueue} calls to wait at a time, received another`);
+        throw new BayesError(`[predict] expected at most ${maxQueue} calls to wait at a time, received another`, {
+          code: "QUEUE_FULL",
+        });
       const deaf = signal && onAbort(signal, () => this.#cancel(call, signal.reason));
       const settle = () => {
         this.#unanswered--;
