@@ -42,6 +42,7 @@ export { loadImageFolder } from "./data/folder.ts";
 export { type GetOptions, getData, type RemoteFile, type Source } from "./data/get.ts";
 export { canonical, identity, overlap } from "./data/identity.ts";
 export { type IdxArray, readIdx } from "./data/idx.ts";
+export type { ImageInput, RawImage } from "./data/image-input.ts";
 export { type LoadedImages, loadImages, type ReadOptions } from "./data/images.ts";
 export { loadImageFolders } from "./data/layouts.ts";
 export { embeddedMnist, loadData } from "./data/locate.ts";
@@ -164,6 +165,15 @@ export { adaptiveEce, type BinOptions, ece, type ReliabilityBin, reliabilityBins
 export type { Floats, Labels } from "./predict/input.ts";
 export { accuracy, brier, type ClassificationMetrics, classificationMetrics, nll } from "./predict/metrics.ts";
 export { aupr, auroc, fpr95, type RiskCoverage, riskCoverage, type Scores } from "./predict/ood.ts";
+export {
+  type AnswerOf,
+  type AskOptions,
+  type Judged,
+  type OpenedRun,
+  type OpenRunOptions,
+  openRun,
+  type Unanswered,
+} from "./predict/open-run.ts";
 export { type EvaluateResult, evaluate, type Images, type PredictOptions, predict } from "./predict/predict.ts";
 export { Predictor, type PredictorOptions } from "./predict/predictor.ts";
 export { chooseThreshold, type SelectiveResult, type ThresholdOptions } from "./predict/threshold.ts";

@@ -8,7 +8,7 @@ import { FORMATS, refusal } from "./format.ts";
 /** Files worked on at once by one reader: enough to keep the decoder's threads busy. */
 const AT_ONCE = 16;
 /** Pixels that one image may have. Below a third of a gigabyte decoded, or two thirds at 16 bits a channel. */
-const MAX_PIXELS = 1e8;
+export const MAX_PIXELS = 1e8;
 /** Pixels decoded (or bytes of files held) at once by all readers together: large images come one after the other. */
 export const IN_FLIGHT = MAX_PIXELS;
 
@@ -45,6 +45,8 @@ export interface Decoder {
   head(file: string | Uint8Array): Promise<Head | BadImage>;
   /** H * W * C bytes of the image, scaled to cover H x W and cropped at the centre. */
   pixels(file: string | Uint8Array, head: Head, shape: ImageShape): Promise<Uint8Array | BadImage>;
+  /** The same of red, green, blue and alpha bytes in memory. */
+  canvas(rgba: Uint8Array, height: number, width: number, shape: ImageShape): Promise<Uint8Array>;
 }
 
 export function isBad(outcome: object): outcome is BadImage {
@@ -61,6 +63,15 @@ export async function openDecoder({ background = "white" }: DecodeOptions = {}):
   } catch {
     fail("images", 'background as a colour, such as "white" or "#808080"', background);
   }
+  const laid = async (image: Sharp, [height, width, channels]: ImageShape): Promise<Uint8Array> => {
+    const shown = image
+      .flatten({ background })
+      .resize(width, height, { fit: "cover" })
+      .toColourspace(channels === 1 ? "b-w" : "srgb");
+    const pixels = await shown.raw({ depth: "uchar" }).toBuffer();
+    if (pixels.length === height * width * channels) return pixels;
+    throw new Error(`it gives ${pixels.length} values instead of ${height}x${width}x${channels}`);
+  };
   return {
     background,
     head: (file) =>
@@ -71,31 +82,25 @@ export async function openDecoder({ background = "white" }: DecodeOptions = {}):
         if (!FORMATS.split(", ").includes(format)) throw new Error(`it is ${format}, not one of ${FORMATS}`);
         return { height, width, grey: meta.space === "b-w" || meta.space === "grey16", pages: meta.pages ?? 1 };
       }),
-    pixels: (file, head, [height, width, channels]) =>
-      reading(
-        file,
-        async (bytes) => {
-          const image = sharp(bytes, LIMITS)
-            .flatten({ background })
-            .resize(width, height, { fit: "cover" })
-            .toColourspace(channels === 1 ? "b-w" : "srgb");
-          const pixels = await image.raw({ depth: "uchar" }).toBuffer();
-          if (pixels.length === height * width * channels) return pixels;
-          throw new Error(`it gives ${pixels.length} values instead of ${height}x${width}x${channels}`);
-        },
-        head.height * head.width,
-      ),
+    pixels: (file, head, shape) =>
+      reading(file, (bytes) => laid(sharp(bytes, LIMITS), shape), head.height * head.width),
+    canvas: (rgba, height, width, shape) =>
+      within(height * width, () => laid(sharp(rgba, { raw: { height, width, channels: 4 } }), shape)),
   };
 }
 
 /** Runs `work` on every item, a few at once, and returns the results in order. */
-export async function each<T, R>(items: readonly T[], work: (item: T, index: number) => Promise<R>): Promise<R[]> {
+export async function each<T, R>(
+  items: readonly T[],
+  work: (item: T, index: number) => Promise<R>,
+  atOnce = AT_ONCE,
+): Promise<R[]> {
   const results = new Array<R>(items.length);
   let next = 0;
   const worker = async () => {
     for (let i = next++; i < items.length; i = next++) results[i] = await work(items[i], i);
   };
-  await Promise.all(Array.from({ length: Math.min(AT_ONCE, items.length) }, worker));
+  await Promise.all(Array.from({ length: Math.min(atOnce, items.length) }, worker));
   return results;
 }
 
