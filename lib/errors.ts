@@ -7,12 +7,12 @@ export class BayesError extends Error {
    * What a program may want to tell apart: "QUEUE_FULL" (try again later), "BAD_INPUT" (this image cannot be read or does not
    * fit the model). Most errors have none.
    */
-  readonly code?: "QUEUE_FULL" | "BAD_INPUT";
+  declare readonly code?: "QUEUE_FULL" | "BAD_INPUT";
 
   constructor(message: string, options: ErrorOptions & { code?: BayesError["code"] } = {}) {
     const { code, ...rest } = options;
     super(message, rest);
-    if (code) this.code = code;
+    if (code) (this as { code?: string }).code = code;
   }
 }
 

@@ -2,7 +2,7 @@
 import type { Blob } from "node:buffer";
 import { fileURLToPath } from "node:url";
 import { types } from "node:util";
-import { BayesError, show } from "../errors.ts";
+import { BayesError, shorten, show } from "../errors.ts";
 import { orAborted } from "../util/abort.ts";
 import { asArray } from "../util/arrays.ts";
 import { type ImageShape, imageSize } from "./dataset.ts";
@@ -171,7 +171,7 @@ async function decoded(
 }
 
 function unreadable(file: string | Uint8Array, reason: string, shape: ImageShape): BayesError {
-  const name = typeof file === "string" ? file : "image bytes";
+  const name = typeof file === "string" ? shorten(file, 160) : "image bytes"; // it may be anything, base64 too
   const raw = typeof file !== "string" && file.length === imageSize(shape) && refusal(file) !== undefined;
   const hint = raw ? `; raw pixels are passed as { pixels, shape: [${shape.join(", ")}] }` : "";
   return bad(`[${name}] expected an image that can be decoded, received another: ${reason}${hint}`);

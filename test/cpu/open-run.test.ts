@@ -131,6 +131,7 @@ describe.skipIf(sharp === undefined)("a run that is opened", () => {
     const cases: [unknown, RegExp][] = [
       ["nowhere.png", /^\[nowhere\.png\] expected an image that can be decoded, .*: no such file$/],
       [dir, /it is a folder/],
+      [readFileSync(photo).toString("base64").repeat(50), /^\[.{160}\] .*no such file$/],
       ["", /^\[classify\] expected an image \(a path, .*received ""$/],
       ["https://example.org/cat.png", /received a URL: fetch it/],
       [new URL("https://example.org/cat.png"), /expected a file: URL/],
@@ -174,6 +175,9 @@ describe.skipIf(sharp === undefined)("a run that is opened", () => {
     for (const i of [1, 3]) expect((several[i] as Unanswered).error).toMatchObject({ code: "BAD_INPUT" });
     expect((several[1] as Unanswered).error.message).toMatch(/^\[classify, input 1\]/);
     expect(await classify([])).toEqual([]);
+    await expect(Promise.all([photo].map(classify as never))).rejects.toThrow(
+      "expected options as an object, received 0",
+    );
     await expect(classify(photo, { signals: 1 } as never)).rejects.toThrow("[classify] expected options among signal");
     expect(classify.unanswered).toBe(0);
   });
