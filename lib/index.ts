@@ -20,6 +20,7 @@ export {
   type Dataset,
   embeddedMnist,
   getData,
+  type ImageInput,
   type ImageShape,
   type LoadedImages,
   loadData,
@@ -31,6 +32,7 @@ export {
   type Normalization,
   normalizationOf,
   type Preprocess,
+  type RawImage,
   type ReadOptions,
   type SplitSizes,
   split,
@@ -98,6 +100,15 @@ export { softplus } from "./ops/softplus.ts";
 export { tanh } from "./ops/tanh.ts";
 export type { Padding, Pair, WindowOptions } from "./ops/window.ts";
 export type { CallOptions } from "./predict/engine.ts";
+export {
+  type AnswerOf,
+  type AskOptions,
+  type Judged,
+  type OpenedRun,
+  type OpenRunOptions,
+  openRun,
+  type Unanswered,
+} from "./predict/open-run.ts";
 export { type EvaluateResult, evaluate, type Images, type PredictOptions, predict } from "./predict/predict.ts";
 export { Predictor, type PredictorOptions, type SamplingOptions } from "./predict/predictor.ts";
 export { chooseThreshold, type SelectiveResult, type ThresholdOptions } from "./predict/threshold.ts";

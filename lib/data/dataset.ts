@@ -25,6 +25,8 @@ export interface Dataset {
   readonly classes?: readonly string[];
   /** Names of the numbers to be predicted, or of several labels at once, in the order of the targets' last axis. */
   readonly targetNames?: readonly string[];
+  /** Colour that transparent images were laid on, of a set read from image files. */
+  readonly background?: string;
   /** What people should know about how the set was read: sentences, such as which files were left out. */
   readonly notes?: readonly string[];
 }
@@ -66,6 +68,7 @@ export interface Parts {
   readonly shape: ImageShape;
   /** Not needed: the targets are counted. Allowed, so that the parts of a data set can be passed on. */
   readonly count?: number;
+  readonly background?: string;
   readonly notes?: readonly string[];
 }
 
@@ -105,9 +108,10 @@ export function makeDataset(parts: ClassParts | TargetParts | (Parts & ClassData
     classes: "object|number",
     count: "number",
     targetNames: "object",
+    background: "string",
     notes: "object",
   } as never);
-  const { name = "data", images, shape, notes } = parts;
+  const { name = "data", images, shape, background, notes } = parts;
   const where = `data set ${name}`;
   if (!(images instanceof Uint8Array) && !(images instanceof Float32Array)) {
     fail(where, "images as Uint8Array or Float32Array", images);
@@ -126,6 +130,7 @@ export function makeDataset(parts: ClassParts | TargetParts | (Parts & ClassData
     images,
     count,
     shape: Object.freeze([shape[0], shape[1], shape[2]] as const),
+    ...(background ? { background } : {}),
     ...(notes ? { notes } : {}),
   };
   const { labels, targets, targetShape, classes } = parts as Partial<ClassParts & TargetParts>;

@@ -8,7 +8,7 @@ import { FORMATS, refusal } from "./format.ts";
 /** Files worked on at once by one reader: enough to keep the decoder's threads busy. */
 const AT_ONCE = 16;
 /** Pixels that one image may have. Below a third of a gigabyte decoded, or two thirds at 16 bits a channel. */
-const MAX_PIXELS = 1e8;
+export const MAX_PIXELS = 1e8;
 /** Pixels decoded (or bytes of files held) at once by all readers together: large images come one after the other. */
 export const IN_FLIGHT = MAX_PIXELS;
 
@@ -36,13 +36,17 @@ export interface BadImage {
 }
 
 /**
- * Reads headers and pixels of image files. Images are turned upright (EXIF), laid on a background where they are
+ * Reads headers and pixels of images, files (by path) or bytes in memory. Images are turned upright (EXIF), laid on a background where they are
  * transparent, and brought to 8 bits of sRGB or grey; of an animation the first frame is taken.
  */
 export interface Decoder {
-  head(file: string): Promise<Head | BadImage>;
+  /** What transparent images are laid on. */
+  readonly background: string;
+  head(file: string | Uint8Array): Promise<Head | BadImage>;
   /** H * W * C bytes of the image, scaled to cover H x W and cropped at the centre. */
-  pixels(file: string, head: Head, shape: ImageShape): Promise<Uint8Array | BadImage>;
+  pixels(file: string | Uint8Array, head: Head, shape: ImageShape): Promise<Uint8Array | BadImage>;
+  /** The same of red, green, blue and alpha bytes in memory. */
+  canvas(rgba: Uint8Array, height: number, width: number, shape: ImageShape): Promise<Uint8Array>;
 }
 
 export function isBad(outcome: object): outcome is BadImage {
@@ -59,7 +63,17 @@ export async function openDecoder({ background = "white" }: DecodeOptions = {}):
   } catch {
     fail("images", 'background as a colour, such as "white" or "#808080"', background);
   }
+  const laid = async (image: Sharp, [height, width, channels]: ImageShape): Promise<Uint8Array> => {
+    const shown = image
+      .flatten({ background })
+      .resize(width, height, { fit: "cover" })
+      .toColourspace(channels === 1 ? "b-w" : "srgb");
+    const pixels = await shown.raw({ depth: "uchar" }).toBuffer();
+    if (pixels.length === height * width * channels) return pixels;
+    throw new Error(`it gives ${pixels.length} values instead of ${height}x${width}x${channels}`);
+  };
   return {
+    background,
     head: (file) =>
       reading(file, async (bytes) => {
         const meta = await sharp(bytes, LIMITS).metadata();
@@ -68,31 +82,25 @@ export async function openDecoder({ background = "white" }: DecodeOptions = {}):
         if (!FORMATS.split(", ").includes(format)) throw new Error(`it is ${format}, not one of ${FORMATS}`);
         return { height, width, grey: meta.space === "b-w" || meta.space === "grey16", pages: meta.pages ?? 1 };
       }),
-    pixels: (file, head, [height, width, channels]) =>
-      reading(
-        file,
-        async (bytes) => {
-          const image = sharp(bytes, LIMITS)
-            .flatten({ background })
-            .resize(width, height, { fit: "cover" })
-            .toColourspace(channels === 1 ? "b-w" : "srgb");
-          const pixels = await image.raw({ depth: "uchar" }).toBuffer();
-          if (pixels.length === height * width * channels) return pixels;
-          throw new Error(`it gives ${pixels.length} values instead of ${height}x${width}x${channels}`);
-        },
-        head.height * head.width,
-      ),
+    pixels: (file, head, shape) =>
+      reading(file, (bytes) => laid(sharp(bytes, LIMITS), shape), head.height * head.width),
+    canvas: (rgba, height, width, shape) =>
+      within(height * width, () => laid(sharp(rgba, { raw: { height, width, channels: 4 } }), shape)),
   };
 }
 
 /** Runs `work` on every item, a few at once, and returns the results in order. */
-export async function each<T, R>(items: readonly T[], work: (item: T, index: number) => Promise<R>): Promise<R[]> {
+export async function each<T, R>(
+  items: readonly T[],
+  work: (item: T, index: number) => Promise<R>,
+  atOnce = AT_ONCE,
+): Promise<R[]> {
   const results = new Array<R>(items.length);
   let next = 0;
   const worker = async () => {
     for (let i = next++; i < items.length; i = next++) results[i] = await work(items[i], i);
   };
-  await Promise.all(Array.from({ length: Math.min(AT_ONCE, items.length) }, worker));
+  await Promise.all(Array.from({ length: Math.min(atOnce, items.length) }, worker));
   return results;
 }
 
@@ -111,15 +119,17 @@ export async function within<R>(pixels: number, work: () => Promise<R>): Promise
   }
 }
 
-/** Gives a file's bytes to `work`, if they begin as an image does (no other decoder ever sees them), within the limits. */
-async function reading<T>(file: string, work: (bytes: Uint8Array) => Promise<T>, pixels = 0): Promise<T | BadImage> {
+/** Gives an image's bytes to `work`, if they begin as an image does (no other decoder ever sees them), within the limits. */
+async function reading<T>(
+  file: string | Uint8Array,
+  work: (bytes: Uint8Array) => Promise<T>,
+  pixels = 0,
+): Promise<T | BadImage> {
   try {
-    const found = statOf(file);
-    if (found === undefined) throw new Error("no such file");
-    if (!found.isFile()) throw new Error(found.isDirectory() ? "it is a folder" : "it is a pipe, socket or device");
-    if (found.size > MAX_BYTES) throw new Error(`it has more than ${MAX_BYTES} bytes`);
-    return await within(Math.max(pixels, found.size), async () => {
-      const bytes = await readFile(file);
+    const size = typeof file === "string" ? sizeOf(file) : file.length;
+    if (size > MAX_BYTES) throw new Error(`it has more than ${MAX_BYTES} bytes`);
+    return await within(Math.max(pixels, size), async () => {
+      const bytes = typeof file === "string" ? await readFile(file) : file;
       const reason = refusal(bytes);
       if (reason !== undefined) throw new Error(reason);
       return work(bytes);
@@ -128,8 +138,15 @@ async function reading<T>(file: string, work: (bytes: Uint8Array) => Promise<T>,
     const { code, message } = error as NodeJS.ErrnoException;
     const known = code === "EACCES" || code === "EPERM" ? "no permission to read it" : undefined;
     const large = /pixel limit/.test(message) ? `it has more than ${MAX_PIXELS} pixels` : undefined;
-    return { file, reason: known ?? large ?? message.split("\n")[0] };
+    return { file: typeof file === "string" ? file : "the bytes", reason: known ?? large ?? message.split("\n")[0] };
   }
+}
+
+function sizeOf(file: string): number {
+  const found = statOf(file);
+  if (found === undefined) throw new Error("no such file");
+  if (!found.isFile()) throw new Error(found.isDirectory() ? "it is a folder" : "it is a pipe, socket or device");
+  return found.size;
 }
 
 /** sharp is an optional dependency: only images need it, so only they load it. */

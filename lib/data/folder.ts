@@ -95,6 +95,7 @@ export async function readTree(tree: Tree, options: ReadOptions, like?: ClassDat
     labels: Array.from(read.kept, (i) => labels[i]),
     shape: read.shape,
     classes,
+    background: read.background,
   });
   const absent = absentClasses(data);
   if (like === undefined && absent.length > 0)

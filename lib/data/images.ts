@@ -21,6 +21,7 @@ export interface ReadImages {
   readonly shape: ImageShape;
   /** Which of the files the images are from, ascending: all that could be read. */
   readonly kept: Int32Array;
+  readonly background: string;
   readonly notes: readonly string[];
 }
 
@@ -63,7 +64,7 @@ export async function readImages(
   const moving = files.filter((_, i) => bad[i] === undefined && (heads[i] as Head).pages > 1);
   if (moving.length > 0)
     notes.push(`took the first frame of ${count(moving.length, "image")} with several: ${some(moving, root)}`);
-  return { images: images.subarray(0, kept.length * size), shape, kept, notes };
+  return { images: images.subarray(0, kept.length * size), shape, kept, background: decoder.background, notes };
 }
 
 /** Images for a model to look at. */

@@ -12,12 +12,19 @@ export interface Normalization {
 export interface Preprocess extends Normalization {
   /** What pixels are: bytes 0..255 or floats as they come. Other pixels are refused; absent: whatever comes first. */
   readonly pixels?: "u8" | "f32";
+  /** Colour that transparent images were laid on before training, as CSS writes it; absent: not from files, or white. */
+  readonly background?: string;
 }
 
 /** Throws unless both lists have one finite number a channel. Returns a copy. */
 export function checkPreprocess(where: string, preprocess: Preprocess, channels: number): Preprocess {
-  checkOptions<Preprocess>(`${where} preprocess`, preprocess, { scale: "object", shift: "object", pixels: "string" });
-  const { scale, shift, pixels } = preprocess;
+  checkOptions<Preprocess>(`${where} preprocess`, preprocess, {
+    scale: "object",
+    shift: "object",
+    pixels: "string",
+    background: "string",
+  });
+  const { scale, shift, pixels, background } = preprocess;
   for (const [key, list] of Object.entries({ scale, shift })) {
     if (!Array.isArray(list) || list.length !== channels)
       fail(where, `preprocess.${key} as ${channels} number${channels > 1 ? "s" : ""}, one a channel`, list);
@@ -29,13 +36,14 @@ export function checkPreprocess(where: string, preprocess: Preprocess, channels:
     scale: Object.freeze([...scale]),
     shift: Object.freeze([...shift]),
     ...(pixels ? { pixels } : {}),
+    ...(background ? { background } : {}),
   });
 }
 
-/** Whether two say the same; one that does not say what pixels are fits both kinds. */
+/** Whether two say the same; one that does not say what pixels are fits both kinds, and so does one without a background. */
 export const samePreprocess = (a: Preprocess, b: Preprocess): boolean =>
   isDeepStrictEqual([a.scale, a.shift], [b.scale, b.shift]) &&
-  (a.pixels === undefined || b.pixels === undefined || a.pixels === b.pixels);
+  (["pixels", "background"] as const).every((key) => !a[key] || !b[key] || a[key] === b[key]);
 
 /** What kind of pixels an array holds. */
 export const pixelsOf = (images: Uint8Array | Float32Array): "u8" | "f32" =>
@@ -89,5 +97,5 @@ export function normalize(
 export function normalizationOf(data: Dataset): Preprocess & { scale: number[]; shift: number[] } {
   const stats = channelStats(data);
   const pixels = pixelsOf(data.images);
-  return { ...normalize(stats, pixels === "u8"), pixels };
+  return { ...normalize(stats, pixels === "u8"), pixels, ...(data.background ? { background: data.background } : {}) };
 }

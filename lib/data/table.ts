@@ -59,7 +59,13 @@ export async function loadTable(file: string, options: TableOptions = {}): Promi
   const name = basename(file).replace(/\.[^.]+$/, "");
   const unused = Object.keys(rows[0].fields).filter((name) => !columns.known.includes(name));
   const all = withNotes(
-    makeDataset({ name, images: read.images, shape: read.shape, ...targets(kept) } as TargetParts),
+    makeDataset({
+      name,
+      images: read.images,
+      shape: read.shape,
+      background: read.background,
+      ...targets(kept),
+    } as TargetParts),
     [...(unused.length > 0 ? [`columns that are not used: ${unused.join(", ")}`] : []), ...read.notes],
   );
   const take = (part: Part) => {

@@ -9,6 +9,7 @@ import { sigmoid } from "../ops/sigmoid.ts";
 import { square } from "../ops/square.ts";
 import { sub } from "../ops/sub.ts";
 import { sum } from "../ops/sum.ts";
+import { cause, percents } from "./doubt.ts";
 import { type Figure, type Likelihood, ours, type Prediction, type Targets } from "./likelihood.ts";
 import { average, type Moments, surprisesOf, totalVariance, tracedMoments, UNCERTAINTY } from "./moments.ts";
 import { bernoulliReport } from "./report/bernoulli.ts";
@@ -154,6 +155,13 @@ export function bernoulli(options: BernoulliOptions = {}): Likelihood<BernoulliP
         epistemic: p.epistemicTotal[n],
         aleatoric: p.aleatoricTotal[n],
       };
+    },
+    doubt(p, n, limit) {
+      const sure = p.mean.subarray(n * K, (n + 1) * K).map((q) => Math.max(q, 1 - q));
+      const k = sure.indexOf(Math.min(...sure)); // the label that is least sure
+      const [own, least] = percents(sure[k], limit);
+      const answer = `${K > 1 ? `${names[k]} ` : ""}${p.mean[n * K + k] >= 0.5 ? "yes" : "no"} ${own}`;
+      return `${answer}, below the limit of ${least}${cause(p, n, "the image itself is unclear")}`;
     },
     summary({ logits }) {
       const p = sigmoid(logits);

@@ -10,6 +10,7 @@ import { sub } from "../ops/sub.ts";
 import { argmax } from "../predict/input.ts";
 import { type ClassificationMetrics, classificationMetrics } from "../predict/metrics.ts";
 import { mutualInformation, predictiveEntropy, softmaxRows } from "../predict/uncertainty.ts";
+import { cause, percents } from "./doubt.ts";
 import { type Answer, type Figure, type Likelihood, ours, type Prediction, type Targets } from "./likelihood.ts";
 import { average, logSumExp, predictiveNll, totalVariance, tracedMoments, UNCERTAINTY } from "./moments.ts";
 import { categoricalReport } from "./report/categorical.ts";
@@ -129,6 +130,22 @@ function classAnswer(p: ClassPrediction, n: number): ClassAnswer {
   };
 }
 
+/** "cat 56 %, dog 41 %: the image fits both". */
+function classDoubt(p: ClassPrediction, n: number, limit: number): string {
+  const C = p.classes.length;
+  const row = p.probabilities.subarray(n * C, (n + 1) * C);
+  const order = [...row.keys()].sort((a, b) => row[b] - row[a] || a - b);
+  const rivals = order.filter((c) => 2 * row[c] >= row[order[0]]);
+  const [own, least] = percents(row[order[0]], limit);
+  const others = order.slice(1, Math.min(Math.max(rivals.length, 2), 3)); // three classes are enough to be told
+  const shown = [
+    `${p.classes[order[0]]} ${own}`,
+    ...others.map((c) => `${p.classes[c]} ${(100 * row[c]).toFixed(0)} %`),
+  ];
+  const fits = ["the image itself is unclear", "the image fits both", "the image fits several classes"];
+  return `${shown.join(", ")}, below the limit of ${least}${cause(p, n, fits[Math.min(rivals.length, 3) - 1])}`;
+}
+
 const FIGURES: readonly Figure[] = [
   {
     name: "accuracy",
@@ -196,6 +213,7 @@ export function categorical(classes: number | readonly string[]): Categorical {
     cost: (p, labels) => Float64Array.from(labels, (label, n) => Number(p.top(n) !== label)),
     mostCost: 1,
     answer: classAnswer,
+    doubt: classDoubt,
     summary({ logits }) {
       const p = softmax(logits);
       const { mean, epistemic, aleatoric } = tracedMoments(p, sub(p, square(p)));

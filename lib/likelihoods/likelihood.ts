@@ -5,6 +5,7 @@
  */
 import type { Dataset } from "../data/dataset.ts";
 import type { Shape, Tensor } from "../graph/node.ts";
+import { apart, cause } from "./doubt.ts";
 import type { Reporter } from "./report/blocks.ts";
 
 /** Targets of many examples, one after the other: class numbers as int32, everything else as float32. */
@@ -113,6 +114,12 @@ export interface Likelihood<P extends Prediction = Prediction> {
   /** One example's answer in plain words and numbers, for people and for JSON. Default: mean and variances. */
   answer?(prediction: P, n: number): Answer;
   /**
+   * Why example n is not answered, in one short sentence for a log: what falls short of the limit, and which part of the
+   * doubt is the larger one. Default: the predictive variance.
+   * @param limit the least {@link certainty} asked for, which the example's is below
+   */
+  doubt?(prediction: P, n: number, limit: number): string;
+  /**
    * The prediction once more as a program, for exported models: outputs of shape [B, D], named as the prediction's fields.
    * @param heads each [S, B, D], D values of a target in any order
    */
@@ -146,6 +153,15 @@ export function answerOf<P extends Prediction>(likelihood: Likelihood<P>, predic
     epistemic: prediction.epistemicTotal[n],
     aleatoric: prediction.aleatoricTotal[n],
   };
+}
+
+/** {@link Likelihood.doubt}, or its default. */
+export function doubtOf<P extends Prediction>(likelihood: Likelihood<P>, p: P, n: number, limit: number): string {
+  if (likelihood.doubt) return likelihood.doubt(p, n, limit);
+  const [own, least] = apart(certaintyOf(likelihood, p)[n], limit, (x, digits) =>
+    String(Number(x.toPrecision(digits))),
+  );
+  return `certainty ${own} is less than the limit of ${least}${cause(p, n, "the image itself is unclear")}`;
 }
 
 /** The kind of prediction that a likelihood makes. */

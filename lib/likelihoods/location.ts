@@ -10,6 +10,7 @@ import { scale as affine } from "../ops/scale.ts";
 import { square } from "../ops/square.ts";
 import { sub } from "../ops/sub.ts";
 import { sum } from "../ops/sum.ts";
+import { apart, cause } from "./doubt.ts";
 import {
   type Figure,
   type Likelihood,
@@ -136,6 +137,15 @@ export function locationScale(density: Density, options: RegressionOptions = {})
         epistemic: p.epistemicTotal[n],
         aleatoric: p.aleatoricTotal[n],
       };
+    },
+    doubt(p, n, limit) {
+      const D = p.mean.length / p.count;
+      const sigma = p.sigma.subarray(n * D, (n + 1) * D);
+      const d = sigma.reduce((most, s, i) => (s > sigma[most] ? i : most), 0);
+      const [own, most] = apart(sigma[d], -limit, (x, digits) => String(Number(x.toPrecision(digits))));
+      const which = names ? `${names[d]} ` : D > 1 ? `value ${d} ` : "";
+      const part = cause(p, n, "most of it is noise, which more training images would not lower");
+      return `${which}${round(p.mean[n * D + d])}: its spread ± ${own} is more than the limit ± ${most}${part}`;
     },
     summary: ({ mean, variance }) => tracedMoments(mean, variance),
     report: numberReport({

@@ -93,7 +93,7 @@ const prior = z.discriminatedUnion("kind", [
 
 const schema = z.strictObject({
   model: z.enum(modelNames as [string, ...string[]]),
-  input: z.tuple([z.int().positive(), z.int().positive(), z.int().positive()]),
+  input: z.tuple([z.int().positive(), z.int().positive(), z.int().positive()]).readonly(), // as a data set's shape is
   outputs: z.int().positive(),
   bayesian: z.boolean().default(true),
   activation: z.enum(["softplus", "relu"]).optional(),

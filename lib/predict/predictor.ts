@@ -23,7 +23,7 @@ export interface PredictorOptions extends SamplingOptions {
   readonly maxBatch?: number;
   /** Milliseconds that a call waits for others to share its launch with; default 0: only for those made in the same tick. */
   readonly maxWait?: number;
-  /** Calls that may wait at the same time, default 1024; one more is rejected. */
+  /** Calls that may wait at the same time, default 1024; one more is rejected with code "ERR_BAYES_QUEUE_FULL". */
   readonly maxQueue?: number;
 }
 

@@ -28,6 +28,7 @@ const preprocess = z.strictObject({
   scale: z.array(z.number()),
   shift: z.array(z.number()),
   pixels: z.enum(["u8", "f32"]).optional(),
+  background: z.string().optional(),
 });
 const threshold = z.strictObject({
   certainty: z.number(),

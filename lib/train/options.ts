@@ -177,6 +177,7 @@ export function settle(model: Model, data: FitData, o: FitOptions): Settings {
   if (valid) likelihood.targets(where, valid, model.targetShape);
   const preprocess = { ...(model.preprocess ?? normalizationOf(train)) };
   preprocess.pixels ??= pixelsOf(train.images);
+  preprocess.background = train.background ?? preprocess.background; // that of the images trained on last
   for (const part of valid ? [train, valid] : [train])
     checkPixels(`fit, data set ${part.name}`, part.images, preprocess);
 

@@ -15,3 +15,13 @@ export function onAbort(signal: AbortSignal, listener: () => void): () => void {
   all.add(listener);
   return () => void all.delete(listener);
 }
+
+/** What `work` gives, or the signal's reason as soon as it aborts; `work` itself is not stopped. */
+export function orAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return work;
+  return new Promise((resolve, reject) => {
+    const deaf = onAbort(signal, () => reject(signal.reason));
+    void work.then(resolve, reject).finally(deaf);
+    if (signal.aborted) reject(signal.reason);
+  });
+}

@@ -212,7 +212,10 @@ describe("a call is taken back", () => {
     const model = tiny();
     const predictor = new Predictor(model, { ...options, maxQueue: 2 });
     const calls = [0, 1, 2].map((i) => predictor.predict(some(i, 1)));
-    await expect(calls[2]).rejects.toThrow("[predict] expected at most 2 calls to wait at a time, received another");
+    await expect(calls[2]).rejects.toMatchObject({
+      message: "[predict] expected at most 2 calls to wait at a time, received another",
+      code: "ERR_BAYES_QUEUE_FULL",
+    });
     await Promise.all(calls.slice(0, 2));
     await predictor.predict(some(0, 1));
   });

@@ -15,7 +15,7 @@ const values: Readonly<Record<string, string[]>> = {
     bernoulli buildReport categorical chooseThreshold classWeights concat conv2d convTranspose2d createModel
     cubicSchedule dropout embeddedMnist evaluate exportOnnx exportPosterior fit flatten gaussian gaussianPrior getData globalAvgPool2d
     laplace leakyRelu linear loadData loadImageFolder loadImageFolders loadImages loadTable makeDataset maxPool2d
-    modelNames normalizationOf openModel pixelShuffle posteriorOf predict prune pruneExperiment referenceInit relu reportJson
+    modelNames normalizationOf openModel openRun pixelShuffle posteriorOf predict prune pruneExperiment referenceInit relu reportJson
     rhoPosterior saveModel scaleMixturePrior setThreads sigmoid softmax softplus sparsity split subset tanh threads`),
   "bayescnn/data": words(`
     absentClasses alignClasses canonical classWeights classesOnly embeddedMnist getData hasClasses identity loadData
@@ -40,21 +40,21 @@ const values: Readonly<Record<string, string[]>> = {
 /** What the compiler alone sees. */
 const types: Readonly<Record<string, string[]>> = {
   bayescnn: words(`
-    AlphaPosteriorOptions ApplyOptions ApplyResult ArchitectureConfig Augmentation BatchNormLayerOptions BayesOptions
+    AlphaPosteriorOptions AnswerOf ApplyOptions ApplyResult ArchitectureConfig AskOptions Augmentation BatchNormLayerOptions BayesOptions
     BayesSettings BernoulliOptions BernoulliPrediction CallOptions Callbacks Categorical ClassAnswer ClassDataset
     ClassMetrics ClassModelConfig ClassPrediction ConvLayerOptions ConvOptions ConvTransposeLayerOptions
     ConvTransposeOptions Dataset Device DeviceName EpochRecord ErrorCode EvaluateResult ExportMode ExportOptions FitData
-    FitOptions FitResult GaussianPriorOptions ImageShape Images Knowledge LayerOptions LayerSparsity Likelihood
+    FitOptions FitResult GaussianPriorOptions ImageInput ImageShape Images Judged Knowledge LayerOptions LayerSparsity Likelihood
     LikelihoodModelConfig LoadedImages MetricsOf Mode ModelConfig ModelOptions Monitor NoiseScale Normalization
-    NumberPrediction OpenOptions Padding Pair PointOptions Posterior PosteriorConfig Precision PredictOptions
+    NumberPrediction OpenOptions OpenRunOptions OpenedRun Padding Pair PointOptions Posterior PosteriorConfig Precision PredictOptions
     Prediction PredictionOf PredictorOptions Preprocess Prior PriorConfig PriorMoments PruneExperimentOptions
-    PruneExperimentResult PruneOptions PruneResult ReadOptions RegressionOptions ReportData ReportSummary
+    PruneExperimentResult PruneOptions PruneResult RawImage ReadOptions RegressionOptions ReportData ReportSummary
     RhoPosteriorOptions SamplingOptions ScaleMixturePriorOptions ScoreName Selection SelectiveResult Shape Sparsity
-    SplitSizes StepRecord TableOptions Targets Tensor Threshold ThresholdOptions TrainTest WeightDistribution
+    SplitSizes StepRecord TableOptions Targets Tensor Threshold ThresholdOptions TrainTest Unanswered WeightDistribution
     WeightPosterior WindowOptions`),
   "bayescnn/data": words(`
-    Augmentation BadImage Checksum ClassDataset ClassParts Dataset DecodeOptions GetOptions IdxArray ImageShape
-    LoadedImages Normalization Parts Preprocess ReadOptions RemoteFile Source SplitSizes TableOptions TargetParts
+    Augmentation BadImage Checksum ClassDataset ClassParts Dataset DecodeOptions GetOptions IdxArray ImageInput ImageShape
+    LoadedImages Normalization Parts Preprocess RawImage ReadOptions RemoteFile ResizedCrop Source SplitSizes TableOptions TargetParts
     TrainTest`),
   "bayescnn/graph": words(`
     Attrs BayesWeights DType Data Device DeviceName GaussianPriorArgs InputSpec Inputs KlTerm Mode Node NodeRecord
