@@ -25,13 +25,19 @@ export { type ScaleMixturePriorOptions, scaleMixturePrior } from "./bayes/scaleM
 export type { BayesOptions, BayesSettings } from "./bayes/settings.ts";
 export { absentClasses, alignClasses, classesOnly } from "./data/classes.ts";
 export {
+  type AnyClassDataset,
+  type AnyDataset,
   type ClassDataset,
+  type ClassExamples,
   type ClassParts,
   type Dataset,
+  type Examples,
   hasClasses,
   type ImageShape,
+  isStreamed,
   makeDataset,
   notesOf,
+  type StreamedDataset,
   subset,
   type TargetParts,
   type TrainTest,
@@ -42,7 +48,7 @@ export { loadImageFolder } from "./data/folder.ts";
 export { type GetOptions, getData, type RemoteFile, type Source } from "./data/get.ts";
 export { canonical, identity, overlap } from "./data/identity.ts";
 export { type IdxArray, readIdx } from "./data/idx.ts";
-export { type LoadedImages, loadImages, type ReadOptions } from "./data/images.ts";
+export { type LoadedImages, loadImages, type ReadOptions, type StreamOptions } from "./data/images.ts";
 export { loadImageFolders } from "./data/layouts.ts";
 export { embeddedMnist, loadData } from "./data/locate.ts";
 export {
@@ -50,9 +56,9 @@ export {
   type AugmentParams,
   augmentReference,
   type Normalization,
-  normalizationOf,
   type Preprocess,
 } from "./data/prepare.ts";
+export { inMemory, makeSource, normalizationOf, type PassOptions, type SourceParts } from "./data/source.ts";
 export { type SplitSizes, split } from "./data/split.ts";
 export { loadTable, type TableOptions } from "./data/table.ts";
 export { classWeights } from "./data/weights.ts";

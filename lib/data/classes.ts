@@ -1,6 +1,15 @@
 /** Classes by name. */
 import { BayesError, checkInt, fail, show } from "../errors.ts";
-import { type ClassDataset, checkDataset, type Dataset, hasClasses, type TrainTest } from "./dataset.ts";
+import {
+  type AnyDataset,
+  type ClassDataset,
+  type ClassExamples,
+  checkDataset,
+  type Dataset,
+  type Examples,
+  hasClasses,
+  type TrainTest,
+} from "./dataset.ts";
 
 /** Class names in order: numbers by size where all are numbers, else by their characters, in no language's way. */
 export function sortedClasses(names: Iterable<string>): string[] {
@@ -39,7 +48,7 @@ export function sameNames(mine: readonly string[], theirs: unknown): boolean {
 }
 
 /** The classes of a set that it has no example of: their names, in the order of their numbers. */
-export function absentClasses(data: ClassDataset): string[] {
+export function absentClasses(data: AnyDataset & ClassExamples): string[] {
   checkDataset("absentClasses", data);
   if (!hasClasses(data)) fail("absentClasses", "a data set with one class for each image", data);
   const present = new Set(data.targets);
@@ -55,7 +64,7 @@ export const quoted = (names: readonly string[]): string =>
  * "1", …), or a list that is, matches by number where both are of one length.
  * @throws BayesError when a class of the set is not in the list; a name that differs in case alone is pointed out
  */
-export function alignClasses(data: ClassDataset, names: readonly string[]): ClassDataset {
+export function alignClasses<D extends AnyDataset & ClassExamples>(data: D, names: readonly string[]): D {
   const where = `classes of ${data?.name}`;
   checkDataset(where, data);
   if (!hasClasses(data)) fail(where, "a data set with one class for each image", data);
@@ -94,7 +103,7 @@ export function classesOnly({ train, valid, test }: TrainTest<Dataset>): TrainTe
 }
 
 /** A training set of one class teaches nothing. */
-export function checkTrainingClasses(where: string, data: Dataset, hint = ""): void {
+export function checkTrainingClasses(where: string, data: AnyDataset, hint = ""): void {
   if (!hasClasses(data)) return;
   const present = data.classes.length - absentClasses(data).length;
   if (present > 1) return;
@@ -117,7 +126,7 @@ function list(names: readonly string[]): string {
  * @param names what the columns are called where the targets go; absent: they have no names
  * @throws BayesError that names both lists when they do not hold the same names
  */
-export function alignColumns(where: string, data: Dataset, names: readonly string[] | undefined): Float32Array {
+export function alignColumns(where: string, data: Examples, names: readonly string[] | undefined): Float32Array {
   const { targetNames: theirs, name } = data;
   const targets = data.targets as Float32Array;
   if (!names || !theirs || sameNames(names, theirs)) return targets;

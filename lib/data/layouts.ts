@@ -2,9 +2,9 @@
 import { join } from "node:path";
 import { BayesError, checkOptions, checkPath, fail } from "../errors.ts";
 import { checkTrainingClasses } from "./classes.ts";
-import { type ClassDataset, type Dataset, type TrainTest, withNotes } from "./dataset.ts";
+import { type AnyClassDataset, type AnyDataset, type TrainTest, withNotes } from "./dataset.ts";
 import { listTree, readTree } from "./folder.ts";
-import { READ_OPTIONS, type ReadOptions } from "./images.ts";
+import { type ReadOptions, STREAM_OPTIONS, type StreamOptions } from "./images.ts";
 import { count, folderName, LeftOut } from "./left-out.ts";
 import { contentOf } from "./listing.ts";
 import { split } from "./split.ts";
@@ -39,8 +39,10 @@ export function partOf(name: string): Part | undefined {
  * What was left out is in the `notes` of the parts.
  * @throws BayesError as {@link loadImageFolder}, and when there is only one class to train on
  */
-export async function loadImageFolders(dir: string, options: ReadOptions = {}): Promise<TrainTest> {
-  checkOptions("image folder", options, READ_OPTIONS);
+export async function loadImageFolders(dir: string, options?: ReadOptions): Promise<TrainTest>;
+export async function loadImageFolders(dir: string, options: StreamOptions): Promise<TrainTest<AnyClassDataset>>;
+export async function loadImageFolders(dir: string, options: ReadOptions = {}): Promise<TrainTest<AnyClassDataset>> {
+  checkOptions<object>("image folder", options, STREAM_OPTIONS as never);
   const left = new LeftOut();
   const { folders, files } = contentOf(checkPath("image folder", dir), left);
   const parts = partsAmong(dir, folders);
@@ -51,9 +53,9 @@ export async function loadImageFolders(dir: string, options: ReadOptions = {}): 
   const beside = folders.filter((name) => !Object.values(parts).includes(name));
   if (beside.length > 0) notes.push(`left out ${beside.join(", ")} beside ${parts.train}/`);
   const name = folderName(dir);
-  const named = (data: ClassDataset) => ({ ...data, name });
+  const named = (data: AnyClassDataset) => ({ ...data, name });
   const train = withNotes(named(await trainingTree(join(dir, parts.train), options)), notes);
-  const other = async (folder: string | undefined): Promise<ClassDataset | undefined> => {
+  const other = async (folder: string | undefined): Promise<AnyClassDataset | undefined> => {
     if (folder === undefined) return undefined;
     const tree = listTree(join(dir, folder));
     if (tree.classes.length > 0) return named(await readTree(tree, options, train));
@@ -66,7 +68,7 @@ export async function loadImageFolders(dir: string, options: ReadOptions = {}): 
 }
 
 /** Makes up for a part that is not there: without a test set, the validation set is it, or else a fifth of training's. */
-export function whole<D extends Dataset>(parts: { train: D; valid?: D; test?: D }): TrainTest<D> {
+export function whole<D extends AnyDataset>(parts: { train: D; valid?: D; test?: D }): TrainTest<D> {
   const { train, valid, test } = parts;
   if (test !== undefined) return { train, test, ...(valid ? { valid } : {}) };
   if (valid === undefined) return heldOut(train);
@@ -75,7 +77,7 @@ export function whole<D extends Dataset>(parts: { train: D; valid?: D; test?: D 
 }
 
 /** Four fifths to train on and one to test on, of every class, drawn by content with seed 0. */
-export function heldOut<D extends Dataset>(all: D): TrainTest<D> {
+export function heldOut<D extends AnyDataset>(all: D): TrainTest<D> {
   if (all.count < 5) fail(all.name, "images to test on, or at least 5 to split", `${all.count} images`);
   const { train, valid } = split(all, { valid: Math.floor(all.count / 5) }, 0);
   return { train: { ...train, name: `${all.name} (4/5)` }, test: { ...valid, name: `${all.name} (held-out 1/5)` } };
@@ -102,7 +104,7 @@ function partsAmong(
   return undefined;
 }
 
-async function trainingTree(dir: string, options: ReadOptions): Promise<ClassDataset> {
+async function trainingTree(dir: string, options: ReadOptions): Promise<AnyClassDataset> {
   const tree = listTree(dir);
   if (tree.classes.length === 1 && tree.empty.length === 0) {
     // An archive often unpacks to a folder in a folder.
