@@ -81,6 +81,10 @@ export function argsort(keys: BigUint64Array, ties = keys): Int32Array {
 const pixelKind = (data: AnyDataset) =>
   isStreamed(data) ? ({ u8: "uint8", f32: "float32" } as const)[data.pixels] : kindOf(data.images);
 
+/** {@link keysOf}, of arrays that may have been written to since. */
+export const freshKeysOf = (data: AnyDataset): BigUint64Array =>
+  isStreamed(data) ? data.keys.examples : hashRows(data, true);
+
 const pixelKeysOf = (data: AnyDataset) => (isStreamed(data) ? data.keys.pixels : hashRows(data, false));
 
 function hashRows(data: Dataset, withTargets: boolean): BigUint64Array {
