@@ -212,10 +212,11 @@ function unlessAborted<T>(work: () => Promise<T>, signal: AbortSignal | undefine
 export async function readMany(data: StreamedDataset, indices: Int32Array, signal?: AbortSignal): Promise<Pixels> {
   const size = imageSize(data.shape);
   const most = callSize(data);
-  if (indices.length <= most) return data.read(indices, signal);
+  const read = (some: Int32Array) => unlessAborted(async () => data.read(some, signal), signal);
+  if (indices.length <= most) return read(indices);
   const all = new (data.pixels === "u8" ? Uint8Array : Float32Array)(indices.length * size);
   const calls = Array.from({ length: Math.ceil(indices.length / most) }, (_, i) => i * most);
-  await each(calls, async (at) => all.set(await data.read(indices.subarray(at, at + most), signal), at * size), CALLS);
+  await each(calls, async (at) => all.set(await read(indices.subarray(at, at + most)), at * size), CALLS);
   return all;
 }
 

@@ -133,13 +133,14 @@ export class Predictor<L extends Likelihood = Likelihood> {
   /** Pieces are whole launches, so that all are those of the same call in memory. */
   async #streamed(data: StreamedDataset, { onProgress, signal }: CallOptions): Promise<Outputs> {
     const { samples } = this;
+    checkWhole(data, samples, 1); // of the values that there will be at least: known before anything is computed
     const all: Record<string, Float32Array> = {};
     for await (const { first, count, pixels } of inOrder(data, { signal }, this.#maxBatch)) {
       const progress = onProgress && ((done: number) => onProgress(first + done));
       const part = await this.#engine.run(pixels, count, { signal, onProgress: progress }, first);
       for (const [name, values] of Object.entries(part)) {
         const each = values.length / (samples * count);
-        const to = (all[name] ??= wholeOutput(data, samples, each));
+        const to = (all[name] ??= floats(checkWhole(data, samples, each)));
         for (let s = 0; s < samples; s++)
           to.set(values.subarray(s * count * each, (s + 1) * count * each), (s * data.count + first) * each);
       }
@@ -151,12 +152,13 @@ export class Predictor<L extends Likelihood = Likelihood> {
 /** What a whole prediction may take. */
 const MOST_BYTES = 2 ** 31;
 
-function wholeOutput({ name, count }: StreamedDataset, samples: number, each: number): Float32Array {
+/** How many values a whole output has. @throws BayesError when they are too many */
+function checkWhole({ name, count }: StreamedDataset, samples: number, each: number): number {
   const bytes = samples * count * each * 4;
-  if (bytes <= MOST_BYTES) return floats(samples * count * each);
+  if (bytes <= MOST_BYTES) return samples * count * each;
   const fewer = Math.floor(MOST_BYTES / (count * each * 4));
   throw new BayesError(
-    `[predict] expected a prediction of at most ${MOST_BYTES} bytes, received ${bytes} (${samples} samples of ${count} images of data set ${name}, ${each} values each); ` +
+    `[predict] expected a prediction of at most ${MOST_BYTES} bytes, received ${bytes} (${samples} samples of ${count} images of data set ${name}, of ${each} value${each > 1 ? "s" : ""} at least); ` +
       (fewer >= 1 ? `${fewer} samples would fit` : "subset gives parts that fit"),
   );
 }
