@@ -1,6 +1,6 @@
 // Streamed data: node bench/stream.mjs [model] [images] [epochs] [turns], by default alexnet, 20000, 1 and 2. Needs `npm run
-// build`, sharp, and CIFAR-10's binary files (BAYESCNN_DATA, else ./data). Trains on the same PNG files in memory and streamed, and
-// on an array behind makeSource, each in a process of its own and in turns; prints images a second while training, seconds to
+// build`, sharp, and CIFAR-10's binary files (BAYESCNN_DATA, else ./data). Trains on the same PNG files in memory, streamed (with a small cache, and with the
+// usual one) and on an array behind makeSource, each in a process of its own and in turns; prints images a second while training, seconds to
 // open, the largest resident memory, and whether checkpoints and metrics are the same bytes.
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -49,6 +49,7 @@ async function child(kind, dir, runDir, model, epochs) {
 
 async function open(kind, dir) {
   if (kind === "resident") return loadImageFolder(dir);
+  if (kind === "cached") return loadImageFolder(dir, { stream: true });
   if (kind === "streamed") return loadImageFolder(dir, { stream: true, cacheBytes: CACHE });
   const { images, ...about } = await loadImageFolder(dir);
   const size = images.length / about.count;
@@ -71,7 +72,7 @@ async function main(model, count = 20000, epochs = 1, turns = 2) {
         .toFile(join(root, "png", train.classes[train.targets[i]], `${i}.png`));
     const results = [];
     for (let turn = 0; turn < turns; turn++)
-      for (const kind of ["resident", "streamed", "source"]) {
+      for (const kind of ["resident", "streamed", "cached", "source"]) {
         const run = join(root, `${kind}-${turn}`);
         const text = execFileSync(process.execPath, [fileURLToPath(import.meta.url), "child", kind, join(root, "png"), run, model, String(epochs)], { encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] });
         results.push(JSON.parse(text));
@@ -79,7 +80,7 @@ async function main(model, count = 20000, epochs = 1, turns = 2) {
       }
     const best = (kind) => Math.max(...results.filter((r) => r.kind === kind).map((r) => r.perSecond));
     const cpu = (kind) => Math.min(...results.filter((r) => r.kind === kind).map((r) => r.cpuMsPerImage));
-    for (const kind of ["streamed", "source"])
+    for (const kind of ["streamed", "cached", "source"])
       console.log(
         `${kind} / resident: ${(best(kind) / best("resident")).toFixed(3)} of its images a second, ` +
           `${(cpu(kind) / cpu("resident")).toFixed(3)} times its processor time (${availableParallelism()} cores)`,

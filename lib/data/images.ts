@@ -107,6 +107,7 @@ export async function readImages(
   const keys = { examples: new BigUint64Array(files.length), pixels: new BigUint64Array(files.length) };
   const about = examplesOf(`data set ${root}`, root, { shape, ...parts(all) }, files.length);
   const keyAt = exampleKeys(about, size);
+  const cache = new Cache(cacheBytes);
   let done = 0;
   const bad = await each(files, async (file, i) => {
     signal?.throwIfAborted();
@@ -118,6 +119,7 @@ export async function readImages(
     else {
       keys.examples[i] = keyAt(i, pixels);
       keys.pixels[i] = keyOf(pixels);
+      cache.set(i, pixels);
     }
   });
   const failed = bad.filter((reason) => reason !== undefined);
@@ -139,7 +141,6 @@ export async function readImages(
     notes.push(
       `${count(kept.length, "image")} of ${bytes} bytes decoded are read when they are needed: they would not fit into memory`,
     );
-  const cache = new Cache(cacheBytes);
   const read = async (indices: Int32Array, signal?: AbortSignal) => {
     const out = new Uint8Array(indices.length * size);
     await each([...indices], async (i, at) => {

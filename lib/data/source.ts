@@ -28,11 +28,11 @@ type Pixels = Uint8Array | Float32Array;
 
 /** Examples of one call of a reader, and bytes: enough to be worth a call, few enough that several may be under way. */
 const CALL = 256;
-const CALL_BYTES = 16 << 20;
+const CALL_BYTES = 8 << 20;
 /** Calls of a reader that are under way at a time, of one who reads. */
 const CALLS = 4;
 /** Bytes of a piece of a pass over a set; one more is being read meanwhile. */
-const PIECE_BYTES = 32 << 20;
+const PIECE_BYTES = 8 << 20;
 
 /** A pass over a set may take long: how it goes on, and how to stop it. */
 export interface PassOptions {

@@ -16,7 +16,7 @@ import { COUNT, type StepProgram } from "./step.ts";
 
 const CHUNK_MS = 100;
 /** Bytes of images that a chunk is fed with, where they are streamed (or one step's, if that is more). */
-const CHUNK_BYTES = 32 << 20;
+const CHUNK_BYTES = 16 << 20;
 /** A reader that takes longer than this for a chunk is worth a word. */
 const PATIENCE_MS = 30_000;
 

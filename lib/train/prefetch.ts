@@ -5,7 +5,7 @@ import { onAbort } from "../util/abort.ts";
 /** Steps whose pixels are being read at a time. */
 const READS = 4;
 /** Bytes that are read ahead at least, however short the chunks are (and never fewer than one chunk). */
-const AHEAD_BYTES = 32 << 20;
+const AHEAD_BYTES = 16 << 20;
 const AHEAD_STEPS = 8;
 
 /** Reads the pixels of the steps that come, in their order, while those before are trained on. */

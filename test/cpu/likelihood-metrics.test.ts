@@ -207,8 +207,7 @@ describe("figures", () => {
     if (z <= from) return 0;
     const h = (z - from) / n;
     let sum = 0;
-    for (let i = 0; i <= n; i++)
-      sum += (i === 0 || i === n ? 1 : i % 2 ? 4 : 2) * Math.exp(-((from + i * h) ** 2) / 2);
+    for (let i = 0; i <= n; i++) sum += (i === 0 || i === n ? 1 : i % 2 ? 4 : 2) * Math.exp(-((from + i * h) ** 2) / 2);
     return (sum * h) / 3 / Math.sqrt(2 * Math.PI);
   };
   it("rmse and mae of numbers are those of the predictive mean, coverage that of the mixture's central 90 %", () => {
