@@ -1,9 +1,8 @@
 /** Classes by name. */
 import { BayesError, checkInt, fail, show } from "../errors.ts";
 import {
+  type AnyClassDataset,
   type AnyDataset,
-  type ClassDataset,
-  type ClassExamples,
   checkDataset,
   type Dataset,
   type Examples,
@@ -48,7 +47,7 @@ export function sameNames(mine: readonly string[], theirs: unknown): boolean {
 }
 
 /** The classes of a set that it has no example of: their names, in the order of their numbers. */
-export function absentClasses(data: AnyDataset & ClassExamples): string[] {
+export function absentClasses(data: AnyClassDataset): string[] {
   checkDataset("absentClasses", data);
   if (!hasClasses(data)) fail("absentClasses", "a data set with one class for each image", data);
   const present = new Set(data.targets);
@@ -64,7 +63,7 @@ export const quoted = (names: readonly string[]): string =>
  * "1", …), or a list that is, matches by number where both are of one length.
  * @throws BayesError when a class of the set is not in the list; a name that differs in case alone is pointed out
  */
-export function alignClasses<D extends AnyDataset & ClassExamples>(data: D, names: readonly string[]): D {
+export function alignClasses<D extends AnyClassDataset>(data: D, names: readonly string[]): D {
   const where = `classes of ${data?.name}`;
   checkDataset(where, data);
   if (!hasClasses(data)) fail(where, "a data set with one class for each image", data);
@@ -93,8 +92,10 @@ export function mismatch(strangers: readonly string[], classes: readonly string[
 }
 
 /** The parts as sets of classes. @throws BayesError when the targets are numbers or images */
-export function classesOnly({ train, valid, test }: TrainTest<Dataset>): TrainTest {
-  const check = (data: Dataset): ClassDataset => {
+export function classesOnly(parts: TrainTest<Dataset>): TrainTest;
+export function classesOnly(parts: TrainTest<AnyDataset>): TrainTest<AnyClassDataset>;
+export function classesOnly({ train, valid, test }: TrainTest<AnyDataset>): TrainTest<AnyClassDataset> {
+  const check = (data: AnyDataset): AnyClassDataset => {
     if (hasClasses(data)) return data;
     const { targetNames = [] } = data;
     return fail(`data set ${data.name}`, "one class for each image", targetNames.length > 0 ? targetNames : "numbers");

@@ -1,6 +1,6 @@
 import { BayesError, checkNumber, fail } from "../errors.ts";
 import { quoted } from "./classes.ts";
-import { type AnyDataset, type ClassExamples, checkDataset, type Examples } from "./dataset.ts";
+import { type AnyClassDataset, checkDataset, type Examples } from "./dataset.ts";
 
 /**
  * How much each example counts by its class, for `fit`'s option `exampleWeights`.
@@ -14,7 +14,7 @@ import { type AnyDataset, type ClassExamples, checkDataset, type Examples } from
  * ```
  */
 export function classWeights(
-  data: AnyDataset & ClassExamples,
+  data: AnyClassDataset,
   weights: "balanced" | Readonly<Record<string, number>> = "balanced",
 ): Float32Array {
   const where = "classWeights";

@@ -1,5 +1,5 @@
 // Data sets whose images are read when they are needed: the same bits as in memory, and what may go wrong with a reader.
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import {
@@ -11,6 +11,7 @@ import {
   type StreamedDataset,
   subset,
 } from "../../lib/data/dataset.ts";
+import { loadImageFolder } from "../../lib/data/folder.ts";
 import { canonical, identity, overlap } from "../../lib/data/identity.ts";
 import { inMemory, makeSource, normalizationOf } from "../../lib/data/source.ts";
 import { split } from "../../lib/data/split.ts";
@@ -24,6 +25,7 @@ import { softplus } from "../../lib/ops/softplus.ts";
 import { evaluate, predict } from "../../lib/predict/predict.ts";
 import { Predictor } from "../../lib/predict/predictor.ts";
 import { type FitOptions, fit } from "../../lib/train/fit.ts";
+import { imageFolder, sharp } from "../images.ts";
 import { bits, CLASSES, eachRun, squares, withoutWall } from "./train-kit.ts";
 
 let folder = "";
@@ -265,6 +267,28 @@ describe("training on a streamed set", () => {
     );
     await trained(train, undefined, { epochs: 1, resume: true }, "run"); // is over: nothing left to read
     expect(told.calls).toBeLessThanOrEqual(20);
+  });
+});
+
+describe.skipIf(sharp === undefined)("training on image files", () => {
+  const { dir, png } = imageFolder("train-stream");
+
+  it("has the bits of the same files in memory, and stops with a checkpoint when one is deleted", async () => {
+    for (let i = 0; i < 80; i++) await png(`set/${"abcd"[i % 4]}/${i}.png`, 12, 12, [60 * (i % 4) + (i >> 3)]);
+    const [root, options] = [join(dir, "set"), { epochs: 6, batchSize: 8, chunk: 2 } as const];
+    const parts = (set: AnyDataset) => split(set, { valid: 16 }, 2);
+    const { train, valid } = parts(await loadImageFolder(root));
+    const streams = parts(await loadImageFolder(root, { stream: true, cacheBytes: 1000 }));
+    const resident = await trained(train, valid, options, "files");
+    expect(await trained(streams.train, streams.valid, options, "streamed-files")).toEqual(resident);
+
+    const onStep = ({ step }: { step: number }) => step === 9 && rmSync(join(root, "b/1.png"));
+    const runDir = `${folder}-deleted`;
+    using model = net();
+    await expect(fit(model, streams, { ...common, ...options, runDir, callbacks: { onStep } })).rejects.toThrow(
+      /example \d+ \(.*b.1\.png\), received an error: no such file; the checkpoint in .* is that after \d+ steps$/,
+    );
+    expect(existsSync(join(runDir, "checkpoint.safetensors"))).toBe(true);
   });
 });
 
