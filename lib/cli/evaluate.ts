@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { type Dataset, type ImageShape, imageSize } from "../data/dataset.ts";
 import { loadImages } from "../data/images.ts";
 import { DATASETS, findData, isDatasetName, loadData } from "../data/locate.ts";
-import { checkPixels } from "../data/prepare.ts";
+import { behind, checkPixels } from "../data/prepare.ts";
 import { fail } from "../errors.ts";
 import { type Categorical, ClassPrediction } from "../likelihoods/categorical.ts";
 import type { Prediction } from "../likelihoods/likelihood.ts";
@@ -162,7 +162,7 @@ async function strangeImages(
 ): Promise<Images & { readonly name: string }> {
   if (isDatasetName(ood!)) return reshaped((await loadData(ood, oodDir ?? dataDir)).test, inputShape);
   const place = findData(ood!, oodDir ?? dataDir) ?? ood!;
-  const { failed, notes, ...images } = await loadImages(place, inputShape);
+  const { failed, notes, ...images } = await loadImages(place, inputShape, behind(preprocess));
   for (const sentence of notes) out.note(sentence);
   for (const { file, reason } of failed) out.note(`left out ${file}: ${reason}`);
   checkPixels("evaluate", images.images, preprocess);

@@ -1,8 +1,8 @@
 import { statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { type Command, Option } from "commander";
-import type { Dataset } from "../data/dataset.ts";
-import { subset } from "../data/dataset.ts";
+import type { AnyDataset } from "../data/dataset.ts";
+import { inMemory } from "../data/source.ts";
 import { BayesError } from "../errors.ts";
 import { exportPosterior } from "../models/posterior.ts";
 import { type ExportMode, exportModes, exportOnnx } from "../onnx/export.ts";
@@ -62,7 +62,7 @@ async function exportRun(dir: string, options: ExportOptions, { out }: Context):
   exportOnnx(model, { mode, path, layout, samples, seed });
   const size = statSync(path).size;
   out.line(`${path}  (mode ${mode}, ${bytes(size)})`);
-  const verified = test && (await verifyOnnx(model, path, firstImages(test, 8), { seed }));
+  const verified = test && (await verifyOnnx(model, path, await firstImages(test, 8), { seed }));
   if (options.posterior !== undefined) {
     const files = exportPosterior(model, options.posterior);
     out.line(`${options.posterior}  (${files.length} arrays)`);
@@ -78,13 +78,9 @@ async function exportRun(dir: string, options: ExportOptions, { out }: Context):
 }
 
 /** The first images of a set as float32 pixels, as stored. */
-export function firstImages(data: Dataset, n: number): Float32Array {
-  return Float32Array.from(
-    subset(
-      data,
-      Array.from({ length: Math.min(n, data.count) }, (_, i) => i),
-    ).images,
-  );
+export async function firstImages(data: AnyDataset, n: number): Promise<Float32Array> {
+  const first = Array.from({ length: Math.min(n, data.count) }, (_, i) => i);
+  return Float32Array.from((await inMemory(data, first)).images);
 }
 
 export function agreement({ mode, maxDifference, tolerance, agrees, compared }: VerifyResult): string {

@@ -1,7 +1,8 @@
 import { join } from "node:path";
 import type { Command } from "commander";
-import { subset } from "../data/dataset.ts";
 import { loadImages } from "../data/images.ts";
+import { behind } from "../data/prepare.ts";
+import { inMemory } from "../data/source.ts";
 import { BayesError, fail } from "../errors.ts";
 import type { Categorical } from "../likelihoods/categorical.ts";
 import { answerOf, certaintyOf } from "../likelihoods/likelihood.ts";
@@ -126,11 +127,11 @@ async function answer(
 
 async function fromFiles(
   paths: readonly string[],
-  { inputShape }: Model,
+  { inputShape, preprocess }: Model,
   { invert }: PredictOptions,
   out: Output,
 ): Promise<Asked> {
-  const { files, failed, notes, images, count } = await loadImages(paths, inputShape);
+  const { files, failed, notes, images, count } = await loadImages(paths, inputShape, behind(preprocess));
   for (const sentence of notes) out.note(sentence);
   const pixels = invert ? images.map((v) => 255 - v) : images;
   return { images: { images: pixels, count, shape: inputShape }, names: files, failed };
@@ -146,7 +147,7 @@ async function fromData(config: RunConfig, model: Model, options: PredictOptions
   const outside = index.find((i) => i >= test.count);
   if (outside !== undefined)
     fail("predict", `--index below ${test.count}, the number of test images of ${test.name}`, outside);
-  const chosen = subset(test, index);
+  const chosen = await inMemory(test, index);
   const names = index.map((i) => `${test.name} ${i}`);
   const targets = likelihood.targets("predict", chosen, targetShape);
   const each = targets.length / index.length;

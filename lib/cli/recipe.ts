@@ -20,6 +20,7 @@ export interface TrainOptions extends SharedOptions {
   readonly imageSize?: string;
   readonly background?: string;
   readonly skipCorrupt?: boolean;
+  readonly stream?: boolean;
   readonly likelihood?: string;
   readonly noise?: string;
   readonly classWeights?: string;

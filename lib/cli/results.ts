@@ -3,14 +3,15 @@ import { readFileSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { z } from "zod";
 import { parseBeta } from "../bayes/beta.ts";
-import type { Dataset } from "../data/dataset.ts";
+import { type AnyDataset, imageSize, isStreamed } from "../data/dataset.ts";
+import { inMemory } from "../data/source.ts";
 import { BayesError } from "../errors.ts";
 import type { Figure } from "../likelihoods/likelihood.ts";
 import type { ShownThreshold } from "../likelihoods/report/blocks.ts";
 import type { Model } from "../models/model.ts";
 import { exportOnnx } from "../onnx/export.ts";
 import { type EvaluateResult, evaluate } from "../predict/predict.ts";
-import type { ComparisonRow, PruningRow, Quality, ReportData, ReportOod } from "../report/data.ts";
+import type { ComparisonRow, PruningRow, Quality, ReportData, ReportImages, ReportOod } from "../report/data.ts";
 import { drawReport } from "../report/html.ts";
 import { pageOf } from "../report/summary.ts";
 import type { EpochRecord } from "../train/fit.ts";
@@ -23,7 +24,7 @@ import { shown } from "./training.ts";
 /** Runs the test set; the Monte-Carlo noise is a function of the seed. */
 export function testModel(
   model: Model,
-  test: Dataset,
+  test: AnyDataset,
   config: RunConfig,
   options: { samples?: number; seed?: number; signal?: AbortSignal } = {},
 ): Promise<EvaluateResult> {
@@ -70,7 +71,7 @@ export function qualityTable(figures: readonly Figure[], head: string, rows: rea
 export interface ReportParts {
   readonly title?: string;
   /** The run's training set: what the baseline is made from. */
-  readonly train?: Dataset;
+  readonly train?: AnyDataset;
   readonly history?: readonly EpochRecord[];
   readonly trainingSeconds?: number;
   readonly threshold?: ShownThreshold;
@@ -84,13 +85,12 @@ export interface ReportParts {
 export async function writeReport(
   dir: string,
   model: Model,
-  test: Dataset,
+  test: AnyDataset,
   config: RunConfig,
   { prediction, targets }: EvaluateResult,
   parts: ReportParts,
 ): Promise<void> {
   const { likelihood, bayesian, targetShape } = model;
-  const [height, width, channels] = test.shape;
   const { training } = config;
   const { title, train, history, trainingSeconds, threshold, ood, notes, pruning, comparison } = parts;
   const data: ReportData = {
@@ -115,7 +115,7 @@ export async function writeReport(
       trainingSeconds,
       version,
     },
-    test: { likelihood, prediction, targets, bayesian, images: { height, width, channels, pixels: test.images } },
+    test: { likelihood, prediction, targets, bayesian, images: await shownImages(test) },
     ...(train ? { trainingTargets: likelihood.targets("report", train, targetShape) } : {}),
     ...(history?.length ? { history, tested: testedEpoch(history, config) } : {}),
     threshold,
@@ -130,6 +130,15 @@ export async function writeReport(
   writeFileAtomic(join(dir, FILES.reportJson), `${JSON.stringify(page.summary, null, 2)}\n`);
   writeFileAtomic(join(dir, FILES.reportHtml), html);
 }
+
+/** Images for the report's pictures; none of a set that does not belong into memory. */
+async function shownImages(test: AnyDataset): Promise<ReportImages | undefined> {
+  const [height, width, channels] = test.shape;
+  if (isStreamed(test) && test.count * imageSize(test.shape) > SHOWN_BYTES) return undefined;
+  const { images } = isStreamed(test) ? await inMemory(test) : test;
+  return { height, width, channels, pixels: images };
+}
+const SHOWN_BYTES = 2 ** 28;
 
 /** The epoch whose weights were tested: the last one, or that of the lowest validation NLL where the run ended with those. */
 function testedEpoch(history: readonly EpochRecord[], { training }: RunConfig): number {

@@ -1,8 +1,8 @@
 /** The data of a run: read, looked at, split, and compared with what the run was made with. */
 import { absentClasses, alignClasses } from "../data/classes.ts";
-import { type Dataset, hasClasses, notesOf, type TrainTest, withNotes } from "../data/dataset.ts";
+import { type AnyDataset, hasClasses, notesOf, type TrainTest, withNotes } from "../data/dataset.ts";
 import { canonical, identity, overlap } from "../data/identity.ts";
-import type { ReadOptions } from "../data/images.ts";
+import type { StreamOptions } from "../data/images.ts";
 import { loadTestImages } from "../data/layouts.ts";
 import { findData, isDatasetName, loadData } from "../data/locate.ts";
 import { split } from "../data/split.ts";
@@ -11,27 +11,28 @@ import type { RunConfig } from "./run-folder.ts";
 
 /** The parts that a run works with. */
 export interface RunData {
-  readonly train: Dataset;
-  readonly valid: Dataset | undefined;
-  readonly test: Dataset;
+  readonly train: AnyDataset;
+  readonly valid: AnyDataset | undefined;
+  readonly test: AnyDataset;
 }
 
-/** How a run's images are read. */
-export const readOptions = ({ data }: Pick<RunConfig, "data">): ReadOptions => ({
+/** How a run's images are read; in memory or not changes nothing that comes of it. */
+export const readOptions = ({ data }: Pick<RunConfig, "data">): StreamOptions => ({
+  stream: "auto",
   ...(data.imageSize === undefined ? {} : { size: data.imageSize as number | [number, number] }),
   ...(data.background === undefined ? {} : { background: data.background }),
   ...(data.skipCorrupt === undefined ? {} : { skipCorrupt: data.skipCorrupt }),
 });
 
 /** What a run keeps of its data, to know it again. */
-export const identities = ({ train, valid, test }: TrainTest<Dataset>): RunConfig["data"]["identity"] => ({
+export const identities = ({ train, valid, test }: TrainTest<AnyDataset>): RunConfig["data"]["identity"] => ({
   train: identity(train),
   ...(valid ? { valid: identity(valid) } : {}),
   test: identity(test),
 });
 
 /** Everything that people should know about the data before a run: what was left out, absent classes, images in two parts. */
-export function remarks(all: TrainTest<Dataset>, parts: RunData): string[] {
+export function remarks(all: TrainTest<AnyDataset>, parts: RunData): string[] {
   const said = [...notesOf(all), ...(parts.valid?.notes ?? [])];
   for (const [part, data] of [
     ["training", parts.train],
@@ -72,7 +73,7 @@ export async function runData(config: RunConfig, dataDir?: string): Promise<RunD
 }
 
 /** Training and validation images, in an order that depends on their content alone; the data's own parts if it has them. */
-export function splitData<D extends Dataset>(
+export function splitData<D extends AnyDataset>(
   { train, valid }: TrainTest<D>,
   sizes: { valid: number; seed: number },
 ): { train: D; valid: D | undefined } {
@@ -89,10 +90,10 @@ export async function otherData(
   dataDir: string | undefined,
   config: RunConfig,
   classes: readonly string[] | undefined,
-): Promise<Dataset> {
+): Promise<AnyDataset> {
   const folder = isDatasetName(name) ? undefined : findData(name, dataDir);
   const own = folder === undefined ? undefined : await loadTestImages(folder, readOptions(config));
-  const test: Dataset = own ?? (await loadData(name, dataDir, readOptions(config))).test;
+  const test: AnyDataset = own ?? (await loadData(name, dataDir, readOptions(config))).test;
   const data = classes && hasClasses(test) ? alignClasses(test, classes) : test;
   const trained = await runData(config).catch(() => undefined);
   if (!trained)

@@ -54,7 +54,7 @@ async function start(options: SharedOptions & { epochs: number }, context: Conte
   });
   const onnx = writeOnnx(runDir, model);
   const runtime = installed("onnxruntime-node");
-  const verified = runtime === undefined ? undefined : await verifyOnnx(model, onnx, firstImages(data.test, 100));
+  const verified = runtime === undefined ? undefined : await verifyOnnx(model, onnx, await firstImages(data.test, 100));
 
   const c = colours();
   const prediction = tested.prediction as ClassPrediction;

@@ -41,6 +41,7 @@ export function trainCommand(root: Command): void {
     .option("--data-dir <dir>", "where the data sets are (default: BAYESCNN_DATA, else ./data)")
     .option("--image-size <size>", "resize the images of a folder or table: n, or HEIGHTxWIDTH", spec(parseSize))
     .option("--background <colour>", "colour behind transparent images (default: white)")
+    .option("--stream", "decode images when they are needed, also where they would fit into memory")
     .option("--skip-corrupt", "leave out images that cannot be decoded, and say which")
     .addOption(
       new Option(
@@ -134,6 +135,7 @@ export function trainCommand(root: Command): void {
 async function fresh(options: TrainOptions, context: Context): Promise<void> {
   const beside = (options.compare ?? []).map(comparisonRow);
   const reading = {
+    stream: options.stream ?? ("auto" as const),
     ...(options.imageSize === undefined ? {} : { size: parseSize(options.imageSize) }),
     ...(options.background === undefined ? {} : { background: options.background }),
     ...(options.skipCorrupt === undefined ? {} : { skipCorrupt: options.skipCorrupt }),

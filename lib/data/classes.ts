@@ -1,6 +1,14 @@
 /** Classes by name. */
 import { BayesError, checkInt, fail, show } from "../errors.ts";
-import { type ClassDataset, checkDataset, type Dataset, hasClasses, type TrainTest } from "./dataset.ts";
+import {
+  type AnyClassDataset,
+  type AnyDataset,
+  checkDataset,
+  type Dataset,
+  type Examples,
+  hasClasses,
+  type TrainTest,
+} from "./dataset.ts";
 
 /** Class names in order: numbers by size where all are numbers, else by their characters, in no language's way. */
 export function sortedClasses(names: Iterable<string>): string[] {
@@ -39,7 +47,7 @@ export function sameNames(mine: readonly string[], theirs: unknown): boolean {
 }
 
 /** The classes of a set that it has no example of: their names, in the order of their numbers. */
-export function absentClasses(data: ClassDataset): string[] {
+export function absentClasses(data: AnyClassDataset): string[] {
   checkDataset("absentClasses", data);
   if (!hasClasses(data)) fail("absentClasses", "a data set with one class for each image", data, "ERR_BAYES_DATA");
   const present = new Set(data.targets);
@@ -55,7 +63,7 @@ export const quoted = (names: readonly string[]): string =>
  * "1", …), or a list that is, matches by number where both are of one length.
  * @throws BayesError when a class of the set is not in the list; a name that differs in case alone is pointed out
  */
-export function alignClasses(data: ClassDataset, names: readonly string[]): ClassDataset {
+export function alignClasses<D extends AnyClassDataset>(data: D, names: readonly string[]): D {
   const where = `classes of ${data?.name}`;
   checkDataset(where, data);
   if (!hasClasses(data)) fail(where, "a data set with one class for each image", data, "ERR_BAYES_DATA");
@@ -84,8 +92,10 @@ export function mismatch(strangers: readonly string[], classes: readonly string[
 }
 
 /** The parts as sets of classes. @throws BayesError when the targets are numbers or images */
-export function classesOnly({ train, valid, test }: TrainTest<Dataset>): TrainTest {
-  const check = (data: Dataset): ClassDataset => {
+export function classesOnly(parts: TrainTest<Dataset>): TrainTest;
+export function classesOnly(parts: TrainTest<AnyDataset>): TrainTest<AnyClassDataset>;
+export function classesOnly({ train, valid, test }: TrainTest<AnyDataset>): TrainTest<AnyClassDataset> {
+  const check = (data: AnyDataset): AnyClassDataset => {
     if (hasClasses(data)) return data;
     const { targetNames = [] } = data;
     return fail(
@@ -99,7 +109,7 @@ export function classesOnly({ train, valid, test }: TrainTest<Dataset>): TrainTe
 }
 
 /** A training set of one class teaches nothing. */
-export function checkTrainingClasses(where: string, data: Dataset, hint = ""): void {
+export function checkTrainingClasses(where: string, data: AnyDataset, hint = ""): void {
   if (!hasClasses(data)) return;
   const present = data.classes.length - absentClasses(data).length;
   if (present > 1) return;
@@ -123,7 +133,7 @@ function list(names: readonly string[]): string {
  * @param names what the columns are called where the targets go; absent: they have no names
  * @throws BayesError that names both lists when they do not hold the same names
  */
-export function alignColumns(where: string, data: Dataset, names: readonly string[] | undefined): Float32Array {
+export function alignColumns(where: string, data: Examples, names: readonly string[] | undefined): Float32Array {
   const { targetNames: theirs, name } = data;
   const targets = data.targets as Float32Array;
   if (!names || !theirs || sameNames(names, theirs)) return targets;

@@ -4,14 +4,9 @@ import { classNames } from "./classes.ts";
 /** Height, width, channels of one image. */
 export type ImageShape = readonly [height: number, width: number, channels: number];
 
-/**
- * Images with a target each. Pixels are bytes 0..255 as the readers give them; a set made from the user's own arrays may
- * hold float32, taken as it is (no division by 255).
- */
-export interface Dataset {
+/** Everything of a data set but its pixels. */
+export interface Examples {
   readonly name: string;
-  /** count * H * W * C values, NHWC */
-  readonly images: Uint8Array | Float32Array;
   /**
    * What is to be predicted, count times the product of `targetShape` values: class numbers as int32, everything else
    * (numbers, images, several labels at once) as float32.
@@ -31,15 +26,57 @@ export interface Dataset {
   readonly notes?: readonly string[];
 }
 
-/** A set of images with one class each: what the readers give. */
-export interface ClassDataset extends Dataset {
+/**
+ * Images with a target each, in memory. Pixels are bytes 0..255 as the readers give them; a set made from the user's own
+ * arrays may hold float32, taken as it is (no division by 255).
+ */
+export interface Dataset extends Examples {
+  /** count * H * W * C values, NHWC */
+  readonly images: Uint8Array | Float32Array;
+}
+
+/**
+ * Images that are read when they are needed, because they do not fit into memory; `makeSource` makes one. Whatever is made
+ * of it (training, predictions, splits, orders) has the same bits as of a {@link Dataset} of the same images.
+ */
+export interface StreamedDataset extends Examples {
+  /** What `read` gives: bytes 0..255, or float32 as they come. */
+  readonly pixels: "u8" | "f32";
+  /**
+   * The pixels of these examples, one after the other, checked.
+   * @throws BayesError (the promise is rejected) that names the set and the example; the signal's reason when it aborts
+   */
+  readonly read: (indices: Int32Array, signal?: AbortSignal) => Promise<Uint8Array | Float32Array>;
+  /** 64 bits of each example, for identity and splits: of pixels and target, and of the pixels alone. */
+  readonly keys: { readonly examples: BigUint64Array; readonly pixels: BigUint64Array };
+}
+
+/** A data set of either kind. */
+export type AnyDataset = Dataset | StreamedDataset;
+
+/** Whether a set's images are read when they are needed. */
+export function isStreamed(data: unknown): data is StreamedDataset {
+  return typeof (data as Partial<StreamedDataset> | undefined)?.read === "function";
+}
+
+/** Examples of one class each. */
+export interface ClassExamples extends Examples {
   /** one class number per image, 0..classes.length-1 */
   readonly targets: Int32Array;
   readonly classes: readonly string[];
 }
 
+/** A set of one class each, of either kind. */
+export type AnyClassDataset = AnyDataset & ClassExamples;
+
+/** A set of images with one class each: what the readers give. */
+export interface ClassDataset extends Dataset, ClassExamples {
+  readonly targets: Int32Array;
+  readonly classes: readonly string[];
+}
+
 /** A training set and a test set. */
-export interface TrainTest<D extends Dataset = ClassDataset> {
+export interface TrainTest<D extends Examples = ClassDataset> {
   readonly train: D;
   /** there when the data comes with a validation set of its own */
   readonly valid?: D;
@@ -47,12 +84,12 @@ export interface TrainTest<D extends Dataset = ClassDataset> {
 }
 
 /** What the readers have to say about the parts of the data, each sentence once. */
-export function notesOf({ train, valid, test }: TrainTest<Dataset>): string[] {
+export function notesOf({ train, valid, test }: TrainTest<Examples>): string[] {
   return [...new Set([train, valid, test].flatMap((data) => data?.notes ?? []))];
 }
 
 /** Whether each image has one class. */
-export function hasClasses(data: Dataset): data is ClassDataset {
+export function hasClasses<D extends Examples>(data: D): data is D & ClassExamples {
   return data.targets instanceof Int32Array && data.targetShape.length === 0 && data.classes !== undefined;
 }
 
@@ -111,23 +148,31 @@ export function makeDataset(parts: ClassParts | TargetParts | (Parts & ClassData
     background: "string",
     notes: "object",
   } as never);
-  const { name = "data", images, shape, background, notes } = parts;
+  const { name = "data", images, shape } = parts;
   const where = `data set ${name}`;
   if (!(images instanceof Uint8Array) && !(images instanceof Float32Array)) {
     fail(where, "images as Uint8Array or Float32Array", images);
   }
-  if (!Array.isArray(shape) || shape.length !== 3) fail(where, "shape as [height, width, channels]", shape);
-  for (const [axis, what] of ["height", "width", "channels"].entries()) checkInt(where, what, shape[axis], 1, 1 << 20);
-  const size = imageSize(shape);
+  const size = imageSize(checkShape(where, shape));
   const count = images.length / size;
   if (images.length === 0) fail(where, "at least one image", "none");
   if (!Number.isInteger(count)) {
     fail(where, `images of a length that is a multiple of ${shape.join("x")} = ${size}`, images.length);
   }
   if (images instanceof Float32Array) checkFinite(where, "pixels", images, size);
+  return { ...examplesOf(where, name, parts, count), images };
+}
+
+/** What {@link makeDataset} makes of all parts but the images, checked. */
+export function examplesOf(
+  where: string,
+  name: string,
+  parts: Omit<ClassParts, "images"> | Omit<TargetParts, "images">,
+  count: number,
+): Examples {
+  const { shape, background, notes } = parts;
   const about = {
     name,
-    images,
     count,
     shape: Object.freeze([shape[0], shape[1], shape[2]] as const),
     ...(background ? { background } : {}),
@@ -139,6 +184,13 @@ export function makeDataset(parts: ClassParts | TargetParts | (Parts & ClassData
   return numbers === undefined && targets !== undefined
     ? { ...about, ...targetsOf(where, parts as TargetParts, count) }
     : { ...about, ...labelsOf(where, { labels: numbers, classes } as ClassParts, count) };
+}
+
+/** Throws unless `shape` is height, width and channels. Returns it. */
+export function checkShape(where: string, shape: ImageShape): ImageShape {
+  if (!Array.isArray(shape) || shape.length !== 3) fail(where, "shape as [height, width, channels]", shape);
+  for (const [axis, what] of ["height", "width", "channels"].entries()) checkInt(where, what, shape[axis], 1, 1 << 20);
+  return shape;
 }
 
 function labelsOf(where: string, { labels, classes }: ClassParts, count: number) {
@@ -175,16 +227,19 @@ function targetsOf(where: string, { targets, targetShape, targetNames }: TargetP
  * Throws unless `data` is a data set whose parts fit together, as {@link makeDataset} makes them, with labels in range.
  * Pixels are not looked at: NaN shows in the first step, with the name of the op that met it.
  */
-export function checkDataset(where: string, data: Dataset): void {
-  const { images, targets, targetShape, shape, classes, count } = data ?? {};
-  if (!(images instanceof Uint8Array || images instanceof Float32Array))
+export function checkDataset(where: string, data: AnyDataset): void {
+  const { targets, targetShape, shape, classes, count } = data ?? {};
+  const images = isStreamed(data) ? undefined : data?.images;
+  if (!isStreamed(data) && !(images instanceof Uint8Array || images instanceof Float32Array))
     fail(where, "a data set, as makeDataset makes it", data);
   if (!(targets instanceof Int32Array || targets instanceof Float32Array) || !Array.isArray(targetShape))
     fail(where, "a data set with targets, as makeDataset makes it", targets);
   if (!Array.isArray(shape) || shape.length !== 3)
     fail(where, "a data set with a shape [height, width, channels]", shape);
-  if (count < 1 || images.length !== count * imageSize(shape))
+  if (count < 1 || (images && images.length !== count * imageSize(shape)))
     fail(where, `${count} images of ${shape.join("x")}`, images);
+  if (isStreamed(data) && (data.keys?.examples?.length !== count || data.keys.pixels?.length !== count))
+    fail(where, `a streamed data set, as makeSource makes it, with ${count} keys`, data.keys);
   const size = targetShape.reduce((a, b) => a * b, 1);
   if (targets.length !== count * size) fail(where, `${count * size} targets for ${count} images`, targets.length);
   if (targets instanceof Int32Array) {
@@ -194,18 +249,40 @@ export function checkDataset(where: string, data: Dataset): void {
 }
 
 /** The images at `indices`, in that order (an index may repeat). */
-export function subset<D extends Dataset>(data: D, indices: ArrayLike<number>, name = data?.name): D {
+export function subset<D extends AnyDataset>(data: D, indices: ArrayLike<number>, name = data?.name): D {
   const where = `subset of ${data?.name}`;
   checkDataset(where, data);
   if (!(indices?.length > 0)) failArgument(where, "at least one index", indices);
   for (let i = 0; i < indices.length; i++) checkInt(where, `index ${i}`, indices[i], 0, data.count - 1);
-  const images = rowsOf(data.images, imageSize(data.shape), indices);
   const targets = rowsOf(data.targets, data.targets.length / data.count, indices);
-  return { ...data, name, images, targets, count: indices.length };
+  const pixels = isStreamed(data)
+    ? streamOf(data, Int32Array.from(indices))
+    : { images: rowsOf(data.images, imageSize(data.shape), indices) };
+  return { ...data, name, ...pixels, targets, count: indices.length };
+}
+
+function streamOf({ read, keys, name }: StreamedDataset, rows: Int32Array): Pick<StreamedDataset, "read" | "keys"> {
+  const pick = (all: BigUint64Array) => BigUint64Array.from(rows, ((i: number) => all[i]) as never);
+  return {
+    read: async (indices, signal) => {
+      checkIndices(`data set ${name}`, indices, rows.length);
+      return read(
+        indices.map((i) => rows[i]),
+        signal,
+      );
+    },
+    keys: { examples: pick(keys.examples), pixels: pick(keys.pixels) },
+  };
+}
+
+/** Throws unless `indices` are numbers of examples. */
+export function checkIndices(where: string, indices: Int32Array, count: number): void {
+  if (!(indices instanceof Int32Array)) fail(where, "indices as Int32Array", indices);
+  for (const [at, i] of indices.entries()) if (i < 0 || i >= count) checkInt(where, `index ${at}`, i, 0, count - 1);
 }
 
 /** The set with more notes. */
-export function withNotes<D extends Dataset>(data: D, notes: readonly string[]): D {
+export function withNotes<D extends Examples>(data: D, notes: readonly string[]): D {
   return notes.length === 0 ? data : { ...data, notes: [...new Set([...(data.notes ?? []), ...notes])] };
 }
 
@@ -227,18 +304,53 @@ function rowsOf<T extends Uint8Array | Float32Array | Int32Array>(all: T, size: 
  */
 export function channelStats(data: Dataset): { mean: number[]; std: number[] } {
   checkDataset("channelStats", data);
-  const channels = data.shape[2];
-  const unit = data.images instanceof Uint8Array ? 1 / 255 : 1;
-  const pixels = data.images.length / channels;
-  const mean = new Array<number>(channels).fill(0);
-  const variance = new Array<number>(channels).fill(0);
-  for (let i = 0, c = 0; i < data.images.length; i++, c = c + 1 === channels ? 0 : c + 1) mean[c] += data.images[i];
-  for (let c = 0; c < channels; c++) mean[c] /= pixels;
-  for (let i = 0, c = 0; i < data.images.length; i++, c = c + 1 === channels ? 0 : c + 1) {
-    const d = data.images[i] - mean[c];
-    variance[c] += d * d;
+  const stats = new ChannelStats(data.shape[2], data.images instanceof Uint8Array ? 1 / 255 : 1);
+  stats.first(data.images);
+  stats.second(data.images);
+  return stats.result;
+}
+
+/** Sums of {@link channelStats}, of a set's pixels in order, however they are cut into pieces. */
+export class ChannelStats {
+  readonly #unit: number;
+  readonly #mean: number[];
+  readonly #variance: number[];
+  #pixels = 0;
+  #averaged = false;
+
+  constructor(channels: number, unit: number) {
+    this.#unit = unit;
+    this.#mean = new Array<number>(channels).fill(0);
+    this.#variance = new Array<number>(channels).fill(0);
   }
-  return { mean: mean.map((m) => m * unit), std: variance.map((v) => Math.sqrt(v / pixels) * unit) };
+
+  /** First pass. */
+  first(values: Uint8Array | Float32Array): void {
+    const mean = this.#mean;
+    const channels = mean.length;
+    for (let i = 0, c = 0; i < values.length; i++, c = c + 1 === channels ? 0 : c + 1) mean[c] += values[i];
+    this.#pixels += values.length / channels;
+  }
+
+  /** Second pass, after all of the first. */
+  second(values: Uint8Array | Float32Array): void {
+    const [mean, variance] = [this.#mean, this.#variance];
+    const channels = mean.length;
+    if (!this.#averaged) for (let c = 0; c < channels; c++) mean[c] /= this.#pixels;
+    this.#averaged = true;
+    for (let i = 0, c = 0; i < values.length; i++, c = c + 1 === channels ? 0 : c + 1) {
+      const d = values[i] - mean[c];
+      variance[c] += d * d;
+    }
+  }
+
+  get result(): { mean: number[]; std: number[] } {
+    const unit = this.#unit;
+    return {
+      mean: this.#mean.map((m) => m * unit),
+      std: this.#variance.map((v) => Math.sqrt(v / this.#pixels) * unit),
+    };
+  }
 }
 
 function checkedLabels(where: string, labels: ArrayLike<number>, classes: number): Int32Array {
@@ -250,7 +362,7 @@ function checkedLabels(where: string, labels: ArrayLike<number>, classes: number
   return Int32Array.from(labels);
 }
 
-function checkFinite(where: string, what: string, values: Float32Array, size: number): void {
+export function checkFinite(where: string, what: string, values: Float32Array, size: number): void {
   for (let i = 0; i < values.length; i++) {
     if (!Number.isFinite(values[i])) {
       throw new BayesError(

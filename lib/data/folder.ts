@@ -2,8 +2,8 @@
 import { join } from "node:path";
 import { BayesError, checkOptions, checkPath, failFile as fail } from "../errors.ts";
 import { absentClasses, mismatch, sortedClasses } from "./classes.ts";
-import { type ClassDataset, type ImageShape, makeDataset, withNotes } from "./dataset.ts";
-import { READ_OPTIONS, type ReadOptions, readImages } from "./images.ts";
+import { type AnyClassDataset, type ClassDataset, withNotes } from "./dataset.ts";
+import { type ReadOptions, readImages, STREAM_OPTIONS, type StreamOptions } from "./images.ts";
 import { count, folderName, LeftOut, some } from "./left-out.ts";
 import { contentOf, imagesAmong, imagesBelow } from "./listing.ts";
 
@@ -32,8 +32,10 @@ export interface Tree {
  * @throws BayesError without the optional package sharp, for a class folder without images, for images that cannot be
  *   decoded (all of them are named; see `skipCorrupt`), or (without `size`) images of different sizes
  */
-export async function loadImageFolder(dir: string, options: ReadOptions = {}): Promise<ClassDataset> {
-  checkOptions("image folder", options, READ_OPTIONS);
+export async function loadImageFolder(dir: string, options?: ReadOptions): Promise<ClassDataset>;
+export async function loadImageFolder(dir: string, options: StreamOptions): Promise<AnyClassDataset>;
+export async function loadImageFolder(dir: string, options: ReadOptions = {}): Promise<AnyClassDataset> {
+  checkOptions<object>("image folder", options, STREAM_OPTIONS as never);
   return readTree(listTree(checkPath("image folder", dir)), options);
 }
 
@@ -62,7 +64,7 @@ export function listTree(dir: string): Tree {
  * Reads a tree. As a test set (with `like`, its training set) it has the training set's classes, by name, and its
  * folders may lack some of them.
  */
-export async function readTree(tree: Tree, options: ReadOptions, like?: ClassDataset): Promise<ClassDataset> {
+export async function readTree(tree: Tree, options: ReadOptions, like?: AnyClassDataset): Promise<AnyClassDataset> {
   const { dir, empty, loose } = tree;
   const notes = [...tree.notes];
   const emptyNames = empty.map(({ name, kinds }) => (kinds === "" ? name : `${name} (${kinds})`)).join(", ");
@@ -88,15 +90,9 @@ export async function readTree(tree: Tree, options: ReadOptions, like?: ClassDat
 
   const files = tree.classes.flatMap((name) => tree.images.get(name)!);
   const labels = tree.classes.flatMap((name) => tree.images.get(name)!.map(() => classes.indexOf(name)));
-  const read = await readImages(dir, files, options, like?.shape as ImageShape | undefined);
-  const data = makeDataset({
-    name: folderName(dir),
-    images: read.images,
-    labels: Array.from(read.kept, (i) => labels[i]),
-    shape: read.shape,
-    classes,
-    background: read.background,
-  });
+  const parts = (kept: readonly number[]) => ({ name: folderName(dir), labels: kept.map((i) => labels[i]), classes });
+  const read = await readImages(dir, files, parts, options, like?.shape);
+  const data = read.data as AnyClassDataset;
   const absent = absentClasses(data);
   if (like === undefined && absent.length > 0)
     fail(dir, `images that can be decoded in every class folder`, `none in ${absent.join(", ")}`);

@@ -1,9 +1,22 @@
+import { freemem } from "node:os";
 import { BayesError, checkInt, checkOptions, fail } from "../errors.ts";
 import { MAX_BYTES, statOf } from "./bytes.ts";
-import type { ImageShape } from "./dataset.ts";
+import { Cache } from "./cache.ts";
+import {
+  type AnyDataset,
+  type ClassParts,
+  examplesOf,
+  type ImageShape,
+  makeDataset,
+  type StreamedDataset,
+  subset,
+  type TargetParts,
+} from "./dataset.ts";
 import { type BadImage, type DecodeOptions, each, type Head, isBad, openDecoder } from "./decode.ts";
+import { exampleKeys, keyOf } from "./identity.ts";
 import { count, LeftOut, shortPath, some } from "./left-out.ts";
 import { imagesBelow } from "./listing.ts";
+import { knownSource, type PassOptions } from "./source.ts";
 
 /** How images are read into a data set. */
 export interface ReadOptions extends DecodeOptions {
@@ -15,18 +28,47 @@ export interface ReadOptions extends DecodeOptions {
 
 export const READ_OPTIONS = { size: "number|object", skipCorrupt: "boolean", background: "string" } as const;
 
-/** Images of one shape, of which some may be missing. */
-export interface ReadImages {
-  readonly images: Uint8Array;
-  readonly shape: ImageShape;
-  /** Which of the files the images are from, ascending: all that could be read. */
-  readonly kept: Int32Array;
-  readonly background: string;
+/** How images are read that may not fit into memory. */
+export interface StreamOptions extends ReadOptions, PassOptions {
+  /**
+   * Decode images when they are needed instead of keeping them in memory: true or false, or "auto" for those of more than
+   * `maxBytes`, of which a note says so. All are decoded once when the set is opened, so identity, split and order, what is
+   * left out and what is refused are those of the same images in memory.
+   */
+  readonly stream: boolean | "auto";
+  /** Decoded bytes that "auto" keeps in memory; default a quarter of what is free, at most 2 GiB. */
+  readonly maxBytes?: number;
+  /** Bytes of decoded images that a streamed set remembers, the last ones used; default 256 MiB. */
+  readonly cacheBytes?: number;
+}
+
+/** @internal */
+export const STREAM_OPTIONS = {
+  ...READ_OPTIONS,
+  stream: "boolean|string",
+  maxBytes: "number",
+  cacheBytes: "number",
+  onProgress: "function",
+  signal: "object",
+} as const;
+
+/** Name and targets of a set of images, of those files whose numbers are given. */
+export type PartsOf = (
+  kept: readonly number[],
+) => { readonly name: string } & (
+  | Pick<ClassParts, "labels" | "classes">
+  | Pick<TargetParts, "targets" | "targetShape" | "targetNames">
+);
+
+/** A set of image files, and which of the files could be read, ascending. */
+export interface ReadSet {
+  readonly data: AnyDataset;
+  readonly kept: readonly number[];
   readonly notes: readonly string[];
 }
 
 /**
- * Reads image files into one array. Without `size` they must all have the same size already, that of `like` if given.
+ * Reads image files into a set. Without `size` they must all have the same size already, that of `like` if given.
  * They have one channel if all of them are grey, else three; or as many as `like`.
  * @param root folder or table that names the files, for messages
  * @throws BayesError for images that cannot be decoded (all of them are named), or of different sizes
@@ -34,38 +76,96 @@ export interface ReadImages {
 export async function readImages(
   root: string,
   files: readonly string[],
-  options: ReadOptions,
+  parts: PartsOf,
+  options: ReadOptions & Partial<StreamOptions>,
   like?: ImageShape,
-): Promise<ReadImages> {
+): Promise<ReadSet> {
+  const { stream = false, signal } = options;
+  if (typeof stream === "string" && stream !== "auto") fail(root, 'stream as true, false or "auto"', stream);
+  const cacheBytes = checkInt(root, "cacheBytes", options.cacheBytes ?? CACHE_BYTES, 0);
+  const room = checkInt(root, "maxBytes", options.maxBytes ?? Math.min(MAX_BYTES, Math.floor(freeBytes() / 4)), 0);
   const decoder = await openDecoder(options);
-  const heads = await each(files, (file) => decoder.head(file));
+  const heads = await each(files, (file) => {
+    signal?.throwIfAborted();
+    return decoder.head(file);
+  });
   const good = heads.filter((head) => !isBad(head)) as Head[];
   if (good.length === 0) throw corrupt(root, heads.filter(isBad));
   const [height, width] = sizeOf(root, options.size) ?? like ?? [good[0].height, good[0].width];
   if (options.size === undefined) checkSizes(root, files, heads, [height, width], like !== undefined);
   const shape = [height, width, like?.[2] ?? (good.every((head) => head.grey) ? 1 : 3)] as const;
   const size = height * width * shape[2];
-  if (good.length * size > MAX_BYTES) fail(root, `at most ${MAX_BYTES} pixel values in all`, good.length * size);
+  const bytes = good.length * size;
+  const streamed = stream === "auto" ? bytes > room : stream;
+  if (!streamed && bytes > MAX_BYTES)
+    throw new BayesError(
+      `[${root}] expected at most ${MAX_BYTES} bytes of pixels, received ${bytes}; the option stream (--stream) reads them when they are needed`,
+    );
 
-  const images = new Uint8Array(files.length * size);
+  const all = [...files.keys()];
+  const images = new Uint8Array(streamed ? 0 : files.length * size);
+  const keys = { examples: new BigUint64Array(files.length), pixels: new BigUint64Array(files.length) };
+  const { background } = decoder;
+  const about = examplesOf(`data set ${root}`, root, { shape, background, ...parts(all) }, files.length);
+  const keyAt = exampleKeys(about, size);
+  const cache = new Cache(cacheBytes);
+  let done = 0;
   const bad = await each(files, async (file, i) => {
+    signal?.throwIfAborted();
     const head = heads[i];
     const pixels = isBad(head) ? head : await decoder.pixels(file, head, shape);
-    if (pixels instanceof Uint8Array) images.set(pixels, i * size);
-    else return pixels;
+    options.onProgress?.(++done, files.length);
+    if (!(pixels instanceof Uint8Array)) return pixels;
+    if (!streamed) images.set(pixels, i * size);
+    else {
+      keys.examples[i] = keyAt(i, pixels);
+      keys.pixels[i] = keyOf(pixels);
+      cache.set(i, pixels);
+    }
   });
   const failed = bad.filter((reason) => reason !== undefined);
   if (failed.length === files.length || (failed.length > 0 && !options.skipCorrupt)) throw corrupt(root, failed);
-  const kept = Int32Array.from(files.keys()).filter((i) => bad[i] === undefined);
-  for (const [to, from] of kept.entries())
-    if (to !== from) images.copyWithin(to * size, from * size, (from + 1) * size);
+  const kept = all.filter((i) => bad[i] === undefined);
   const notes =
     failed.length === 0 ? [] : [`left out ${count(failed.length, "corrupt image")}: ${reasons(root, failed)}`];
   const moving = files.filter((_, i) => bad[i] === undefined && (heads[i] as Head).pages > 1);
   if (moving.length > 0)
     notes.push(`took the first frame of ${count(moving.length, "image")} with several: ${some(moving, root)}`);
-  return { images: images.subarray(0, kept.length * size), shape, kept, background: decoder.background, notes };
+  const { name, ...targets } = parts(kept);
+  if (!streamed) {
+    for (const [to, from] of kept.entries())
+      if (to !== from) images.copyWithin(to * size, from * size, (from + 1) * size);
+    const set = { name, images: images.subarray(0, kept.length * size), shape, background, ...targets };
+    return { data: makeDataset(set as TargetParts), kept, notes };
+  }
+  if (stream === "auto")
+    notes.push(
+      `${count(kept.length, "image")} of ${bytes} bytes decoded are read when they are needed: they would not fit into memory`,
+    );
+  const read = async (indices: Int32Array, signal?: AbortSignal) => {
+    const out = new Uint8Array(indices.length * size);
+    await each([...indices], async (i, at) => {
+      signal?.throwIfAborted();
+      let pixels: Uint8Array | BadImage | undefined = cache.get(i);
+      if (!pixels) {
+        pixels = await decoder.pixels(files[i], heads[i] as Head, shape);
+        if (isBad(pixels)) throw new Error(pixels.reason);
+        cache.set(i, pixels);
+      }
+      out.set(pixels, at * size);
+    });
+    return out;
+  };
+  const where = `data set ${name}`;
+  const reader = { where, shape, count: files.length, pixels: "u8", read, describe: (i: number) => files[i] } as const;
+  const source: StreamedDataset = { ...about, name, pixels: "u8", ...knownSource(reader, keys) };
+  return { data: subset(source, kept), kept, notes };
 }
+
+const CACHE_BYTES = 256 << 20;
+
+/** Memory that is free for this process, as far as the system tells. */
+const freeBytes = (): number => process.availableMemory?.() ?? freemem();
 
 /** Images for a model to look at. */
 export interface LoadedImages {

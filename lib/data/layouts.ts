@@ -3,9 +3,9 @@ import { join } from "node:path";
 import { BayesError, checkOptions, checkPath, failFile as fail } from "../errors.ts";
 import { statOf } from "./bytes.ts";
 import { checkTrainingClasses } from "./classes.ts";
-import { type ClassDataset, type Dataset, type TrainTest, withNotes } from "./dataset.ts";
+import { type AnyClassDataset, type AnyDataset, type TrainTest, withNotes } from "./dataset.ts";
 import { listTree, readTree } from "./folder.ts";
-import { READ_OPTIONS, type ReadOptions } from "./images.ts";
+import { type ReadOptions, STREAM_OPTIONS, type StreamOptions } from "./images.ts";
 import { count, folderName, LeftOut } from "./left-out.ts";
 import { contentOf } from "./listing.ts";
 import { split } from "./split.ts";
@@ -40,8 +40,10 @@ export function partOf(name: string): Part | undefined {
  * What was left out is in the `notes` of the parts.
  * @throws BayesError as {@link loadImageFolder}, and when there is only one class to train on
  */
-export async function loadImageFolders(dir: string, options: ReadOptions = {}): Promise<TrainTest> {
-  checkOptions("image folder", options, READ_OPTIONS);
+export async function loadImageFolders(dir: string, options?: ReadOptions): Promise<TrainTest>;
+export async function loadImageFolders(dir: string, options: StreamOptions): Promise<TrainTest<AnyClassDataset>>;
+export async function loadImageFolders(dir: string, options: ReadOptions = {}): Promise<TrainTest<AnyClassDataset>> {
+  checkOptions<object>("image folder", options, STREAM_OPTIONS as never);
   const left = new LeftOut();
   const { folders, files } = contentOf(checkPath("image folder", dir), left);
   const parts = partsAmong(dir, folders);
@@ -52,9 +54,9 @@ export async function loadImageFolders(dir: string, options: ReadOptions = {}): 
   const beside = folders.filter((name) => !Object.values(parts).includes(name));
   if (beside.length > 0) notes.push(`left out ${beside.join(", ")} beside ${parts.train}/`);
   const name = folderName(dir);
-  const named = (data: ClassDataset) => ({ ...data, name });
+  const named = (data: AnyClassDataset) => ({ ...data, name });
   const train = withNotes(named(await trainingTree(join(dir, parts.train), options)), notes);
-  const other = async (folder: string | undefined): Promise<ClassDataset | undefined> => {
+  const other = async (folder: string | undefined): Promise<AnyClassDataset | undefined> => {
     if (folder === undefined) return undefined;
     const tree = listTree(join(dir, folder));
     if (tree.classes.length > 0) return named(await readTree(tree, options, train));
@@ -70,8 +72,11 @@ export async function loadImageFolders(dir: string, options: ReadOptions = {}): 
  * The images of a folder that are to be tested on: those of test/ (or else val/) where the folder is laid out in parts, and
  * all of them where it holds class folders. @returns undefined for a folder of neither kind
  */
-export async function loadTestImages(dir: string, options: ReadOptions = {}): Promise<ClassDataset | undefined> {
-  checkOptions("image folder", options, READ_OPTIONS);
+export async function loadTestImages(
+  dir: string,
+  options: ReadOptions | StreamOptions = {},
+): Promise<AnyClassDataset | undefined> {
+  checkOptions<object>("image folder", options, STREAM_OPTIONS as never);
   if (statOf(dir)?.isDirectory() !== true) return undefined;
   const { folders } = contentOf(dir, new LeftOut());
   if (folders.length === 0) return undefined;
@@ -82,7 +87,7 @@ export async function loadTestImages(dir: string, options: ReadOptions = {}): Pr
 }
 
 /** Makes up for a part that is not there: without a test set, the validation set is it, or else a fifth of training's. */
-export function whole<D extends Dataset>(parts: { train: D; valid?: D; test?: D }): TrainTest<D> {
+export function whole<D extends AnyDataset>(parts: { train: D; valid?: D; test?: D }): TrainTest<D> {
   const { train, valid, test } = parts;
   if (test !== undefined) return { train, test, ...(valid ? { valid } : {}) };
   if (valid === undefined) return heldOut(train);
@@ -91,7 +96,7 @@ export function whole<D extends Dataset>(parts: { train: D; valid?: D; test?: D 
 }
 
 /** Four fifths to train on and one to test on, of every class, drawn by content with seed 0. */
-export function heldOut<D extends Dataset>(all: D): TrainTest<D> {
+export function heldOut<D extends AnyDataset>(all: D): TrainTest<D> {
   if (all.count < 5) fail(all.name, "images to test on, or at least 5 to split", `${all.count} images`);
   const { train, valid } = split(all, { valid: Math.floor(all.count / 5) }, 0);
   return { train: { ...train, name: `${all.name} (4/5)` }, test: { ...valid, name: `${all.name} (held-out 1/5)` } };
@@ -118,7 +123,7 @@ function partsAmong(
   return undefined;
 }
 
-async function trainingTree(dir: string, options: ReadOptions): Promise<ClassDataset> {
+async function trainingTree(dir: string, options: ReadOptions): Promise<AnyClassDataset> {
   const tree = listTree(dir);
   if (tree.classes.length === 1 && tree.empty.length === 0) {
     // An archive often unpacks to a folder in a folder.

@@ -3,9 +3,9 @@ import { BayesError, checkOptions, checkPath, fail } from "../errors.ts";
 import { packageRoot } from "../util/package.ts";
 import { findFile, statOf } from "./bytes.ts";
 import { CIFAR_FILES, loadCifar10, loadCifar100 } from "./cifar.ts";
-import type { Dataset, TrainTest } from "./dataset.ts";
+import type { AnyDataset, Dataset, TrainTest } from "./dataset.ts";
 import { formatOf } from "./format.ts";
-import { READ_OPTIONS, type ReadOptions } from "./images.ts";
+import { type ReadOptions, STREAM_OPTIONS, type StreamOptions } from "./images.ts";
 import { loadImageFolders, partOf } from "./layouts.ts";
 import { LeftOut } from "./left-out.ts";
 import { contentOf, headOf } from "./listing.ts";
@@ -100,15 +100,25 @@ export function embeddedMnist(): TrainTest {
  * "mnist" falls back to the embedded subset, named "mnist-6k", when no folder was asked for and none was found.
  * @param name "mnist", "fashion-mnist", "cifar-10", "cifar-100", or a path
  * @param dataDir where to look; for a path, the folder that the data is in now if it has moved, or the data itself
- * @param options how images are read; the sets known by name have their own size and ignore them
+ * @param options how images are read, and whether when they are needed ({@link StreamOptions}); the sets known by name have
+ *   their own size, fit into memory and ignore them
  * @throws BayesError that says where it looked and how to get the data
  */
 export async function loadData(name: DatasetName, dataDir?: string, options?: ReadOptions): Promise<TrainTest>;
 export async function loadData(name: string, dataDir?: string, options?: ReadOptions): Promise<TrainTest<Dataset>>;
-export async function loadData(name: string, dataDir?: string, options: ReadOptions = {}): Promise<TrainTest<Dataset>> {
+export async function loadData(
+  name: string,
+  dataDir: string | undefined,
+  options: StreamOptions,
+): Promise<TrainTest<AnyDataset>>;
+export async function loadData(
+  name: string,
+  dataDir?: string,
+  options: ReadOptions = {},
+): Promise<TrainTest<AnyDataset>> {
   if (typeof name !== "string" || name === "" || name.length > 4096)
     fail("data", "the name of a data set, or a folder of images", name);
-  checkOptions("data", options, READ_OPTIONS);
+  checkOptions<object>("data", options, STREAM_OPTIONS as never);
   const found = findData(name, dataDir);
   if (isDatasetName(name)) {
     if (found !== undefined) return loadKnown(name, found);

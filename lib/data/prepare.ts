@@ -52,11 +52,11 @@ export const pixelsOf = (images: Uint8Array | Float32Array): "u8" | "f32" =>
 /** Throws unless pixels are of the kind that the model was trained on. */
 export function checkPixels(
   where: string,
-  images: Uint8Array | Float32Array,
+  images: Uint8Array | Float32Array | "u8" | "f32",
   preprocess: Preprocess | undefined,
 ): void {
   const want = preprocess?.pixels;
-  if (want === undefined || want === pixelsOf(images)) return;
+  if (want === undefined || want === (typeof images === "string" ? images : pixelsOf(images))) return;
   fail(
     where,
     want === "u8"
@@ -66,6 +66,10 @@ export function checkPixels(
     "ERR_BAYES_DATA",
   );
 }
+
+/** What transparent images are laid on for a model. */
+export const behind = (preprocess: Preprocess | undefined): { background?: string } =>
+  preprocess?.background === undefined ? {} : { background: preprocess.background };
 
 /** Pixels as they are. */
 export const asIs = (channels: number): Preprocess => ({
@@ -95,7 +99,16 @@ export function normalize(
 
 /** The normalization of a set by its own statistics, which is what `fit` gives a model that has none yet. */
 export function normalizationOf(data: Dataset): Preprocess & { scale: number[]; shift: number[] } {
-  const stats = channelStats(data);
-  const pixels = pixelsOf(data.images);
-  return { ...normalize(stats, pixels === "u8"), pixels, ...(data.background ? { background: data.background } : {}) };
+  return normalizationBy(channelStats(data), pixelsOf(data.images), data.background);
 }
+
+/** The normalization by a set's statistics, as `channelStats` gives them. */
+export const normalizationBy = (
+  stats: Parameters<typeof normalize>[0],
+  pixels: "u8" | "f32",
+  background?: string,
+): Preprocess & { scale: number[]; shift: number[] } => ({
+  ...normalize(stats, pixels === "u8"),
+  pixels,
+  ...(background ? { background } : {}),
+});

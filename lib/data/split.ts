@@ -1,6 +1,6 @@
 import { checkInt, checkOptions, fail } from "../errors.ts";
 import { philox, STREAM_SPLIT, seedKey, streamWord } from "../util/philox.ts";
-import { checkDataset, type Dataset, hasClasses, subset, withNotes } from "./dataset.ts";
+import { type AnyDataset, checkDataset, type Examples, hasClasses, subset, withNotes } from "./dataset.ts";
 import { argsort, keysOf } from "./identity.ts";
 
 /** How large the parts are: numbers of examples, or shares between 0 and 1 of all of them. */
@@ -22,7 +22,7 @@ export interface SplitSizes {
  * @param sizes how many examples each part gets, or which share; what is left is in neither
  * @throws BayesError when the sizes exceed the count
  */
-export function split<D extends Dataset>(data: D, sizes: SplitSizes, seed: number): { train: D; valid: D } {
+export function split<D extends AnyDataset>(data: D, sizes: SplitSizes, seed: number): { train: D; valid: D } {
   const where = `split of ${data?.name}`;
   checkDataset(where, data);
   checkInt(where, "seed", seed);
@@ -92,7 +92,7 @@ interface Stratum {
   readonly groups: Int32Array[];
 }
 
-function groupsOf(data: Dataset, keys: BigUint64Array, order: Int32Array): Stratum[] {
+function groupsOf(data: Examples, keys: BigUint64Array, order: Int32Array): Stratum[] {
   const classes = hasClasses(data) ? data.classes : undefined;
   const strata: Stratum[] = (classes ?? [""]).map((name) => ({ name, size: 0, groups: [] }));
   for (let at = 0; at < order.length; ) {

@@ -4,16 +4,16 @@ import { readBytes } from "./bytes.ts";
 import { absentClasses, checkTrainingClasses, mismatch, sortedClasses } from "./classes.ts";
 import { parseCsv, type TableRow } from "./csv.ts";
 import {
+  type AnyDataset,
   type ClassParts,
   type Dataset,
   hasClasses,
-  makeDataset,
   subset,
   type TargetParts,
   type TrainTest,
   withNotes,
 } from "./dataset.ts";
-import { READ_OPTIONS, type ReadOptions, readImages } from "./images.ts";
+import { type ReadOptions, readImages, STREAM_OPTIONS, type StreamOptions } from "./images.ts";
 import { type Part, partOf, whole } from "./layouts.ts";
 
 /** Which columns of a table mean what. */
@@ -41,9 +41,11 @@ export interface TableOptions extends ReadOptions {
  * @throws BayesError that names the line of a wrong entry; for images, as {@link loadImageFolder}; for classes of which the
  *   training part has no example
  */
-export async function loadTable(file: string, options: TableOptions = {}): Promise<TrainTest<Dataset>> {
-  const kinds = { ...READ_OPTIONS, image: "string", label: "string", targets: "object", split: "string" };
-  checkOptions<TableOptions>("table", options, kinds);
+export async function loadTable(file: string, options?: TableOptions): Promise<TrainTest<Dataset>>;
+export async function loadTable(file: string, options: TableOptions & StreamOptions): Promise<TrainTest<AnyDataset>>;
+export async function loadTable(file: string, options: TableOptions = {}): Promise<TrainTest<AnyDataset>> {
+  const kinds = { ...STREAM_OPTIONS, image: "string", label: "string", targets: "object", split: "string" };
+  checkOptions<object>("table", options, kinds as never);
   const rows = readRows(checkPath("table", file));
   if (rows.length === 0) fail(file, "at least one row below the header", "none");
   const columns = columnsOf(file, rows, options);
@@ -54,20 +56,14 @@ export async function loadTable(file: string, options: TableOptions = {}): Promi
   const targets =
     columns.label === undefined ? numbersOf(file, rows, columns.targets) : labelsOf(file, rows, parts, columns.label);
 
-  const read = await readImages(file, files, options);
-  const kept = Array.from(read.kept);
   const name = basename(file).replace(/\.[^.]+$/, "");
+  const read = await readImages(file, files, (kept) => ({ name, ...targets(kept) }), options);
+  const { kept } = read;
   const unused = Object.keys(rows[0].fields).filter((name) => !columns.known.includes(name));
-  const all = withNotes(
-    makeDataset({
-      name,
-      images: read.images,
-      shape: read.shape,
-      background: read.background,
-      ...targets(kept),
-    } as TargetParts),
-    [...(unused.length > 0 ? [`columns that are not used: ${unused.join(", ")}`] : []), ...read.notes],
-  );
+  const all = withNotes(read.data, [
+    ...(unused.length > 0 ? [`columns that are not used: ${unused.join(", ")}`] : []),
+    ...read.notes,
+  ]);
   const take = (part: Part) => {
     const rows = [...kept.keys()].filter((i) => parts[kept[i]] === part);
     return rows.length === 0 ? undefined : subset(all, rows);

@@ -1,6 +1,6 @@
 import { BayesError, checkNumber, fail } from "../errors.ts";
 import { quoted } from "./classes.ts";
-import { type ClassDataset, checkDataset, type Dataset } from "./dataset.ts";
+import { type AnyClassDataset, checkDataset, type Examples } from "./dataset.ts";
 
 /**
  * How much each example counts by its class, for `fit`'s option `exampleWeights`.
@@ -19,12 +19,12 @@ import { type ClassDataset, checkDataset, type Dataset } from "./dataset.ts";
  * ```
  */
 export function classWeights(
-  data: ClassDataset,
+  data: AnyClassDataset,
   weights: "balanced" | Readonly<Record<string, number>> = "balanced",
 ): Float32Array {
   const where = "classWeights";
   checkDataset(where, data);
-  const { targets, classes, name } = data as Dataset;
+  const { targets, classes, name } = data as Examples;
   if (!(targets instanceof Int32Array) || !classes)
     throw new BayesError(`[${where}] expected a data set of classes, received ${name} with numbers as targets`, {
       code: "ERR_BAYES_DATA",

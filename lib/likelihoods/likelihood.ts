@@ -3,7 +3,7 @@
  * log-likelihood), what a prediction is and how its uncertainty splits, which figures are reported and which way is
  * better, and what an exported model gives. Training, prediction, export and report ask it; none of them knows a kind.
  */
-import type { Dataset } from "../data/dataset.ts";
+import type { AnyDataset } from "../data/dataset.ts";
 import type { Shape, Tensor } from "../graph/node.ts";
 import { apart, cause } from "./doubt.ts";
 import type { Reporter } from "./report/blocks.ts";
@@ -75,9 +75,9 @@ export interface Likelihood<P extends Prediction = Prediction> {
    */
   targetShape(where: string, output: Shape): Shape;
   /** Targets of a data set as this likelihood numbers them (classes are matched by name). @throws BayesError if it has others */
-  targets(where: string, data: Dataset, shape: Shape): Targets;
+  targets(where: string, data: AnyDataset, shape: Shape): Targets;
   /** The likelihood with what a training set adds, such as class names that were not known; itself, if nothing. */
-  informed(data: Dataset): Likelihood<P>;
+  informed(data: AnyDataset): Likelihood<P>;
   /** Whether `other` reads outputs and targets as this one does; names that one of them lacks do not count. */
   agrees(other: LikelihoodConfig): boolean;
 

@@ -3,7 +3,7 @@
  * says: given, learned once, or a second output of the network.
  */
 import { alignColumns } from "../data/classes.ts";
-import type { Dataset } from "../data/dataset.ts";
+import type { AnyDataset } from "../data/dataset.ts";
 import { BayesError, checkNumber, fail } from "../errors.ts";
 import { constant, type Shape, sameShape, sizeOf, type Tensor } from "../graph/node.ts";
 import { parameter } from "../graph/trace.ts";
@@ -101,7 +101,7 @@ export function located(output: Tensor, options: RegressionOptions): { mean: Ten
 }
 
 /** The options with what a training set adds: centre and spread along the last axis, names. */
-export function fromData<O extends RegressionOptions>(options: O, data: Dataset): O {
+export function fromData<O extends RegressionOptions>(options: O, data: AnyDataset): O {
   const { targets, targetShape, targetNames } = data;
   const last = targetShape.at(-1) ?? 1;
   const names = options.names ?? (targetNames?.length === last ? targetNames : undefined);
@@ -131,7 +131,7 @@ export function fromData<O extends RegressionOptions>(options: O, data: Dataset)
 export function numberTargets(
   where: string,
   kind: string,
-  data: Dataset,
+  data: AnyDataset,
   shape: Shape,
   names?: readonly string[],
 ): Targets {

@@ -37,6 +37,8 @@ export interface CallOptions {
 }
 
 interface Pending extends Call {
+  /** Noise row of its first image. */
+  readonly firstRow: number;
   readonly since: number;
   outputs: Record<string, Float32Array>;
   readonly onProgress: CallOptions["onProgress"];
@@ -87,8 +89,16 @@ export class Engine {
       await this.#model.store.turn("a prediction", () => this.#programs.get(this.#kind, size, dtype));
   }
 
-  /** @param images `count` images of the model's input shape; copied, so the caller may use the array again */
-  run(images: Uint8Array | Float32Array, count: number, { onProgress, signal }: CallOptions): Promise<Outputs> {
+  /**
+   * @param images `count` images of the model's input shape; copied, so the caller may use the array again
+   * @param firstRow noise row of the first image, where the call is a piece of a larger set
+   */
+  run(
+    images: Uint8Array | Float32Array,
+    count: number,
+    { onProgress, signal }: CallOptions,
+    firstRow = 0,
+  ): Promise<Outputs> {
     const { maxQueue, maxBatch } = this.#options;
     return new Promise((resolve, reject) => {
       signal?.throwIfAborted();
@@ -104,6 +114,7 @@ export class Engine {
       const call: Pending = {
         images: images instanceof Uint8Array ? new Uint8Array(images) : new Float32Array(images), // Buffer.slice copies nothing
         count,
+        firstRow,
         taken: 0,
         done: 0,
         since: performance.now(),
@@ -209,7 +220,7 @@ export class Engine {
     let place = 0;
     for (const { call, first, count } of segments) {
       images.set(call.images.subarray(first * pixels, (first + count) * pixels), place * pixels);
-      for (let i = 0; i < count; i++) rows[place++] = first + i;
+      for (let i = 0; i < count; i++) rows[place++] = call.firstRow + first + i;
     }
     for (const last = place - 1; place < places; place++) {
       images.copyWithin(place * pixels, last * pixels, (last + 1) * pixels);
@@ -302,7 +313,8 @@ function take(call: Pending, name: string, from: Float32Array, segment: Segment<
   }
 }
 
-function floats(length: number): Float32Array {
+/** @throws BayesError where there is no memory for them */
+export function floats(length: number): Float32Array {
   try {
     return new Float32Array(length);
   } catch {

@@ -1,4 +1,4 @@
-import { checkDataset, type Dataset } from "../data/dataset.ts";
+import { type AnyDataset, checkDataset, type StreamedDataset } from "../data/dataset.ts";
 import type { Likelihood, MetricsOf, PredictionOf, Targets } from "../likelihoods/likelihood.ts";
 import { checkModel, type Model } from "../models/model.ts";
 import type { CallOptions } from "./engine.ts";
@@ -27,7 +27,7 @@ const predictors = new WeakMap<Model, Map<string, Predictor>>();
  */
 export async function predict<L extends Likelihood>(
   model: Model<L>,
-  data: Images,
+  data: Images | StreamedDataset,
   options: PredictOptions = {},
 ): Promise<PredictionOf<L>> {
   checkModel("predict", model, { idle: false });
@@ -57,7 +57,7 @@ export interface EvaluateResult<L extends Likelihood = Likelihood> {
 /** Predicts a data set with targets and scores the prediction by the model's likelihood. */
 export async function evaluate<L extends Likelihood>(
   model: Model<L>,
-  data: Dataset,
+  data: AnyDataset,
   options: PredictOptions = {},
 ): Promise<EvaluateResult<L>> {
   checkModel("evaluate", model, { idle: false });

@@ -1,10 +1,12 @@
+import { isStreamed, type StreamedDataset } from "../data/dataset.ts";
 import { checkPixels } from "../data/prepare.ts";
+import { inOrder } from "../data/source.ts";
 import { BayesError, checkInt, checkNumber, checkOptions, fail } from "../errors.ts";
 import { checkPrecision, type Precision } from "../graph/trace.ts";
 import type { Likelihood, PredictionOf } from "../likelihoods/likelihood.ts";
 import { checkModel, type Model } from "../models/model.ts";
 import { checkArray, isSignal } from "../util/arrays.ts";
-import { type CallOptions, Engine, type Outputs } from "./engine.ts";
+import { type CallOptions, Engine, floats, type Outputs } from "./engine.ts";
 import { largestLaunch } from "./launches.ts";
 import type { Images } from "./predict.ts";
 
@@ -53,6 +55,7 @@ export class Predictor<L extends Likelihood = Likelihood> {
   /** @internal Alike for predictors of a model that do the same. */
   readonly key: string;
   readonly #engine: Engine;
+  readonly #maxBatch: number;
 
   /** @throws BayesError for options that make no sense */
   constructor(model: Model<L>, options: PredictorOptions = {}) {
@@ -79,6 +82,7 @@ export class Predictor<L extends Likelihood = Likelihood> {
     this.samples = samples;
     const settings = { mode, samples, precision, seed, maxBatch, maxWait, maxQueue };
     this.key = JSON.stringify(settings);
+    this.#maxBatch = maxBatch;
     this.#engine = new Engine(model, settings);
   }
 
@@ -97,11 +101,12 @@ export class Predictor<L extends Likelihood = Likelihood> {
   }
 
   /**
-   * What the model says about the images of `data`, which are copied: the arrays may be used again at once.
+   * What the model says about the images of `data`, which are copied: the arrays may be used again at once. A streamed set
+   * is read in pieces of some thousand images, and gets the same answers as in memory.
    * @throws BayesError (the promise is rejected) when the images do not fit the model, when too many calls wait, or when
    *   the model is closed before the call's turn; the signal's reason when it aborts
    */
-  async predict(data: Images, options: CallOptions = {}): Promise<PredictionOf<L>> {
+  async predict(data: Images | StreamedDataset, options: CallOptions = {}): Promise<PredictionOf<L>> {
     const outputs = await this.outputs(data, options);
     checkOutputs(outputs, data.count);
     const { likelihood, targetShape } = this.model;
@@ -109,19 +114,22 @@ export class Predictor<L extends Likelihood = Likelihood> {
   }
 
   /** As {@link predict}, but gives the model's outputs by name, each [samples, count, ...]. */
-  async outputs(data: Images, options: CallOptions = {}): Promise<Record<string, Float32Array>> {
+  async outputs(data: Images | StreamedDataset, options: CallOptions = {}): Promise<Record<string, Float32Array>> {
     const { model } = this;
     model.store.checkOpen(`predict ${model.name}`);
     checkOptions("predict", options, { onProgress: "function", signal: "object" });
     const { signal } = options;
     if (signal && !isSignal(signal)) fail("predict", "signal as an AbortSignal", signal);
     const { count, shape } = data ?? {};
-    const images = checkArray("predict", "images", data?.images, "Uint8Array", "Float32Array");
-    checkPixels("predict", images, model.preprocess);
+    const images = isStreamed(data)
+      ? undefined
+      : checkArray("predict", "images", data?.images, "Uint8Array", "Float32Array");
+    checkPixels("predict", images ?? (data as StreamedDataset).pixels, model.preprocess);
     if (!Array.isArray(shape)) fail("predict", "the images' shape [height, width, channels]", shape);
     if (shape.join() !== model.inputShape.join())
       fail("predict", `images of shape [${model.inputShape}] for ${model.name}`, shape, "ERR_BAYES_DATA");
     checkInt("predict", "the number of images", count, 1);
+    if (!images) return this.#streamed(data as StreamedDataset, options);
     if (images.length !== count * shape[0] * shape[1] * shape[2])
       fail(
         "predict",
@@ -131,6 +139,38 @@ export class Predictor<L extends Likelihood = Likelihood> {
       );
     return this.#engine.run(images, count, options);
   }
+
+  /** Pieces are whole launches, so that all are those of the same call in memory. */
+  async #streamed(data: StreamedDataset, { onProgress, signal }: CallOptions): Promise<Record<string, Float32Array>> {
+    const { samples } = this;
+    checkWhole(data, samples, 1); // of the values that there will be at least: known before anything is computed
+    const all: Record<string, Float32Array> = {};
+    for await (const { first, count, pixels } of inOrder(data, { signal }, this.#maxBatch)) {
+      const progress = onProgress && ((done: number) => onProgress(first + done));
+      const part = await this.#engine.run(pixels, count, { signal, onProgress: progress }, first);
+      for (const [name, values] of Object.entries(part)) {
+        const each = values.length / (samples * count);
+        const to = (all[name] ??= floats(checkWhole(data, samples, each)));
+        for (let s = 0; s < samples; s++)
+          to.set(values.subarray(s * count * each, (s + 1) * count * each), (s * data.count + first) * each);
+      }
+    }
+    return all;
+  }
+}
+
+/** What a whole prediction may take. */
+const MOST_BYTES = 2 ** 31;
+
+/** How many values a whole output has. @throws BayesError when they are too many */
+function checkWhole({ name, count }: StreamedDataset, samples: number, each: number): number {
+  const bytes = samples * count * each * 4;
+  if (bytes <= MOST_BYTES) return samples * count * each;
+  const fewer = Math.floor(MOST_BYTES / (count * each * 4));
+  throw new BayesError(
+    `[predict] expected a prediction of at most ${MOST_BYTES} bytes, received ${bytes} (${samples} samples of ${count} images of data set ${name}, of ${each} value${each > 1 ? "s" : ""} at least); ` +
+      (fewer >= 1 ? `${fewer} samples would fit` : "subset gives parts that fit"),
+  );
 }
 
 /** Throws for the first image of which the network made something that is no number. */

@@ -1,4 +1,4 @@
-import type { Dataset } from "../data/dataset.ts";
+import type { AnyDataset } from "../data/dataset.ts";
 import { checkInt } from "../errors.ts";
 import type { Model } from "../models/model.ts";
 import { evaluate, type PredictOptions } from "../predict/predict.ts";
@@ -32,7 +32,7 @@ const words: Readonly<Record<ScoreName, string>> = { magnitude: "magnitude", snr
  */
 export async function pruneExperiment(
   model: Model,
-  data: { readonly train: Dataset; readonly valid?: Dataset; readonly test: Dataset },
+  data: { readonly train: AnyDataset; readonly valid?: AnyDataset; readonly test: AnyDataset },
   options: PruneExperimentOptions,
 ): Promise<PruneExperimentResult> {
   const { fineTune, rounds = 1, predict = {}, ...selection } = options;

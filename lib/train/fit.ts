@@ -1,13 +1,16 @@
 import { crc32 } from "node:zlib";
-import type { Dataset } from "../data/dataset.ts";
+import type { AnyDataset } from "../data/dataset.ts";
+import { freshKeysOf } from "../data/identity.ts";
+import { checkPreprocess, type Preprocess } from "../data/prepare.ts";
+import { normalizationOf } from "../data/source.ts";
 import { BayesError } from "../errors.ts";
 import type { Store } from "../graph/store.ts";
 import { checkModel, type Model } from "../models/model.ts";
 import { type Progress, progress } from "../util/progress.ts";
 import { OPTIMIZER, restore } from "./checkpoint.ts";
 import { RunFolder } from "./folder.ts";
-import { Loop, stepsPerEpoch } from "./loop.ts";
-import { type FitData, type FitOptions, type Settings, settle } from "./options.ts";
+import { Loop, note, stepsPerEpoch } from "./loop.ts";
+import { type FitData, type FitOptions, type Settings, type Settled, settle } from "./options.ts";
 import { type EpochRecord, freshState, type TrainingState } from "./state.ts";
 import { compileStep, dropData, residentData, type StepProgram } from "./step.ts";
 
@@ -51,7 +54,7 @@ const busy = new WeakSet<Store>();
  */
 export async function fit(model: Model, data: FitData, options: FitOptions = {}): Promise<FitResult> {
   checkModel("fit", model, { idle: false });
-  const settings = settle(model, data, options);
+  const settled = settle(model, data, options);
   const { store } = model;
   if (busy.has(store))
     throw new BayesError(`[fit] expected an idle model, received ${model.name}, which another fit is training`, {
@@ -59,9 +62,42 @@ export async function fit(model: Model, data: FitData, options: FitOptions = {})
     });
   busy.add(store);
   try {
-    return await train(model, data, settings);
+    const preprocess = settled.preprocess ?? (await readPreprocess(model, data, settled));
+    if (!preprocess) return STOPPED_BEFORE;
+    return await train(model, data, { ...settled, preprocess });
   } finally {
     busy.delete(store);
+  }
+}
+
+const STOPPED_BEFORE: FitResult = Object.freeze({
+  end: "aborted",
+  stopped: true,
+  steps: 0,
+  history: [],
+  best: undefined,
+  wall: { seconds: 0, examplesPerSecond: 0 },
+});
+
+/**
+ * The normalization of a streamed training set: of the run that is resumed, whose data are compared later, else by a pass
+ * over all images. Undefined when the signal aborts meanwhile.
+ */
+async function readPreprocess(model: Model, { train }: FitData, s: Settled): Promise<Preprocess | undefined> {
+  const { runDir, resume = false, signal } = s;
+  if (runDir !== undefined) {
+    const known = resume ? RunFolder.settings(runDir)?.preprocess : undefined;
+    if (known) return checkPreprocess(`fit ${runDir}`, known as unknown as Preprocess, model.inputShape[2]);
+    if (!resume) new RunFolder(runDir, false, {}); // another run in it is to be known before the pass, not after
+  }
+  const bar = progress("statistics", 2 * train.count, { unit: "images", silent: !s.progress });
+  try {
+    return await normalizationOf(train, { signal, onProgress: (done) => bar.update(done) });
+  } catch (error) {
+    if (signal?.aborted) return undefined;
+    throw error;
+  } finally {
+    bar.stop();
   }
 }
 
@@ -85,6 +121,7 @@ async function train(model: Model, data: FitData, s: Settings): Promise<FitResul
     throw error;
   } finally {
     bar?.stop();
+    loop?.close();
     folder?.close();
     for (const p of programs.values()) p.close();
     await store
@@ -129,6 +166,7 @@ async function follow(loop: Loop, s: Settings, bar: Progress): Promise<FitResult
   const todo = loop.examplesLeft;
   while (!loop.over && !s.signal?.aborted) {
     const last = await loop.chunk();
+    if (!last) continue;
     const { epoch, loss, metrics } = last;
     bar.update(todo - loop.examplesLeft, { epoch: `${epoch + 1}/${s.epochs}`, loss, ...metrics });
   }
@@ -163,9 +201,6 @@ function replanned(count: number, before: TrainingState, s: Settings): void {
     `going on with a run that was planned for ${before.epochs} epochs, now for ${s.epochs}: ${jump}; a run of ${s.epochs} epochs from the beginning would have ended elsewhere`,
   );
 }
-
-const note = ({ callbacks }: Settings, sentence: string): unknown =>
-  callbacks?.onNote ? callbacks.onNote(sentence) : process.emitWarning(sentence, "BayesWarning");
 
 /** Compiles the step of a batch; where batch norm cannot take a last batch of one example, says so in fit's terms. */
 function compileLast(model: Model, size: number, s: Settings): StepProgram {
@@ -210,6 +245,7 @@ function identify(model: Model, { train, valid }: FitData, s: Settings): Trainin
   return JSON.parse(JSON.stringify(identity));
 }
 
-function fingerprint({ images, targets, count }: Dataset): { count: number; crc32: number } {
-  return { count, crc32: crc32(bytes(targets), crc32(bytes(images))) };
+/** Alike for a set in memory and the same one streamed. */
+function fingerprint(data: AnyDataset): { count: number; crc32: number } {
+  return { count: data.count, crc32: crc32(bytes(data.targets), crc32(bytes(freshKeysOf(data)))) };
 }

@@ -49,6 +49,12 @@ export class RunFolder {
         );
   }
 
+  /** What made the run whose checkpoint lies in a folder, if there is one. */
+  static settings(path: string): TrainingState["settings"] | undefined {
+    const file = join(path, "checkpoint.safetensors");
+    return existsSync(file) ? loadCheckpoint(file).training?.settings : undefined;
+  }
+
   /** Opens the metrics, without those of steps that the checkpoint does not know; clears away what a kill left behind. */
   open(step: number): void {
     for (const name of readdirSync(this.path))

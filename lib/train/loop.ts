@@ -1,5 +1,5 @@
 import { mixupWeight } from "../data/augment.ts";
-import type { Dataset } from "../data/dataset.ts";
+import { type AnyDataset, imageSize, isStreamed } from "../data/dataset.ts";
 import { epochOrder } from "../data/order.ts";
 import { BayesError, checkNumber, shorten, show } from "../errors.ts";
 import { RunError } from "../graph/compile.ts";
@@ -11,13 +11,31 @@ import { seedKey } from "../util/philox.ts";
 import { DATA, loadCheckpoint, OPTIMIZER, restore } from "./checkpoint.ts";
 import type { RunFolder } from "./folder.ts";
 import type { FitData, Settings, StepRecord } from "./options.ts";
+import { Prefetch } from "./prefetch.ts";
 import { type EpochRecord, freshSums, type TrainingState } from "./state.ts";
 import { COUNT, type StepProgram } from "./step.ts";
 
 const CHUNK_MS = 100;
+/** Bytes of images that a chunk is fed with, where they are streamed (or one step's, if that is more). */
+const CHUNK_BYTES = 16 << 20;
+/** A reader that takes longer than this for a chunk is worth a word. */
+const PATIENCE_MS = 30_000;
+
+/** A sentence for whoever started the run. */
+export const note = ({ callbacks }: Settings, sentence: string): unknown =>
+  callbacks?.onNote ? callbacks.onNote(sentence) : process.emitWarning(sentence, "BayesWarning");
 
 /** The likelihood's figures by name: for every step of a chunk the sum over its rows. */
 type Counts = readonly (readonly [name: string, sums: Float32Array])[];
+
+/** The steps of a chunk: `n` from `first` on, of one epoch (`at`: how far into it), each of `size` examples. */
+interface Chunk {
+  readonly first: number;
+  readonly n: number;
+  readonly size: number;
+  readonly epoch: number;
+  readonly at: number;
+}
 
 /** Steps of one epoch. */
 export const stepsPerEpoch = (
@@ -33,8 +51,8 @@ export class Loop {
   /** Where training stands: all of it, apart from the store. Replaced, never changed. */
   state: TrainingState;
   readonly #model: Model;
-  readonly #train: Dataset;
-  readonly #valid: Dataset | undefined;
+  readonly #train: AnyDataset;
+  readonly #valid: AnyDataset | undefined;
   readonly #s: Settings;
   readonly #programs: ReadonlyMap<number, StepProgram>;
   readonly #folder: RunFolder | undefined;
@@ -42,7 +60,8 @@ export class Loop {
   readonly #stepsPerEpoch: number;
   readonly #totalSteps: number;
   #chunk: number;
-  #order: { readonly epoch: number; readonly indices: Int32Array } | undefined;
+  readonly #orders = new Map<number, Int32Array>();
+  #prefetch: Prefetch | undefined;
   #best: ReadonlyMap<string, Data> | undefined;
   #savedAt = performance.now();
   #epochAt = performance.now();
@@ -67,10 +86,23 @@ export class Loop {
     this.#totalSteps = settings.epochs * this.#stepsPerEpoch;
     this.#chunk = settings.chunk ?? 1;
     this.state = state;
+    if (isStreamed(train))
+      this.#prefetch = new Prefetch(train, state.step, (step) => this.#indicesOf(step), settings.signal);
   }
 
   get over(): boolean {
-    return this.state.ended || this.state.step >= this.#totalSteps;
+    return this.state.ended || (this.state.step >= this.#totalSteps && !this.#epochDue);
+  }
+
+  /** Whether the last step was an epoch's last, and what comes after it has not been done: its data could not be read. */
+  get #epochDue(): boolean {
+    const { step, history } = this.state;
+    return step > 0 && step % this.#stepsPerEpoch === 0 && history.length * this.#stepsPerEpoch < step;
+  }
+
+  /** Stops reading ahead. */
+  close(): void {
+    this.#prefetch?.stop();
   }
 
   /** Examples that remain to be seen, epochs counted whole. */
@@ -82,19 +114,63 @@ export class Loop {
     return epochs * perEpoch - done;
   }
 
-  /** Runs a chunk and whatever comes after its last step: callbacks, validation, checkpoint. */
-  async chunk(): Promise<StepRecord> {
+  /**
+   * Runs a chunk and whatever comes after its last step: callbacks, validation, checkpoint. Images that are streamed are
+   * awaited first, outside a turn.
+   * @returns the last step's record; undefined when there was none, because the signal aborts or an epoch had to be ended
+   * @throws BayesError when images cannot be read: after a checkpoint
+   */
+  async chunk(): Promise<StepRecord | undefined> {
+    if (this.#epochDue) {
+      await this.#afterSteps();
+      return undefined;
+    }
+    const chunk = this.#plan();
+    const images = this.#prefetch && (await this.#reading(() => this.#awaitImages(chunk)));
+    if (this.#prefetch && !images) return undefined;
     const records = await this.#turn(async (turn) => {
-      const done = await this.#run(turn);
+      const done = await this.#run(turn, chunk, images);
       this.#account(done.records, done.counts);
       for (const r of done.records) this.#s.callbacks?.onStep?.(r);
       return done.records;
     });
-    const last = records[records.length - 1];
-    const epochEnded = this.state.step % this.#stepsPerEpoch === 0;
-    if (epochEnded) await this.#endEpoch(last);
+    await this.#afterSteps();
+    return records[records.length - 1];
+  }
+
+  async #afterSteps(): Promise<void> {
+    const epochEnded = this.#epochDue;
+    if (epochEnded && !(await this.#endEpoch())) return;
     if (this.#checkpointDue(epochEnded)) await this.save();
-    return last;
+  }
+
+  /** What `work` gives, which reads streamed data: undefined when the signal aborts, and a checkpoint before any error. */
+  async #reading<T>(work: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await work();
+    } catch (error) {
+      if (this.#s.signal?.aborted) return undefined;
+      if (this.#model.store.closed) throw error;
+      await this.save();
+      const { step } = this.state;
+      const where = this.#folder ? `; the checkpoint in ${this.#folder.path} is that after ${step} steps` : "";
+      throw new BayesError(`${error instanceof Error ? error.message : error}${where}`, { cause: error });
+    }
+  }
+
+  async #awaitImages({ first, n }: Chunk): Promise<Uint8Array | Float32Array> {
+    const timer = setTimeout(() => {
+      const { name } = this.#train;
+      note(
+        this.#s,
+        `waiting since ${PATIENCE_MS / 1000} s for images of data set ${name} to be read, for step ${first}`,
+      );
+    }, PATIENCE_MS);
+    try {
+      return await this.#prefetch!.take(first, n);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   async save(): Promise<void> {
@@ -118,31 +194,68 @@ export class Loop {
     return Math.min(batchSize, this.#train.count - (step % this.#stepsPerEpoch) * batchSize);
   }
 
-  async #run(turn: Turn): Promise<{ records: StepRecord[]; counts: Counts }> {
-    const { batchSize, checkpoint, learningRate, samples, seed, beta: betaSchedule } = this.#s;
-    const { step: first, plateau } = this.state;
-    const stepsPerEpoch = this.#stepsPerEpoch;
-    const totalSteps = this.#totalSteps;
-    const [epoch, at] = [Math.floor(first / stepsPerEpoch), first % stepsPerEpoch];
-    const size = this.#batchAt(first);
-    const sameSize = size < batchSize ? 1 : Math.floor(this.#train.count / batchSize) - at;
-    const untilSave = checkpoint.steps ? checkpoint.steps - (first % checkpoint.steps) : sameSize;
-    const n = Math.min(this.#chunk, sameSize, untilSave);
+  /** The order of an epoch; those of past ones are forgotten. */
+  #order(epoch: number): Int32Array {
+    let order = this.#orders.get(epoch);
+    if (!order) {
+      order = epochOrder(this.#train.count, this.#s.seed, epoch);
+      for (const old of this.#orders.keys())
+        if (old < Math.floor(this.state.step / this.#stepsPerEpoch)) this.#orders.delete(old);
+      this.#orders.set(epoch, order);
+    }
+    return order;
+  }
 
-    if (this.#order?.epoch !== epoch) this.#order = { epoch, indices: epochOrder(this.#train.count, seed, epoch) };
-    const moments = Array.from({ length: n }, (_, i) => ({ step: first + i, stepsPerEpoch, totalSteps }));
-    const lr = moments.map((m) => finite(learningRate.at(m, plateau), "the learning rate", m.step));
-    const beta = moments.map((m) => finite(betaSchedule.at(m), "beta", m.step));
+  #indicesOf(step: number): Int32Array | undefined {
+    if (step >= this.#totalSteps) return undefined;
+    const at = (step % this.#stepsPerEpoch) * this.#s.batchSize;
+    return this.#order(Math.floor(step / this.#stepsPerEpoch)).subarray(at, at + this.#batchAt(step));
+  }
+
+  #plan(): Chunk {
+    const { batchSize, checkpoint, stream } = this.#s;
+    const { count, shape } = this.#train;
+    const first = this.state.step;
+    const [epoch, at] = [Math.floor(first / this.#stepsPerEpoch), first % this.#stepsPerEpoch];
+    const size = this.#batchAt(first);
+    const sameSize = size < batchSize ? 1 : Math.floor(count / batchSize) - at;
+    const untilSave = checkpoint.steps ? checkpoint.steps - (first % checkpoint.steps) : sameSize;
+    const bytes = size * imageSize(shape) * (stream === "f32" ? 4 : 1);
+    const most = stream ? Math.max(1, Math.floor(CHUNK_BYTES / bytes)) : this.#chunk;
+    return { first, n: Math.min(this.#chunk, sameSize, untilSave, most), size, epoch, at };
+  }
+
+  /** The step, as schedules see it. */
+  #moment = (step: number) => ({ step, stepsPerEpoch: this.#stepsPerEpoch, totalSteps: this.#totalSteps });
+
+  #rate(step: number): number {
+    return finite(this.#s.learningRate.at(this.#moment(step), this.state.plateau), "the learning rate", step);
+  }
+
+  #beta(step: number): number {
+    return finite(this.#s.beta.at(this.#moment(step)), "beta", step);
+  }
+
+  async #run(
+    turn: Turn,
+    { first, n, size, epoch, at }: Chunk,
+    images: Uint8Array | Float32Array | undefined,
+  ): Promise<{ records: StepRecord[]; counts: Counts }> {
+    const { batchSize, samples, seed } = this.#s;
+    const steps = Array.from({ length: n }, (_, i) => first + i);
+    const lr = steps.map((step) => this.#rate(step));
+    const beta = steps.map((step) => this.#beta(step));
     const key = seedKey(seed);
-    const index = this.#order.indices.subarray(at * batchSize, at * batchSize + n * size);
+    const index = this.#order(epoch).subarray(at * batchSize, at * batchSize + n * size);
     const mixup = this.#s.augment?.mixup;
     const feeds = {
+      ...(images ? { images } : {}),
       index,
       epoch,
-      rng: Int32Array.from(moments.flatMap(({ step }) => [...key, step, 0])),
+      rng: Int32Array.from(steps.flatMap((step) => [...key, step, 0])),
       lr: Float32Array.from(lr),
       klWeight: Float32Array.from(beta, (b) => b / this.#train.count),
-      count: Int32Array.from(moments, ({ step }) => step + 1),
+      count: Int32Array.from(steps, (step) => step + 1),
       lam: mixup === undefined ? 0 : Float32Array.from(index, (i) => mixupWeight(seed, epoch, i, mixup)),
     };
     const started = performance.now();
@@ -159,7 +272,7 @@ export class Loop {
     const counts: Counts = Object.entries(out).flatMap(([name, sums]) =>
       name.startsWith(COUNT) ? [[name.slice(COUNT.length), sums] as const] : [],
     );
-    const records = moments.map(({ step }, i) => ({
+    const records = steps.map((step, i) => ({
       step,
       epoch,
       loss: out.loss[i],
@@ -186,16 +299,21 @@ export class Loop {
     this.#folder?.write(records.map((r) => ({ ...r })));
   }
 
-  async #endEpoch(last: StepRecord): Promise<void> {
-    const valid = await this.#validate(last.epoch);
+  /** @returns whether it came to its end, which the signal may prevent while validation images are read */
+  async #endEpoch(): Promise<boolean> {
+    const step = this.state.step - 1;
+    const epoch = Math.floor(step / this.#stepsPerEpoch);
+    const [lr, beta] = [this.#rate(step), this.#beta(step)];
+    const valid = await this.#validate(epoch);
+    if (valid === "stopped") return false;
     const { sums, history } = this.state;
     const record: EpochRecord = {
-      epoch: last.epoch,
-      step: last.step,
+      epoch,
+      step,
       loss: sums.loss / sums.seen,
       nll: sums.nll / sums.seen,
-      ...(this.#model.bayesian ? { kl: sums.kl / sums.steps, beta: last.beta } : {}),
-      lr: last.lr,
+      ...(this.#model.bayesian ? { kl: sums.kl / sums.steps, beta } : {}),
+      lr,
       metrics: Object.fromEntries(
         Object.entries(sums.counts).map(([name, value]) => [name, value / (sums.seen * this.#s.samples)]),
       ),
@@ -207,16 +325,18 @@ export class Loop {
     this.#folder?.write([{ event: "epoch", ...record, wall }]);
     this.#epochAt = performance.now();
     await this.#call(() => this.#s.callbacks?.onEpoch?.(record));
+    return true;
   }
 
-  async #validate(epoch: number): Promise<EpochRecord["valid"]> {
+  async #validate(epoch: number): Promise<EpochRecord["valid"] | "stopped"> {
     const { evaluate, validateEvery, epochs, monitor, callbacks } = this.#s;
     const due = (epoch + 1) % validateEvery === 0 || epoch + 1 === epochs;
     const valid = this.#valid;
     if (!valid || !due) return undefined;
-    const metrics: Record<string, number> = {
-      ...(evaluate ? await this.#call(() => evaluate(this.#model, valid)) : await this.#evaluate(valid)),
-    };
+    const figures = async () => (evaluate ? this.#call(() => evaluate(this.#model, valid)) : this.#evaluate(valid));
+    const given = isStreamed(valid) ? await this.#reading(figures) : await figures();
+    if (isStreamed(valid) && !given) return "stopped";
+    const metrics: Record<string, number> = { ...given };
     const { step } = this.state;
     for (const [name, value] of Object.entries(metrics))
       if (!Number.isFinite(value))
@@ -235,9 +355,10 @@ export class Loop {
   }
 
   /** The likelihood's own figures: a function of the settings and the parameters alone, so a resumed run sees the same. */
-  async #evaluate(valid: Dataset): Promise<Record<string, number>> {
+  async #evaluate(valid: AnyDataset): Promise<Record<string, number>> {
     const { validationSamples: samples, seed, precision } = this.#s;
-    const { metrics } = await evaluate(this.#model, valid, { samples, seed, precision });
+    const signal = isStreamed(valid) ? this.#s.signal : undefined; // reading may never end
+    const { metrics } = await evaluate(this.#model, valid, { samples, seed, precision, signal });
     const { count, ...figures } = metrics;
     return figures;
   }

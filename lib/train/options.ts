@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { BetaSchedule } from "../bayes/beta.ts";
 import { constantBeta } from "../bayes/beta.ts";
 import { type Augmentation, movesPixels, type SettledAugmentation, settleAugmentation } from "../data/augment.ts";
-import { checkDataset, type Dataset } from "../data/dataset.ts";
+import { type AnyDataset, checkDataset, isStreamed } from "../data/dataset.ts";
 import { checkPixels, normalizationOf, type Preprocess, pixelsOf } from "../data/prepare.ts";
 import { BayesError, checkInt, checkNumber, checkOptions, checkPath, fail } from "../errors.ts";
 import type { Tensor } from "../graph/node.ts";
@@ -16,9 +16,10 @@ import { constantRate, cosineRate, type LearningRate } from "./schedules.ts";
 import type { EpochRecord } from "./state.ts";
 
 export interface FitData {
-  readonly train: Dataset;
+  /** In memory, or streamed (`makeSource`, or a folder with `stream`): the results are the same, bit for bit. */
+  readonly train: AnyDataset;
   /** Never augmented, never trained on: what `fit` validates on. */
-  readonly valid?: Dataset;
+  readonly valid?: AnyDataset;
 }
 
 /** One step's figures, of the batch it trained on and the parameters before its update. */
@@ -96,7 +97,10 @@ export interface FitOptions {
    * Own figures of the validation set instead of the likelihood's, asked between two steps. Must depend on its arguments
    * alone.
    */
-  evaluate?(model: Model, data: Dataset): Readonly<Record<string, number>> | Promise<Readonly<Record<string, number>>>;
+  evaluate?(
+    model: Model,
+    data: AnyDataset,
+  ): Readonly<Record<string, number>> | Promise<Readonly<Record<string, number>>>;
   /** Epochs between two validations; default 1. The last epoch is always validated. */
   readonly validateEvery?: number;
   /**
@@ -151,10 +155,20 @@ export interface Settings extends FitOptions {
   readonly likelihood: Likelihood;
   readonly preprocess: Preprocess;
   readonly targets: Targets;
+  /** Pixels of the training images, where they are streamed. */
+  readonly stream: "u8" | "f32" | undefined;
 }
 
-/** Fills in defaults and checks everything that can be known before the first step. Changes nothing. */
-export function settle(model: Model, data: FitData, o: FitOptions): Settings {
+/** Settings of which one may have to be read from the data first. */
+export type Settled = Omit<Settings, "preprocess"> & { readonly preprocess: Preprocess | undefined };
+
+const pixelsIn = (data: AnyDataset) => (isStreamed(data) ? data.pixels : pixelsOf(data.images));
+
+/**
+ * Fills in defaults and checks everything that can be known before the first step. Changes nothing. What only a pass over a
+ * streamed set tells stays undefined: the preprocessing of a model that has none.
+ */
+export function settle(model: Model, data: FitData, o: FitOptions): Settled {
   const where = "fit";
   checkShapes(o);
   const { train, valid } = checkOptions("fit data", data, {
@@ -175,18 +189,19 @@ export function settle(model: Model, data: FitData, o: FitOptions): Settings {
     );
   const targets = likelihood.targets(where, train, model.targetShape);
   if (valid) likelihood.targets(where, valid, model.targetShape);
-  const preprocess = { ...(model.preprocess ?? normalizationOf(train)) };
-  preprocess.pixels ??= pixelsOf(train.images);
-  preprocess.background = train.background ?? preprocess.background; // that of the images trained on last
+  const known = model.preprocess ?? (isStreamed(train) ? undefined : normalizationOf(train));
+  const pixels = known?.pixels ?? pixelsIn(train);
+  const background = train.background ?? known?.background; // that of the images trained on last
+  const preprocess = known && { ...known, pixels, ...(background === undefined ? {} : { background }) };
   for (const part of valid ? [train, valid] : [train])
-    checkPixels(`fit, data set ${part.name}`, part.images, preprocess);
+    checkPixels(`fit, data set ${part.name}`, pixelsIn(part), { scale: [], shift: [], pixels });
 
   const epochs = checkInt(where, "epochs", o.epochs ?? defaults.epochs, 1);
   const batchSize = checkInt(where, "batchSize", o.batchSize ?? Math.min(defaults.batchSize, train.count), 1);
   const rate = o.learningRate ?? cosineRate(defaults.learningRate);
   const beta = o.beta ?? Number(defaults.beta);
   const { name, better } = monitorOf(likelihood, o);
-  const settings: Settings = {
+  const settings: Settled = {
     ...o,
     epochs,
     batchSize,
@@ -213,6 +228,7 @@ export function settle(model: Model, data: FitData, o: FitOptions): Settings {
     likelihood,
     preprocess,
     targets,
+    stream: isStreamed(train) ? train.pixels : undefined,
   };
   if (!model.bayesian && settings.samples > 1) fail(where, "samples 1 for a model without Bayesian layers", o.samples);
   if (o.clipNorm !== undefined && !(checkNumber(where, "clipNorm", o.clipNorm, 0) > 0))
@@ -252,7 +268,7 @@ function monitorOf(likelihood: Likelihood, { monitor = "nll", evaluate }: FitOpt
   return monitor;
 }
 
-function augmentOf(model: Model, train: Dataset, batchSize: number, asked: Augmentation | undefined) {
+function augmentOf(model: Model, train: AnyDataset, batchSize: number, asked: Augmentation | undefined) {
   if (!asked) return undefined;
   const augment = settleAugmentation("fit", asked, train.shape);
   if (augment.mixup !== undefined && batchSize === 1)
@@ -267,7 +283,7 @@ function augmentOf(model: Model, train: Dataset, batchSize: number, asked: Augme
 }
 
 /** Weights of mean 1. */
-function weightsOf(train: Dataset, given: ArrayLike<number> | undefined): Float32Array | undefined {
+function weightsOf(train: AnyDataset, given: ArrayLike<number> | undefined): Float32Array | undefined {
   if (given === undefined) return undefined;
   if (given?.length !== train.count)
     fail("fit", `${train.count} exampleWeights, one an example of data set ${train.name}`, given?.length ?? given);
@@ -329,7 +345,7 @@ function checkShapes(o: FitOptions): void {
     });
 }
 
-function checkImages(model: Model, data: Dataset): void {
+function checkImages(model: Model, data: AnyDataset): void {
   checkDataset("fit", data);
   if (data.shape.some((d, i) => d !== model.inputShape[i]))
     throw new BayesError(

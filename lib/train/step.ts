@@ -1,5 +1,5 @@
 import type { Augmentation } from "../data/augment.ts";
-import type { Dataset } from "../data/dataset.ts";
+import { type AnyDataset, isStreamed } from "../data/dataset.ts";
 import { asIs } from "../data/prepare.ts";
 import { fail } from "../errors.ts";
 import { compile, type InputSpec, type Program } from "../graph/compile.ts";
@@ -26,16 +26,19 @@ const TARGETS = `${DATA}train/targets`;
 const WEIGHTS = `${DATA}train/weights`;
 
 /**
- * Puts a training set beside the parameters, so that a step's only feed is which examples it takes.
+ * Puts a training set beside the parameters, so that a step's only feed is which examples it takes. Of a streamed set it is
+ * the targets alone: the images are fed.
  * @param targets as the model's likelihood numbers them
  * @param weights of the examples, mean 1; absent: all count alike
  */
-export function residentData(model: Model, data: Dataset, targets: Targets, weights?: Float32Array): void {
+export function residentData(model: Model, data: AnyDataset, targets: Targets, weights?: Float32Array): void {
   const { store } = model;
-  const dtype = asArray(data.images, "Uint8Array") ? "u8" : "f32";
   const count = targets.length / data.count;
   const each = count === 1 && model.targetShape.length === 0 ? [] : model.targetShape;
-  store.define(IMAGES, [data.count, ...data.shape], { dtype, init: () => data.images });
+  if (!isStreamed(data)) {
+    const dtype = asArray(data.images, "Uint8Array") ? "u8" : "f32";
+    store.define(IMAGES, [data.count, ...data.shape], { dtype, init: () => data.images });
+  }
   store.define(TARGETS, [data.count, ...each], {
     dtype: targets instanceof Int32Array ? "i32" : "f32",
     init: () => targets,
@@ -63,16 +66,19 @@ export interface StepOptions {
   readonly clipNorm?: number;
   /** With mixup, the step has one more input: lam, f32[batch]. */
   readonly augment?: Augmentation;
+  /** Of the images, where they are fed; absent: they are resident. */
+  readonly stream?: "u8" | "f32";
   readonly penalty?: (parameters: ReadonlyMap<string, Tensor>) => Tensor;
 }
 
 /** Outputs: loss, nll, kl, and the likelihood's counts by their names behind "count/". */
+/** Where the images are streamed, they are an input as well: "images", [batch, H, W, C]. */
 export type StepProgram = Program<StepInput, string>;
 type StepInput = "index" | "epoch" | "rng" | "lr" | "klWeight" | "count" | "lam";
 export const COUNT = "count/";
 
 /**
- * One training step on a batch of the resident set: forward, loss = mean NLL + klWeight KL + penalty, backward, guard
+ * One training step on a batch of the training set: forward, loss = mean NLL + klWeight KL + penalty, backward, guard
  * against NaN and infinity, optimizer.
  */
 export function compileStep(model: Model, batch: number, options: StepOptions): StepProgram {
@@ -80,18 +86,23 @@ export function compileStep(model: Model, batch: number, options: StepOptions): 
   const i32 = (shape: readonly number[]) => ({ shape, dtype: "i32" as const });
   const { mixup, ...augment } = options.augment ?? {};
   const always = { index: i32([batch]), epoch: i32([]), rng: i32([4]), lr: [], klWeight: [], count: i32([]) };
-  const specs: Record<StepInput, InputSpec> = mixup === undefined ? (always as never) : { ...always, lam: [batch] };
+  const specs = {
+    ...(options.stream && { images: { shape: [batch, ...model.inputShape], dtype: options.stream } }),
+    ...always,
+    ...(mixup !== undefined && { lam: [batch] }),
+  } as Record<StepInput, InputSpec>;
   return compile({ store, precision: options.precision }, specs, (t) => {
     const { scale, shift } = model.preprocess ?? asIs(model.inputShape[2]);
-    const own = gatherBatch(store.tensor(IMAGES), t.index, {
+    const rows = constant(Int32Array.from({ length: batch }, (_, row) => row));
+    const fed = (t as { readonly images?: Tensor }).images;
+    const own = gatherBatch(fed ?? store.tensor(IMAGES), fed ? rows : t.index, {
       scale,
       shift,
-      augment: { ...augment, rng: t.rng, epoch: t.epoch },
+      augment: { ...augment, rng: t.rng, epoch: t.epoch, ...(fed ? { examples: t.index } : {}) },
     });
     const mix = mixup === undefined ? undefined : new Mixup(t.lam);
     const x = mix ? mix.blend(own) : own;
     const targets = gatherRows(store.tensor(TARGETS), t.index);
-    const rows = constant(Int32Array.from({ length: batch }, (_, row) => row));
     const weights = store.slots.has(WEIGHTS) ? gatherRows(store.tensor(WEIGHTS), t.index) : undefined;
     const applied = model.apply(
       x,

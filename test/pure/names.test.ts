@@ -13,21 +13,23 @@ const values: Readonly<Record<string, string[]>> = {
   bayescnn: words(`
     BayesError Model Predictor add alphaPosterior avgPool2d batchNorm2d bayesConv2d bayesConvTranspose2d bayesLinear
     bernoulli buildReport categorical chooseThreshold classWeights concat conv2d convTranspose2d createModel
-    cubicSchedule dropout embeddedMnist evaluate exportOnnx exportPosterior fit flatten gaussian gaussianPrior getData globalAvgPool2d
-    laplace leakyRelu linear loadData loadImageFolder loadImageFolders loadImages loadTable makeDataset maxPool2d
-    modelNames normalizationOf openModel openRun pixelShuffle posteriorOf predict prune pruneExperiment referenceInit relu reportJson
-    rhoPosterior saveModel scaleMixturePrior setThreads sigmoid softmax softplus sparsity split subset tanh threads`),
+    cubicSchedule dropout embeddedMnist evaluate exportOnnx exportPosterior fit flatten gaussian gaussianPrior
+    getData globalAvgPool2d inMemory isStreamed laplace leakyRelu linear loadData loadImageFolder loadImageFolders
+    loadImages loadTable makeDataset makeSource maxPool2d modelNames normalizationOf openModel openRun pixelShuffle
+    posteriorOf predict prune pruneExperiment referenceInit relu reportJson rhoPosterior saveModel scaleMixturePrior
+    setThreads sigmoid softmax softplus sparsity split subset tanh threads`),
   "bayescnn/data": words(`
-    absentClasses alignClasses canonical classWeights classesOnly embeddedMnist getData hasClasses identity loadData
-    loadImageFolder loadImageFolders loadImages loadTable makeDataset normalizationOf notesOf overlap readIdx split
-    subset`),
+    absentClasses alignClasses canonical classWeights classesOnly embeddedMnist getData hasClasses identity inMemory
+    isStreamed loadData loadImageFolder loadImageFolders loadImages loadTable makeDataset makeSource normalizationOf
+    notesOf overlap readIdx split subset`),
   "bayescnn/graph": words(`
     Program RunError Store compile constant defineOp grad interpret noiseFor openDevice ops parameter withTrace`),
   "bayescnn/likelihoods": words(`
     likelihoodOf numberTargets perRow predictiveNll rowsLike totalVariance tracedMoments`),
   "bayescnn/metrics": words(`
-    accuracy adaptiveEce aupr auroc brier classificationMetrics decompose ece expectedEntropy fpr95 meanProbabilities
-    mutualInformation nll normalizedSoftplusRows predictiveEntropy reliabilityBins riskCoverage softmaxRows`),
+    accuracy adaptiveEce aupr auroc brier classificationMetrics decompose ece expectedEntropy fpr95
+    meanProbabilities mutualInformation nll normalizedSoftplusRows predictiveEntropy reliabilityBins riskCoverage
+    softmaxRows`),
   "bayescnn/onnx": words(`
     exportModes exportOnnx readMetadata verifyOnnx`),
   "bayescnn/report": words(`
@@ -40,22 +42,24 @@ const values: Readonly<Record<string, string[]>> = {
 /** What the compiler alone sees. */
 const types: Readonly<Record<string, string[]>> = {
   bayescnn: words(`
-    AlphaPosteriorOptions AnswerOf ApplyOptions ApplyResult ArchitectureConfig AskOptions Augmentation BatchNormLayerOptions BayesOptions
-    BayesSettings BernoulliOptions BernoulliPrediction CallOptions Callbacks Categorical ClassAnswer ClassDataset
-    ClassMetrics ClassModelConfig ClassPrediction ConvLayerOptions ConvOptions ConvTransposeLayerOptions
-    ConvTransposeOptions Dataset Device DeviceName EpochRecord ErrorCode EvaluateResult ExportMode ExportOptions FitData
-    FitOptions FitResult GaussianPriorOptions ImageInput ImageShape Images Judged Knowledge LayerOptions LayerSparsity Likelihood
-    LikelihoodModelConfig LoadedImages MetricsOf Mode ModelConfig ModelOptions Monitor NoiseScale Normalization
-    NumberPrediction OpenOptions OpenRunOptions OpenedRun Padding Pair PointOptions Posterior PosteriorConfig Precision PredictOptions
-    Prediction PredictionOf PredictorOptions Preprocess Prior PriorConfig PriorMoments PruneExperimentOptions
-    PruneExperimentResult PruneOptions PruneResult RawImage ReadOptions RegressionOptions ReportData ReportSummary
-    RhoPosteriorOptions SamplingOptions ScaleMixturePriorOptions ScoreName Selection SelectiveResult Shape Sparsity
-    SplitSizes StepRecord TableOptions Targets Tensor Threshold ThresholdOptions TrainTest Unanswered WeightDistribution
-    WeightPosterior WindowOptions`),
+    AlphaPosteriorOptions AnswerOf AnyClassDataset AnyDataset ApplyOptions ApplyResult ArchitectureConfig AskOptions
+    Augmentation BatchNormLayerOptions BayesOptions BayesSettings BernoulliOptions BernoulliPrediction CallOptions
+    Callbacks Categorical ClassAnswer ClassDataset ClassMetrics ClassModelConfig ClassPrediction ConvLayerOptions
+    ConvOptions ConvTransposeLayerOptions ConvTransposeOptions Dataset Device DeviceName EpochRecord ErrorCode
+    EvaluateResult ExportMode ExportOptions FitData FitOptions FitResult GaussianPriorOptions ImageInput ImageShape
+    Images Judged Knowledge LayerOptions LayerSparsity Likelihood LikelihoodModelConfig LoadedImages MetricsOf Mode
+    ModelConfig ModelOptions Monitor NoiseScale Normalization NumberPrediction OpenOptions OpenRunOptions OpenedRun
+    Padding Pair PointOptions Posterior PosteriorConfig Precision PredictOptions Prediction PredictionOf
+    PredictorOptions Preprocess Prior PriorConfig PriorMoments PruneExperimentOptions PruneExperimentResult
+    PruneOptions PruneResult RawImage ReadOptions RegressionOptions ReportData ReportSummary RhoPosteriorOptions
+    SamplingOptions ScaleMixturePriorOptions ScoreName Selection SelectiveResult Shape SourceParts Sparsity
+    SplitSizes StepRecord StreamOptions StreamedDataset TableOptions Targets Tensor Threshold ThresholdOptions
+    TrainTest Unanswered WeightDistribution WeightPosterior WindowOptions`),
   "bayescnn/data": words(`
-    Augmentation BadImage Checksum ClassDataset ClassParts Dataset DecodeOptions GetOptions IdxArray ImageInput ImageShape
-    LoadedImages Normalization Parts Preprocess RawImage ReadOptions RemoteFile ResizedCrop Source SplitSizes TableOptions TargetParts
-    TrainTest`),
+    AnyClassDataset AnyDataset Augmentation BadImage Checksum ClassDataset ClassExamples ClassParts Dataset
+    DecodeOptions Examples GetOptions IdxArray ImageInput ImageShape LoadedImages Normalization Parts PassOptions
+    Preprocess RawImage ReadOptions RemoteFile ResizedCrop Source SourceParts SplitSizes StreamOptions
+    StreamedDataset TableOptions TargetParts TrainTest`),
   "bayescnn/graph": words(`
     Attrs BayesWeights DType Data Device DeviceName GaussianPriorArgs InputSpec Inputs KlTerm Mode Node NodeRecord
     Noise OpDefinition PlanReport Precision Shape Slot Tensor TensorType Trace TraceOptions Turn`),
@@ -66,24 +70,24 @@ const types: Readonly<Record<string, string[]>> = {
   "bayescnn/onnx": words(`
     ExportMode ExportOptions VerifyOptions VerifyResult`),
   "bayescnn/report": words(`
-    Appraisal Axis Block Calibration Color Column ComparisonRow Gallery Histogram HistoryPoint Mark
-    Matrix Note OodFigures Panel Plot PruningRow Quality Reliability ReportContext ReportData ReportImages ReportOod
-    ReportSetup ReportSummary ReportTest Reporter Section Series Shot ShownThreshold Split Table Tile Verdict`),
+    Appraisal Axis Block Calibration Color Column ComparisonRow Gallery Histogram HistoryPoint Mark Matrix Note
+    OodFigures Panel Plot PruningRow Quality Reliability ReportContext ReportData ReportImages ReportOod ReportSetup
+    ReportSummary ReportTest Reporter Section Series Shot ShownThreshold Split Table Tile Verdict`),
   "bayescnn/train": words(`
-    AdamOptions BetaMoment BetaSchedule Checkpoint EpochSums Json LearningRate Optimizer PlateauMemory PlateauOptions
-    SafeTensor SafeTensors SgdOptions TrainingState`),
+    AdamOptions BetaMoment BetaSchedule Checkpoint EpochSums Json LearningRate Optimizer PlateauMemory
+    PlateauOptions SafeTensor SafeTensors SgdOptions TrainingState`),
 };
 
 /** `ops`, which is where the ops are, whatever the layer of that name is called. */
 const ops = words(`
-  abs adamUpdate add avgPool2d batchNorm2d batchNorm2dInference batchNorm2dUpdate bayesConv2d bayesConvTranspose2d
-  bayesLinear binaryCrossEntropyWithLogits broadcastLike broadcastTo checkFinite
-  clip clipByGlobalNorm concat conv2d convTranspose2d correct div dropout exp flatten gatherBatch gatherRows
-  gaussianNll gaussianNoise globalAvgPool2d globalNorm greaterEqual klGaussian klGaussianAlpha leakyRelu linear log
-  logNormalSum logPosteriorSum logScaleMixtureSum logSoftmax maxPool2d maximum mean meanSquaredError minimum mul neg
-  pad pixelShuffle pixelUnshuffle relu repeatBatch reshape resizeBicubic scale sgdUpdate sigma2FromLogAlpha
-  sigma2FromRho sigmoid slice softmax softmaxCrossEntropy softplus sqrt square squaredError stopGradient sub sum sumTo
-  tanh transpose`);
+    abs adamUpdate add avgPool2d batchNorm2d batchNorm2dInference batchNorm2dUpdate bayesConv2d bayesConvTranspose2d
+    bayesLinear binaryCrossEntropyWithLogits broadcastLike broadcastTo checkFinite clip clipByGlobalNorm concat
+    conv2d convTranspose2d correct div dropout exp flatten gatherBatch gatherRows gaussianNll gaussianNoise
+    globalAvgPool2d globalNorm greaterEqual klGaussian klGaussianAlpha leakyRelu linear log logNormalSum
+    logPosteriorSum logScaleMixtureSum logSoftmax maxPool2d maximum mean meanSquaredError minimum mul neg pad
+    pixelShuffle pixelUnshuffle relu repeatBatch reshape resizeBicubic scale sgdUpdate sigma2FromLogAlpha
+    sigma2FromRho sigmoid slice softmax softmaxCrossEntropy softplus sqrt square squaredError stopGradient sub sum
+    sumTo tanh transpose`);
 
 /** The names that a file exports as types alone. */
 function typesOf(file: string): string[] {
