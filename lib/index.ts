@@ -39,6 +39,7 @@ export {
   type Preprocess,
   type RawImage,
   type ReadOptions,
+  type SourceOptions,
   type SourceParts,
   type SplitSizes,
   type StreamedDataset,

@@ -54,7 +54,7 @@ try {
   }
   if (tier !== "fast") {
     run("real data", ["test/data"]);
-    run("slow: kill and resume, package, sanitizers, emulated instruction sets", ["test/slow"]);
+    run("slow: guides, examples, kill and resume, package, sanitizers, emulated instruction sets", ["test/slow"]);
   }
 } finally {
   rmSync(tmp, { recursive: true, force: true });

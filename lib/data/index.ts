@@ -32,7 +32,14 @@ export { type LoadedImages, loadImages, type ReadOptions, type StreamOptions } f
 export { loadImageFolders } from "./layouts.ts";
 export { embeddedMnist, loadData } from "./locate.ts";
 export type { Normalization, Preprocess } from "./prepare.ts";
-export { inMemory, makeSource, normalizationOf, type PassOptions, type SourceParts } from "./source.ts";
+export {
+  inMemory,
+  makeSource,
+  normalizationOf,
+  type PassOptions,
+  type SourceOptions,
+  type SourceParts,
+} from "./source.ts";
 export { type SplitSizes, split } from "./split.ts";
 export { loadTable, type TableOptions } from "./table.ts";
 export { classWeights } from "./weights.ts";

@@ -42,7 +42,8 @@ export interface PassOptions {
   readonly signal?: AbortSignal;
 }
 
-interface SourceOptions extends PassOptions {
+/** What {@link makeSource} needs to know besides the targets. */
+export interface SourceOptions extends PassOptions {
   readonly name?: string;
   /** Number of examples. */
   readonly count: number;

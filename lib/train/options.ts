@@ -134,7 +134,7 @@ export interface FitOptions {
 }
 
 /** The options with every default filled in, and checked against the model and the data. */
-export interface Settings extends FitOptions {
+export interface Settings extends Omit<FitOptions, "augment"> {
   readonly epochs: number;
   readonly batchSize: number;
   readonly dropLast: boolean;

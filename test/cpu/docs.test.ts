@@ -1,8 +1,10 @@
-// Every program in README.md, docs/ and the comments of lib/ is checked against the library's types and run.
+// Every program in README.md, docs/ and the comments of lib/ is checked against the library's types and run; those of the
+// guides, which take longer, in test/slow/guides.test.ts.
 import { beforeAll, describe, expect, it } from "vitest";
 import { build } from "../built.ts";
 import { blocksOf, commentsOf, programs, read, sources } from "../docs-kit/blocks.ts";
 import { isPlain, run, runnable, typeErrors } from "../docs-kit/run.ts";
+import { runs } from "../docs-kit/runs.ts";
 
 const all = programs();
 const alive = all.filter((block) => block.notRun === undefined);
@@ -45,11 +47,7 @@ describe("programs in the documents", () => {
     expect(examples.filter((text) => !/^```\w/m.test(text.split(/^@\w/m)[0]))).toEqual([]);
   });
 
-  for (const block of all) {
-    const kind = isPlain(block.code) ? "JavaScript" : "TypeScript";
-    if (block.notRun !== undefined) it.skip(`${block.place} (not run: ${block.notRun})`, () => {});
-    else it(`${block.place} runs (${kind})`, async () => expect(await run(block)).toBeUndefined());
-  }
+  runs(all.filter(({ place }) => !place.startsWith("docs/guides/")));
 });
 
 describe("the reader of documents", () => {

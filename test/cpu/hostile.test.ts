@@ -302,6 +302,8 @@ describe("checkpoints", () => {
 
 it("more memory than there is, is refused in a sentence", () => {
   using store = new Store(cpu());
-  expect(() => store.define("huge", [2 ** 20, 2 ** 20, 64])).toThrow(/^\[store huge\] expected memory for \d+ bytes/);
+  expect(() => store.define("huge", [2 ** 20, 2 ** 20, 64])).toThrow(
+    /^\[store huge\] expected \S+ GiB of free memory, received /,
+  );
   expect(store.slots.size).toBe(0);
 });

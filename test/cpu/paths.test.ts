@@ -40,6 +40,7 @@ const takers: Readonly<Record<string, (path: string) => unknown>> = {
   loadCheckpoint: (path) => api.loadCheckpoint(path),
   readSafetensors: (path) => api.readSafetensors(path),
   writeSafetensors: (path) => api.writeSafetensors(path, new Map()),
+  exportPosterior: (path) => api.exportPosterior(model, path),
   exportOnnx: (path) => api.exportOnnx(model, { path }),
   verifyOnnx: (path) => api.verifyOnnx(model, path, new Float32Array(144)),
   "fit runDir": (path) => api.fit(model, { train: images }, { ...options, runDir: path }),

@@ -52,13 +52,13 @@ const types: Readonly<Record<string, string[]>> = {
     Padding Pair PointOptions Posterior PosteriorConfig Precision PredictOptions Prediction PredictionOf
     PredictorOptions Preprocess Prior PriorConfig PriorMoments PruneExperimentOptions PruneExperimentResult
     PruneOptions PruneResult RawImage ReadOptions RegressionOptions ReportData ReportSummary RhoPosteriorOptions
-    SamplingOptions ScaleMixturePriorOptions ScoreName Selection SelectiveResult Shape SourceParts Sparsity
+    SamplingOptions ScaleMixturePriorOptions ScoreName Selection SelectiveResult Shape SourceOptions SourceParts Sparsity
     SplitSizes StepRecord StreamOptions StreamedDataset TableOptions Targets Tensor Threshold ThresholdOptions
     TrainTest Unanswered WeightDistribution WeightPosterior WindowOptions`),
   "bayescnn/data": words(`
     AnyClassDataset AnyDataset Augmentation BadImage Checksum ClassDataset ClassExamples ClassParts Dataset
     DecodeOptions Examples GetOptions IdxArray ImageInput ImageShape LoadedImages Normalization Parts PassOptions
-    Preprocess RawImage ReadOptions RemoteFile ResizedCrop Source SourceParts SplitSizes StreamOptions
+    Preprocess RawImage ReadOptions RemoteFile ResizedCrop Source SourceOptions SourceParts SplitSizes StreamOptions
     StreamedDataset TableOptions TargetParts TrainTest`),
   "bayescnn/graph": words(`
     Attrs BayesWeights DType Data Device DeviceName GaussianPriorArgs InputSpec Inputs KlTerm Mode Node NodeRecord
