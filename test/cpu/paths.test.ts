@@ -35,6 +35,7 @@ const takers: Readonly<Record<string, (path: string) => unknown>> = {
   "getData dataDir": (path) => api.getData("mnist", { dataDir: path }),
   loadTable: (path) => api.loadTable(path),
   openModel: (path) => api.openModel(path),
+  openRun: (path) => api.openRun(path),
   saveModel: (path) => api.saveModel(model, path),
   saveCheckpoint: (path) => api.saveCheckpoint(path, model),
   loadCheckpoint: (path) => api.loadCheckpoint(path),
