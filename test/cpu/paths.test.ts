@@ -85,7 +85,10 @@ it("every function of the public API with a path in its signature is among them"
   for (const entry of Object.values(entries))
     for (const [, names, file] of readFileSync(entry, "utf8").matchAll(/export \{([^}]*)\} from "([^"]+)"/g)) {
       const source = readFileSync(resolve(dirname(entry), file), "utf8");
-      for (const name of names.split(",").map((n) => n.trim())) {
+      for (const name of names
+        .split(",")
+        .map((n) => n.trim())
+        .filter(Boolean)) {
         const signature = new RegExp(`export (?:async )?function ${name}\\b[^(]*\\(([^)]*)\\)`).exec(source)?.[1] ?? "";
         if (/\b(path|dir|dataDir|file|folder)\??: string|\| string\b/.test(signature)) declared.add(name);
       }
