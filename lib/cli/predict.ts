@@ -66,7 +66,7 @@ async function predictImages(
   const { config } = run;
   const asked = files.length > 0 ? await fromFiles(files, model, options, out) : await fromData(config, model, options);
   for (const { file, reason } of asked.failed) out.event("failed", { image: file, reason });
-  if (asked.images.count > 0) await answer(model, config, asked, options, { out, signal });
+  if (asked.images.count > 0) await answer(model, dir, config, asked, options, { out, signal });
   if (asked.failed.length === 0) return;
   for (const { file, reason } of asked.failed) out.line(`not predicted: ${file}: ${reason}`);
   const several = asked.failed.length > 1 ? ` (and ${asked.failed.length - 1} more)` : "";
@@ -78,6 +78,7 @@ async function predictImages(
 /** Predicts, and prints an answer for each image. */
 async function answer(
   model: Model,
+  dir: string,
   config: RunConfig,
   { images, names, truths }: Asked,
   options: PredictOptions,
@@ -122,7 +123,7 @@ async function answer(
       : "\nOne pass: without Monte-Carlo samples there is no epistemic uncertainty.",
   );
   if (!threshold)
-    out.line(`With a threshold it says when it does not know: bayescnn threshold RUNDIR --max-error 0.05`);
+    out.line(`With a threshold it says when it does not know: bayescnn threshold ${dir} --max-error 0.05`);
 }
 
 async function fromFiles(

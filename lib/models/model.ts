@@ -4,7 +4,7 @@ import { isDeepStrictEqual } from "node:util";
 import { type BayesOptions, type BayesSettings, settings } from "../bayes/settings.ts";
 import { checkPreprocess, type Preprocess } from "../data/prepare.ts";
 import { type Device, type DeviceName, openDevice } from "../device.ts";
-import { BayesError, checkInt, checkOptions, fail } from "../errors.ts";
+import { BayesError, checkInt, checkNumber, checkOptions, fail } from "../errors.ts";
 import { f32, i32, type Shape, sizeOf, Tensor } from "../graph/node.ts";
 import { type Slot, Store } from "../graph/store.ts";
 import { input, type KlTerm, type Mode, type TraceOptions, withTrace } from "../graph/trace.ts";
@@ -104,8 +104,7 @@ export class Model<L extends Likelihood = Likelihood> {
   readonly bayesian: boolean;
   #likelihood: L;
   #preprocess: Preprocess | undefined;
-  /** From which certainty on it answers instead of "I don't know"; undefined: always. */
-  threshold: Threshold | undefined;
+  #threshold: Threshold | undefined;
   readonly #build: (x: Tensor) => Tensor;
 
   /** @throws BayesError for options that make no sense, or a function whose output the likelihood cannot read */
@@ -155,6 +154,17 @@ export class Model<L extends Likelihood = Likelihood> {
   /** What the output means. Class names and the like that were not known come with the first training set. */
   get likelihood(): L {
     return this.#likelihood;
+  }
+  /** From which certainty on it answers instead of "I don't know"; undefined: always. `chooseThreshold` gives one. */
+  get threshold(): Threshold | undefined {
+    return this.#threshold;
+  }
+  set threshold(threshold: Threshold | undefined) {
+    const where = `model ${this.name}`;
+    if (threshold !== undefined && typeof (threshold as unknown) !== "object")
+      fail(where, "a threshold from chooseThreshold, or undefined", threshold);
+    if (threshold) checkNumber(where, "the threshold's certainty", threshold.certainty);
+    this.#threshold = threshold;
   }
   /** What happens to pixels first; undefined until it is given or the first training set has decided. */
   get preprocess(): Preprocess | undefined {

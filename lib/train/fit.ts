@@ -1,5 +1,5 @@
 import { crc32 } from "node:zlib";
-import type { AnyDataset } from "../data/dataset.ts";
+import { type AnyDataset, isStreamed } from "../data/dataset.ts";
 import { freshKeysOf } from "../data/identity.ts";
 import { checkPreprocess, type Preprocess } from "../data/prepare.ts";
 import { normalizationOf } from "../data/source.ts";
@@ -143,6 +143,8 @@ function prepare(
 ): TrainingState {
   const { store } = model;
   const checkpoint = folder?.checkpoint;
+  if (data.valid && sameImages(data.valid, data.train))
+    note(s, "the validation images are the training images: their figures say nothing about new ones");
   for (const name of [...store.slots.keys()]) if (name.startsWith(OPTIMIZER)) store.delete(name);
   model.learn(s.likelihood, s.preprocess);
   residentData(model, data.train, s.targets, s.weights);
@@ -160,6 +162,9 @@ function prepare(
     );
   return { ...checkpoint.training!, settings: identity, epochs: s.epochs };
 }
+
+const sameImages = (a: AnyDataset, b: AnyDataset): boolean =>
+  a === b || (!isStreamed(a) && !isStreamed(b) && a.images === b.images);
 
 async function follow(loop: Loop, s: Settings, bar: Progress): Promise<FitResult> {
   const started = performance.now();

@@ -171,6 +171,8 @@ const pixelsIn = (data: AnyDataset) => (isStreamed(data) ? data.pixels : pixelsO
 export function settle(model: Model, data: FitData, o: FitOptions): Settled {
   const where = "fit";
   checkShapes(o);
+  if (Object.hasOwn(data ?? {}, "images") || Object.hasOwn(data ?? {}, "read"))
+    throw new BayesError("[fit] expected { train, valid } as the data, received a data set: fit(model, { train: it })");
   const { train, valid } = checkOptions("fit data", data, {
     train: "object",
     valid: "object",

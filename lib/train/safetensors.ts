@@ -154,9 +154,10 @@ export function decodeSafetensors(bytes: Uint8Array, where = "safetensors"): Saf
       code: "ERR_BAYES_FILE",
     });
   const length = Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
-  if (length > MAX_HEADER) failFile(where, `a safetensors header of at most ${MAX_HEADER} bytes`, length);
+  if (length > MAX_HEADER)
+    failFile(where, `a safetensors file, whose first 8 bytes give a header of at most ${MAX_HEADER} bytes`, length);
   if (length > bytes.length - 8)
-    failFile(where, `a header of ${length} bytes, as its first 8 bytes say`, bytes.length - 8);
+    failFile(where, `a header of ${length} bytes, as the first 8 say of a whole safetensors file`, bytes.length - 8);
   const header = parseHeader(bytes.subarray(8, 8 + length), where);
   const start = 8 + length;
   const dataLength = bytes.length - start;
@@ -174,7 +175,7 @@ export function decodeSafetensors(bytes: Uint8Array, where = "safetensors"): Saf
   for (const { name, dtype, shape, begin, end } of entries) {
     const at = `${where}: ${JSON.stringify(name.slice(0, 80))}`;
     if (begin !== covered) failFile(at, `data_offsets to start at ${covered}, where the tensor before ends`, begin);
-    if (end > dataLength) failFile(at, `data_offsets within the file's ${dataLength} bytes of data`, end);
+    if (end > dataLength) failFile(at, `a whole file: data_offsets within the file's ${dataLength} bytes of data`, end);
     covered = end;
     tensors.set(name, { dtype, shape, data: view(dtype, bytes, start + begin, end - begin) } as SafeTensor);
   }
