@@ -48,6 +48,21 @@ describe("a run that goes wrong", () => {
     for (const { name } of model.parameters) expect(bits(model)[name]).toBe(start[name]);
   });
 
+  it("tells a data set that is passed alone, a validation set that is the training set, and a threshold that is a number", async () => {
+    using model = tinyBayes();
+    await expect(fitModel(model, data.train as never, common)).rejects.toThrow(
+      "[fit] expected { train, valid } as the data, received a data set: fit(model, { train: it })",
+    );
+    const notes: string[] = [];
+    const callbacks = { onNote: (sentence: string) => notes.push(sentence) };
+    await fitModel(model, { train: data.train, valid: data.train }, { ...common, epochs: 1, callbacks });
+    expect(notes).toEqual(["the validation images are the training images: their figures say nothing about new ones"]);
+    expect(() => {
+      model.threshold = 0.9 as never;
+    }).toThrow("[model tiny-bayes] expected a threshold from chooseThreshold, or undefined, received 0.9");
+    expect(model.threshold).toBeUndefined();
+  });
+
   it("refuses a second fit on the same model and goes on with the first", async () => {
     using model = tinyBayes();
     const first = fitModel(model, data, common);
