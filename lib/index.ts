@@ -17,6 +17,7 @@ export {
   type AnyClassDataset,
   type AnyDataset,
   type Augmentation,
+  type BlobLike,
   type ClassDataset,
   classWeights,
   type Dataset,

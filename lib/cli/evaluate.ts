@@ -16,7 +16,7 @@ import { type Context, inContext, type SamplingOptions, sampling, several, share
 import { colours, fixed, type Output, percent, table } from "./output.ts";
 import { comparisonRow, comparisonTable, writeReport } from "./results.ts";
 import { otherData, runData } from "./run-data.ts";
-import { openRunFolder } from "./run-folder.ts";
+import { openRunFolder, unfinished } from "./run-folder.ts";
 import { selective, thresholdLine } from "./threshold.ts";
 import { testFields, testTable } from "./training.ts";
 
@@ -57,6 +57,8 @@ async function evaluateRun(dir: string, options: EvaluateOptions, { out, signal 
   const beside = (options.compare ?? []).map(comparisonRow);
   const run = openRunFolder(dir);
   using model = run.model;
+  const early = unfinished(run);
+  if (early) out.note(early);
   const { config } = run;
   const own = options.data === undefined ? await runData(config, options.dataDir) : undefined;
   const test = own?.test ?? (await otherData(options.data!, options.dataDir, config, classesOf(model)));

@@ -11,7 +11,7 @@ import { ensureDir } from "../util/atomic.ts";
 import { type Context, inContext, integer, type SharedOptions, shared } from "./options.ts";
 import { bytes } from "./output.ts";
 import { runData } from "./run-data.ts";
-import { openRunFolder } from "./run-folder.ts";
+import { openRunFolder, unfinished } from "./run-folder.ts";
 
 interface ExportOptions extends SharedOptions {
   readonly mode: ExportMode;
@@ -55,6 +55,8 @@ export function exportCommand(root: Command): void {
 async function exportRun(dir: string, options: ExportOptions, { out }: Context): Promise<void> {
   const run = openRunFolder(dir);
   using model = run.model;
+  const early = unfinished(run);
+  if (early) out.note(early);
   const { mode, layout, samples, seed = 1 } = options;
   const path = options.out ?? join(dir, `model-${mode}.onnx`);
   const test = options.verify ? (await runData(run.config, options.dataDir)).test : undefined;

@@ -12,7 +12,7 @@ import { ensureDir, writeFileAtomic } from "../util/atomic.ts";
 import { type Context, inContext, integers, type SamplingOptions, sampling, shared, UsageError } from "./options.ts";
 import { colours, type Output, table } from "./output.ts";
 import { otherData, runData } from "./run-data.ts";
-import { openRunFolder, type RunConfig } from "./run-folder.ts";
+import { openRunFolder, type RunConfig, unfinished } from "./run-folder.ts";
 
 interface PredictOptions extends SamplingOptions {
   readonly data?: string;
@@ -63,6 +63,8 @@ async function predictImages(
     );
   const run = openRunFolder(dir);
   using model = run.model;
+  const early = unfinished(run);
+  if (early) out.note(early);
   const { config } = run;
   const asked = files.length > 0 ? await fromFiles(files, model, options, out) : await fromData(config, model, options);
   for (const { file, reason } of asked.failed) out.event("failed", { image: file, reason });

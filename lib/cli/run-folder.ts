@@ -174,6 +174,14 @@ export function openRunFolder(dir: string): OpenRun {
   return { dir, config, checkpoint, model };
 }
 
+/** In a sentence, that the run has not come to its end; undefined if it has, or where its weights alone are there. */
+export function unfinished({ dir, config, checkpoint }: OpenRun): string | undefined {
+  const { training } = checkpoint;
+  const [done, all] = [training?.history.length ?? 0, config.training.epochs];
+  if (!training || training.ended || done >= all) return undefined;
+  return `${dir} is trained for ${done} of ${all} epochs; train --resume ${dir} finishes it`;
+}
+
 /** A new model by the recipe. */
 export const modelOf = ({ model }: RunConfig): Model => createModel(model as unknown as LikelihoodModelConfig);
 

@@ -12,7 +12,7 @@ import { type Context, decimal, inContext, integer, type SharedOptions, shared, 
 import { count, percent } from "./output.ts";
 import { testModel, writeOnnx, writeReport } from "./results.ts";
 import { runData } from "./run-data.ts";
-import { FILES, openRunFolder } from "./run-folder.ts";
+import { FILES, openRunFolder, unfinished } from "./run-folder.ts";
 
 interface ThresholdOptions extends SharedOptions {
   readonly maxError?: number;
@@ -51,6 +51,9 @@ async function chooseFor(dir: string, options: ThresholdOptions, { out, signal }
   const run = openRunFolder(dir);
   using model = run.model;
   const { config } = run;
+  const early = unfinished(run);
+  if (early)
+    throw new BayesError(`[threshold] expected a finished run, for a threshold holds for its weights alone: ${early}`);
   const { train, valid, test } = await runData(config, options.dataDir);
   if (!valid)
     throw new BayesError(

@@ -72,7 +72,7 @@ export function overlap(a: AnyDataset, b: AnyDataset): Int32Array {
 }
 
 /** Indices in ascending order of `keys`, equal ones in that of `ties`. */
-export function argsort(keys: BigUint64Array, ties = keys): Int32Array {
+export function argsort(keys: BigUint64Array, ties: BigUint64Array = keys): Int32Array {
   const compare = (a: bigint, b: bigint) => (a < b ? -1 : a > b ? 1 : 0);
   const order = Int32Array.from(keys, (_, i) => i);
   return order.sort((i, j) => compare(keys[i], keys[j]) || compare(ties[i], ties[j]));

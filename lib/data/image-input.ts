@@ -1,5 +1,4 @@
 /** One image in whatever form a program has it, as the pixels that a model was trained on. */
-import type { Blob } from "node:buffer";
 import { fileURLToPath } from "node:url";
 import { types } from "node:util";
 import { BayesError, shorten, show } from "../errors.ts";
@@ -19,11 +18,17 @@ export interface RawImage {
   readonly shape: ImageShape;
 }
 
+/** A Blob or File, of Node.js or of a browser. */
+export interface BlobLike {
+  readonly size: number;
+  arrayBuffer(): Promise<ArrayBuffer>;
+}
+
 /**
  * An image: the path or file: URL of a file, the bytes of one (also as Blob, or as a stream of bytes, such as a request's body),
  * or raw pixels. Which format bytes have is told by their content.
  */
-export type ImageInput = string | URL | Uint8Array | ArrayBuffer | Blob | AsyncIterable<Uint8Array> | RawImage;
+export type ImageInput = string | URL | Uint8Array | ArrayBuffer | BlobLike | AsyncIterable<Uint8Array> | RawImage;
 
 /** An input whose kind is known: bytes and pixels are copied, so the caller may use the arrays again at once. */
 export type Taken =
@@ -59,7 +64,7 @@ function kindOf(where: string, input: unknown): Taken {
   const bytes = types.isAnyArrayBuffer(input) ? new Uint8Array(input) : asArray(input, "Uint8Array");
   if (bytes) return { file: new Uint8Array(bytes) };
   if (typeof input === "object" && input !== null) {
-    const blob = input as Blob;
+    const blob = input as BlobLike;
     if (/^\[object (Blob|File)\]$/.test(tagOf(input)) && blob.size <= MAX_ENCODED)
       return { later: async () => new Uint8Array(await blob.arrayBuffer()) };
     if (Symbol.asyncIterator in input) return { later: () => collected(input as AsyncIterable<unknown>) };

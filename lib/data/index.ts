@@ -27,7 +27,7 @@ export { loadImageFolder } from "./folder.ts";
 export { type GetOptions, getData, type RemoteFile, type Source } from "./get.ts";
 export { canonical, identity, overlap } from "./identity.ts";
 export { type IdxArray, readIdx } from "./idx.ts";
-export type { ImageInput, RawImage } from "./image-input.ts";
+export type { BlobLike, ImageInput, RawImage } from "./image-input.ts";
 export { type LoadedImages, loadImages, type ReadOptions, type StreamOptions } from "./images.ts";
 export { loadImageFolders } from "./layouts.ts";
 export { embeddedMnist, loadData } from "./locate.ts";

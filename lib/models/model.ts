@@ -163,7 +163,8 @@ export class Model<L extends Likelihood = Likelihood> {
     const where = `model ${this.name}`;
     if (threshold !== undefined && typeof (threshold as unknown) !== "object")
       fail(where, "a threshold from chooseThreshold, or undefined", threshold);
-    if (threshold) checkNumber(where, "the threshold's certainty", threshold.certainty);
+    for (const key of ["certainty", "risk", "coverage", "count"] as const)
+      if (threshold) checkNumber(where, `the threshold's ${key}`, threshold[key]);
     this.#threshold = threshold;
   }
   /** What happens to pixels first; undefined until it is given or the first training set has decided. */

@@ -120,7 +120,9 @@ export class Predictor<L extends Likelihood = Likelihood> {
     checkOptions("predict", options, { onProgress: "function", signal: "object" });
     const { signal } = options;
     if (signal && !isSignal(signal)) fail("predict", "signal as an AbortSignal", signal);
-    const { count, shape } = data ?? {};
+    if (typeof data !== "object" || !("images" in data || isStreamed(data)))
+      fail("predict", "a data set, or { images, count, shape }; loadImages and openRun read files", data);
+    const { count, shape } = data;
     const images = isStreamed(data)
       ? undefined
       : checkArray("predict", "images", data?.images, "Uint8Array", "Float32Array");

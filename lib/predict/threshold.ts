@@ -3,6 +3,7 @@
  * answers the surest ones and leaves the others to somebody else (Geifman and El-Yaniv 2017).
  */
 import { checkNumber, checkOptions, fail } from "../errors.ts";
+import { sizeOf } from "../graph/node.ts";
 import { certaintyOf, type Likelihood, type PredictionOf, type Targets } from "../likelihoods/likelihood.ts";
 import type { Model, Threshold } from "../models/model.ts";
 
@@ -48,11 +49,14 @@ export function chooseThreshold<L extends Likelihood>(
   if (!likelihood.cost)
     fail(where, "a likelihood that says what an answer costs (its method cost)", likelihood.config.kind);
   const certainty = certaintyOf(likelihood, prediction);
-  const cost = likelihood.cost(prediction, targets);
   const n = certainty.length;
+  const values = n * sizeOf(model.targetShape);
+  if (targets?.length !== values)
+    fail(where, `${values} targets for ${n} predictions`, targets?.length, "ERR_BAYES_DATA");
+  const cost = likelihood.cost(prediction, targets);
   const order = Uint32Array.from({ length: n }, (_, i) => i).sort((a, b) => certainty[b] - certainty[a]);
-  if (maxError !== undefined) checkNumber(where, "maxError", maxError, 0);
-  if (minCoverage !== undefined) checkNumber(where, "minCoverage", minCoverage, 0, 1);
+  if (maxError !== undefined) checkNumber(where, "maxError", maxError, 0, likelihood.mostCost);
+  if (minCoverage !== undefined) checkNumber(where, "minCoverage", minCoverage, Number.MIN_VALUE, 1);
   const most = likelihood.mostCost ?? cost.reduce((a, b) => Math.max(a, b), 0);
   const costs = new Costs();
   let best: Threshold | undefined;
@@ -70,7 +74,7 @@ export function chooseThreshold<L extends Likelihood>(
   const least = selective(certainty, cost, certainty[order[Math.min(n - 1, 99)]]);
   return fail(
     where,
-    `a threshold whose answers cost at most ${maxError} on ${n} examples (the surest ${least.answered} cost ${least.risk.toPrecision(2)}, and too few answers prove nothing)`,
+    `a threshold whose answers cost at most ${maxError} on ${n} examples (the surest ${least.answered} cost ${least.risk.toPrecision(2)}; few answers prove little: more examples help)`,
     "none",
     "ERR_BAYES_DATA",
   );

@@ -107,17 +107,24 @@ async function train(model: Model, data: FitData, s: Settings): Promise<FitResul
   const identity = identify(model, data, s);
   const folder = s.runDir === undefined ? undefined : new RunFolder(s.runDir, s.resume ?? false, identity);
   const programs = new Map<number, StepProgram>();
-  const before = { likelihood: model.likelihood, preprocess: model.preprocess };
+  const before = { likelihood: model.likelihood, preprocess: model.preprocess, threshold: model.threshold };
   let loop: Loop | undefined;
   let bar: Progress | undefined;
   try {
     const state = await store.turn(owner, () => prepare(model, data, s, programs, folder, identity));
     folder?.open(state.step);
     loop = new Loop(model, data, s, programs, folder, state, owner);
+    if (model.threshold && !loop.over) {
+      model.threshold = undefined;
+      note(s, "the model's threshold was chosen for other weights and is gone: choose it again after training");
+    }
     bar = progress("train", loop.examplesLeft, { unit: "examples", silent: !s.progress });
     return await follow(loop, s, bar);
   } catch (error) {
-    if (!loop?.state.step) model.learn(before.likelihood, before.preprocess); // it knows no more than before
+    if (!loop?.state.step) {
+      model.learn(before.likelihood, before.preprocess); // it knows no more than before
+      model.threshold = before.threshold;
+    }
     throw error;
   } finally {
     bar?.stop();

@@ -60,6 +60,23 @@ describe("a run that goes wrong", () => {
     expect(() => {
       model.threshold = 0.9 as never;
     }).toThrow("[model tiny-bayes] expected a threshold from chooseThreshold, or undefined, received 0.9");
+    expect(() => {
+      model.threshold = { certainty: 0.9 } as never;
+    }).toThrow("the threshold's risk");
+    expect(model.threshold).toBeUndefined();
+  });
+
+  it("drops a threshold that was chosen for other weights, and keeps it where no step is made", async () => {
+    using model = tinyBayes();
+    const threshold = { certainty: 0.9, risk: 0, coverage: 1, count: 9 };
+    model.threshold = threshold;
+    await expect(fitModel(model, data, { ...common, batchSize: 10_000 })).rejects.toThrow("at least one batch");
+    expect(model.threshold).toEqual(threshold);
+    const notes: string[] = [];
+    await fitModel(model, data, { ...common, epochs: 1, callbacks: { onNote: (note) => notes.push(note) } });
+    expect(notes).toEqual([
+      "the model's threshold was chosen for other weights and is gone: choose it again after training",
+    ]);
     expect(model.threshold).toBeUndefined();
   });
 

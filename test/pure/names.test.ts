@@ -43,20 +43,21 @@ const values: Readonly<Record<string, string[]>> = {
 const types: Readonly<Record<string, string[]>> = {
   bayescnn: words(`
     AlphaPosteriorOptions AnswerOf AnyClassDataset AnyDataset ApplyOptions ApplyResult ArchitectureConfig AskOptions
-    Augmentation BatchNormLayerOptions BayesOptions BayesSettings BernoulliOptions BernoulliPrediction CallOptions
-    Callbacks Categorical ClassAnswer ClassDataset ClassMetrics ClassModelConfig ClassPrediction ConvLayerOptions
-    ConvOptions ConvTransposeLayerOptions ConvTransposeOptions Dataset Device DeviceName EpochRecord ErrorCode
-    EvaluateResult ExportMode ExportOptions FitData FitOptions FitResult GaussianPriorOptions ImageInput ImageShape
-    Images Judged Knowledge LayerOptions LayerSparsity Likelihood LikelihoodModelConfig LoadedImages MetricsOf Mode
-    ModelConfig ModelOptions Monitor NoiseScale Normalization NumberPrediction OpenOptions OpenRunOptions OpenedRun
-    Padding Pair PointOptions Posterior PosteriorConfig Precision PredictOptions Prediction PredictionOf
-    PredictorOptions Preprocess Prior PriorConfig PriorMoments PruneExperimentOptions PruneExperimentResult
-    PruneOptions PruneResult RawImage ReadOptions RegressionOptions ReportData ReportSummary RhoPosteriorOptions
-    SamplingOptions ScaleMixturePriorOptions ScoreName Selection SelectiveResult Shape SourceOptions SourceParts Sparsity
-    SplitSizes StepRecord StreamOptions StreamedDataset TableOptions Targets Tensor Threshold ThresholdOptions
-    TrainTest Unanswered WeightDistribution WeightPosterior WindowOptions`),
+    Augmentation BatchNormLayerOptions BayesOptions BayesSettings BernoulliOptions BernoulliPrediction BlobLike
+    CallOptions Callbacks Categorical ClassAnswer ClassDataset ClassMetrics ClassModelConfig ClassPrediction
+    ConvLayerOptions ConvOptions ConvTransposeLayerOptions ConvTransposeOptions Dataset Device DeviceName
+    EpochRecord ErrorCode EvaluateResult ExportMode ExportOptions FitData FitOptions FitResult GaussianPriorOptions
+    ImageInput ImageShape Images Judged Knowledge LayerOptions LayerSparsity Likelihood LikelihoodModelConfig
+    LoadedImages MetricsOf Mode ModelConfig ModelOptions Monitor NoiseScale Normalization NumberPrediction
+    OpenOptions OpenRunOptions OpenedRun Padding Pair PointOptions Posterior PosteriorConfig Precision
+    PredictOptions Prediction PredictionOf PredictorOptions Preprocess Prior PriorConfig PriorMoments
+    PruneExperimentOptions PruneExperimentResult PruneOptions PruneResult RawImage ReadOptions RegressionOptions
+    ReportData ReportSummary RhoPosteriorOptions SamplingOptions ScaleMixturePriorOptions ScoreName Selection
+    SelectiveResult Shape SourceOptions SourceParts Sparsity SplitSizes StepRecord StreamOptions StreamedDataset
+    TableOptions Targets Tensor Threshold ThresholdOptions TrainTest Unanswered WeightDistribution WeightPosterior
+    WindowOptions`),
   "bayescnn/data": words(`
-    AnyClassDataset AnyDataset Augmentation BadImage Checksum ClassDataset ClassExamples ClassParts Dataset
+    AnyClassDataset AnyDataset Augmentation BadImage BlobLike Checksum ClassDataset ClassExamples ClassParts Dataset
     DecodeOptions Examples GetOptions IdxArray ImageInput ImageShape LoadedImages Normalization Parts PassOptions
     Preprocess RawImage ReadOptions RemoteFile ResizedCrop Source SourceOptions SourceParts SplitSizes StreamOptions
     StreamedDataset TableOptions TargetParts TrainTest`),

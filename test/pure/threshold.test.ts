@@ -7,7 +7,10 @@ import { generator } from "./report-kit.ts";
 /** A model whose certainties and costs are given. */
 function choose(certainty: Float64Array, cost: Float64Array, options: ThresholdOptions, mostCost?: number) {
   const likelihood = { config: { kind: "made" }, certainty: () => certainty, cost: () => cost, mostCost };
-  const model = { likelihood: likelihood as unknown as Likelihood } as Model<Likelihood>;
+  const model = {
+    likelihood: likelihood as unknown as Likelihood,
+    targetShape: [] as readonly number[],
+  } as Model<Likelihood>;
   return chooseThreshold(model, {} as Prediction, new Int32Array(cost.length), options);
 }
 
@@ -46,9 +49,19 @@ describe("a threshold for an error", () => {
     }
   });
 
+  it("refuses an error above the largest, no answers at all, and targets of another number", () => {
+    const certainty = Float64Array.from({ length: 50 }, (_, i) => i);
+    const none = new Float64Array(50);
+    expect(() => choose(certainty, none, { maxError: 10 }, 1)).toThrow(/maxError/);
+    expect(() => choose(certainty, none, { minCoverage: 0 }, 1)).toThrow(/minCoverage/);
+    expect(() => choose(certainty, none.subarray(5), { minCoverage: 0.5 }, 1)).toThrow(
+      /50 targets for 50 predictions, received 45/,
+    );
+  });
+
   it("needs examples: a few answers without a mistake prove nothing", () => {
     const certainty = Float64Array.from({ length: 50 }, (_, i) => i);
-    expect(() => choose(certainty, new Float64Array(50), { maxError: 0.05 }, 1)).toThrow(/too few answers/);
+    expect(() => choose(certainty, new Float64Array(50), { maxError: 0.05 }, 1)).toThrow(/few answers prove little/);
     expect(choose(certainty, new Float64Array(50), { maxError: 0.1 }, 1).coverage).toBe(1);
   });
 });
