@@ -94,7 +94,7 @@ export async function makeSource(parts: SourceParts): Promise<StreamedDataset>;
 export async function makeSource(parts: SourceParts): Promise<StreamedDataset> {
   const kinds = { name: "string", count: "number", shape: "object", pixels: "string", read: "function" };
   const targets = { labels: "object", classes: "object|number", targets: "object", targetShape: "object" };
-  const more = { targetNames: "object", notes: "object", describe: "function", keys: "object" };
+  const more = { targetNames: "object", notes: "object", background: "string", describe: "function", keys: "object" };
   const pass = { onProgress: "function", signal: "object" };
   checkOptions<object>("data source", parts, { ...kinds, ...targets, ...more, ...pass } as never);
   const { name = "data", shape, pixels, read, keys, describe, signal } = parts;

@@ -393,6 +393,8 @@ it("options that make no sense are refused in words", async () => {
     expect(() => new Predictor(model, bad as never)).toThrow(message);
   const predictor = new Predictor(model, options);
   await expect(predictor.predict(some(0, 1), { signal: {} as never })).rejects.toThrow(/signal as an AbortSignal/);
-  await expect(predictor.predict(undefined as never)).rejects.toThrow(/expected a data set, or { images, count, shape }/);
+  await expect(predictor.predict(undefined as never)).rejects.toThrow(
+    /expected a data set, or { images, count, shape }/,
+  );
   await expect(predictor.prepare("i32" as never)).rejects.toThrow(/pixels "u8" or "f32"/);
 });

@@ -435,6 +435,21 @@ describe("a streamed set", () => {
     for (const wrong of [3, -1]) await expect(stream.read(Int32Array.of(wrong))).rejects.toThrow(/index 0/);
   });
 
+  it("takes all parts of a set in memory, its background too", async () => {
+    const { images, ...about } = makeDataset({ ...data.train, background: "red", notes: ["a note"] });
+    const { count, shape } = about;
+    const size = shape[0] * shape[1] * shape[2];
+    const read = (indices: Int32Array) => {
+      const out = new Uint8Array(indices.length * size);
+      for (const [at, i] of indices.entries())
+        out.set(images.subarray(i * size, (i + 1) * size) as Uint8Array, at * size);
+      return out;
+    };
+    const whole = await makeSource({ ...about, count, pixels: "u8", read });
+    expect(whole).toMatchObject({ background: "red", notes: ["a note"] });
+    expect(await normalizationOf(whole)).toEqual(normalizationOf(makeDataset({ ...data.train, background: "red" })));
+  });
+
   it("takes keys from who knows them, and reads nothing then", async () => {
     const { images: _, ...about } = data.train;
     let calls = 0;

@@ -23,6 +23,8 @@ async function alike(path: string, options: object = {}): Promise<TrainTest<AnyD
     if (!mine || !theirs) continue;
     expect(isStreamed(mine)).toBe(true);
     expect(identity(mine)).toBe(identity(theirs));
+    expect(mine.background).toBe(theirs.background);
+    expect(await normalizationOf(mine)).toEqual(await normalizationOf(theirs));
     expect(await inMemory(mine)).toEqual(theirs);
     expect(await normalizationOf(mine)).toEqual(normalizationOf(theirs));
   }
