@@ -118,8 +118,12 @@ export async function loadData(
 ): Promise<TrainTest<AnyDataset>> {
   if (typeof name !== "string" || name === "" || name.length > 4096)
     fail("data", "the name of a data set, or a folder of images", name);
-  if (typeof (dataDir as unknown) === "object" && dataDir !== null)
-    throw new BayesError("[data] expected the options as the third argument: loadData(name, undefined, options)");
+  if (Object.prototype.toString.call(dataDir) === "[object Object]")
+    fail(
+      "data folder",
+      "the path of a folder; options are the third argument: loadData(name, undefined, options)",
+      dataDir,
+    );
   checkOptions<object>("data", options, STREAM_OPTIONS as never);
   const found = findData(name, dataDir);
   if (isDatasetName(name)) {

@@ -54,7 +54,10 @@ export interface SourceOptions extends PassOptions {
    * does not use again. Called with at most 256 examples in any order, several times at once; of one example it must
    * always give the same. The signal says that nobody waits for them any more.
    */
-  readonly read: (indices: Int32Array, signal?: AbortSignal) => Promise<Pixels> | Pixels;
+  readonly read: (
+    indices: Int32Array,
+    signal?: AbortSignal,
+  ) => Promise<Uint8Array | Float32Array> | Uint8Array | Float32Array;
   /** What an example is called in messages, such as its file. */
   readonly describe?: (index: number) => string;
   /**
