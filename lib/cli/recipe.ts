@@ -1,6 +1,6 @@
 /** The options of `train`, and the recipe they make: everything that config.json holds. */
 import { type Augmentation, type ResizedCrop, type SettledAugmentation, settleAugmentation } from "../data/augment.ts";
-import { type Dataset, hasClasses, type TrainTest } from "../data/dataset.ts";
+import { type AnyDataset, hasClasses, type TrainTest } from "../data/dataset.ts";
 import { parseSize } from "../data/images.ts";
 import { findData, isDatasetName } from "../data/locate.ts";
 import { fail } from "../errors.ts";
@@ -61,7 +61,7 @@ export const defaultOptions: TrainOptions = {
 /** The recipe that the options ask for on this data. */
 export function recipe(
   options: TrainOptions,
-  all: TrainTest<Dataset>,
+  all: TrainTest<AnyDataset>,
   say: (note: string) => void = () => {},
 ): RunConfig {
   const { train, valid: own, test } = all;
@@ -106,7 +106,7 @@ export function recipe(
     model: JSON.parse(JSON.stringify(model)),
     data: {
       ...place(options),
-      imageSize: options.imageSize === undefined ? undefined : (parseSize(options.imageSize) as number),
+      imageSize: options.imageSize === undefined ? undefined : parseSize(options.imageSize),
       background: options.background,
       skipCorrupt: options.skipCorrupt,
       identity: identities(all),
@@ -137,7 +137,7 @@ export function recipe(
 }
 
 /** What the output means: the likelihood that was asked for, else the one that fits the data's targets. */
-function meaning({ likelihood, noise }: TrainOptions, train: Dataset): Record<string, unknown> {
+function meaning({ likelihood, noise }: TrainOptions, train: AnyDataset): Record<string, unknown> {
   const kind = likelihood ?? (hasClasses(train) ? "categorical" : "gaussian");
   if (noise !== undefined && kind !== "gaussian" && kind !== "laplace")
     throw new UsageError(`[train] expected --noise with --likelihood gaussian or laplace, received it with ${kind}`);
@@ -159,7 +159,7 @@ function meaning({ likelihood, noise }: TrainOptions, train: Dataset): Record<st
   return { likelihood: { kind, ...options }, outputs: numbers * (scale === "predicted" ? 2 : 1) };
 }
 
-const targetsOf = ({ targets, count }: Dataset): number => targets.length / count;
+const targetsOf = ({ targets, count }: AnyDataset): number => targets.length / count;
 
 /** "learned", "predicted" or a number above 0. */
 export function parseNoise(text: string): "learned" | "predicted" | number {

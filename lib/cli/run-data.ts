@@ -17,7 +17,9 @@ export interface RunData {
 }
 
 /** How a run's images are read; in memory or not changes nothing that comes of it. */
-export const readOptions = ({ data }: Pick<RunConfig, "data">): StreamOptions => ({
+export const readOptions = (
+  data: Pick<RunConfig["data"], "imageSize" | "background" | "skipCorrupt">,
+): StreamOptions => ({
   stream: "auto",
   ...(data.imageSize === undefined ? {} : { size: data.imageSize as number | [number, number] }),
   ...(data.background === undefined ? {} : { background: data.background }),
@@ -57,7 +59,7 @@ export function remarks(all: TrainTest<AnyDataset>, parts: RunData): string[] {
  */
 export async function runData(config: RunConfig, dataDir?: string): Promise<RunData> {
   const { data } = config;
-  const all = await loadData(data.name, dataDir ?? data.dir, readOptions(config));
+  const all = await loadData(data.name, dataDir ?? data.dir, readOptions(config.data));
   const now = identities(all);
   for (const part of ["train", "valid", "test"] as const) {
     if (now[part] === data.identity[part]) continue;
@@ -92,8 +94,8 @@ export async function otherData(
   classes: readonly string[] | undefined,
 ): Promise<AnyDataset> {
   const folder = isDatasetName(name) ? undefined : findData(name, dataDir);
-  const own = folder === undefined ? undefined : await loadTestImages(folder, readOptions(config));
-  const test: AnyDataset = own ?? (await loadData(name, dataDir, readOptions(config))).test;
+  const own = folder === undefined ? undefined : await loadTestImages(folder, readOptions(config.data));
+  const test: AnyDataset = own ?? (await loadData(name, dataDir, readOptions(config.data))).test;
   const data = classes && hasClasses(test) ? alignClasses(test, classes) : test;
   const trained = await runData(config).catch(() => undefined);
   if (!trained)

@@ -9,6 +9,7 @@ import { threads } from "../device.ts";
 import { BayesError, fail } from "../errors.ts";
 import { likelihoodNames } from "../likelihoods/known.ts";
 import { modelNames } from "../models/create.ts";
+import type { Model } from "../models/model.ts";
 import type { ComparisonRow } from "../report/data.ts";
 import { defaults } from "../train/defaults.ts";
 import { type Context, decimal, inContext, integer, precision, several, shared, spec, UsageError } from "./options.ts";
@@ -23,7 +24,7 @@ import {
   type TrainOptions,
 } from "./recipe.ts";
 import { comparisonRow, comparisonTable, testModel, writeOnnx, writeReport } from "./results.ts";
-import { type RunData, remarks, runData, splitData } from "./run-data.ts";
+import { type RunData, readOptions, remarks, runData, splitData } from "./run-data.ts";
 import { createRun, FILES, modelOf, newRunDir, type RunConfig, readConfig, writeConfig } from "./run-folder.ts";
 import { announce, stoppedRun, testFields, testTable, trainRun } from "./training.ts";
 
@@ -134,13 +135,12 @@ export function trainCommand(root: Command): void {
 
 async function fresh(options: TrainOptions, context: Context): Promise<void> {
   const beside = (options.compare ?? []).map(comparisonRow);
-  const reading = {
-    stream: options.stream ?? ("auto" as const),
-    ...(options.imageSize === undefined ? {} : { size: parseSize(options.imageSize) }),
-    ...(options.background === undefined ? {} : { background: options.background }),
-    ...(options.skipCorrupt === undefined ? {} : { skipCorrupt: options.skipCorrupt }),
-  };
-  const all = await loadData(options.data, options.dataDir, reading);
+  const { imageSize, background, skipCorrupt, stream = "auto" } = options;
+  const size = imageSize === undefined ? undefined : parseSize(imageSize);
+  const all = await loadData(options.data, options.dataDir, {
+    ...readOptions({ imageSize: size, background, skipCorrupt }),
+    stream,
+  });
   checkTrainingClasses("train", all.train);
   const notes: string[] = [];
   const config = recipe(options, all, (note) => notes.push(note));
@@ -190,13 +190,10 @@ async function resumed(options: TrainOptions, context: Context, command: Command
   await whole(model, data, config, runDir, { resume: true, beside }, context);
 }
 
-type Made = ReturnType<typeof modelOf>;
-type Data = RunData;
-
 /** Trains, tests, and writes the results. */
 async function whole(
-  model: Made,
-  data: Data,
+  model: Model,
+  data: RunData,
   config: RunConfig,
   runDir: string,
   { resume, beside, notes = [] }: { resume: boolean; beside: readonly ComparisonRow[]; notes?: readonly string[] },

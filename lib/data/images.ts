@@ -1,5 +1,5 @@
-import { freemem } from "node:os";
 import { BayesError, checkInt, checkOptions, fail } from "../errors.ts";
+import { freeMemory } from "../util/memory.ts";
 import { MAX_BYTES, statOf } from "./bytes.ts";
 import { Cache } from "./cache.ts";
 import {
@@ -26,7 +26,7 @@ export interface ReadOptions extends DecodeOptions {
   readonly skipCorrupt?: boolean;
 }
 
-export const READ_OPTIONS = { size: "number|object", skipCorrupt: "boolean", background: "string" } as const;
+const READ_OPTIONS = { size: "number|object", skipCorrupt: "boolean", background: "string" } as const;
 
 /** How images are read that may not fit into memory. */
 export interface StreamOptions extends ReadOptions, PassOptions {
@@ -83,7 +83,7 @@ export async function readImages(
   const { stream = false, signal } = options;
   if (typeof stream === "string" && stream !== "auto") fail(root, 'stream as true, false or "auto"', stream);
   const cacheBytes = checkInt(root, "cacheBytes", options.cacheBytes ?? CACHE_BYTES, 0);
-  const room = checkInt(root, "maxBytes", options.maxBytes ?? Math.min(MAX_BYTES, Math.floor(freeBytes() / 4)), 0);
+  const room = checkInt(root, "maxBytes", options.maxBytes ?? Math.min(MAX_BYTES, Math.floor(freeMemory() / 4)), 0);
   const decoder = await openDecoder(options);
   const heads = await each(files, (file) => {
     signal?.throwIfAborted();
@@ -163,9 +163,6 @@ export async function readImages(
 }
 
 const CACHE_BYTES = 256 << 20;
-
-/** Memory that is free for this process, as far as the system tells. */
-const freeBytes = (): number => process.availableMemory?.() ?? freemem();
 
 /** Images for a model to look at. */
 export interface LoadedImages {

@@ -9,6 +9,7 @@ import { sigmoid } from "../ops/sigmoid.ts";
 import { square } from "../ops/square.ts";
 import { sub } from "../ops/sub.ts";
 import { sum } from "../ops/sum.ts";
+import { softplus } from "../util/softplus.ts";
 import { cause, percents } from "./doubt.ts";
 import { type Figure, type Likelihood, ours, type Prediction, type Targets } from "./likelihood.ts";
 import { average, type Moments, surprisesOf, totalVariance, tracedMoments, UNCERTAINTY } from "./moments.ts";
@@ -36,7 +37,6 @@ const FIGURES: readonly Figure[] = [
 ];
 
 const logistic = (z: number): number => (z >= 0 ? 1 / (1 + Math.exp(-z)) : Math.exp(z) / (1 + Math.exp(z)));
-const softplus = (z: number): number => Math.max(z, 0) + Math.log1p(Math.exp(-Math.abs(z)));
 
 /**
  * Independent yes-or-no labels, each 0 or 1 in the targets [batch, labels] (a value between is a soft label). The network

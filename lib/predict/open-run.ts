@@ -12,7 +12,7 @@ import { type OpenOptions, openModel } from "../models/open.ts";
 import { isSignal } from "../util/arrays.ts";
 import { fileError } from "../util/atomic.ts";
 import { largestLaunch } from "./launches.ts";
-import { Predictor, type PredictorOptions } from "./predictor.ts";
+import { LAUNCH_OPTIONS, Predictor, type PredictorOptions } from "./predictor.ts";
 
 export interface OpenRunOptions<L extends Likelihood = Likelihood>
   extends OpenOptions<L>,
@@ -105,12 +105,7 @@ export async function openRun<L extends Likelihood = Likelihood>(
     build: "function",
     bayes: "object",
     likelihood: "object",
-    samples: "number",
-    mode: "string",
-    seed: "number",
-    precision: "string",
-    maxBatch: "number",
-    maxWait: "number",
+    ...LAUNCH_OPTIONS,
     threshold: "number|null",
     background: "string",
     maxQueue: "number",

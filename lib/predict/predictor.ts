@@ -29,6 +29,16 @@ export interface PredictorOptions extends SamplingOptions {
   readonly maxQueue?: number;
 }
 
+/** @internal */
+export const LAUNCH_OPTIONS = {
+  samples: "number",
+  mode: "string",
+  seed: "number",
+  precision: "string",
+  maxBatch: "number",
+  maxWait: "number",
+} as const;
+
 /**
  * Predicts for any number of callers at a time, also while `fit` trains the same model. Images of concurrent calls share
  * launches, and every call is answered with the bits that it would have got alone (in float32; transposed convolutions
@@ -60,15 +70,7 @@ export class Predictor<L extends Likelihood = Likelihood> {
   /** @throws BayesError for options that make no sense */
   constructor(model: Model<L>, options: PredictorOptions = {}) {
     checkModel("predict", model, { idle: false });
-    checkOptions("predict", options, {
-      samples: "number",
-      mode: "string",
-      seed: "number",
-      precision: "string",
-      maxBatch: "number",
-      maxWait: "number",
-      maxQueue: "number",
-    });
+    checkOptions<PredictorOptions>("predict", options, { ...LAUNCH_OPTIONS, maxQueue: "number" });
     const precision = checkPrecision("predict", options.precision) ?? "fp32";
     const seed = checkInt("predict", "the seed", options.seed ?? 0, 0);
     const wanted = options.mode ?? "sample";

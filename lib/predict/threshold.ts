@@ -5,6 +5,7 @@
 import { checkNumber, checkOptions, fail } from "../errors.ts";
 import { sizeOf } from "../graph/node.ts";
 import { certaintyOf, type Likelihood, type PredictionOf, type Targets } from "../likelihoods/likelihood.ts";
+import { wilson } from "../likelihoods/report/statistics.ts";
 import type { Model, Threshold } from "../models/model.ts";
 
 /** How good the answers are that a threshold lets through. */
@@ -110,17 +111,8 @@ class Costs {
   get interval(): readonly [low: number, high: number] {
     const { answered: n, risk } = this;
     if (n === 0) return [0, 0];
-    if (this.#binary) return wilson(this.sum, n);
+    if (this.#binary) return wilson(risk, n);
     const half = 1.96 * Math.sqrt(Math.max(0, this.#squares / n - risk * risk) / n);
     return [risk - half, risk + half];
   }
-}
-
-/** Wilson's 95 % interval of a share: k of n. */
-export function wilson(k: number, n: number): readonly [number, number] {
-  const z = 1.959963984540054;
-  const p = k / n;
-  const middle = (p + (z * z) / (2 * n)) / (1 + (z * z) / n);
-  const half = (z * Math.sqrt((p * (1 - p)) / n + (z * z) / (4 * n * n))) / (1 + (z * z) / n);
-  return [Math.max(0, middle - half), Math.min(1, middle + half)];
 }

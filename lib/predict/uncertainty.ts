@@ -5,6 +5,7 @@
  * Samples come sample-major, [S, N, C]. Everything is summed in float64 and returned as float32.
  */
 import { checkInt, fail } from "../errors.ts";
+import { softplus } from "../util/softplus.ts";
 import { checkSamples, type Floats } from "./input.ts";
 
 /** Epistemic and aleatoric variance per class and summed over the classes. */
@@ -42,7 +43,7 @@ export function normalizedSoftplusRows(logits: Floats, classes: number): Float32
 /** log(log(1 + e^z)). Below -37, e^z is under the resolution of 1 and the value is z itself. */
 function logSoftplus(z: number): number {
   if (z < -37) return z;
-  return Math.log(Math.max(z, 0) + Math.log1p(Math.exp(-Math.abs(z))));
+  return Math.log(softplus(z));
 }
 
 /** exp(score(z)) divided by the sum of its row. */

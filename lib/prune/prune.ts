@@ -4,9 +4,9 @@ import type { Store } from "../graph/store.ts";
 import { maskName } from "../layers/mask.ts";
 import { checkModel, type Model } from "../models/model.ts";
 import { priorMoments } from "../models/priors.ts";
+import { inverseSoftplus } from "../util/softplus.ts";
 import {
   at,
-  inverseSoftplus,
   meanSlot,
   type PrunableWeight,
   prunableWeights,

@@ -2,6 +2,7 @@ import type { PriorMoments } from "../bayes/prior.ts";
 import { BayesError } from "../errors.ts";
 import { type Shape, sizeOf } from "../graph/node.ts";
 import type { Store } from "../graph/store.ts";
+import { softplus } from "../util/softplus.ts";
 
 /**
  * How much a weight matters; the smallest go first.
@@ -36,12 +37,6 @@ export function klPerWeight(mu: Values, sigma: Values, prior: PriorMoments): Flo
 
 /** The i-th of one value for all, or of a value each. */
 export const at = (values: number | Values, i: number): number => (typeof values === "number" ? values : values[i]);
-
-/** ln(1 + e^x) without overflow, and without losing the tail below. */
-export const softplus = (x: number): number => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));
-
-/** The x with softplus(x) = y, for y > 0. */
-export const inverseSoftplus = (y: number): number => y + Math.log(-Math.expm1(-y));
 
 /** sigma = softplus(rho). */
 export const sigmaOfRho = (rho: Values): Float64Array => Float64Array.from(rho, softplus);

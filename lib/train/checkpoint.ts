@@ -94,7 +94,8 @@ function describe(path: string, description: object): string {
   throw new BayesError(`[${path}] expected a model and a state that a checkpoint can hold, received ${shorten(what)}`);
 }
 
-const inShort = (value: unknown): string => shorten(String(JSON.stringify(value)));
+/** A value of a checkpoint, for a message. */
+export const inShort = (value: unknown): string => shorten(String(JSON.stringify(value)));
 
 /**
  * Writes a checkpoint, whole or not at all. No run may be under way on the model.

@@ -1,6 +1,6 @@
 import { crc32 } from "node:zlib";
 import { type AnyDataset, isStreamed } from "../data/dataset.ts";
-import { freshKeysOf } from "../data/identity.ts";
+import { bytesOf, freshKeysOf } from "../data/identity.ts";
 import { checkPreprocess, type Preprocess } from "../data/prepare.ts";
 import { normalizationOf } from "../data/source.ts";
 import { BayesError } from "../errors.ts";
@@ -104,7 +104,7 @@ async function readPreprocess(model: Model, { train }: FitData, s: Settled): Pro
 async function train(model: Model, data: FitData, s: Settings): Promise<FitResult> {
   const { store } = model;
   const owner = `fit of ${model.name}`;
-  const identity = identify(model, data, s);
+  const identity = s.runDir === undefined ? {} : identify(model, data, s); // every image is hashed: only for who keeps it
   const folder = s.runDir === undefined ? undefined : new RunFolder(s.runDir, s.resume ?? false, identity);
   const programs = new Map<number, StepProgram>();
   const before = { likelihood: model.likelihood, preprocess: model.preprocess, threshold: model.threshold };
@@ -227,8 +227,6 @@ function compileLast(model: Model, size: number, s: Settings): StepProgram {
   }
 }
 
-const bytes = (a: ArrayBufferView) => new Uint8Array(a.buffer, a.byteOffset, a.byteLength);
-
 /** What makes two runs the same run. Not the epochs: a finished run may be given more of them. */
 function identify(model: Model, { train, valid }: FitData, s: Settings): TrainingState["settings"] {
   const identity = {
@@ -244,7 +242,7 @@ function identify(model: Model, { train, valid }: FitData, s: Settings): Trainin
     preprocess: s.preprocess,
     likelihood: s.likelihood.config,
     dropLast: s.dropLast,
-    exampleWeights: s.weights && crc32(bytes(s.weights)),
+    exampleWeights: s.weights && crc32(bytesOf(s.weights)),
     augment: s.augment,
     penalty: s.penalty !== undefined,
     train: fingerprint(train),
@@ -259,5 +257,5 @@ function identify(model: Model, { train, valid }: FitData, s: Settings): Trainin
 
 /** Alike for a set in memory and the same one streamed. */
 function fingerprint(data: AnyDataset): { count: number; crc32: number } {
-  return { count: data.count, crc32: crc32(bytes(data.targets), crc32(bytes(freshKeysOf(data)))) };
+  return { count: data.count, crc32: crc32(bytesOf(data.targets), crc32(bytesOf(freshKeysOf(data)))) };
 }

@@ -1,17 +1,15 @@
 import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
-import { BayesError, shorten } from "../errors.ts";
+import { BayesError } from "../errors.ts";
 import type { Model } from "../models/model.ts";
 import { ensureDir } from "../util/atomic.ts";
-import { type Checkpoint, loadCheckpoint, saveCheckpoint } from "./checkpoint.ts";
+import { type Checkpoint, inShort, loadCheckpoint, saveCheckpoint } from "./checkpoint.ts";
 import { MetricsLog } from "./metrics.ts";
 import type { TrainingState } from "./state.ts";
 
 // temporary names of writeFileAtomic, cut at 40 characters
 const HALF_WRITTEN = /^\.(checkpoint\.safetensors|best\.safetensors|metrics\.jsonl)\.\d+\.[0-9a-f]+\.tmp$/;
-
-const inShort = (value: unknown): string => shorten(String(JSON.stringify(value)));
 
 /** Where a run lives on disk: metrics.jsonl, checkpoint.safetensors, best.safetensors. */
 export class RunFolder {

@@ -1,6 +1,10 @@
+import { freemem } from "node:os";
 import { BayesError } from "../errors.ts";
 
 const gib = (bytes: number): string => `${(bytes / 2 ** 30).toPrecision(3)} GiB`;
+
+/** Bytes that are free for this process, as far as the system tells. */
+export const freeMemory = (): number => process.availableMemory?.() ?? freemem();
 
 /**
  * Throws unless so much memory is there, of the machine or of the container this runs in. Asked before a large piece is
@@ -8,7 +12,7 @@ const gib = (bytes: number): string => `${(bytes / 2 ** 30).toPrecision(3)} GiB`
  */
 export function checkMemory(where: string, bytes: number): void {
   if (bytes < 2 ** 28) return;
-  const there = process.availableMemory();
+  const there = freeMemory();
   if (bytes <= there) return;
   throw new BayesError(
     `[${where}] expected ${gib(bytes)} of free memory, received ${gib(there)}: take a smaller batch or smaller images`,

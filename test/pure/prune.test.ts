@@ -1,15 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import {
-  inverseSoftplus,
-  klPerWeight,
-  magnitude,
-  sigmaOfAlpha,
-  sigmaOfRho,
-  signalToNoise,
-  softplus,
-} from "../../lib/prune/scores.ts";
+import { klPerWeight, magnitude, sigmaOfAlpha, sigmaOfRho, signalToNoise } from "../../lib/prune/scores.ts";
 import { cubicSchedule, selectMasks } from "../../lib/prune/select.ts";
+import { inverseSoftplus, softplus } from "../../lib/util/softplus.ts";
 
 const scored = (name: string, ...scores: number[]) => ({ name, scores: Float64Array.from(scores) });
 const zeros = (mask: ArrayLike<number>) => Array.from(mask).filter((m) => m === 0).length;

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import type { Likelihood, Prediction } from "../../lib/likelihoods/likelihood.ts";
+import { wilson } from "../../lib/likelihoods/report/statistics.ts";
 import type { Model } from "../../lib/models/model.ts";
-import { chooseThreshold, selective, type ThresholdOptions, wilson } from "../../lib/predict/threshold.ts";
+import { chooseThreshold, selective, type ThresholdOptions } from "../../lib/predict/threshold.ts";
 import { generator } from "./report-kit.ts";
 
 /** A model whose certainties and costs are given. */
@@ -67,7 +68,7 @@ describe("a threshold for an error", () => {
 });
 
 it("wilson's interval has its textbook values", () => {
-  const [low, high] = wilson(5, 100);
+  const [low, high] = wilson(5 / 100, 100);
   expect(low).toBeCloseTo(0.02154, 5);
   expect(high).toBeCloseTo(0.11175, 5);
   expect(wilson(0, 50)[1]).toBeCloseTo(0.07135, 5);
