@@ -5,7 +5,9 @@
     "sanitize%": ""
   },
   "target_defaults": {
-    "defines": ["NAPI_VERSION=8", "NODE_ADDON_API_CPP_EXCEPTIONS", "NODE_ADDON_API_CPP_EXCEPTIONS_ALL"],
+    "defines": [
+      "NAPI_VERSION=8", "NODE_ADDON_API_CPP_EXCEPTIONS", "NODE_ADDON_API_CPP_EXCEPTIONS_ALL", "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS"
+    ],
     "cflags!": ["-fno-exceptions"],
     "cflags_cc!": ["-fno-exceptions", "-fno-rtti", "-std=gnu++17", "-std=gnu++20"],
     "cflags_cc": [
@@ -34,7 +36,7 @@
         ["target_arch=='x64'", { "dependencies": ["ops_avx2", "ops_avx512"] }],
         ["OS=='linux'", {
           # registration is by static initialisers: every object of the op libraries has to be kept
-          "ldflags": ["-Wl,--exclude-libs,ALL", "-Wl,--whole-archive"],
+          "ldflags": ["-Wl,--exclude-libs,ALL", "-Wl,-z,nodelete", "-Wl,--whole-archive"],
           "libraries": ["-Wl,--no-whole-archive"]
         }],
         # of the C++ library only what is used: the rest asks for a newer glibc (native/core/glibc.cpp); libgcc_s comes with node

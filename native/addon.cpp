@@ -1,7 +1,14 @@
 // The boundary: two classes for JavaScript, Store (numbered persistent buffers) and Plan (a compiled program). The only
 // file that knows N-API. TypeScript has validated everything; here a wrong call is an error too, never a crash.
+//
+// A worker_thread may be terminated at any moment. Then every call that needs JavaScript fails, and an exception of
+// ours cannot be thrown on: the wrappers drop it (NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS in binding.gyp; without it
+// they throw a second one out of a function that must not throw). Node also unloads an addon with the last worker that
+// had loaded it, while the pool's threads wait in its code: it is linked so that it stays (-z nodelete).
 #include <napi.h>
+#include <cstring>
 #include <memory>
+#include <new>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -24,14 +31,16 @@ void check(Napi::Env env, const char* error) {
 struct Bytes {
   char* data;
   size_t size;
+  bool shared;  // with other threads, which may change them at any time
 };
 
 Bytes bytesOf(Napi::Value v) {  // of a SharedArrayBuffer too
-  if (!v.IsTypedArray()) fail(v.Env(), "expected a typed array");
   void* data = nullptr;
-  if (napi_get_typedarray_info(v.Env(), v, nullptr, nullptr, &data, nullptr, nullptr) != napi_ok)
+  napi_value buffer = nullptr;
+  if (!v.IsTypedArray() || napi_get_typedarray_info(v.Env(), v, nullptr, nullptr, &data, &buffer, nullptr) != napi_ok)
     fail(v.Env(), "expected a typed array");
-  return {static_cast<char*>(data), v.As<Napi::TypedArray>().ByteLength()};
+  return {static_cast<char*>(data), v.As<Napi::TypedArray>().ByteLength(),
+          !Napi::Value(v.Env(), buffer).IsArrayBuffer()};
 }
 
 // size >= stride * (steps - 1) + each, for any numbers
@@ -219,16 +228,23 @@ class Plan : public Napi::ObjectWrap<Plan> {
  private:
   struct Job {
     int32_t steps = 0;
+    std::vector<Napi::Value> results;  // the caller's arrays
     std::vector<BayesFeed> feeds;
-    std::vector<void*> results;
+    std::vector<void*> into;
+    std::vector<std::unique_ptr<char[]>> own;  // memory of the run itself
     BayesFault fault{};
     std::string error;
+
+    char* alloc(int64_t bytes) {
+      own.emplace_back(new (std::nothrow) char[static_cast<size_t>(bytes) + 1]);
+      return own.back().get();
+    }
   };
   struct Call {  // of runAsync
     Plan* plan;
     Job job;
     Napi::Promise::Deferred deferred;
-    Napi::Reference<Napi::Array> keep;  // the arrays and the plan stay alive until the run is over
+    Napi::Reference<Napi::Array> keep;  // the result arrays, and the plan last, stay alive until the run is over
   };
   static void finished(Napi::Env env, Napi::Function, std::nullptr_t*, Call* call);
   using Done = Napi::TypedThreadSafeFunction<std::nullptr_t, Call, finished>;
@@ -255,34 +271,55 @@ class Plan : public Napi::ObjectWrap<Plan> {
     memory.add(-memory.bytes);
   }
 
-  Job read(const Napi::CallbackInfo& info) {  // (steps, [{data, stride}], [result arrays])
+  int64_t length(size_t feed, int64_t stride, int32_t steps) const { return stride * (steps - 1) + feedBytes[feed]; }
+
+  // (steps, [{data, stride}], [result arrays]). A run off the thread computes in memory of its own: the caller may
+  // resize, transfer or change its arrays meanwhile. So does any run whose input other threads may change, since
+  // indices are checked before they are used.
+  Job read(const Napi::CallbackInfo& info, bool async) {
     Napi::Env env = info.Env();
+    const double steps = info[0].As<Napi::Number>().DoubleValue();
+    if (!(steps >= 1 && steps <= INT32_MAX)) fail(env, "expected at least one step, and at most 2^31 - 1");
+    auto feeds = info[1].As<Napi::Array>(), results = info[2].As<Napi::Array>();
+    if (!feeds.IsArray() || !results.IsArray() || feeds.Length() != feedBytes.size() ||
+        results.Length() != resultBytes.size())
+      fail(env, "wrong number of feeds or results");
+    Job job;
+    job.steps = static_cast<int32_t>(steps);
+    // all that may run JavaScript first: a getter may close the plan, or take the memory of an array away
+    std::vector<Napi::Value> data;
+    for (size_t i = 0; i < feedBytes.size(); i++) {
+      auto o = feeds.Get(static_cast<uint32_t>(i)).As<Napi::Object>();
+      data.push_back(o.Get("data"));
+      job.feeds.push_back({nullptr, o.Get("stride").As<Napi::Number>().Int64Value()});
+    }
+    for (size_t i = 0; i < resultBytes.size(); i++) job.results.push_back(results.Get(static_cast<uint32_t>(i)));
+
     if (!plan) fail(env, "the compiled program is closed");
     if (store->closed) fail(env, "the store is closed");
     if (store->running) fail(env, "the program is busy: a run on this store is under way; await it first");
-    Job job;
-    job.steps = info[0].As<Napi::Number>();
-    if (job.steps < 1) fail(env, "expected at least one step");
-    auto feeds = info[1].As<Napi::Array>(), results = info[2].As<Napi::Array>();
-    if (feeds.Length() != feedBytes.size() || results.Length() != resultBytes.size())
-      fail(env, "wrong number of feeds or results");
-    for (uint32_t i = 0; i < feeds.Length(); i++) {
-      auto o = feeds.Get(i).As<Napi::Object>();
-      Bytes b = bytesOf(o.Get("data"));
-      int64_t stride = o.Get("stride").As<Napi::Number>().Int64Value();
-      if (!holds(b.size, stride, feedBytes[i], job.steps)) fail(env, "a feed is too short");
-      job.feeds.push_back({b.data, stride});
+    for (size_t i = 0; i < data.size(); i++) {
+      const Bytes b = bytesOf(data[i]);
+      BayesFeed& f = job.feeds[i];
+      if (!holds(b.size, f.stride, feedBytes[i], job.steps)) fail(env, "a feed is too short");
+      f.data = b.data;
+      if (!async && !b.shared) continue;
+      char* copy = job.alloc(length(i, f.stride, job.steps));
+      if (!copy) fail(env, "out of memory: for a copy of the input");
+      if (b.data) memcpy(copy, b.data, static_cast<size_t>(length(i, f.stride, job.steps)));
+      f.data = copy;
     }
-    for (uint32_t i = 0; i < results.Length(); i++) {
-      Bytes b = bytesOf(results.Get(i));
+    for (size_t i = 0; i < job.results.size(); i++) {
+      const Bytes b = bytesOf(job.results[i]);
       if (!holds(b.size, resultBytes[i], resultBytes[i], job.steps)) fail(env, "a result array is too short");
-      job.results.push_back(b.data);
+      job.into.push_back(async ? job.alloc(resultBytes[i] * job.steps) : b.data);
+      if (!job.into.back() && b.size) fail(env, "out of memory: for the results");
     }
     return job;
   }
 
   void execute(Job& job) {
-    const char* error = backend().planRun(plan, job.steps, job.feeds.data(), job.results.data(), &job.fault);
+    const char* error = backend().planRun(plan, job.steps, job.feeds.data(), job.into.data(), &job.fault);
     if (error) job.error = error;
   }
 
@@ -294,7 +331,7 @@ class Plan : public Napi::ObjectWrap<Plan> {
   }
 
   void run(const Napi::CallbackInfo& info) {
-    Job job = read(info);
+    Job job = read(info, false);
     store->running = true;
     execute(job);
     store->running = false;
@@ -303,10 +340,13 @@ class Plan : public Napi::ObjectWrap<Plan> {
 
   Napi::Value runAsync(const Napi::CallbackInfo& info) {
     Napi::Env env = info.Env();
-    Job job = read(info);
+    Job job = read(info, true);
     if (worker.joinable()) worker.join();  // the thread of the run before: it has ended
     auto keep = Napi::Array::New(env);
-    keep.Set(0u, info[1]), keep.Set(1u, info[2]), keep.Set(2u, info.This());
+    uint32_t kept = 0;
+    for (Napi::Value v : job.results) keep.Set(kept++, v);
+    keep.Set(kept, info.This());
+    job.results.clear();  // values live no longer than this call
     std::unique_ptr<Call> call(
         new Call{this, std::move(job), Napi::Promise::Deferred::New(env), Napi::Persistent(keep)});
     Done done = Done::New(env, "bayescnn", 0, 1);
@@ -342,6 +382,13 @@ void Plan::finished(Napi::Env env, Napi::Function, std::nullptr_t*, Call* c) {
   if (env == nullptr) return;
   napi_remove_env_cleanup_hook(env, teardown, plan);
   try {
+    auto arrays = call->keep.Value();
+    for (uint32_t i = 0; i < call->job.into.size(); i++) {
+      const Bytes b = bytesOf(arrays.Get(i));
+      const int64_t bytes = plan->resultBytes[i] * call->job.steps;
+      if (b.size >= static_cast<size_t>(bytes)) memcpy(b.data, call->job.into[i], static_cast<size_t>(bytes));
+      else if (call->job.error.empty()) call->job.error = "a result array was taken away during the run";
+    }
     if (call->job.error.empty()) call->deferred.Resolve(env.Undefined());
     else call->deferred.Reject(faultError(env, call->job).Value());
   } catch (const Napi::Error&) {  // a worker_thread that is being terminated runs no JavaScript: nobody waits

@@ -69,3 +69,9 @@ export async function onlyAsync(action: () => Promise<unknown>): Promise<"worked
     return refused(error);
   }
 }
+
+/** A buffer of `bytes` bytes that can shrink or grow (ES2024, which the library's own "lib" does not have). */
+export const resizable = <B extends ArrayBuffer | SharedArrayBuffer>(
+  kind: new (bytes: number, options?: { maxByteLength: number }) => B,
+  bytes: number,
+): B => new kind(bytes, { maxByteLength: 2 * bytes });

@@ -94,13 +94,16 @@ export class Program<I extends string, O extends string> {
 
   /**
    * As {@link run}, on the library's own thread: the event loop goes on. A store has one run at a time, so this one waits
-   * for its turn; the values must stay as they are until it is over.
+   * for its turn, with the values as they are now.
    * @param turn the turn it is part of, from {@link Store.turn}; default: one of its own
    */
   async runAsync(values: Inputs<I>, steps = 1, turn?: Turn): Promise<Record<O, Float32Array>> {
     const call = this.#prepare(values, steps);
-    if (!turn) await this.store.turn("a run", () => this.#execute(call, steps));
-    else {
+    if (!turn) {
+      // the device copies what it is given when the run begins: that may be later
+      const own = { ...call, feeds: call.feeds.map(({ data, stride }) => ({ data: data.slice(), stride })) };
+      await this.store.turn("a run", () => this.#execute(own, steps));
+    } else {
       this.store.checkTurn("run", turn);
       await this.#execute(call, steps);
     }

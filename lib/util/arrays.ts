@@ -9,19 +9,30 @@ const own = { Float32Array, Float64Array, Int32Array, Uint8Array, Uint32Array, B
 export type ArrayKind = keyof typeof own;
 export type ArrayOf<K extends ArrayKind> = InstanceType<(typeof own)[K]>;
 
-const tagOf = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(Uint8Array.prototype), Symbol.toStringTag)!.get!;
+const getter = (name: string | symbol): (() => unknown) =>
+  Object.getOwnPropertyDescriptor(Object.getPrototypeOf(Uint8Array.prototype), name)!.get!;
+const tagOf = getter(Symbol.toStringTag);
+const bufferOf = getter("buffer");
 
 /** "Float32Array", "Uint8ClampedArray", …: which typed array `value` is; undefined if none. */
-export const arrayKind = (value: unknown): string | undefined => tagOf.call(value);
+export const arrayKind = (value: unknown): string | undefined => tagOf.call(value) as string | undefined;
+
+/** Whether the memory of a typed array may shrink or grow under whoever reads it. */
+function resizable(value: unknown): boolean {
+  if (arrayKind(value) === undefined) return false;
+  const buffer = bufferOf.call(value) as { readonly resizable?: boolean; readonly growable?: boolean };
+  return buffer.resizable === true || buffer.growable === true;
+}
 
 /**
  * `value` as this realm's typed array of one of these kinds, on the same memory; undefined if it is of none of them. The
- * bytes of a Uint8ClampedArray (canvas pixels) count as a Uint8Array. Nothing is converted.
+ * bytes of a Uint8ClampedArray (canvas pixels) count as a Uint8Array. Nothing is converted. An array on memory that can be
+ * resized is none: its length would not stay what was checked.
  */
 export function asArray<K extends ArrayKind>(value: unknown, ...kinds: readonly K[]): ArrayOf<K> | undefined {
   const tag = arrayKind(value);
   const kind = kinds.find((k) => k === (tag === "Uint8ClampedArray" ? "Uint8Array" : tag));
-  if (kind === undefined) return undefined;
+  if (kind === undefined || resizable(value)) return undefined;
   if (value instanceof own[kind]) return value as ArrayOf<K>;
   const { buffer, byteOffset, length } = value as Uint8Array<ArrayBuffer>;
   return new own[kind](buffer, byteOffset, length) as ArrayOf<K>;
@@ -37,9 +48,11 @@ export function checkArray<K extends ArrayKind>(
   return asArray(value, ...kinds) ?? fail(where, `${what} as ${kindsFor(value, ...kinds)}`, value);
 }
 
-/** "a Float32Array or Int32Array" for a message, and how to make the first from `value`, if that is a list of numbers. */
+/** "a Float32Array or Int32Array" for a message, and how to make the first from `value`, if that is a list of numbers or on
+ * memory that can be resized. */
 export function kindsFor(value: unknown, ...kinds: readonly ArrayKind[]): string {
   const numbers = Array.isArray(value) || (arrayKind(value) !== undefined && !asArray(value, ...kinds));
+  if (resizable(value)) return `${kinds.join(" or ")} of a fixed length (slice() makes one; its buffer can be resized)`;
   const article = /^[AEIOU]/.test(kinds[0]) && kinds[0] !== "Uint8Array" ? "an" : "a";
   return `${article} ${kinds.join(" or ")}${numbers ? ` (${kinds[0]}.from(x) makes one)` : ""}`;
 }

@@ -36,6 +36,15 @@ export function endless(program) {
 }
 
 if (workerData?.task === "train") parentPort.postMessage(await train(workerData));
+if (workerData?.task === "wide") {
+  addon.setThreads(4); // threads of the pool start with the first run that has work for them
+  const n = 1 << 20;
+  const at = (space) => ({ dtype: 0, space, index: 0, offset: 0, shape: [n] });
+  const exp = { op: "exp", inputs: [at(2)], outputs: [at(3)], attrs: {}, commits: false };
+  const program = { steps: [exp], feedBytes: [4 * n], resultBytes: [4 * n], arenaBytes: 0 };
+  new addon.Plan(new addon.Store(), program).run(1, [{ data: new Float32Array(n), stride: 0 }], [new Float32Array(n)]);
+  parentPort.postMessage("ran");
+}
 if (workerData?.task === "threads") parentPort.postMessage(addon.threads());
 if (workerData?.task === "endless") {
   endless(workerData.program);

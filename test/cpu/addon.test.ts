@@ -18,6 +18,7 @@ import { mean } from "../../lib/ops/mean.ts";
 import { relu } from "../../lib/ops/relu.ts";
 import { softmaxCrossEntropy } from "../../lib/ops/softmaxCrossEntropy.ts";
 import { sgd } from "../../lib/train/optimizers.ts";
+import { resizable } from "../hostile.ts";
 import { nullDevice } from "../null-device.ts";
 import { uniform } from "../ops/harness.ts";
 
@@ -129,9 +130,10 @@ describe("a plan", () => {
     ["a short result", 2, feeds(), [new Float32Array(7)], "a result array is too short"],
     ["a plain array", 1, [{ data: [1, 2, 3, 4], stride: 0 }], [new Float32Array(4)], "expected a typed array"],
     ["a detached array", 1, feeds(detached()), [new Float32Array(4)], "a feed is too short"],
-    ["nothing", 1, undefined, undefined, "An array was expected"],
+    ["nothing", 1, undefined, undefined, "wrong number"],
     ["no steps", 0, feeds(), [new Float32Array(4)], "at least one step"],
     ["NaN steps", Number.NaN, feeds(), [new Float32Array(4)], "at least one step"],
+    ["more steps than 31 bits hold", 2 ** 32 + 1, feeds(), [new Float32Array(4)], "at most 2^31 - 1"],
   ] as const)("is not run with %s", (_, steps, given, results, why) => {
     const plan = new addon.Plan(new addon.Store(), program());
     expect(() => plan.run(steps, given as never, results as never)).toThrow(why);
@@ -139,6 +141,59 @@ describe("a plan", () => {
     const y = new Float32Array(4);
     plan.run(1, feeds(), [y]); // and is none the worse for it
     expect(y[0]).toBe(1);
+  });
+
+  it("off the thread computes from what its arrays held when it was called", async () => {
+    const steps = 64;
+    const rows = 4096;
+    const ref = (space: number) => at(space, [rows]);
+    const exp = { op: "exp", inputs: [ref(feed)], outputs: [ref(result)], attrs: {}, commits: false };
+    const plan = new addon.Plan(new addon.Store(), {
+      steps: [exp],
+      feedBytes: [4 * rows],
+      resultBytes: [4 * rows],
+      arenaBytes: 0,
+    });
+    const bytes = 4 * rows * steps;
+    const mistreat: Record<string, (buffer: ArrayBuffer) => void> = {
+      changed: (buffer) => void new Float32Array(buffer).fill(9),
+      "shrunk to nothing": (buffer) => (buffer as unknown as { resize(n: number): void }).resize(0),
+      transferred: (buffer) => void structuredClone(buffer, { transfer: [buffer] }),
+    };
+    for (const [how, spoil] of Object.entries(mistreat)) {
+      const buffer = resizable(ArrayBuffer, bytes);
+      const y = new Float32Array(rows * steps);
+      const run = plan.runAsync(steps, feeds(new Float32Array(buffer), 4 * rows), [y]);
+      spoil(buffer);
+      await run;
+      expect([how, y.every((v) => v === 1)]).toEqual([how, true]);
+    }
+    const y = new Float32Array(rows * steps);
+    const run = plan.runAsync(steps, feeds(new Float32Array(rows)), [y]);
+    structuredClone(y.buffer, { transfer: [y.buffer] });
+    await expect(run).rejects.toThrow("a result array was taken away during the run");
+    plan.close();
+  });
+
+  it("looks at its arguments after the last getter has run", () => {
+    const plan = new addon.Plan(new addon.Store(), { ...program(), feedBytes: [16, 16] });
+    const big = new Float32Array(1 << 20);
+    const taking = {
+      get data() {
+        structuredClone(big.buffer, { transfer: [big.buffer] });
+        return x;
+      },
+      stride: 0,
+    };
+    expect(() => plan.run(1, [{ data: big, stride: 0 }, taking], [new Float32Array(4)])).toThrow("a feed is too short");
+    const closing = {
+      get data() {
+        plan.close();
+        return x;
+      },
+      stride: 0,
+    };
+    expect(() => plan.run(1, [...feeds(), closing], [new Float32Array(4)])).toThrow("is closed");
   });
 
   it("is not run after it, its store or a buffer of its was closed, in any order", async () => {
@@ -266,6 +321,16 @@ async function trained(): Promise<Float32Array[]> {
   return results;
 }
 
+it("a compiled program that waits for its turn runs with the values it was called with", async () => {
+  using store = new Store("cpu");
+  using program = compile({ store }, { x: [4] }, ({ x }) => ({ y: relu(x) }));
+  const values = new Float32Array(4);
+  const runs = [1, 2, 3].map((v) => program.runAsync({ x: values.fill(v) }, 3)); // one array for all
+  values.fill(9);
+  const results = await Promise.all(runs);
+  expect(results.map(({ y }) => [...new Set(y)])).toEqual([[1], [2], [3]]);
+});
+
 describe("worker_threads", () => {
   const file = new URL("./addon-worker.mjs", import.meta.url);
   const worker = (workerData: object) => new Worker(file, { workerData });
@@ -315,6 +380,19 @@ describe("worker_threads", () => {
     const y = new Float32Array(4);
     new addon.Plan(new addon.Store(), program()).run(1, feeds(), [y]);
     expect(y[0]).toBe(1);
+  });
+
+  it("may be the only ones that ever loaded the addon", () => {
+    const code = `const { once } = await import("node:events");
+      const { Worker } = await import("node:worker_threads");
+      for (let i = 0; i < 3; i++) {
+        const w = new Worker(${JSON.stringify(file.pathname)}, { execArgv: [], workerData: ${JSON.stringify({ task: "wide" })} });
+        await once(w, "message");
+        await w.terminate();
+        await new Promise((r) => setTimeout(r, 30)); // the pool's threads sleep in the addon's code, which is still there
+      }
+      console.log("ended");`;
+    expect(execFileSync(process.execPath, ["--input-type=module", "-e", code], { encoding: "utf8" })).toBe("ended\n");
   });
 
   it("or not: a process may exit while a run is under way", () => {

@@ -12,6 +12,7 @@ import { accuracy, auroc, ece, softmaxRows } from "../../lib/metrics.ts";
 import { verifyOnnx } from "../../lib/onnx/index.ts";
 import { readSafetensors, writeSafetensors } from "../../lib/train/index.ts";
 import { asArray, isSignal } from "../../lib/util/arrays.ts";
+import { resizable } from "../hostile.ts";
 
 const realm = createContext({});
 /** `values` as a typed array of the other realm. */
@@ -27,6 +28,19 @@ const model = () =>
     likelihood: categorical(2),
     build: (x) => bayesLinear(flatten(x), 2, { name: "fc" }),
   });
+
+it("an array whose memory can be resized is taken nowhere: its length would not stay", () => {
+  const bytes = new Uint8Array(resizable(ArrayBuffer, 16));
+  const growable = new Uint8Array(resizable(SharedArrayBuffer, 16));
+  using store = new Store("cpu");
+  using p = compile({ store }, { x: { shape: [16], dtype: "u8" } }, () => ({ y: constant(1) }));
+  for (const x of [bytes, growable])
+    expect(() => p.run({ x })).toThrow(
+      "as Uint8Array of a fixed length (slice() makes one; its buffer can be resized)",
+    );
+  expect(() => constant(new Float32Array(bytes.buffer))).toThrow("of a fixed length");
+  expect(asArray(bytes.slice(), "Uint8Array")).toHaveLength(16);
+});
 
 describe("a typed array of another realm", () => {
   it("is no instance of ours, and the same memory", () => {
