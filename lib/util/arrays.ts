@@ -37,11 +37,25 @@ export function checkArray<K extends ArrayKind>(
   return asArray(value, ...kinds) ?? fail(where, `${what} as ${kindsFor(value, ...kinds)}`, value);
 }
 
+/** A frozen copy of a caller's list. The copy is what is to be checked. @throws BayesError for what is none, or is far too long */
+export function copyList<T>(where: string, what: string, list: readonly T[], most = 1 << 20): readonly T[] {
+  if (!Array.isArray(list)) fail(where, `${what} as a list`, list);
+  if (list.length > most) fail(where, `${what} as a list of at most ${most}`, list);
+  return Object.freeze([...list]);
+}
+
 /** "a Float32Array or Int32Array" for a message, and how to make the first from `value`, if that is a list of numbers. */
 export function kindsFor(value: unknown, ...kinds: readonly ArrayKind[]): string {
   const numbers = Array.isArray(value) || (arrayKind(value) !== undefined && !asArray(value, ...kinds));
   const article = /^[AEIOU]/.test(kinds[0]) && kinds[0] !== "Uint8Array" ? "an" : "a";
   return `${article} ${kinds.join(" or ")}${numbers ? ` (${kinds[0]}.from(x) makes one)` : ""}`;
+}
+
+/** The largest of any number of values; NaN where there is one. (`Math.max(...values)` overflows the stack.) */
+export function largest(values: ArrayLike<number>): number {
+  let most = -Infinity;
+  for (let i = 0; i < values.length; i++) most = Math.max(most, values[i]);
+  return most;
 }
 
 /** Whether `value` is an AbortSignal. */
