@@ -122,6 +122,11 @@ export function checkOptions<T extends object>(
   return Object.freeze(own) as T;
 }
 
+/** Throws unless `value` is an object, whatever is in it. Returns it. */
+export function checkObject<T extends object>(where: string, what: string, value: T): T {
+  return typeof value === "object" && value !== null ? value : fail(where, what, value);
+}
+
 /** Throws unless `path` is a text that can name a file (or folder: `what`). Returns it. */
 export function checkPath(where: string, path: unknown, what = "file"): string {
   if (typeof path === "string" && path !== "" && path.length <= 4096 && !path.includes("\0")) return path;

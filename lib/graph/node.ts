@@ -200,6 +200,11 @@ export function makeNode<A extends Attrs>(op: Op<A>, inputs: readonly Tensor[], 
   }
 }
 
+/** Throws unless all are traced tensors: for an op that looks at their shapes before it is applied. */
+export function checkTensors(op: string, ...tensors: readonly unknown[]): void {
+  for (const [i, x] of tensors.entries()) if (!Tensor.is(x)) fail(op, `input ${i} to be a traced tensor`, x);
+}
+
 /** " (layer conv1, at model.ts:12)": where a node would have been made, for the end of a message. */
 function herePlace(): string {
   const site = userSite();
