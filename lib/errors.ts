@@ -92,7 +92,8 @@ export function failData(where: string, expected: string, received: unknown): ne
 
 /**
  * Throws unless `options` is an object of known fields, each absent or of one of the kinds named ("number", "number|object";
- * as `typeof` says, null being no object): what a wrong type or a misspelt name would otherwise do silently. Returns it.
+ * as `typeof` says, null being no object): what a wrong type or a misspelt name would otherwise do silently.
+ * @returns a frozen copy, for each field is read once: what the caller changes later, or a getter says next, is never seen
  */
 export function checkOptions<T extends object>(
   where: string,
@@ -100,13 +101,30 @@ export function checkOptions<T extends object>(
   kinds: { readonly [K in keyof T]-?: string },
 ): T {
   if (typeof options !== "object" || options === null) fail(where, "options as an object", options);
-  for (const [key, value] of Object.entries(options)) {
-    if (!Object.hasOwn(kinds, key)) fail(where, `options among ${Object.keys(kinds).join(", ")}`, key);
-    const kind = (kinds as Record<string, string>)[key];
-    if (value !== undefined && !kind.split("|").includes(value === null ? "null" : typeof value))
-      fail(where, `${key} as ${kind.replaceAll("|", " or ")}`, value);
+  const own: Partial<T> = {};
+  try {
+    for (const key of Object.keys(options))
+      if (!Object.hasOwn(kinds, key)) fail(where, `options among ${Object.keys(kinds).join(", ")}`, key);
+    for (const key of Object.keys(kinds) as (keyof T & string)[]) {
+      const value = options[key];
+      if (value === undefined) continue;
+      const kind: string = kinds[key];
+      if (!kind.split("|").includes(value === null ? "null" : typeof value))
+        fail(where, `${key} as ${kind.replaceAll("|", " or ")}`, value);
+      own[key] = value;
+    }
+  } catch (error) {
+    if (error instanceof BayesError) throw error;
+    throw new BayesError(`[${where}] expected options that can be read, received ones that throw (${show(error)})`, {
+      cause: error,
+    });
   }
-  return options;
+  return Object.freeze(own) as T;
+}
+
+/** Throws unless `value` is an object, whatever is in it. Returns it. */
+export function checkObject<T extends object>(where: string, what: string, value: T): T {
+  return typeof value === "object" && value !== null ? value : fail(where, what, value);
 }
 
 /** Throws unless `path` is a text that can name a file (or folder: `what`). Returns it. */

@@ -75,3 +75,23 @@ export const resizable = <B extends ArrayBuffer | SharedArrayBuffer>(
   kind: new (bytes: number, options?: { maxByteLength: number }) => B,
   bytes: number,
 ): B => new kind(bytes, { maxByteLength: 2 * bytes });
+/** A list whose every element is as it should be when it is first read, and `later` after that. */
+export function shifty(list: readonly number[], later: number): number[] {
+  const reads = new Map<PropertyKey, number>();
+  return new Proxy([...list], {
+    get(target, key, receiver) {
+      const before = reads.get(key) ?? 0;
+      reads.set(key, before + 1);
+      const element = typeof key === "string" && /^\d+$/.test(key);
+      return element && before > 0 ? later : Reflect.get(target, key, receiver);
+    },
+  });
+}
+
+/** What looks like this object, also to `instanceof`, and is not it. */
+export const forged = <T extends object>(thing: T): T[] => [
+  new Proxy(thing, {}),
+  Object.create(Object.getPrototypeOf(thing), Object.getOwnPropertyDescriptors(thing)),
+  Object.create(thing),
+  { ...thing },
+];

@@ -20,7 +20,7 @@ export interface BetaSchedule {
  */
 export function constantBeta(beta = 1): BetaSchedule {
   checkNumber("constantBeta", "beta", beta, 0);
-  return { name: `constant(${beta})`, at: () => beta };
+  return Object.freeze({ name: `constant(${beta})`, at: () => beta });
 }
 
 /**
@@ -29,10 +29,10 @@ export function constantBeta(beta = 1): BetaSchedule {
  * cannot overflow.
  */
 export function blundellBeta(): BetaSchedule {
-  return {
+  return Object.freeze<BetaSchedule>({
     name: "blundell",
     at: ({ step, stepsPerEpoch: m }) => (m * 2 ** -((step % m) + 1)) / (1 - 2 ** -m),
-  };
+  });
 }
 
 /** Soenderby et al. 2016 (warm-up): grows linearly from 0 to `beta` over the first `share` of training, then stays. */
@@ -48,13 +48,13 @@ export function cosineBeta(share = 0.5, beta = 1): BetaSchedule {
 function ramp(name: string, share: number, beta: number, shape: (x: number) => number): BetaSchedule {
   checkNumber(`${name}Beta`, "the share of training", share, 0, 1);
   checkNumber(`${name}Beta`, "beta", beta, 0);
-  return {
+  return Object.freeze<BetaSchedule>({
     name: `${name}(${share}, ${beta})`,
     at: ({ step, totalSteps }) => {
       const length = share * totalSteps;
       return step >= length ? beta : beta * shape(step / length);
     },
-  };
+  });
 }
 
 /** From the command line or a configuration: "0.1", "blundell", "warmup:0.25", "cosine:0.5:1". */

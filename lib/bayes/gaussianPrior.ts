@@ -22,27 +22,23 @@ export interface GaussianPriorOptions {
  * KL(q||p) = sum[ln(sp/s) + (s^2 + (mu - mp)^2) / (2 sp^2) - 1/2]. Defaults: N(0, 0.1^2), the reference implementation's.
  */
 export function gaussianPrior(options: GaussianPriorOptions = {}): Prior {
-  const { mean = 0, sigma = 0.1 } = checkOptions("gaussianPrior", options, {
-    mean: "number|string|object",
-    sigma: "number|object",
-  });
+  const given = checkOptions("gaussianPrior", options, { mean: "number|string|object", sigma: "number|object" });
+  const mean = typeof given.mean === "object" ? copied(given.mean) : (given.mean ?? 0);
+  const sigma = typeof given.sigma === "object" ? copied(given.sigma) : (given.sigma ?? 0.1);
   if (typeof mean === "string" && mean !== "tied") fail("gaussianPrior", 'the mean as a number, "tied" or a Map', mean);
-  for (const given of [mean, sigma])
-    if (typeof given === "object" && !types.isMap(given)) fail("gaussianPrior", "values by weight as a Map", given);
   if (typeof mean === "number") checkNumber("gaussianPrior", "the mean", mean);
   if (typeof sigma === "number") checkNumber("gaussianPrior", "sigma", sigma, 1e-10, 1e10);
   const per = (values: ReadonlyMap<string, Float32Array>, weight: string, count: number): Float32Array => {
     const v = values.get(weight);
-    if (v?.length !== count)
-      throw new BayesError(`[gaussianPrior] expected ${count} values for ${weight}, received ${v?.length ?? "none"}`);
-    return checkArray("gaussianPrior", `the values for ${weight}`, v, "Float32Array");
+    if (v?.length === count) return v;
+    throw new BayesError(`[gaussianPrior] expected ${count} values for ${weight}, received ${v?.length ?? "none"}`);
   };
   const meanOf = (mu: Tensor, weight: string) =>
     typeof mean === "object" ? constant(per(mean, weight, mu.size), mu.shape) : mean;
   const sigmaOf = (mu: Tensor, weight: string) =>
     typeof sigma === "object" ? constant(per(sigma, weight, mu.size), mu.shape) : sigma;
   const show = (x: unknown) => (typeof x === "object" ? "given" : String(x));
-  return {
+  return Object.freeze<Prior>({
     name: `gaussian(${show(mean)}, ${show(sigma)})`,
     klRho: (mu, rho, weight, mask) =>
       klGaussian(mu, rho, { priorMean: meanOf(mu, weight), priorSigma: sigmaOf(mu, weight), mask }),
@@ -57,8 +53,19 @@ export function gaussianPrior(options: GaussianPriorOptions = {}): Prior {
       return logNormalSum(w, m === "tied" ? mu : m, sigmaOf(mu, weight), mask);
     },
     moments: (weight, count) => ({
-      mean: typeof mean === "object" ? per(mean, weight, count) : mean,
-      sigma: typeof sigma === "object" ? per(sigma, weight, count) : sigma,
+      mean: typeof mean === "object" ? per(mean, weight, count).slice() : mean,
+      sigma: typeof sigma === "object" ? per(sigma, weight, count).slice() : sigma,
     }),
-  };
+  });
+}
+
+/** The caller's values by weight, his no more. */
+function copied(given: unknown): ReadonlyMap<string, Float32Array> {
+  if (!types.isMap(given)) fail("gaussianPrior", "values by weight as a Map", given);
+  return new Map(
+    [...given].map(([weight, values]) => [
+      String(weight),
+      checkArray("gaussianPrior", `the values for ${weight}`, values, "Float32Array").slice(),
+    ]),
+  );
 }

@@ -3,7 +3,8 @@ import { type Shape, sizeOf, type Tensor } from "../graph/node.ts";
 import { parameter, trace } from "../graph/trace.ts";
 import { sigma2FromLogAlpha } from "../ops/sigma2FromLogAlpha.ts";
 import { sigma2FromRho } from "../ops/sigma2FromRho.ts";
-import { gaussians, STREAM_INIT } from "../util/philox.ts";
+import { newArray } from "../util/memory.ts";
+import { fillGaussians, STREAM_INIT } from "../util/philox.ts";
 import type { Prior } from "./prior.ts";
 
 /** The variational distribution of one weight tensor inside a trace: an independent Gaussian per weight. */
@@ -26,7 +27,8 @@ export interface Posterior {
 export function initNormals(name: string, count: number, scale: number, mean = 0): Float32Array {
   let row = 2166136261; // FNV-1a of the name picks the row, so adding a layer moves no other layer's values
   for (const c of name) row = Math.imul(row ^ c.charCodeAt(0), 16777619) >>> 0;
-  return Float32Array.from(gaussians(count, trace().seed, STREAM_INIT, { row }), (z) => mean + scale * z);
+  const values = newArray(`parameter ${name}`, "f32", count, "a smaller layer would fit");
+  return fillGaussians(values, (z) => mean + scale * z, trace().seed, STREAM_INIT, { row });
 }
 
 export interface RhoPosteriorOptions {
@@ -43,20 +45,23 @@ export interface RhoPosteriorOptions {
  * 2015 and rho = -5 + 0.1 N(0, 1); `referenceInit` is the reference implementation's.
  */
 export function rhoPosterior(options: RhoPosteriorOptions = {}): Posterior {
-  checkOptions("rhoPosterior", options, { rhoInit: "number", muInit: "number|string", rhoSpread: "number" });
-  const { rhoInit = -5, muInit = "he", rhoSpread = 0.1 } = options;
+  const {
+    rhoInit = -5,
+    muInit = "he",
+    rhoSpread = 0.1,
+  } = checkOptions("rhoPosterior", options, { rhoInit: "number", muInit: "number|string", rhoSpread: "number" });
   checkNumber("rhoPosterior", "rhoInit", rhoInit, -100, 100);
   checkNumber("rhoPosterior", "rhoSpread", rhoSpread, 0);
   if (muInit !== "he") checkNumber("rhoPosterior", 'muInit (if not "he")', muInit, 0);
-  return {
+  return Object.freeze({
     name: `rho(${rhoInit}, ${muInit})`,
-    weight(name, shape, fanIn) {
+    weight(name: string, shape: Shape, fanIn: number): WeightDistribution {
       const n = sizeOf(shape);
       const mu = parameter(`${name}/mu`, shape, () => initNormals(`${name}/mu`, n, muScale(muInit, name, fanIn)));
       const rho = parameter(`${name}/rho`, shape, () => initNormals(`${name}/rho`, n, rhoSpread, rhoInit));
       return { name, mu, sigma2: sigma2FromRho(rho), closedKl: (prior, mask) => prior.klRho?.(mu, rho, name, mask) };
     },
-  };
+  });
 }
 
 /** mu ~ N(0, 0.1^2), rho ~ N(-5, 0.1^2): what the reference implementation starts from. */
@@ -76,14 +81,17 @@ export interface AlphaPosteriorOptions {
 
 /** N(mu, alpha mu^2) with log alpha learned (Shridhar et al. 2019, eq. 4.1; variational dropout, Kingma et al. 2015). */
 export function alphaPosterior(options: AlphaPosteriorOptions = {}): Posterior {
-  checkOptions("alphaPosterior", options, { per: "string", logAlphaInit: "number", muInit: "number|string" });
-  const { per = "weight", logAlphaInit = -5, muInit = "he" } = options;
+  const {
+    per = "weight",
+    logAlphaInit = -5,
+    muInit = "he",
+  } = checkOptions("alphaPosterior", options, { per: "string", logAlphaInit: "number", muInit: "number|string" });
   if (per !== "weight" && per !== "layer") fail("alphaPosterior", 'per "weight" or "layer"', per);
   if (muInit !== "he") checkNumber("alphaPosterior", 'muInit (if not "he")', muInit, 0);
   checkNumber("alphaPosterior", "logAlphaInit", logAlphaInit, -50, 50);
-  return {
+  return Object.freeze({
     name: `alpha(${per}, ${logAlphaInit})`,
-    weight(name, shape, fanIn) {
+    weight(name: string, shape: Shape, fanIn: number): WeightDistribution {
       const n = sizeOf(shape);
       // a bias of exactly zero has zero variance and no way out: start it a little off
       const scale = muScale(muInit, name, fanIn) || 0.01;
@@ -99,5 +107,5 @@ export function alphaPosterior(options: AlphaPosteriorOptions = {}): Posterior {
         closedKl: (prior, mask) => prior.klAlpha?.(mu, logAlpha, name, mask),
       };
     },
-  };
+  });
 }

@@ -15,14 +15,17 @@ export interface ScaleMixturePriorOptions {
  * is no closed form, so its KL is sampled. Defaults lie inside the paper's search grid.
  */
 export function scaleMixturePrior(options: ScaleMixturePriorOptions = {}): Prior {
-  checkOptions("scaleMixturePrior", options, { pi: "number", sigma1: "number", sigma2: "number" });
-  const { pi = 0.5, sigma1 = 1, sigma2 = Math.exp(-6) } = options;
+  const {
+    pi = 0.5,
+    sigma1 = 1,
+    sigma2 = Math.exp(-6),
+  } = checkOptions("scaleMixturePrior", options, { pi: "number", sigma1: "number", sigma2: "number" });
   checkNumber("scaleMixturePrior", "pi", pi, 0, 1);
   checkNumber("scaleMixturePrior", "sigma1", sigma1, Number.MIN_VALUE);
   checkNumber("scaleMixturePrior", "sigma2", sigma2, Number.MIN_VALUE);
-  return {
+  return Object.freeze<Prior>({
     name: `scaleMixture(${pi}, ${sigma1}, ${Number(sigma2.toPrecision(4))})`,
     logDensity: (w, _mu, _weight, mask) => logScaleMixtureSum(w, { pi, sigma1, sigma2 }, mask),
     moments: () => ({ mean: 0, sigma: Math.sqrt(pi * sigma1 ** 2 + (1 - pi) * sigma2 ** 2) }),
-  };
+  });
 }

@@ -1,5 +1,6 @@
 /** Classes by name. */
 import { BayesError, checkInt, fail, show } from "../errors.ts";
+import { copyList } from "../util/arrays.ts";
 import {
   type AnyClassDataset,
   type AnyDataset,
@@ -28,15 +29,18 @@ export const unnamed = (names: readonly string[]): boolean => names.every((name,
 export function classNames(where: string, classes: readonly string[] | number, least = 1): readonly string[] {
   if (typeof classes === "number") {
     checkInt(where, "the number of classes", classes, least, 1 << 20);
-    return Array.from({ length: classes }, (_, i) => String(i));
+    return Object.freeze(Array.from({ length: classes }, (_, i) => String(i)));
   }
   if (!Array.isArray(classes) || classes.length < least)
     fail(where, least > 1 ? `at least ${least} classes, by name or number` : "class names, or their number", classes);
-  for (const [i, name] of classes.entries()) {
+  const names = copyList(where, "class names", classes);
+  const seen = new Set<string>();
+  for (const [i, name] of names.entries()) {
     if (typeof name !== "string") fail(where, `the name of class ${i} to be a text`, name);
-    if (classes.indexOf(name) !== i) fail(where, "classes of different names, for they are told by name", name);
+    if (seen.has(name)) fail(where, "classes of different names, for they are told by name", name);
+    seen.add(name);
   }
-  return Object.freeze([...classes]);
+  return names;
 }
 
 /** Whether two lists mean the same classes in the same order; a number, or names that are numbers, fit any of the length. */

@@ -3,12 +3,13 @@
 import { BayesError, checkInt, type ErrorCode, fail } from "../errors.ts";
 import type { Data, NativeFeed, NativePlan } from "../native/addon.ts";
 import { checkArray } from "../util/arrays.ts";
-import { checkMemory } from "../util/memory.ts";
+import { MapView } from "../util/map-view.ts";
+import { checkMemory, newArray } from "../util/memory.ts";
 import { fuse } from "./fuse.ts";
-import { type DType, type Node, type Shape, sizeOf, Tensor } from "./node.ts";
+import { checkShape, type DType, type Node, type Shape, sizeOf, Tensor } from "./node.ts";
 import { type Planned, planProgram, printProgram } from "./program.ts";
-import { Store } from "./store.ts";
-import { input, type TraceOptions, withTrace } from "./trace.ts";
+import type { Store } from "./store.ts";
+import { checkTraceOptions, input, type TraceOptions, withTrace } from "./trace.ts";
 import type { Turn } from "./turns.ts";
 
 /** Shapes of a program's inputs: a shape (float32), or shape and dtype. */
@@ -31,8 +32,15 @@ export interface PlanReport {
   }[];
 }
 
-const arrays = { f32: Float32Array, i32: Int32Array, u8: Uint8Array } as const;
+const FEWER = "fewer steps at a time, or a smaller batch, would fit";
 const arrayOf = { f32: "Float32Array", i32: "Int32Array", u8: "Uint8Array" } as const;
+
+/** One number as an input: as exact as the input's type has it, or refused. */
+function scalar(where: string, dtype: DType, value: number): Data {
+  if (dtype === "f32") return Float32Array.of(value);
+  if (dtype === "i32") return Int32Array.of(checkInt(where, "the number", value, -(2 ** 31), 2 ** 31 - 1));
+  return Uint8Array.of(checkInt(where, "the number", value, 0, 255));
+}
 
 /** A compiled program: one native call per run of any number of steps. Close it when done. */
 export class Program<I extends string, O extends string> {
@@ -54,14 +62,14 @@ export class Program<I extends string, O extends string> {
     store.checkIdle("compile");
     let constants = -1;
     this.store = store;
-    this.inputs = inputs;
-    this.outputs = outputs;
+    this.inputs = new MapView(new Map(inputs));
+    this.outputs = new MapView(new Map(outputs));
     try {
       this.planned = planProgram({
-        inputs,
-        outputs,
+        inputs: this.inputs,
+        outputs: this.outputs,
         effects,
-        storeIndex: (name) => store.slot(name).index,
+        store,
         allocConstants: (bytes) => (constants = store.alloc("constants", bytes)),
       });
       this.#constants = constants;
@@ -75,6 +83,7 @@ export class Program<I extends string, O extends string> {
       const code = message.includes("out of memory") ? "ERR_BAYES_MEMORY" : undefined;
       throw new BayesError(`[compile] ${message}`, { code, cause: error });
     }
+    Object.freeze(this);
   }
 
   /**
@@ -126,13 +135,11 @@ export class Program<I extends string, O extends string> {
     this.store.checkOpen("run");
     checkInt("run", "the number of steps", steps, 1, 2 ** 31 - 1);
     if (typeof values !== "object" || values === null) fail("run", "the inputs' values by name", values);
-    for (const [name, t] of this.outputs)
-      if (t.size * steps > 2 ** 32) fail(`run: output ${name}`, "at most 2^32 values in all steps", t.size * steps);
     const feeds = [...this.inputs].map(([name, t]) => {
       const given = (values as Record<string, Data | number>)[name];
       const data =
         typeof given === "number"
-          ? arrays[t.dtype].of(given)
+          ? scalar(`run: input ${name}`, t.dtype, given)
           : checkArray(`run: input ${name}`, `${t}`, given, arrayOf[t.dtype]);
       if (data.length === t.size) return { data, stride: 0 };
       if (data.length === t.size * steps) return { data, stride: t.bytes };
@@ -142,7 +149,12 @@ export class Program<I extends string, O extends string> {
         data,
       );
     });
-    const results = [...this.outputs.values()].map((t) => new arrays[t.dtype](t.size * steps));
+    let bytes = 0;
+    for (const t of this.outputs.values()) bytes += t.bytes * steps;
+    checkMemory("run", bytes, FEWER);
+    const results = [...this.outputs].map(([name, t]) =>
+      newArray(`run: output ${name}`, t.dtype, t.size * steps, FEWER),
+    );
     const named = Object.fromEntries([...this.outputs.keys()].map((name, i) => [name, results[i]])) as Record<
       O,
       Float32Array
@@ -247,26 +259,25 @@ export function traceProgram<I extends string, O extends string>(
   specs: Readonly<Record<I, InputSpec>>,
   build: (inputs: Readonly<Record<I, Tensor>>) => Readonly<Record<O, Tensor>>,
 ): { inputs: Map<string, Tensor>; outputs: Map<string, Tensor>; effects: readonly Node[] } {
-  if (!(options?.store instanceof Store)) fail(where, "options with a store", options);
-  options.store.checkOpen(where);
+  const checked = checkTraceOptions(where, options);
+  checked.store.checkOpen(where);
   if (typeof specs !== "object" || specs === null) fail(where, "the inputs' shapes by name", specs);
   if (typeof build !== "function") fail(where, "a function of traced tensors", build);
   const inputs = new Map<string, Tensor>();
   for (const [name, spec] of Object.entries<InputSpec>(specs)) {
-    const type =
+    const here = `${where}: input ${name}`;
+    const { shape, dtype } =
       typeof spec === "object" && spec !== null && "dtype" in spec ? spec : { shape: spec, dtype: "f32" as const };
-    if (!Object.hasOwn(arrays, type.dtype))
-      fail(`${where}: input ${name}`, `dtype ${Object.keys(arrays).join(", ")}`, type.dtype);
-    const { shape } = type;
-    if (!Array.isArray(shape) || shape.some((d) => !Number.isInteger(d) || d < 1) || sizeOf(shape) > 2 ** 32)
-      fail(`${where}: input ${name}`, "a shape of positive integers, at most 2^32 values", shape);
-    inputs.set(name, input(name, type));
+    if (!Object.hasOwn(arrayOf, dtype)) fail(here, `dtype ${Object.keys(arrayOf).join(", ")}`, dtype);
+    const own = checkShape(here, shape);
+    if (sizeOf(own) > 2 ** 32) fail(here, "a shape of at most 2^32 values", own);
+    inputs.set(name, input(name, { shape: own, dtype }));
   }
-  const { value, trace } = withTrace(options, () => build(Object.fromEntries(inputs) as Record<I, Tensor>));
+  const { value, trace } = withTrace(checked, () => build(Object.fromEntries(inputs) as Record<I, Tensor>));
   if (typeof value !== "object" || value === null) fail(where, "a function that returns traced tensors by name", value);
   const outputs = new Map<string, Tensor>();
   for (const [name, t] of Object.entries<Tensor>(value)) {
-    if (!(t instanceof Tensor)) fail(`${where}: output ${name}`, "a traced tensor", t);
+    if (!Tensor.is(t)) fail(`${where}: output ${name}`, "a traced tensor", t);
     outputs.set(name, t);
   }
   return { inputs, ...fuse({ outputs, effects: trace.effects }) };

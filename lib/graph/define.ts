@@ -34,21 +34,23 @@ export interface OpDefinition<I extends readonly Tensor[] = readonly Tensor[]> {
  * ```
  */
 export function defineOp<I extends readonly Tensor[]>(definition: OpDefinition<I>): (...inputs: I) => Tensor {
-  checkOptions("defineOp", definition, { name: "string", forward: "function", grad: "function" });
-  const { name, forward, grad } = definition;
+  const { name, forward, grad } = checkOptions("defineOp", definition, {
+    name: "string",
+    forward: "function",
+    grad: "function",
+  });
   if (typeof name !== "string" || !/^[^\s[\]]+$/.test(name))
     fail("defineOp", "a name without spaces or brackets", name);
   if (!forward) fail(`defineOp ${name}`, "forward, a function of traced tensors", forward);
   const rule = grad && ruleOf(name, grad as unknown as GradientRule);
   return (...inputs) => {
     if (inputs.length < forward.length) fail(name, `${forward.length} traced tensors`, inputs.length);
-    for (const [i, x] of inputs.entries())
-      if (!(x instanceof Tensor)) fail(name, `input ${i} to be a traced tensor`, x);
+    for (const [i, x] of inputs.entries()) if (!Tensor.is(x)) fail(name, `input ${i} to be a traced tensor`, x);
     const around = currentLayer();
     return inLayer(around === undefined ? name : `${around}/${name}`, () => {
       const first = nextId();
       const y = forward(...inputs);
-      if (!(y instanceof Tensor)) fail(name, "forward to return a traced tensor", y);
+      if (!Tensor.is(y)) fail(name, "forward to return a traced tensor", y);
       if (!rule) return y;
       checkClosed(name, y, inputs, first);
       return apply(rule, [y, ...inputs], {})[0];
@@ -65,15 +67,16 @@ function ruleOf(name: string, grad: GradientRule): Op {
     view: true,
     infer: ([y]) => [y],
     grad([dy], { inputs: [, ...inputs], outputs: [y] }) {
-      const gradients = grad(dy!, ...inputs, y);
-      if (!Array.isArray(gradients) || gradients.length !== inputs.length)
-        fail(name, `grad to return a list of ${inputs.length} gradients, one for each input`, gradients);
+      const given = grad(dy!, ...inputs, y);
+      if (!Array.isArray(given) || given.length !== inputs.length)
+        fail(name, `grad to return a list of ${inputs.length} gradients, one for each input`, given);
+      const gradients: readonly (Tensor | undefined)[] = [...given];
       for (const [i, d] of gradients.entries())
-        if (d !== undefined && !(d instanceof Tensor && d.dtype === "f32" && sameShape(d.shape, inputs[i].shape)))
+        if (d !== undefined && !(Tensor.is(d) && d.dtype === "f32" && sameShape(d.shape, inputs[i].shape)))
           fail(
             name,
             `grad to return ${typeName({ shape: inputs[i].shape, dtype: "f32" })} (or undefined) for input ${i}`,
-            d instanceof Tensor ? typeName(d) : d,
+            Tensor.is(d) ? typeName(d) : d,
           );
       return [undefined, ...gradients];
     },

@@ -8,11 +8,12 @@ import { constant, Tensor, topo } from "./node.ts";
  */
 export function grad(loss: Tensor, wrt: readonly Tensor[]): Tensor[] {
   if (!Array.isArray(wrt)) fail("grad", "a list of traced tensors", wrt);
-  for (const t of [loss, ...wrt]) if (!(t instanceof Tensor)) fail("grad", "traced tensors", t);
+  const targets: readonly Tensor[] = [...wrt];
+  for (const t of [loss, ...targets]) if (!Tensor.is(t)) fail("grad", "traced tensors", t);
   if (loss.size !== 1) throw new BayesError(`[grad] expected a scalar loss, received ${loss}`);
   const order = topo([loss]);
   const gradients = new Map<Tensor, Tensor>([[loss, constant(1, loss.shape)]]);
-  const needed = new Set<Tensor>(wrt); // tensors on a path from wrt to the loss
+  const needed = new Set<Tensor>(targets); // tensors on a path from wrt to the loss
   for (const n of order) {
     if (!n.op.stopsGradient && n.inputs.some((i) => needed.has(i))) for (const o of n.outputs) needed.add(o);
   }
@@ -28,7 +29,7 @@ export function grad(loss: Tensor, wrt: readonly Tensor[]): Tensor[] {
       gradients.set(x, before ? add(before, d) : d);
     });
   }
-  return wrt.map((w) => {
+  return targets.map((w) => {
     const d = gradients.get(w);
     if (d) return d;
     const name = w.node.leaf && "name" in w.node.leaf ? w.node.leaf.name : w.node.describe();

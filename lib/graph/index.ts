@@ -9,7 +9,7 @@ export { defineOp, type OpDefinition } from "./define.ts";
 export { grad } from "./grad.ts";
 export { interpret, type NodeRecord } from "./interpret.ts";
 export { type Attrs, constant, type DType, type Node, type Shape, type Tensor, type TensorType } from "./node.ts";
-export { type Slot, Store } from "./store.ts";
+export { type Slot, type SlotOptions, Store } from "./store.ts";
 export {
   type KlTerm,
   type Mode,
@@ -22,3 +22,4 @@ export {
   withTrace,
 } from "./trace.ts";
 export type { Turn } from "./turns.ts";
+export type { Values } from "./values.ts";

@@ -1,7 +1,9 @@
 import { BayesError, checkInt, fail } from "../errors.ts";
 import type { OnnxContext } from "../onnx/context.ts";
-import { asArray, kindsFor } from "../util/arrays.ts";
+import { asArray, copyList, kindsFor } from "../util/arrays.ts";
+import { newArray } from "../util/memory.ts";
 import { userSite } from "./site.ts";
+import type { Slot, Store } from "./store.ts";
 
 /** Dimensions, outermost first. Activations are channels-last: [batch, height, width, channels]. */
 export type Shape = readonly number[];
@@ -65,14 +67,20 @@ export interface Op<A extends Attrs = Attrs> {
 /** Where a leaf's data comes from. */
 export type Leaf =
   | { readonly kind: "input"; readonly name: string }
-  | { readonly kind: "store"; readonly name: string; readonly trainable: boolean }
+  | { readonly kind: "store"; readonly name: string; readonly trainable: boolean; readonly of: StoreLeaf }
   | { readonly kind: "constant"; readonly data: Float32Array | Int32Array };
+
+/** The very slot of the very store: a name says neither which store, nor that the slot is still the one it was. */
+export interface StoreLeaf {
+  readonly store: Store;
+  readonly slot: Slot;
+}
 
 let created = 0;
 /** The id of the next node: whatever has a smaller one was made before. */
 export const nextId = (): number => created;
 
-/** One application of an op in a traced program. Nothing computes here. */
+/** One application of an op in a traced program. Nothing computes here, and nothing of it can be changed. */
 export class Node<A extends Attrs = Attrs> {
   /** Its place in the order of the trace. */
   readonly id: number;
@@ -98,12 +106,13 @@ export class Node<A extends Attrs = Attrs> {
   ) {
     this.id = place ? place.id : created++;
     this.op = op;
-    this.inputs = inputs;
-    this.attrs = attrs;
-    this.leaf = leaf;
+    this.inputs = Object.freeze(inputs);
+    this.attrs = Object.freeze(attrs);
+    this.leaf = leaf && Object.freeze(leaf);
     this.layer = like ? like.layer : layerPath.at(-1);
     this.site = like ? like.site : userSite();
-    this.outputs = types.map((t, i) => new Tensor(this as unknown as Node, i, t.shape, t.dtype));
+    this.outputs = Object.freeze(types.map((t, i) => new Tensor(this as unknown as Node, i, t.shape, t.dtype)));
+    Object.freeze(this);
   }
 
   /** The same node, in line and layer, with other inputs or attributes; perhaps in another's place, or of other types. */
@@ -122,17 +131,23 @@ export class Node<A extends Attrs = Attrs> {
   }
 }
 
-/** One output of a node: what model functions pass around. */
+/** One output of a node: what model functions pass around. It is frozen, and so is its shape. */
 export class Tensor {
   readonly node: Node;
   readonly index: number;
   readonly shape: Shape;
   readonly dtype: DType;
+  readonly #made = true;
   constructor(node: Node, index: number, shape: Shape, dtype: DType) {
     this.node = node;
     this.index = index;
-    this.shape = shape;
+    this.shape = Object.isFrozen(shape) ? shape : Object.freeze([...shape]);
     this.dtype = dtype;
+    Object.freeze(this);
+  }
+  /** Whether `value` is a tensor that this library made: neither a proxy of one nor a copy with another shape is. */
+  static is(value: unknown): value is Tensor {
+    return typeof value === "object" && value !== null && #made in value;
   }
   /** Number of elements. */
   get size(): number {
@@ -166,43 +181,98 @@ export function inLayer<T>(name: string, build: () => T): T {
   }
 }
 
-/** Makes a node that has no outputs, only an effect (see {@link Op.mutates} and {@link Op.guard}). */
-export function applyEffect<A extends Attrs>(op: Op<A>, inputs: readonly Tensor[], attrs: A): Node<A> {
-  return new Node(op, inputs, attrs, op.infer(inputs, attrs));
+/**
+ * Makes a node: takes copies of what the caller holds, checks those (the op's rule is the validation), and keeps those. What
+ * the caller changes afterwards, also in between, changes nothing.
+ */
+export function makeNode<A extends Attrs>(op: Op<A>, inputs: readonly Tensor[], attrs: A): Node<A> {
+  if (!Array.isArray(inputs)) fail(op.name, "a list of traced tensors", inputs);
+  const own = [...inputs];
+  for (const [i, x] of own.entries())
+    if (!Tensor.is(x))
+      throw new BayesError(`[${op.name}] expected input ${i} to be a traced tensor, received ${typeof x}`);
+  const kept = copyAttrs(op.name, attrs);
+  try {
+    return new Node(op, own, kept, checkTypes(op.name, op.infer(own, kept), kept));
+  } catch (error) {
+    if (!(error instanceof BayesError)) throw error;
+    throw new BayesError(`${error.message}${herePlace()}`, { code: error.code });
+  }
+}
+
+/** Throws unless all are traced tensors: for an op that looks at their shapes before it is applied. */
+export function checkTensors(op: string, ...tensors: readonly unknown[]): void {
+  for (const [i, x] of tensors.entries()) if (!Tensor.is(x)) fail(op, `input ${i} to be a traced tensor`, x);
+}
+
+/** " (layer conv1, at model.ts:12)": where a node would have been made, for the end of a message. */
+function herePlace(): string {
+  const site = userSite();
+  const where = [layerPath.at(-1) && `layer ${layerPath.at(-1)}`, site && `at ${site}`].filter(Boolean);
+  return where.length ? ` (${where.join(", ")})` : "";
 }
 
 /** Applies an op: infers (and so validates) the outputs and records the node. */
 export function apply<A extends Attrs>(op: Op<A>, inputs: readonly Tensor[], attrs: A): readonly Tensor[] {
-  for (const [i, x] of inputs.entries())
-    if (!(x instanceof Tensor))
-      throw new BayesError(`[${op.name}] expected input ${i} to be a traced tensor, received ${typeof x}`);
-  let types: readonly TensorType[];
-  try {
-    types = op.infer(inputs, attrs);
-  } catch (error) {
-    if (!(error instanceof BayesError)) throw error;
-    const where = [layerPath.at(-1) && `layer ${layerPath.at(-1)}`, userSite() && `at ${userSite()}`].filter(Boolean);
-    throw new BayesError(where.length ? `${error.message} (${where.join(", ")})` : error.message, { code: error.code });
-  }
-  return new Node(op, inputs, attrs, types).outputs;
+  return makeNode(op, inputs, attrs).outputs;
 }
+
+function copyAttrs<A extends Attrs>(op: string, attrs: A): A {
+  const own: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(attrs))
+    own[name] = Array.isArray(value) ? copyList(op, name, value) : value;
+  return own as A;
+}
+
+/** What an op's rule has not looked at: attributes are numbers, or lists of them, and every size is one that can be. */
+function checkTypes(op: string, types: readonly TensorType[], attrs: Attrs): readonly TensorType[] {
+  for (const [name, value] of Object.entries(attrs)) {
+    const wrong = Array.isArray(value) ? value.find((v) => typeof v !== "number") : value;
+    if (Array.isArray(value) ? value.some((v) => typeof v !== "number") : !/^(number|boolean)$/.test(typeof value))
+      fail(op, `${name} as a number${Array.isArray(value) ? " each" : ""}`, wrong);
+  }
+  for (const t of types)
+    if (!(sizeOf(t.shape) <= MOST_VALUES)) fail(op, "a result of at most 2^48 values", typeName(t), "ERR_BAYES_MEMORY");
+  return types;
+}
+
+/** Sizes up to here are exact integers, also in bytes and summed over a program; no memory is as large. */
+const MOST_VALUES = 2 ** 48;
 
 const leafOp: Op = { name: "leaf", infer: () => [] };
 /** A leaf: data that comes from outside the program. */
 export const leaf = (type: TensorType, source: Leaf): Tensor => new Node(leafOp, [], {}, [type], source).outputs[0];
 
-/** A constant, frozen into the program: a number, or an array with a shape. */
+/** The most dimensions that a tensor may have (BAYES_MAX_RANK of native/backend.h). */
+const MOST_DIMENSIONS = 6;
+
+/**
+ * A frozen copy of a shape from outside. The copy is what is checked.
+ * @throws BayesError unless it is a list of at most six positive integers, of a product that memory might hold
+ */
+export function checkShape(where: string, shape: unknown): Shape {
+  if (!Array.isArray(shape)) fail(where, "a shape, as a list of integers", shape);
+  if (shape.length > MOST_DIMENSIONS) fail(where, `a shape of at most ${MOST_DIMENSIONS} dimensions`, shape);
+  const own: readonly unknown[] = [...shape];
+  const dims = Object.freeze(own.map((d) => checkInt(where, "every dimension", d, 1)));
+  if (sizeOf(dims) > MOST_VALUES) fail(where, "a shape of at most 2^48 values", dims, "ERR_BAYES_MEMORY");
+  return dims;
+}
+
+/** A constant, frozen into the program: a number, or an array (copied) with a shape. */
 export function constant(value: number | Float32Array | Int32Array, shape?: Shape): Tensor {
   const given = typeof value === "number" ? undefined : asArray(value, "Float32Array", "Int32Array");
   if (typeof value !== "number" && !given)
     fail("constant", `a number, or values as ${kindsFor(value, "Float32Array", "Int32Array")}`, value);
-  if (shape !== undefined && !Array.isArray(shape)) fail("constant", "a shape, as a list of integers", shape);
-  for (const d of shape ?? []) checkInt("constant", "every dimension", d, 1, 2 ** 32);
-  const data = given ?? new Float32Array(sizeOf(shape ?? [])).fill(value as number);
-  const dims = shape ?? (given ? [data.length] : []);
-  if (sizeOf(dims) !== data.length)
-    throw new BayesError(`[constant] expected ${sizeOf(dims)} values for shape [${dims}], received ${data.length}`);
-  return leaf({ shape: dims, dtype: data instanceof Int32Array ? "i32" : "f32" }, { kind: "constant", data });
+  const dims = shape !== undefined ? checkShape("constant", shape) : given ? [given.length] : [];
+  const size = sizeOf(dims);
+  if (given && size !== given.length)
+    throw new BayesError(`[constant] expected ${size} values for shape [${dims}], received ${given.length}`);
+  const dtype = given instanceof Int32Array ? "i32" : "f32";
+  const data = newArray("constant", dtype, size) as Float32Array | Int32Array;
+  if (given) data.set(given);
+  else data.fill(value as number);
+  return leaf({ shape: dims, dtype }, { kind: "constant", data });
 }
 
 /** Every node the outputs depend on, inputs first, in order of creation where free: the order of the trace. */

@@ -1,7 +1,9 @@
 import { BayesError } from "../errors.ts";
 import type { NativeProgram, NativeRef } from "../native/addon.ts";
+import { newArray } from "../util/memory.ts";
 import { aligned, type Claim, planMemory } from "./memory.ts";
 import { type Attrs, type Node, type Op, type Tensor, topo } from "./node.ts";
+import type { Store } from "./store.ts";
 
 const space = { arena: 0, store: 1, feed: 2, result: 3, none: 4 } as const;
 const dtype = { f32: 0, i32: 1, u8: 2 } as const;
@@ -37,8 +39,9 @@ export interface PlanInput {
   readonly inputs: ReadonlyMap<string, Tensor>;
   readonly outputs: ReadonlyMap<string, Tensor>;
   readonly effects: readonly Node[];
-  /** Store buffer of a named leaf, and the one that will hold the constants. */
-  readonly storeIndex: (name: string) => number;
+  /** Whose slots the program reads and writes. */
+  readonly store: Store;
+  /** Store buffer that will hold the constants. */
   readonly allocConstants: (bytes: number) => number;
 }
 
@@ -51,11 +54,12 @@ interface Buffer {
 }
 
 /** Orders the nodes (effects last), gives every intermediate a place in one arena, and writes the flat program. */
-export function planProgram({ inputs, outputs, effects, storeIndex, allocConstants }: PlanInput): Planned {
+export function planProgram({ inputs, outputs, effects, store, allocConstants }: PlanInput): Planned {
   const all = topo([...outputs.values(), ...effects.flatMap((n) => n.inputs)]).filter((n) => !n.leaf);
   const late = (n: Node): number => (n.op.mutates ? 2 : n.op.guard ? 1 : 0);
   const order = [...new Set([...all, ...effects])].sort((a, b) => late(a) - late(b) || a.id - b.id);
   checkOrder(order);
+  checkOwn(store, order, outputs.values());
 
   // last reader of every tensor's memory; a view shares its input's
   const base = (t: Tensor): Tensor => (t.node.op.view ? base(t.node.inputs[0]) : t);
@@ -122,7 +126,7 @@ export function planProgram({ inputs, outputs, effects, storeIndex, allocConstan
     const { leaf } = root.node;
     if (leaf?.kind === "input")
       return { ...of, space: space.feed, index: need(feedIndex.get(root.node), leaf.name), offset: 0 };
-    if (leaf?.kind === "store") return { ...of, space: space.store, index: storeIndex(leaf.name), offset: 0 };
+    if (leaf?.kind === "store") return { ...of, space: space.store, index: store.bufferOf(leaf.of.slot), offset: 0 };
     if (leaf) return { ...of, space: space.store, index: constantsIndex, offset: constants.get(root.node)! };
     const b = bufferOf.get(root);
     if (!b) return none(t);
@@ -152,7 +156,7 @@ export function planProgram({ inputs, outputs, effects, storeIndex, allocConstan
     steps.push({ node: undefined, op: copyOp.name, flops: 0, bytes: 2 * t.bytes });
   });
 
-  const bytes = new Uint8Array(constantBytes);
+  const bytes = newArray("compile", "u8", constantBytes);
   for (const [n, at] of constants) {
     const { data } = n.leaf as { data: Float32Array };
     bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), at);
@@ -168,6 +172,24 @@ export function planProgram({ inputs, outputs, effects, storeIndex, allocConstan
     constants: bytes,
     claims: arena.map((b) => ({ bytes: b.bytes, from: b.from, to: b.to, offset: b.offset })),
   };
+}
+
+/** Throws unless every slot that is read or written is the program's own store's, as the store has it now. */
+function checkOwn(store: PlanInput["store"], order: readonly Node[], results: Iterable<Tensor>): void {
+  const check = ({ node: { leaf } }: Tensor, reader: string): void => {
+    if (leaf?.kind !== "store") return;
+    const { store: theirs, slot } = leaf.of;
+    if (theirs !== store)
+      throw new BayesError(
+        `[compile] expected only tensors of the program's own store, received ${leaf.name} of another, read by ${reader}`,
+      );
+    if (theirs.slots.get(leaf.name) !== slot)
+      throw new BayesError(
+        `[compile] expected a tensor of ${leaf.name} as it is now, received one of before it was deleted, read by ${reader}`,
+      );
+  };
+  for (const n of order) for (const t of n.inputs) check(t, n.describe());
+  for (const t of results) check(t, "the caller");
 }
 
 function need(index: number | undefined, name: string): number {

@@ -1,25 +1,40 @@
 // a user's "lib" may lack [Symbol.dispose]:
 /// <reference lib="esnext.disposable" preserve="true" />
 import { type Device, type DeviceName, openDevice } from "../device.ts";
-import { BayesError, checkInt, fail } from "../errors.ts";
+import { BayesError, checkInt, checkOptions, fail } from "../errors.ts";
 import type { Data, NativeStore } from "../native/addon.ts";
 import { asArray, kindsFor } from "../util/arrays.ts";
-import { checkMemory } from "../util/memory.ts";
-import { type DType, leaf, type Shape, sameShape, sizeOf, type Tensor } from "./node.ts";
+import { MapView } from "../util/map-view.ts";
+import { checkMemory, newArray } from "../util/memory.ts";
+import { FIRST_RESERVED_STREAM } from "../util/philox.ts";
+import { checkShape, type DType, leaf, type Shape, sameShape, sizeOf, type Tensor } from "./node.ts";
 import { type Turn, Turns } from "./turns.ts";
+import { checkValues, isValues, type Values } from "./values.ts";
 
-/** One named buffer: a parameter, an optimizer moment, a running statistic, a resident data set. */
+/** One named buffer: a parameter, an optimizer moment, a running statistic, a resident data set. Frozen. */
 export interface Slot {
   readonly name: string;
   readonly shape: Shape;
   readonly dtype: DType;
   readonly trainable: boolean;
-  /** Number of the native buffer. */
-  readonly index: number;
+  /** What it may hold. */
+  readonly values: Values;
 }
 
-const arrays = { f32: Float32Array, i32: Int32Array, u8: Uint8Array } as const;
+/** How a slot is made; see {@link Store.define}. */
+export interface SlotOptions {
+  /** Default "f32". */
+  readonly dtype?: DType;
+  /** Default false. */
+  readonly trainable?: boolean;
+  /** The first contents; zeros if absent. */
+  readonly init?: () => Data;
+  /** What it may hold, of f32; default "finite". */
+  readonly values?: Values;
+}
+
 const arrayOf = { f32: "Float32Array", i32: "Int32Array", u8: "Uint8Array" } as const;
+const bytesOf = ({ shape, dtype }: Slot): number => sizeOf(shape) * (dtype === "u8" ? 1 : 4);
 
 /**
  * Named persistent memory on one device. Everything a training run must not lose lies here; everything else is a plan's
@@ -29,9 +44,16 @@ export class Store {
   readonly device: Device;
   /** @internal */
   readonly native: NativeStore;
-  readonly slots = new Map<string, Slot>();
+  /** To be read; {@link define} and {@link delete} change it. */
+  readonly slots: ReadonlyMap<string, Slot>;
   /** Noise stream of every stochastic node, by name: the ordinal at which it was first traced, kept in checkpoints. */
-  readonly streams = new Map<string, number>();
+  readonly streams: ReadonlyMap<string, number>;
+  readonly #slots = new Map<string, Slot>();
+  readonly #streams = new Map<string, number>();
+  /** Numbers of the native buffers; of slots that wait for the end of a trace there is none yet. */
+  readonly #buffers = new Map<Slot, number>();
+  readonly #waiting = new Map<Slot, SlotOptions["init"]>();
+  #together: Slot[] | undefined; // those made since `together` began
   #closed = false;
   #version = 0;
   readonly #turns = new Turns();
@@ -42,34 +64,111 @@ export class Store {
   constructor(device: DeviceName | Device = "auto") {
     this.device = openDevice(device, "store");
     this.native = new this.device.addon.Store();
+    this.slots = new MapView(this.#slots);
+    this.streams = new MapView(this.#streams);
+    Object.freeze(this);
   }
 
   /**
-   * The slot of this name, made and filled on first use. Asking again with another shape or dtype is an error.
-   * @param options dtype (default "f32"), trainable (default false), init: the first contents; zeros if absent
+   * The slot of this name, made and filled on first use. Asking again with another shape or dtype is an error. Inside a trace
+   * memory is taken and `init` asked when the trace is over, or when somebody looks at the contents.
    */
-  define(name: string, shape: Shape, options: { dtype?: DType; trainable?: boolean; init?: () => Data } = {}): Slot {
-    const { dtype = "f32", trainable = false, init } = options;
-    if (!Object.hasOwn(arrays, dtype)) fail(`store ${name}`, `dtype ${Object.keys(arrays).join(", ")}`, dtype);
-    if (!Array.isArray(shape)) fail(`store ${name}`, "a shape, as a list of integers", shape);
-    for (const d of shape) checkInt(`store ${name}`, "every dimension", d, 1);
-    const old = this.slots.get(name);
+  define(name: string, shape: Shape, options: SlotOptions = {}): Slot {
+    if (typeof name !== "string" || name === "") fail("store", "a name for a slot", name);
+    const where = `store ${name}`;
+    const {
+      dtype = "f32",
+      trainable = false,
+      values = dtype === "f32" ? "finite" : "any",
+      init,
+    } = checkOptions<SlotOptions>(where, options, {
+      dtype: "string",
+      trainable: "boolean",
+      init: "function",
+      values: "string",
+    });
+    if (!Object.hasOwn(arrayOf, dtype)) fail(where, `dtype ${Object.keys(arrayOf).join(", ")}`, dtype);
+    if (!isValues(values)) fail(where, 'values "finite", "not negative", "mask" or "any"', values);
+    const slot: Slot = Object.freeze({ name, shape: checkShape(where, shape), dtype, trainable, values });
+    const old = this.#slots.get(name);
     if (old) {
-      if (sameShape(old.shape, shape) && old.dtype === dtype) return old;
-      return fail(`store ${name}`, `${old.dtype}[${old.shape}] as it was first defined`, `${dtype}[${shape}]`);
+      if (sameShape(old.shape, slot.shape) && old.dtype === dtype) return old;
+      return fail(where, `${old.dtype}[${old.shape}] as it was first defined`, `${dtype}[${slot.shape}]`);
     }
-    this.checkOpen(`store ${name}`);
-    const index = this.alloc(name, sizeOf(shape) * (dtype === "u8" ? 1 : 4));
-    const slot: Slot = { name, shape, dtype, trainable, index };
-    try {
-      if (init) this.#write(slot, init());
-    } catch (error) {
-      this.native.free(index);
-      throw error;
-    }
-    this.slots.set(name, slot); // a slot that could not be filled is none
+    this.checkOpen(where);
+    this.#slots.set(name, slot);
+    this.#waiting.set(slot, init);
     this.#version++;
+    if (this.#together) this.#together.push(slot);
+    else this.together(() => this.#together!.push(slot)); // a slot that could not be filled is none
     return slot;
+  }
+
+  /**
+   * Runs `work`, then makes the slots that it has defined: there is memory for all of them, or none is filled and none is left,
+   * as where `work` throws.
+   * @internal
+   */
+  together<T>(work: () => T): T {
+    if (this.#together) return work();
+    const made: Slot[] = [];
+    const streams = new Map(this.#streams);
+    this.#together = made;
+    try {
+      const result = work();
+      this.#fill();
+      return result;
+    } catch (error) {
+      for (const slot of made) this.#remove(slot);
+      if (streams.size !== this.#streams.size) this.setStreams(Object.fromEntries(streams));
+      throw error;
+    } finally {
+      this.#together = undefined;
+    }
+  }
+
+  /** Memory and first contents for the slots that have none yet. */
+  #fill(): void {
+    if (this.#waiting.size === 0) return;
+    const slots = [...this.#waiting.keys()];
+    const largest = slots.reduce((a, b) => (bytesOf(b) > bytesOf(a) ? b : a));
+    const where = `store ${largest.name}`;
+    this.checkOpen(where);
+    const bytes = slots.reduce((sum, slot) => sum + bytesOf(slot), 0);
+    const others = slots.length > 1 ? ` (${slots.length} tensors, this one the largest)` : "";
+    // what init gives is there beside the slot
+    checkMemory(
+      where,
+      bytes + (this.#waiting.get(largest) ? bytesOf(largest) : 0),
+      `a smaller model, or smaller images, would fit${others}`,
+    );
+    for (const [slot, init] of [...this.#waiting]) {
+      this.#waiting.delete(slot);
+      this.#buffers.set(slot, this.alloc(slot.name, bytesOf(slot)));
+      if (init) this.#write(slot, init());
+    }
+  }
+
+  #remove(slot: Slot): void {
+    const index = this.#buffers.get(slot);
+    if (index !== undefined) this.native.free(index);
+    this.#buffers.delete(slot);
+    this.#waiting.delete(slot);
+    if (this.#slots.get(slot.name) === slot) this.#slots.delete(slot.name);
+    this.#version++;
+  }
+
+  /**
+   * The native buffer of a slot.
+   * @throws BayesError for one that is not (or no longer) the store's
+   * @internal
+   */
+  bufferOf(slot: Slot): number {
+    if (this.#waiting.has(slot)) this.#fill();
+    const index = this.#buffers.get(slot);
+    if (index === undefined)
+      fail("store", "one of its own slots, as it is now", `${slot.name} of before or of another`);
+    return index;
   }
 
   /** Another number after every change of what a trace sees: slots made or deleted, streams replaced. Not of contents. */
@@ -77,13 +176,32 @@ export class Store {
     return this.#version;
   }
 
-  /** Replaces the noise streams by those of a checkpoint. A node that it does not know gets a new one when it is traced. */
+  /**
+   * Replaces the noise streams by those of a checkpoint. A node that it does not know gets a new one when it is traced.
+   * @throws BayesError for a stream that is none, or one for two nodes, whose noise would be the same
+   */
   setStreams(streams: Readonly<Record<string, number>>): void {
+    if (typeof streams !== "object" || streams === null) fail("store", "streams by name", streams);
     const entries = Object.entries(streams);
-    if (entries.length === this.streams.size && entries.every(([name, s]) => this.streams.get(name) === s)) return;
-    this.streams.clear();
-    for (const [name, stream] of entries) this.streams.set(name, stream);
+    for (const [name, s] of entries) checkInt("store", `the stream of ${name}`, s, 0, FIRST_RESERVED_STREAM - 1);
+    if (new Set(entries.map(([, s]) => s)).size < entries.length)
+      fail("store", "a stream of its own for every node", streams);
+    if (entries.length === this.#streams.size && entries.every(([name, s]) => this.#streams.get(name) === s)) return;
+    this.#streams.clear();
+    for (const [name, stream] of entries) this.#streams.set(name, stream);
     this.#version++;
+  }
+
+  /** The noise stream of the stochastic node `name`: a new one, when it is seen for the first time. */
+  streamOf(name: string): number {
+    const known = this.#streams.get(name);
+    if (known !== undefined) return known;
+    let next = 0;
+    for (const s of this.#streams.values()) next = Math.max(next, s + 1);
+    if (next >= FIRST_RESERVED_STREAM)
+      throw new BayesError(`[${name}] expected fewer than ${FIRST_RESERVED_STREAM} stochastic nodes`);
+    this.#streams.set(name, next);
+    return next;
   }
 
   /** Native memory for a program or a slot called `name`. Throws a BayesError when there is not enough. */
@@ -179,7 +297,7 @@ export class Store {
   }
 
   slot(name: string): Slot {
-    const slot = this.slots.get(name);
+    const slot = this.#slots.get(name);
     if (!slot) fail("store", "a defined name", name);
     return slot;
   }
@@ -188,12 +306,16 @@ export class Store {
   get(name: string): Data {
     this.checkIdle(`store ${name}`);
     const slot = this.slot(name);
-    const data = new arrays[slot.dtype](sizeOf(slot.shape));
-    this.native.read(slot.index, 0, data);
+    const index = this.bufferOf(slot);
+    const data = newArray(`store ${name}`, slot.dtype, sizeOf(slot.shape));
+    this.native.read(index, 0, data);
     return data;
   }
 
-  /** Replaces the contents: same number of elements, same kind of array. */
+  /**
+   * Replaces the contents: same number of elements, same kind of array.
+   * @throws BayesError also for values that the slot may not hold, such as NaN; nothing has changed then
+   */
   set(name: string, data: Data): void {
     this.checkIdle(`store ${name}`);
     this.#write(this.slot(name), data);
@@ -203,20 +325,20 @@ export class Store {
     const values = asArray(data, arrayOf[slot.dtype]);
     if (values?.length !== sizeOf(slot.shape))
       fail(`store ${slot.name}`, `${sizeOf(slot.shape)} values as ${kindsFor(data, arrayOf[slot.dtype])}`, data);
-    this.native.write(slot.index, 0, values);
+    checkValues(`store ${slot.name}`, slot.values, values, "ERR_BAYES_NUMERIC");
+    this.native.write(this.bufferOf(slot), 0, values);
   }
 
   delete(name: string): void {
     this.checkIdle(`store ${name}`);
-    this.native.free(this.slot(name).index);
-    this.slots.delete(name);
-    this.#version++;
+    this.#remove(this.slot(name));
   }
 
   /** The slot as a leaf of the program being traced. */
   tensor(name: string): Tensor {
-    const { shape, dtype, trainable } = this.slot(name);
-    return leaf({ shape, dtype }, { kind: "store", name, trainable });
+    const slot = this.slot(name);
+    const { shape, dtype, trainable } = slot;
+    return leaf({ shape, dtype }, { kind: "store", name, trainable, of: Object.freeze({ store: this, slot }) });
   }
 
   /**
@@ -229,7 +351,8 @@ export class Store {
     this.#closed = true;
     for (const closer of this.#closers) closer();
     this.native.close();
-    this.slots.clear();
+    this.#slots.clear();
+    this.#buffers.clear();
     this.#turns.refuse(
       new BayesError("[store] expected to stay open until its turn, received close()", { code: "ERR_BAYES_CLOSED" }),
     );

@@ -1,20 +1,21 @@
 import type { Prior } from "../bayes/prior.ts";
 import { type BayesSettings, settings } from "../bayes/settings.ts";
-import { BayesError, fail } from "../errors.ts";
+import { BayesError, checkInt, checkOptions, fail } from "../errors.ts";
 import type { Data } from "../native/addon.ts";
 import {
   type Attrs,
-  applyEffect,
   inLayer,
   leaf,
+  makeNode,
   type Node,
   type Op,
   type Shape,
-  type Tensor,
+  Tensor,
   type TensorType,
 } from "./node.ts";
 import { userSite } from "./site.ts";
-import type { Store } from "./store.ts";
+import { Store } from "./store.ts";
+import type { Values } from "./values.ts";
 
 /**
  * How stochastic layers behave in a trace: `mean` uses the posterior means and draws nothing; `sample` draws one value
@@ -117,32 +118,66 @@ export function trace(): Trace {
   return current;
 }
 
-/** Runs `build` as one trace and returns its result together with what the layers recorded. */
+const traceKinds = {
+  store: "object",
+  training: "boolean",
+  mode: "string",
+  samples: "number",
+  noise: "object",
+  seed: "number",
+  bayes: "object",
+  precision: "string",
+};
+
+/** A checked copy of the options of a trace: of what the caller holds nothing is read again. */
+export function checkTraceOptions(where: string, options: TraceOptions): TraceOptions {
+  const { store, mode, noise, bayes, ...rest } = checkOptions<TraceOptions>(where, options, traceKinds);
+  if (!(store instanceof Store)) fail(where, "options with a store", options);
+  if (mode !== undefined && mode !== "mean" && mode !== "sample") fail(where, 'mode "mean" or "sample"', mode);
+  if (rest.samples !== undefined) checkInt(where, "samples", rest.samples, 1, 65536);
+  if (rest.seed !== undefined) checkInt(where, "the seed", rest.seed, 0);
+  checkPrecision(where, rest.precision);
+  const drawn = noise && checkOptions(`${where} noise`, noise, { rng: "object", rows: "object" });
+  for (const t of drawn ? [drawn.rng, drawn.rows] : [])
+    if (!Tensor.is(t)) fail(where, "noise as two traced tensors, rng and rows", t);
+  return { store, mode, noise: drawn, bayes: bayes && settings(bayes), ...rest };
+}
+
+/**
+ * Runs `build` as one trace and returns its result together with what the layers recorded. Slots that it defines are made
+ * when it has returned, all together; where it throws there is none of them.
+ */
 export function withTrace<T>(options: TraceOptions, build: () => T): { value: T; trace: Trace } {
+  const { store, training = false, mode = "mean", samples = 1, noise, ...more } = checkTraceOptions("trace", options);
   const before = current;
-  if (before && before.store !== options.store)
+  if (before && before.store !== store)
     throw new BayesError(
       "[trace] expected every model of one program to live in the program's store, received a model with another store",
     );
-  const precision = checkPrecision("trace", options.precision) ?? before?.precision ?? "fp32";
   const mine: Trace = {
-    store: options.store,
-    training: options.training ?? false,
-    mode: options.mode ?? "mean",
-    samples: options.samples ?? 1,
-    noise: options.noise,
+    store,
+    training,
+    mode,
+    samples,
+    noise,
     parameters: new Map(),
     kl: [],
     effects: before?.effects ?? [],
     counters: new Map(),
     layers: new Map(),
-    seed: options.seed ?? 0,
-    bayes: options.bayes ?? settings(),
-    precision,
+    seed: more.seed ?? 0,
+    bayes: more.bayes ?? settings(),
+    precision: more.precision ?? before?.precision ?? "fp32",
   };
-  current = mine;
+  return { value: store.together(() => within(mine, build)), trace: mine };
+}
+
+/** Runs `work` as a part of that trace. */
+function within<T>(trace: Trace, work: () => T): T {
+  const before = current;
+  current = trace;
   try {
-    return { value: build(), trace: mine };
+    return work();
   } finally {
     current = before;
   }
@@ -198,18 +233,23 @@ const RESERVED = /^(mask|optimizer|data)\//;
 
 /**
  * A parameter of the model, made on the first trace and found by name on later ones.
- * @param init first contents, asked once
+ * @param init first contents, asked once, at the end of the trace
  * @param options trainable (default true); share (default false): it is the parameter of that name that this trace has
- * already, once more
+ * already, once more; values (default "finite"): what it may hold
  * @throws BayesError for a name that this trace has already (unless it is to be shared), or that the library keeps for itself
  */
 export function parameter(
   name: string,
   shape: Shape,
   init: () => Data,
-  { trainable = true, share = sharing }: { readonly trainable?: boolean; readonly share?: boolean } = {},
+  options: { readonly trainable?: boolean; readonly share?: boolean; readonly values?: Values } = {},
 ): Tensor {
   const t = trace();
+  const {
+    trainable = true,
+    share = sharing,
+    values,
+  } = checkOptions("parameter", options, { trainable: "boolean", share: "boolean", values: "string" });
   if (typeof name !== "string" || name === "" || RESERVED.test(name))
     fail("parameter", "a name, none that begins with mask/, optimizer/ or data/", name);
   const before = t.parameters.get(name);
@@ -217,15 +257,44 @@ export function parameter(
     throw new BayesError(
       `[parameter ${name}] expected a name of its own, or share: true to use that parameter again, received the name of one made by ${before.node.describe()}`,
     );
-  const slot = t.store.define(name, shape, { trainable, init });
+  if (typeof init !== "function") fail(`parameter ${name}`, "a function that makes the first contents", init);
+  const slot = t.store.define(name, shape, { trainable, values, init: () => within(t, init) });
   const p = before ?? t.store.tensor(slot.name);
   t.parameters.set(name, p);
   return p;
 }
 
-/** Records something to be done at the end of the step: an optimizer update, a running statistic, a guard. */
+/**
+ * Records something to be done at the end of the step: an optimizer update, a running statistic, a guard.
+ * @throws BayesError where it would write into anything but slots of the program's own store, each once
+ */
 export function effect<A extends Attrs>(op: Op<A>, inputs: readonly Tensor[], attrs: A): void {
-  trace().effects.push(applyEffect(op, inputs, attrs) as unknown as Node);
+  const t = trace();
+  const node = makeNode(op, inputs, attrs);
+  const written = new Set<string>();
+  for (const i of op.mutates?.(node) ?? []) {
+    const name = checkWritten(op.name, node.inputs[i], t.store);
+    if (written.has(name)) fail(op.name, "every parameter once", name);
+    written.add(name);
+  }
+  t.effects.push(node as unknown as Node);
+}
+
+/** Throws unless a step may write into `t`: a slot of that store, itself. Returns its name. */
+export function checkWritten(where: string, t: Tensor, store: Store): string {
+  const { leaf } = t.node;
+  if (leaf?.kind === "store" && leaf.of.store === store) return leaf.name;
+  const what =
+    leaf === undefined
+      ? `the result of ${t.node.describe()}`
+      : leaf.kind === "store"
+        ? `${leaf.name} of another store`
+        : leaf.kind === "input"
+          ? `the input ${leaf.name}`
+          : "a constant";
+  throw new BayesError(
+    `[${where}] expected parameters and moments of the program's own store, which are written in place, received ${what}`,
+  );
 }
 
 /**
@@ -234,6 +303,7 @@ export function effect<A extends Attrs>(op: Op<A>, inputs: readonly Tensor[], at
  */
 export function noiseFor(name: string, shared = false): Noise {
   const t = trace();
+  if (typeof name !== "string") fail("noise", "the name of a stochastic node", name);
   const key = `noise of ${name}`;
   const use = shared ? 0 : (t.counters.get(key) ?? 0);
   t.counters.set(key, use + 1);
@@ -246,17 +316,7 @@ function noiseOf(name: string): Noise {
     throw new BayesError(
       `[${name}] expected a trace with noise inputs for a stochastic layer, received mode "${t.mode}" without`,
     );
-  let stream = t.store.streams.get(name);
-  if (stream === undefined) {
-    stream = 1 + Math.max(-1, ...t.store.streams.values());
-    if (stream >= FIRST_RESERVED_STREAM)
-      throw new BayesError(`[${name}] expected fewer than ${FIRST_RESERVED_STREAM} stochastic nodes`);
-    t.store.streams.set(name, stream);
-  }
-  return { ...t.noise, stream, samples: t.samples };
+  return { ...t.noise, stream: t.store.streamOf(name), samples: t.samples };
 }
-
-/** Streams from here on belong to initialisation, dropout, shuffling and augmentation. */
-export const FIRST_RESERVED_STREAM = 65000;
 
 export const input = (name: string, type: TensorType): Tensor => leaf(type, { kind: "input", name });

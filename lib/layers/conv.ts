@@ -52,8 +52,8 @@ export function conv2d(
   kernel: Pair,
   options: ConvLayerOptions & PointOptions = {},
 ): Tensor {
-  checkOptions("conv2d", options, { ...geometry, ...pointKinds });
-  return pointLayer("conv2d", x, options, (name) => shapeOf(name, x, filters, kernel, options));
+  const own = checkOptions("conv2d", options, { ...geometry, ...pointKinds });
+  return pointLayer("conv2d", x, own, (name) => shapeOf(name, x, filters, kernel, own));
 }
 
 /**
@@ -70,6 +70,6 @@ export function bayesConv2d(
   kernel: Pair,
   options: ConvLayerOptions & BayesOptions = {},
 ): Tensor {
-  checkOptions("bayesConv2d", options, { ...geometry, ...bayesKinds });
-  return bayesLayer("bayesConv2d", x, options, (name) => shapeOf(name, x, filters, kernel, options));
+  const own = checkOptions("bayesConv2d", options, { ...geometry, ...bayesKinds });
+  return bayesLayer("bayesConv2d", x, own, (name) => shapeOf(name, x, filters, kernel, own));
 }

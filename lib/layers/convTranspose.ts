@@ -59,8 +59,8 @@ export function convTranspose2d(
   kernel: Pair,
   options: ConvTransposeLayerOptions & PointOptions = {},
 ): Tensor {
-  checkOptions("convTranspose2d", options, { ...geometry, ...pointKinds });
-  return pointLayer("convTranspose2d", x, options, (name) => shapeOf(name, x, filters, kernel, options));
+  const own = checkOptions("convTranspose2d", options, { ...geometry, ...pointKinds });
+  return pointLayer("convTranspose2d", x, own, (name) => shapeOf(name, x, filters, kernel, own));
 }
 
 /** A Bayesian transposed convolution; see {@link bayesConv2d} and {@link convTranspose2d}. */
@@ -70,6 +70,6 @@ export function bayesConvTranspose2d(
   kernel: Pair,
   options: ConvTransposeLayerOptions & BayesOptions = {},
 ): Tensor {
-  checkOptions("bayesConvTranspose2d", options, { ...geometry, ...bayesKinds });
-  return bayesLayer("bayesConvTranspose2d", x, options, (name) => shapeOf(name, x, filters, kernel, options));
+  const own = checkOptions("bayesConvTranspose2d", options, { ...geometry, ...bayesKinds });
+  return bayesLayer("bayesConvTranspose2d", x, own, (name) => shapeOf(name, x, filters, kernel, own));
 }

@@ -11,8 +11,8 @@ import { checkInput } from "./weights.ts";
  * @throws BayesError for a rate outside of it
  */
 export function dropout(x: Tensor, rate: number, options: LayerOptions = {}): Tensor {
-  checkOptions("dropout", options, layerKinds);
+  const own = checkOptions("dropout", options, layerKinds);
   checkNumber("dropout", "rate", rate, 0, 0.999999);
   checkInput("dropout", x);
-  return scope("dropout", options, (name) => (trace().training ? dropoutOp(x, rate, noiseFor(name)) : x));
+  return scope("dropout", own, (name) => (trace().training ? dropoutOp(x, rate, noiseFor(name)) : x));
 }

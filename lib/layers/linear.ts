@@ -28,8 +28,8 @@ function shapeOf(where: string, x: Tensor, outputs: number): BayesLayerShape {
  * @throws BayesError for arguments that are not such
  */
 export function linear(x: Tensor, out: number, options: LayerOptions & PointOptions = {}): Tensor {
-  checkOptions("linear", options, pointKinds);
-  return pointLayer("linear", x, options, (name) => shapeOf(name, x, out));
+  const own = checkOptions("linear", options, pointKinds);
+  return pointLayer("linear", x, own, (name) => shapeOf(name, x, out));
 }
 
 /**
@@ -40,6 +40,6 @@ export function linear(x: Tensor, out: number, options: LayerOptions & PointOpti
  * @throws BayesError for arguments that are not such
  */
 export function bayesLinear(x: Tensor, out: number, options: LayerOptions & BayesOptions = {}): Tensor {
-  checkOptions("bayesLinear", options, bayesKinds);
-  return bayesLayer("bayesLinear", x, options, (name) => shapeOf(name, x, out));
+  const own = checkOptions("bayesLinear", options, bayesKinds);
+  return bayesLayer("bayesLinear", x, own, (name) => shapeOf(name, x, out));
 }

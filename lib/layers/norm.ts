@@ -15,17 +15,24 @@ export interface BatchNormLayerOptions extends LayerOptions {
  * ones otherwise. Parameters `name/gamma` and `name/beta`, state `name/mean` and `name/variance`, all [C].
  */
 export function batchNorm2d(x: Tensor, options: BatchNormLayerOptions = {}): Tensor {
-  checkOptions("batchNorm2d", options, { ...layerKinds, momentum: "number", epsilon: "number" });
+  const own = checkOptions<BatchNormLayerOptions>("batchNorm2d", options, {
+    ...layerKinds,
+    momentum: "number",
+    epsilon: "number",
+  } as never);
   checkInput("batchNorm2d", x);
-  return scope("batchNorm2d", options, (name) => {
-    const { momentum = 0.1, epsilon = 1e-5 } = options;
+  return scope("batchNorm2d", own, (name) => {
+    const { momentum = 0.1, epsilon = 1e-5 } = own;
     checkNumber(name, "momentum", momentum, 0, 1);
     const channels = x.shape.at(-1)!;
     const filled = (value: number) => () => new Float32Array(channels).fill(value);
     const gamma = parameter(`${name}/gamma`, [channels], filled(1));
     const beta = parameter(`${name}/beta`, [channels], filled(0));
     const mean = parameter(`${name}/mean`, [channels], filled(0), { trainable: false });
-    const variance = parameter(`${name}/variance`, [channels], filled(1), { trainable: false });
+    const variance = parameter(`${name}/variance`, [channels], filled(1), {
+      trainable: false,
+      values: "not negative",
+    });
     const count = x.size / channels;
     if (!trace().training) return batchNorm2dInference(x, gamma, beta, mean, variance, { epsilon });
     const batch = batchNormOp(x, gamma, beta, { epsilon });

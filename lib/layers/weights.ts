@@ -87,7 +87,7 @@ export function bayesLayer(
 
 /** Throws unless `x` is a traced tensor (of this rank; `what` says how it should look). Returns its shape. */
 export function checkInput(where: string, x: Tensor, rank?: number, what?: string): Shape {
-  if (!(x instanceof Tensor)) fail(where, "a traced tensor", x);
+  if (!Tensor.is(x)) fail(where, "a traced tensor", x);
   if (x.shape.length === 0 || x.shape.length !== (rank ?? x.shape.length))
     fail(where, `an input of shape ${what ?? "[batch, ..., channels]"}`, x.shape);
   return x.shape;

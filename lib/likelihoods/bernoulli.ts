@@ -9,6 +9,7 @@ import { sigmoid } from "../ops/sigmoid.ts";
 import { square } from "../ops/square.ts";
 import { sub } from "../ops/sub.ts";
 import { sum } from "../ops/sum.ts";
+import { newArray } from "../util/memory.ts";
 import { softplus } from "../util/softplus.ts";
 import { cause, percents } from "./doubt.ts";
 import { type Figure, type Likelihood, ours, type Prediction, type Targets } from "./likelihood.ts";
@@ -44,11 +45,11 @@ const logistic = (z: number): number => (z >= 0 ? 1 / (1 + Math.exp(-z)) : Math.
  * (once the model knows names: whether it is the class of the label's name).
  */
 export function bernoulli(options: BernoulliOptions = {}): Likelihood<BernoulliPrediction> {
-  checkOptions("bernoulli", options, { labels: "number|object" });
-  const names = classNames("bernoulli", options.labels ?? 1);
+  const { labels = 1 } = checkOptions("bernoulli", options, { labels: "number|object" });
+  const names = classNames("bernoulli", labels);
   const K = names.length;
   const self: Likelihood<BernoulliPrediction> = {
-    config: { kind: "bernoulli", labels: unnamed(names) ? K : names },
+    config: Object.freeze({ kind: "bernoulli", labels: unnamed(names) ? K : names }),
     outputs: K,
     figures: FIGURES,
 
@@ -105,7 +106,8 @@ export function bernoulli(options: BernoulliOptions = {}): Likelihood<BernoulliP
     },
     heads: (output) => ({ logits: output }),
     prediction(outputs, samples, count, shape) {
-      const p = Float32Array.from(outputs.logits, logistic);
+      const p = newArray("predict", "f32", outputs.logits.length);
+      for (let i = 0; i < p.length; i++) p[i] = logistic(outputs.logits[i]);
       const moments = totalVariance(p, (i) => p[i] * (1 - p[i]), samples, count);
       return { samples, count, shape, outputs, ...moments, probabilities: moments.mean, labels: names };
     },
@@ -158,7 +160,7 @@ export function bernoulli(options: BernoulliOptions = {}): Likelihood<BernoulliP
     },
     doubt(p, n, limit) {
       const sure = p.mean.subarray(n * K, (n + 1) * K).map((q) => Math.max(q, 1 - q));
-      const k = sure.indexOf(Math.min(...sure)); // the label that is least sure
+      const k = sure.reduce((least, s, i) => (s < sure[least] ? i : least), 0); // the label that is least sure
       const [own, least] = percents(sure[k], limit);
       const answer = `${K > 1 ? `${names[k]} ` : ""}${p.mean[n * K + k] >= 0.5 ? "yes" : "no"} ${own}`;
       return `${answer}, below the limit of ${least}${cause(p, n, "the image itself is unclear")}`;
@@ -171,7 +173,7 @@ export function bernoulli(options: BernoulliOptions = {}): Likelihood<BernoulliP
     report: bernoulliReport(surprises),
   };
   ours.add(self);
-  return self;
+  return Object.freeze(self);
 }
 
 /** -ln of the mean over the samples of the probability of an image's labels, all together, [N] nats. */

@@ -171,7 +171,7 @@ export function categorical(classes: number | readonly string[]): Categorical {
   const C = names.length;
   const self: Categorical = {
     classes: names,
-    config: { kind: "categorical", classes: unnamed(names) ? C : names },
+    config: Object.freeze({ kind: "categorical", classes: unnamed(names) ? C : names }),
     outputs: C,
     figures: FIGURES,
 
@@ -222,5 +222,5 @@ export function categorical(classes: number | readonly string[]): Categorical {
     report: categoricalReport,
   };
   ours.add(self);
-  return self;
+  return Object.freeze(self);
 }

@@ -136,7 +136,9 @@ export type MetricsOf<L extends Likelihood> = ReturnType<L["metrics"]>;
 /** {@link Likelihood.certainty}, or its default. */
 export function certaintyOf<P extends Prediction>(likelihood: Likelihood<P>, prediction: P): Float64Array {
   const { epistemicTotal, aleatoricTotal } = prediction;
-  return likelihood.certainty?.(prediction) ?? Float64Array.from(epistemicTotal, (e, n) => -(e + aleatoricTotal[n]));
+  const known = likelihood.certainty?.(prediction);
+  if (known) return known;
+  return new Float64Array(epistemicTotal).map((e, n) => -(e + aleatoricTotal[n]));
 }
 
 /** {@link Likelihood.answer}, or its default. */

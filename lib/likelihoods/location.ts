@@ -1,6 +1,5 @@
 /** A likelihood of numbers from one symmetric density: gaussian and laplace say which. */
 import { isDeepStrictEqual } from "node:util";
-import { checkOptions } from "../errors.ts";
 import type { Tensor } from "../graph/node.ts";
 import { add } from "../ops/add.ts";
 import { broadcastLike } from "../ops/broadcastTo.ts";
@@ -10,6 +9,7 @@ import { scale as affine } from "../ops/scale.ts";
 import { square } from "../ops/square.ts";
 import { sub } from "../ops/sub.ts";
 import { sum } from "../ops/sum.ts";
+import { largest } from "../util/arrays.ts";
 import { apart, cause } from "./doubt.ts";
 import {
   type Figure,
@@ -20,7 +20,7 @@ import {
   type Targets,
 } from "./likelihood.ts";
 import { average, type Moments, surprisesOf, totalVariance, tracedMoments, UNCERTAINTY } from "./moments.ts";
-import { checkRegression, fromData, located, meansShape, numberTargets, type RegressionOptions } from "./noise.ts";
+import { copyRegression, fromData, located, meansShape, numberTargets, type RegressionOptions } from "./noise.ts";
 import { numberReport } from "./report/numbers.ts";
 import { perRow, rowsLike } from "./rows.ts";
 
@@ -59,17 +59,11 @@ const FIGURES: readonly Figure[] = [
 ];
 
 /** Builds the likelihood of a {@link Density}. */
-export function locationScale(density: Density, options: RegressionOptions = {}): Likelihood<NumberPrediction> {
+export function locationScale(density: Density, given: RegressionOptions = {}): Likelihood<NumberPrediction> {
   const { kind } = density;
-  checkOptions(kind, options, {
-    noise: "number|string",
-    names: "object",
-    center: "object",
-    spread: "object",
-  });
-  checkRegression(kind, options);
+  const options = copyRegression(kind, given);
   const { noise = "learned", names } = options;
-  const config: LikelihoodConfig = { kind, ...JSON.parse(JSON.stringify({ ...options, noise })) };
+  const config: LikelihoodConfig = Object.freeze({ kind, ...options, noise });
   const self: Likelihood<NumberPrediction> = {
     config,
     outputs: (names?.length ?? options.center?.length ?? 1) * (noise === "predicted" ? 2 : 1),
@@ -131,7 +125,7 @@ export function locationScale(density: Density, options: RegressionOptions = {})
       const [mean, sigma] = [p.mean, p.sigma].map((x) => [...x.subarray(n * D, (n + 1) * D)]);
       const text = mean.map((m, d) => `${names ? `${names[d]} ` : ""}${round(m)} ± ${round(sigma[d])}`);
       return {
-        text: D <= 8 ? text.join(", ") : `${D} numbers, sigma up to ${round(Math.max(...sigma))}`,
+        text: D <= 8 ? text.join(", ") : `${D} numbers, sigma up to ${round(largest(sigma))}`,
         mean,
         sigma,
         epistemic: p.epistemicTotal[n],
@@ -154,7 +148,7 @@ export function locationScale(density: Density, options: RegressionOptions = {})
     }),
   };
   ours.add(self);
-  return self;
+  return Object.freeze(self);
 }
 
 const round = (x: number): string => String(Number(x.toPrecision(3)));

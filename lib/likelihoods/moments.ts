@@ -42,9 +42,9 @@ export function totalVariance(
     aleatoricTotal[n] = a;
   }
   return {
-    mean: Float32Array.from(mean),
-    epistemic: Float32Array.from(epistemic),
-    aleatoric: Float32Array.from(aleatoric),
+    mean: new Float32Array(mean),
+    epistemic: new Float32Array(epistemic),
+    aleatoric: new Float32Array(aleatoric),
     epistemicTotal,
     aleatoricTotal,
   };

@@ -4,7 +4,7 @@
  */
 import { alignColumns } from "../data/classes.ts";
 import type { AnyDataset } from "../data/dataset.ts";
-import { BayesError, checkNumber, fail } from "../errors.ts";
+import { BayesError, checkNumber, checkOptions, fail } from "../errors.ts";
 import { constant, type Shape, sameShape, sizeOf, type Tensor } from "../graph/node.ts";
 import { parameter } from "../graph/trace.ts";
 import { add } from "../ops/add.ts";
@@ -14,6 +14,7 @@ import { scale } from "../ops/scale.ts";
 import { slice } from "../ops/slice.ts";
 import { softplus } from "../ops/softplus.ts";
 import { sum } from "../ops/sum.ts";
+import { copyList } from "../util/arrays.ts";
 import type { Targets } from "./likelihood.ts";
 
 /**
@@ -51,8 +52,17 @@ const LEAST = 1e-3;
  */
 const LOG_SCALE = { name: "likelihood/logScale", shares: 16 };
 
-/** Throws for options that make no sense. */
-export function checkRegression(where: string, { noise = "learned", names, center, spread }: RegressionOptions): void {
+/** A frozen copy of the options. @throws BayesError for ones that make no sense */
+export function copyRegression(where: string, options: RegressionOptions): RegressionOptions {
+  const own: Record<string, unknown> = {};
+  const kinds = { noise: "number|string", names: "object", center: "object", spread: "object" };
+  for (const [key, value] of Object.entries(checkOptions(where, options, kinds)))
+    own[key] = Array.isArray(value) ? copyList(where, key, value) : value;
+  checkRegression(where, own);
+  return Object.freeze(own);
+}
+
+function checkRegression(where: string, { noise = "learned", names, center, spread }: RegressionOptions): void {
   if (noise !== "learned" && noise !== "predicted" && typeof noise !== "number")
     fail(where, 'noise as a number, "learned" or "predicted"', noise);
   if (typeof noise === "number" && !(checkNumber(where, "noise", noise, 0) > 0)) fail(where, "noise above 0", noise);

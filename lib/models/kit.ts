@@ -1,3 +1,4 @@
+import { fail } from "../errors.ts";
 import type { Tensor } from "../graph/node.ts";
 import type { LayerOptions } from "../graph/trace.ts";
 import { bayesConv2d, type ConvLayerOptions, conv2d } from "../layers/conv.ts";
@@ -11,6 +12,12 @@ export interface Kit {
   conv(x: Tensor, filters: number, kernel: number, options?: ConvLayerOptions & { readonly bias?: boolean }): Tensor;
   dense(x: Tensor, out: number, options?: LayerOptions): Tensor;
   activate(x: Tensor): Tensor;
+}
+
+/** Throws unless an image is at least so large as the net can make something of. */
+export function checkImageSize(net: string, x: Tensor, height: number, width: number): void {
+  const [, h, w] = x.shape;
+  if (h < height || w < width) fail(net, `images of at least ${height}x${width} pixels`, `${h}x${w}`);
 }
 
 export type Activation = "softplus" | "relu";

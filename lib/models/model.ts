@@ -11,6 +11,7 @@ import { input, type KlTerm, type Mode, type TraceOptions, withTrace } from "../
 import { checkLikelihood } from "../likelihoods/known.ts";
 import type { Likelihood, LikelihoodConfig } from "../likelihoods/likelihood.ts";
 import { add } from "../ops/add.ts";
+import { frozenJson } from "../util/json.ts";
 
 export interface ModelOptions<L extends Likelihood = Likelihood> {
   /** For people and files. Default "model". */
@@ -31,7 +32,7 @@ export interface ModelOptions<L extends Likelihood = Likelihood> {
   readonly seed?: number;
   /** Where it runs: "cpu", or "auto" (default), the best one of this build. */
   readonly device?: DeviceName | Device;
-  /** How to make this model again, as JSON; kept in checkpoints. */
+  /** How to make this model again, as JSON (copied); kept in checkpoints. */
   readonly config?: Readonly<Record<string, unknown>>;
 }
 
@@ -78,6 +79,8 @@ export interface Threshold {
   readonly count: number;
 }
 
+const applyKinds = { mode: "string", training: "boolean", samples: "number", noise: "object" };
+
 /** Throws unless `model` is a {@link Model} that is open and, unless the caller waits for its turn, has no run under way. */
 export function checkModel(where: string, model: Model, { idle = true } = {}): void {
   if (!(model instanceof Model)) fail(where, "a Model (or what createModel returns)", model);
@@ -112,7 +115,7 @@ export class Model<L extends Likelihood = Likelihood> {
     const { classes } = (options ?? {}) as { classes?: unknown };
     if (classes !== undefined)
       fail("model", "likelihood: categorical(classes), or another likelihood, in place of classes", classes);
-    checkOptions<ModelOptions<L>>("model", options, {
+    const own = checkOptions<ModelOptions<L>>("model", options, {
       name: "string",
       input: "object",
       likelihood: "object|function|string|number",
@@ -123,32 +126,35 @@ export class Model<L extends Likelihood = Likelihood> {
       device: "object|string",
       config: "object",
     });
-    const { name = "model", input: shape, likelihood, build, preprocess, seed = 0 } = options;
+    const { name = "model", likelihood, build, preprocess, seed = 0 } = own;
     if (!name) fail("model", "a name", name);
     const where = `model ${name}`;
     if (!build) fail(where, "a function from a traced image batch to what the likelihood reads", build);
-    if (!Array.isArray(shape) || shape.length !== 3) fail(where, "an input shape [height, width, channels]", shape);
+    if (!Array.isArray(own.input) || own.input.length !== 3)
+      fail(where, "an input shape [height, width, channels]", own.input);
+    const shape = [own.input[0], own.input[1], own.input[2]] as const;
     shape.forEach((d, i) => {
       checkInt(where, `the input's ${["height", "width", "number of channels"][i]}`, d, 1, 1 << 20);
     });
     checkLikelihood(where, likelihood);
     checkInt(where, "the seed", seed, 0);
     this.name = name;
-    this.inputShape = Object.freeze([shape[0], shape[1], shape[2]] as const);
+    this.inputShape = Object.freeze(shape);
     this.seed = seed;
-    this.bayes = settings(options.bayes);
-    this.config = options.config ?? { name, input: [...shape] };
+    this.bayes = settings(own.bayes);
+    this.config = frozenJson(where, "config", own.config ?? { name, input: [...shape] });
     this.#likelihood = likelihood;
     this.#preprocess = preprocess && checkPreprocess(where, preprocess, shape[2]);
     this.#build = build;
-    this.store = new Store(openDevice(options.device, where));
+    this.store = new Store(openDevice(own.device, where));
     try {
       ({ bayesian: this.bayesian, output: this.outputShape } = this.#initialize());
-      this.targetShape = likelihood.targetShape(where, this.outputShape);
+      this.targetShape = Object.freeze([...likelihood.targetShape(where, this.outputShape)]);
     } catch (error) {
       this.store.close();
       throw error;
     }
+    if (new.target === Model) Object.freeze(this); // one derived from it may have fields of its own
   }
 
   /** What the output means. Class names and the like that were not known come with the first training set. */
@@ -161,11 +167,12 @@ export class Model<L extends Likelihood = Likelihood> {
   }
   set threshold(threshold: Threshold | undefined) {
     const where = `model ${this.name}`;
-    if (threshold !== undefined && typeof (threshold as unknown) !== "object")
+    if (threshold !== undefined && (typeof (threshold as unknown) !== "object" || (threshold as unknown) === null))
       fail(where, "a threshold from chooseThreshold, or undefined", threshold);
+    const own = threshold && frozenJson(where, "threshold", threshold);
     for (const key of ["certainty", "risk", "coverage", "count"] as const)
-      if (threshold) checkNumber(where, `the threshold's ${key}`, threshold[key]);
-    this.#threshold = threshold;
+      if (own) checkNumber(where, `the threshold's ${key}`, own[key]);
+    this.#threshold = own;
   }
   /** What happens to pixels first; undefined until it is given or the first training set has decided. */
   get preprocess(): Preprocess | undefined {
@@ -179,10 +186,10 @@ export class Model<L extends Likelihood = Likelihood> {
       { store: this.store, mode: "sample", training: true, noise, seed: this.seed, bayes: this.bayes },
       () => {
         const output = this.#build(input("x", f32([2, ...this.inputShape])));
-        if (!(output instanceof Tensor)) fail(`model ${this.name}`, "a function that returns a traced tensor", output);
+        if (!Tensor.is(output)) fail(`model ${this.name}`, "a function that returns a traced tensor", output);
         if (output.dtype !== "f32" || output.shape[0] !== 2)
           fail(`model ${this.name}`, "an output of shape [batch, ...], one row an image", [...output.shape]);
-        const shape = output.shape.slice(1);
+        const shape = Object.freeze(output.shape.slice(1));
         this.#likelihood.targetShape(`model ${this.name}`, shape);
         this.#likelihood.heads(output); // its own parameters
         return shape;
@@ -198,11 +205,11 @@ export class Model<L extends Likelihood = Likelihood> {
    * @param then makes something of the output (a loss) where the likelihood's parameters count among the model's
    */
   apply<R = undefined>(x: Tensor, options: ApplyOptions, then?: (output: Tensor, likelihood: L) => R): ApplyResult<R> {
-    this.store.checkOpen(`model ${this.name}`);
-    if (options?.mode !== "mean" && options?.mode !== "sample")
-      fail(`model ${this.name}`, 'mode "mean" or "sample"', options?.mode);
-    if (options.samples !== undefined) checkInt(`model ${this.name}`, "samples", options.samples, 1, 65536);
-    const { value, trace } = withTrace({ store: this.store, seed: this.seed, bayes: this.bayes, ...options }, () => {
+    const where = `model ${this.name}`;
+    this.store.checkOpen(where);
+    const own = checkOptions(where, options, applyKinds);
+    if (own.mode === undefined) fail(where, 'mode "mean" or "sample"', own.mode);
+    const { value, trace } = withTrace({ store: this.store, seed: this.seed, bayes: this.bayes, ...own }, () => {
       const output = this.#build(x);
       return { output, result: then?.(output, this.#likelihood) as R };
     });

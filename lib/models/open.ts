@@ -39,14 +39,14 @@ export interface OpenOptions<L extends Likelihood = Likelihood> {
  */
 export function openModel<L extends Likelihood = Likelihood>(path: string, options: OpenOptions<L> = {}): Model<L> {
   checkPath("openModel", path);
-  checkOptions("openModel", options, {
+  const own = checkOptions("openModel", options, {
     device: "object|string",
     build: "function",
     bayes: "object",
     likelihood: "object",
-  });
+  } as never) as OpenOptions<L>;
   const checkpoint = loadCheckpoint(weightsFile(path));
-  const model = made(checkpoint, options);
+  const model = made(checkpoint, own);
   try {
     restore(model as Model, checkpoint);
   } catch (error) {

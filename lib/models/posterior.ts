@@ -33,7 +33,11 @@ export function posteriorOf(model: Model): WeightPosterior[] {
   const priors = priorMoments(model, found, { gaussian: true });
   return found.map(({ name, shape, slot, bayesian }) => {
     const mask = store.slots.has(maskName(name)) ? (store.get(maskName(name)) as Float32Array) : undefined;
-    const kept = (values: ArrayLike<number>) => Float32Array.from(values, (v, i) => (mask?.[i] === 0 ? 0 : v));
+    const kept = (values: Float32Array | Float64Array) => {
+      const all = new Float32Array(values);
+      for (let i = 0; mask && i < all.length; i++) if (mask[i] === 0) all[i] = 0;
+      return all;
+    };
     const mean = store.get(slot) as Float32Array;
     if (!bayesian) return { name, shape, mean: kept(mean) };
     const sigma = store.slots.has(`${name}/rho`)

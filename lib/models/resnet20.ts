@@ -20,14 +20,13 @@ export function resnet20(x: Tensor, { conv, dense, activate }: Kit, outputs: num
       const name = `stage${stage + 1}/block${block + 1}`;
       const stride = stage > 0 && block === 0 ? 2 : 1;
       const inner = activate(norm(h, filters, stride, `${name}/conv1`));
-      h = activate(add(norm(inner, filters, 1, `${name}/conv2`), shortcut(h, inner)));
+      h = activate(add(norm(inner, filters, 1, `${name}/conv2`), shortcut(h, filters, stride)));
     }
   return dense(globalAvgPool2d(h), outputs, { name: "classifier" });
 }
 
-function shortcut(x: Tensor, like: Tensor): Tensor {
-  const stride = Math.round(x.shape[1] / like.shape[1]);
+function shortcut(x: Tensor, filters: number, stride: number): Tensor {
   const seen = stride === 1 ? x : maxPool2d(x, { kernel: 1, stride });
-  const extra = like.shape[3] - x.shape[3];
+  const extra = filters - x.shape[3];
   return extra === 0 ? seen : pad(seen, [0, 0, 0, 0], [0, 0, 0, extra]);
 }

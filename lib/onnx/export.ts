@@ -3,6 +3,7 @@ import { f32, i32, type Shape, sameShape, sizeOf, type Tensor } from "../graph/n
 import { input } from "../graph/trace.ts";
 import { checkModel, type Model } from "../models/model.ts";
 import { writeFileAtomic } from "../util/atomic.ts";
+import { checkMemory } from "../util/memory.ts";
 import { version } from "../util/package.ts";
 import { BATCH, type OnnxNoiseMode } from "./context.ts";
 import { Lowering } from "./lower.ts";
@@ -53,36 +54,50 @@ const noiseMode: Record<ExportMode, OnnxNoiseMode> = {
  * Bayesian layers, or a path that cannot be written
  */
 export function exportOnnx(model: Model, options: ExportOptions = {}): Uint8Array {
-  const full = check(model, options);
+  const { path, ...full } = check(model, options);
+  checkFits(model);
   const bytes = build(model, full, 2);
   // Nothing may remember the batch of the trace: another batch must give the same file, bit for bit.
   if (!same(bytes, build(model, full, 3)))
     throw new BayesError(
       `[export] expected a model that works for any batch, received ${model.name}, whose graph holds the batch of its trace`,
     );
-  if (options.path !== undefined) writeFileAtomic(options.path, bytes);
+  if (path !== undefined) writeFileAtomic(path, bytes);
   return bytes;
 }
 
 type Checked = Required<Omit<ExportOptions, "path">>;
 
-function check(model: Model, options: ExportOptions): Checked {
+/**
+ * Throws before anything is made where the weights, a number each at least, are more than a protobuf file or memory can hold:
+ * the two files that are compared, and the pieces of one.
+ */
+function checkFits(model: Model): void {
+  let bytes = 0;
+  for (const { name, shape, trainable } of model.store.slots.values())
+    if (trainable && !/\/(rho|logAlpha)$/.test(name)) bytes += 4 * sizeOf(shape);
+  if (bytes >= 2 ** 31)
+    fail("export", `a model of less than the 2^31 bytes that an ONNX file can hold`, `${bytes} bytes of weights`);
+  checkMemory("export", 3 * bytes, "a smaller model would fit");
+}
+
+function check(model: Model, options: ExportOptions): Checked & { readonly path: string | undefined } {
   checkModel("export", model);
-  checkOptions("export", options, {
+  const { path, ...own } = checkOptions("export", options, {
     mode: "string",
     path: "string",
     layout: "string",
     samples: "number",
     seed: "number",
   });
-  if (options.path !== undefined) checkPath("export", options.path);
-  const { mode = "mean", layout = "nchw", samples = 16, seed = 0 } = options;
+  if (path !== undefined) checkPath("export", path);
+  const { mode = "mean", layout = "nchw", samples = 16, seed = 0 } = own;
   if (!exportModes.includes(mode)) fail("export", `a mode of ${exportModes.join(", ")}`, mode);
   if (layout !== "nchw" && layout !== "nhwc") fail("export", 'layout "nchw" or "nhwc"', layout);
   if (mode !== "mean" && !model.bayesian) fail("export", 'mode "mean" for a model without Bayesian layers', mode);
   checkInt("export", "samples", samples, 1, 65536);
   checkInt("export", "the seed", seed, 0, 2 ** 32 - 1);
-  return { mode, layout, samples, seed };
+  return { path, mode, layout, samples, seed };
 }
 
 function build(model: Model, options: Checked, batch: number): Uint8Array {

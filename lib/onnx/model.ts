@@ -1,6 +1,7 @@
 /** An ONNX model under construction: names, constants, noise and the final bytes. The wire format is proto.ts. */
 import { BayesError, checkInt, fail } from "../errors.ts";
 import type { Tensor } from "../graph/node.ts";
+import { newArray } from "../util/memory.ts";
 import {
   NCHW,
   type OnnxAttrs,
@@ -53,7 +54,7 @@ export function permuted(
   if (!valid) fail("onnx weight", `a permutation of ${shape.length} axes`, perm);
   const dims = perm.map((axis) => shape[axis]);
   const strides = perm.map((axis) => shape.slice(axis + 1).reduce((a, b) => a * b, 1)); // in `data`, by new axis
-  const out = new Float32Array(data.length);
+  const out = newArray("onnx weight", "f32", data.length);
   const index = dims.map(() => 0);
   for (let i = 0, from = 0; i < out.length; i++) {
     out[i] = data[from];

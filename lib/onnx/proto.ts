@@ -6,6 +6,7 @@
 
 import { BayesError, fail } from "../errors.ts";
 import { arrayKind } from "../util/arrays.ts";
+import { newArray } from "../util/memory.ts";
 import type { OnnxAttr, OnnxData, OnnxDim } from "./context.ts";
 
 const utf8 = new TextEncoder();
@@ -81,7 +82,7 @@ export class Message {
     if (this.#length >= 2 ** 31) {
       throw new BayesError(`[onnx] the model has ${this.#length} bytes, more than the 2 GB a protobuf file can hold`);
     }
-    const out = new Uint8Array(this.#length);
+    const out = newArray("onnx", "u8", this.#length, "a smaller model would fit");
     let at = 0;
     for (const chunk of this.#chunks) {
       out.set(chunk, at);

@@ -5,7 +5,7 @@ import { compile } from "../graph/compile.ts";
 import { constant } from "../graph/node.ts";
 import { checkModel, type Model } from "../models/model.ts";
 import { gaussianNoise } from "../ops/gaussianNoise.ts";
-import { asArray, checkArray } from "../util/arrays.ts";
+import { asArray, checkArray, largest } from "../util/arrays.ts";
 import { fileError } from "../util/atomic.ts";
 import type { ExportMode } from "./export.ts";
 import type { NoiseSource } from "./lower.ts";
@@ -52,7 +52,7 @@ export async function verifyOnnx(
   options: VerifyOptions = {},
 ): Promise<VerifyResult> {
   checkModel("verifyOnnx", model);
-  checkOptions("verifyOnnx", options, { tolerance: "number", runs: "number", seed: "number" });
+  const own = checkOptions("verifyOnnx", options, { tolerance: "number", runs: "number", seed: "number" });
   const bytes = typeof onnx === "string" ? readOnnx(checkPath("verifyOnnx", onnx)) : asArray(onnx, "Uint8Array");
   if (!bytes) fail("verifyOnnx", "the bytes of an exported model, or its path", onnx);
   const about = describe(bytes);
@@ -62,9 +62,9 @@ export async function verifyOnnx(
   if (batch < 1 || !Number.isInteger(batch))
     fail("verifyOnnx", `images of ${height}x${width}x${channels}, one or more and whole`, images);
   const stochastic = about.mode === "random" || about.mode === "ensemble";
-  const tolerance = checkNumber("verifyOnnx", "the tolerance", options.tolerance ?? (stochastic ? 5.5 : 1e-5), 0);
-  const runs = checkInt("verifyOnnx", "runs", options.runs ?? (about.mode === "ensemble" ? 60 : 400), 2);
-  const seed = checkInt("verifyOnnx", "the seed", options.seed ?? 0);
+  const tolerance = checkNumber("verifyOnnx", "the tolerance", own.tolerance ?? (stochastic ? 5.5 : 1e-5), 0);
+  const runs = checkInt("verifyOnnx", "runs", own.runs ?? (about.mode === "ensemble" ? 60 : 400), 2);
+  const seed = checkInt("verifyOnnx", "the seed", own.seed ?? 0);
 
   const { InferenceSession, Tensor } = await runtime();
   const session = await InferenceSession.create(bytes, { logSeverityLevel: 3, intraOpNumThreads: 1 });
@@ -90,7 +90,7 @@ export async function verifyOnnx(
       const got = await run();
       const want = { ...native.together(heads, 1, got), ...heads };
       const differences = Object.keys(want).map((name) => largestDifference(got[name], want[name], batch));
-      const maxDifference = Math.max(...differences);
+      const maxDifference = largest(differences);
       const compared = Object.values(want).reduce((sum, values) => sum + values.length, 0);
       return { mode: about.mode, maxDifference, tolerance, agrees: maxDifference <= tolerance, compared };
     }
@@ -106,7 +106,7 @@ export async function verifyOnnx(
         about.mode === "random",
       ),
     );
-    const maxDifference = Math.max(...errors);
+    const maxDifference = largest(errors);
     return { mode: about.mode, maxDifference, tolerance, agrees: maxDifference <= tolerance, compared: errors.length };
   } finally {
     await session.release();

@@ -1,6 +1,7 @@
-import { checkNumber, fail } from "../errors.ts";
+import { checkNumber, checkOptions, fail } from "../errors.ts";
 import { type Op, type Tensor, typeName } from "../graph/node.ts";
 import { effect } from "../graph/trace.ts";
+import { copyList } from "../util/arrays.ts";
 import { checkScalar } from "./elementwise.ts";
 import { maskInput } from "./mask.ts";
 import { checkGroups } from "./sgd.ts";
@@ -55,8 +56,16 @@ export function adamUpdate(
   slots: readonly AdamSlot[],
   options: Partial<Omit<AdamAttrs, "masked">> = {},
 ): void {
-  const masked = slots.some((slot) => slot.mask);
-  const attrs = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0, decoupled: false, ...options, masked };
-  const groups = slots.map(({ param, grad, m, v, mask }) => [param, grad, m, v, ...maskInput(mask).inputs]);
+  const own = checkOptions("adam", options, {
+    beta1: "number",
+    beta2: "number",
+    epsilon: "number",
+    weightDecay: "number",
+    decoupled: "boolean",
+  });
+  const parts = copyList("adam", "parameters", slots).map((slot) => ({ ...slot }));
+  const masked = parts.some((slot) => slot.mask);
+  const attrs = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0, decoupled: false, ...own, masked };
+  const groups = parts.map(({ param, grad, m, v, mask }) => [param, grad, m, v, ...maskInput(mask).inputs]);
   effect(op, [lr, step, ...groups.flat()], attrs);
 }

@@ -32,4 +32,4 @@ export interface AvgPoolOptions extends WindowOptions {
  * @throws BayesError when the kernel does not fit or the padding is not smaller than it
  */
 export const avgPool2d = (x: Tensor, options: AvgPoolOptions): Tensor =>
-  apply(op, [x], { ...windowAttrs(options), countIncludePad: options.countIncludePad ?? true })[0];
+  apply(op, [x], { ...windowAttrs("avgPool2d", options), countIncludePad: options.countIncludePad ?? true })[0];

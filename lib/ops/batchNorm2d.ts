@@ -1,4 +1,4 @@
-import { BayesError, checkNumber, fail } from "../errors.ts";
+import { BayesError, checkInt, checkNumber, checkOptions, fail } from "../errors.ts";
 import { apply, f32, type Op, type Tensor, type TensorType, typeName } from "../graph/node.ts";
 import { effect } from "../graph/trace.ts";
 import type { OnnxContext } from "../onnx/context.ts";
@@ -100,8 +100,9 @@ const inferenceOp: Op<NormAttrs> = {
 
 const updateOp: Op<UpdateAttrs> = {
   name: "batchNorm2dUpdate",
-  infer(inputs, { momentum }) {
+  infer(inputs, { momentum, count }) {
     checkNumber("batchNorm2dUpdate", "momentum", momentum, 0, 1);
+    checkInt("batchNorm2dUpdate", "count", count, 2);
     for (const t of inputs)
       if (t.dtype !== "f32" || t.shape.length !== 1 || t.shape[0] !== inputs[0].shape[0])
         fail("batchNorm2dUpdate", "four tensors f32[C]", typeName(t));
@@ -155,7 +156,8 @@ export function batchNorm2dUpdate(
   runningVariance: Tensor,
   mean: Tensor,
   variance: Tensor,
-  { momentum = 0.1, count }: { readonly momentum?: number; readonly count: number },
+  options: { readonly momentum?: number; readonly count: number },
 ): void {
+  const { momentum = 0.1, count } = checkOptions("batchNorm2dUpdate", options, { momentum: "number", count: "number" });
   effect(updateOp, [runningMean, runningVariance, mean, variance], { momentum, count });
 }

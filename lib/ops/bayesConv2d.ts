@@ -1,4 +1,4 @@
-import { apply, type Op, type Tensor } from "../graph/node.ts";
+import { apply, checkTensors, type Op, type Tensor } from "../graph/node.ts";
 import type { Noise } from "../graph/trace.ts";
 import {
   type BayesWeights, bayesGradTypes, bayesInputs, bayesTypes, type ConvAttrs, type ConvOptions, convAttrs, convOnnx,
@@ -48,5 +48,10 @@ const op: Op<Attrs> = {
 export function bayesConv2d(x: Tensor, weights: BayesWeights, noise: Noise, options: ConvOptions = {}): Tensor {
   const [inputs, bias] = bayesInputs("bayesConv2d", x, weights, noise);
   const { stream, samples } = noise;
-  return apply(op, inputs, { ...convAttrs(x.shape, weights.mu.shape, options, bias), stream, samples })[0];
+  checkTensors("bayesConv2d", ...inputs);
+  return apply(op, inputs, {
+    ...convAttrs("bayesConv2d", x.shape, inputs[1].shape, options, bias),
+    stream,
+    samples,
+  })[0];
 }

@@ -50,5 +50,5 @@ export function bayesConvTranspose2d(
 ): Tensor {
   const [inputs, bias] = bayesInputs(where, x, weights, noise);
   const { stream, samples } = noise;
-  return apply(op, inputs, { ...convTransposeAttrs(options, bias), stream, samples })[0];
+  return apply(op, inputs, { ...convTransposeAttrs("bayesConvTranspose2d", options, bias), stream, samples })[0];
 }

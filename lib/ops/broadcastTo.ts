@@ -1,5 +1,5 @@
 import { fail } from "../errors.ts";
-import { apply, type Op, type Shape, sameShape, type Tensor } from "../graph/node.ts";
+import { apply, checkShape, checkTensors, type Op, type Shape, sameShape, type Tensor } from "../graph/node.ts";
 import { alignOnnx, broadcastShape } from "./broadcast.ts";
 import { checkFloats } from "./elementwise.ts";
 import { sumTo } from "./sum.ts";
@@ -29,8 +29,14 @@ const op: Op<BroadcastAttrs> = {
 };
 
 /** x repeated to `shape` under NumPy's rule: aligned at the last axis, axes of size 1 stretch. */
-export const broadcastTo = (x: Tensor, shape: Shape): Tensor =>
-  sameShape(x.shape, shape) ? x : apply(op, [x], { shape: [...shape] })[0];
+export function broadcastTo(x: Tensor, shape: Shape): Tensor {
+  checkTensors("broadcastTo", x);
+  const to = checkShape("broadcastTo", shape);
+  return sameShape(x.shape, to) ? x : apply(op, [x], { shape: to })[0];
+}
 
 /** {@link broadcastTo} the shape of another tensor: in an exported model the batch of that tensor, whatever it is. */
-export const broadcastLike = (x: Tensor, like: Tensor): Tensor => apply(op, [x, like], { shape: [...like.shape] })[0];
+export function broadcastLike(x: Tensor, like: Tensor): Tensor {
+  checkTensors("broadcastTo", x, like);
+  return apply(op, [x, like], { shape: like.shape })[0];
+}

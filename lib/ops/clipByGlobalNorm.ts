@@ -1,4 +1,5 @@
 import { apply, constant, type Op, type Tensor } from "../graph/node.ts";
+import { copyList } from "../util/arrays.ts";
 import { checkFloats, checkScalar } from "./elementwise.ts";
 
 const normOp: Op = {
@@ -31,4 +32,7 @@ export const clipByGlobalNorm = (
   tensors: readonly Tensor[],
   maxNorm: number | Tensor,
   norm = globalNorm(tensors),
-): Tensor[] => [...apply(clipOp, [norm, typeof maxNorm === "number" ? constant(maxNorm) : maxNorm, ...tensors], {})];
+): Tensor[] => {
+  const most = typeof maxNorm === "number" ? constant(maxNorm) : maxNorm;
+  return [...apply(clipOp, [norm, most, ...copyList("clipByGlobalNorm", "tensors", tensors)], {})];
+};

@@ -1,5 +1,6 @@
 import { checkInt, fail } from "../errors.ts";
-import { apply, type Op, type Tensor, typeName } from "../graph/node.ts";
+import { apply, checkTensors, type Op, type Tensor, typeName } from "../graph/node.ts";
+import { copyList } from "../util/arrays.ts";
 import { slice } from "./slice.ts";
 
 type ConcatAttrs = {
@@ -36,5 +37,10 @@ const op: Op<ConcatAttrs> = {
 };
 
 /** Tensors one after the other along `axis` (negative counts from the end); all other dimensions agree. */
-export const concat = (xs: readonly Tensor[], axis: number): Tensor =>
-  apply(op, xs, { axis: axis < 0 ? axis + (xs[0]?.shape.length ?? 0) : axis })[0];
+export function concat(xs: readonly Tensor[], axis: number): Tensor {
+  const own = copyList("concat", "tensors", xs);
+  checkTensors("concat", ...own.slice(0, 1));
+  const rank = own[0]?.shape.length ?? 0;
+  checkInt("concat", "axis", axis, -rank, Math.max(0, rank - 1));
+  return apply(op, own, { axis: axis < 0 ? axis + rank : axis })[0];
+}

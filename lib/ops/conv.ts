@@ -1,4 +1,4 @@
-import { checkInt, fail } from "../errors.ts";
+import { checkInt, checkObject, fail } from "../errors.ts";
 import { f32, type Shape, sameShape, sizeOf, type Tensor, type TensorType, typeName } from "../graph/node.ts";
 import { arithmetic, type Noise } from "../graph/trace.ts";
 import type { OnnxContext } from "../onnx/context.ts";
@@ -47,7 +47,8 @@ export interface BayesWeights {
   readonly biasSigma2?: Tensor;
 }
 
-export function convAttrs(x: Shape, w: Shape, options: ConvOptions, bias: number): ConvAttrs {
+export function convAttrs(where: string, x: Shape, w: Shape, options: ConvOptions, bias: number): ConvAttrs {
+  checkObject(where, "options as an object", options);
   const stride = pair(options.stride ?? 1);
   const dilation = pair(options.dilation ?? 1);
   const { padding = 0, groups = 1 } = options;
@@ -60,15 +61,18 @@ export function convAttrs(x: Shape, w: Shape, options: ConvOptions, bias: number
   return { stride, padding: [...before, ...total.map((t, i) => t - before[i])], ...rest };
 }
 
-export const convTransposeAttrs = (options: ConvTransposeOptions, bias: number): ConvTransposeAttrs => ({
-  stride: pair(options.stride ?? 1),
-  padding: sides(options.padding ?? 0),
-  dilation: pair(options.dilation ?? 1),
-  groups: options.groups ?? 1,
-  outputPadding: pair(options.outputPadding ?? 0),
-  bias,
-  ...arithmetic(),
-});
+export function convTransposeAttrs(where: string, options: ConvTransposeOptions, bias: number): ConvTransposeAttrs {
+  const { stride, padding, dilation, groups, outputPadding } = checkObject(where, "options as an object", options);
+  return {
+    stride: pair(stride ?? 1),
+    padding: sides(padding ?? 0),
+    dilation: pair(dilation ?? 1),
+    groups: groups ?? 1,
+    outputPadding: pair(outputPadding ?? 0),
+    bias,
+    ...arithmetic(),
+  };
+}
 
 /** What both directions check: image, kernel, and the numbers. Returns pads and dilated kernel per axis, and channels. */
 function checkWindow(where: string, x: TensorType, w: TensorType, attrs: ConvAttrs) {
@@ -155,9 +159,11 @@ export function checkNoise(
 
 /** How a Bayesian op orders its inputs. */
 export const bayesInputs = (where: string, x: Tensor, w: BayesWeights, noise: Noise): [Tensor[], number] => {
-  if (w.biasSigma2 && !w.biasMu) fail(where, "a bias mean beside the bias variance", undefined);
-  const biases = [w.biasMu, w.biasSigma2].filter((b) => b !== undefined);
-  return [[x, w.mu, w.sigma2, ...biases, noise.rng, noise.rows], biases.length];
+  const { mu, sigma2, biasMu, biasSigma2 } = checkObject(where, "weights { mu, sigma2, … }", w);
+  const { rng, rows } = checkObject(where, "noise, as noiseFor gives it", noise);
+  if (biasSigma2 && !biasMu) fail(where, "a bias mean beside the bias variance", undefined);
+  const biases = [biasMu, biasSigma2].filter((b) => b !== undefined);
+  return [[x, mu, sigma2, ...biases, rng, rows], biases.length];
 };
 
 /**

@@ -1,4 +1,4 @@
-import { apply, f32, type Op, type Tensor } from "../graph/node.ts";
+import { apply, checkTensors, f32, type Op, type Tensor } from "../graph/node.ts";
 import {
   type ConvAttrs,
   type ConvOptions,
@@ -48,5 +48,7 @@ const op: Op<ConvAttrs> = {
  * @returns [N, H', W', K], H' = floor((H + top + bottom - dilation (kh - 1) - 1) / stride) + 1
  * @throws BayesError when shapes, channels and groups do not fit, or no pixel would be left
  */
-export const conv2d = (x: Tensor, w: Tensor, b?: Tensor, options: ConvOptions = {}): Tensor =>
-  apply(op, b ? [x, w, b] : [x, w], convAttrs(x.shape, w.shape, options, b ? 1 : 0))[0];
+export function conv2d(x: Tensor, w: Tensor, b?: Tensor, options: ConvOptions = {}): Tensor {
+  checkTensors("conv2d", x, w);
+  return apply(op, b ? [x, w, b] : [x, w], convAttrs("conv2d", x.shape, w.shape, options, b ? 1 : 0))[0];
+}

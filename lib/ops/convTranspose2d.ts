@@ -35,4 +35,4 @@ const op: Op<ConvTransposeAttrs> = {
  * @throws BayesError when shapes, channels and groups do not fit, or no pixel would be left
  */
 export const convTranspose2d = (x: Tensor, w: Tensor, b?: Tensor, options: ConvTransposeOptions = {}): Tensor =>
-  apply(op, b ? [x, w, b] : [x, w], convTransposeAttrs(options, b ? 1 : 0))[0];
+  apply(op, b ? [x, w, b] : [x, w], convTransposeAttrs("convTranspose2d", options, b ? 1 : 0))[0];

@@ -1,5 +1,5 @@
-import { checkInt, checkNumber, fail } from "../errors.ts";
-import { apply, type Op, type Tensor, typeName } from "../graph/node.ts";
+import { checkInt, checkNumber, checkObject, fail } from "../errors.ts";
+import { apply, checkTensors, type Op, type Tensor, typeName } from "../graph/node.ts";
 import type { Noise } from "../graph/trace.ts";
 import { repeatBatch } from "./repeatBatch.ts";
 
@@ -30,7 +30,9 @@ const op: Op<DropoutAttrs> = {
  * @param noise of this node: noiseFor(name)
  * @returns [samples*B, ..., C]
  */
-export function dropout(x: Tensor, rate: number, { rng, rows, stream, samples }: Noise): Tensor {
+export function dropout(x: Tensor, rate: number, noise: Noise): Tensor {
+  const { rng, rows, stream, samples } = checkObject("dropout", "noise, as noiseFor gives it", noise);
+  checkTensors("dropout", x, rng, rows);
   const all = x.shape[0] === rows.shape[0] ? repeatBatch(x, samples) : x;
   return rate === 0 ? all : apply(op, [all, rng, rows], { rate, stream })[0];
 }

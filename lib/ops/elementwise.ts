@@ -1,5 +1,6 @@
 import { fail } from "../errors.ts";
 import { type Attrs, type Node, type Op, type Shape, sameShape, type TensorType, typeName } from "../graph/node.ts";
+import { copyList } from "../util/arrays.ts";
 
 /** Throws unless every input is float32. */
 export function checkFloats(op: string, inputs: readonly TensorType[]): void {
@@ -39,7 +40,8 @@ export function elementwiseOp<A extends Attrs = Attrs>(name: string, { check, ..
 /** Axes as numbers from 0, sorted, each once; negative ones count from the end. Undefined: all of them. */
 export function axesOf(op: string, shape: Shape, axes: number | readonly number[] | undefined): number[] {
   const rank = shape.length;
-  const list = axes === undefined ? shape.map((_, i) => i) : typeof axes === "number" ? [axes] : axes;
+  const list =
+    axes === undefined ? shape.map((_, i) => i) : typeof axes === "number" ? [axes] : copyList(op, "axes", axes);
   for (const a of list)
     if (!Number.isInteger(a) || a < -rank || a >= rank) fail(op, `axes from ${-rank} to ${rank - 1}`, a);
   const sorted = list.map((a) => (a < 0 ? a + rank : a)).sort((a, b) => a - b);

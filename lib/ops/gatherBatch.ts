@@ -1,6 +1,7 @@
 import { type Augmentation, settleAugmentation } from "../data/augment.ts";
-import { checkInt, fail } from "../errors.ts";
+import { checkInt, checkOptions, fail } from "../errors.ts";
 import { apply, f32, type Op, sizeOf, type Tensor, typeName } from "../graph/node.ts";
+import { copyList } from "../util/arrays.ts";
 
 type GatherAttrs = {
   readonly scale: readonly number[];
@@ -70,15 +71,26 @@ export interface GatherOptions {
  * @param index i32[B], examples; one out of range stops the run with an error
  * @returns f32 [B, H + 2 pad, W + 2 pad, C]
  */
-export function gatherBatch(data: Tensor, index: Tensor, { scale, shift, pad = 0, augment }: GatherOptions): Tensor {
+export function gatherBatch(data: Tensor, index: Tensor, options: GatherOptions): Tensor {
+  const {
+    scale,
+    shift,
+    pad = 0,
+    augment,
+  } = checkOptions("gatherBatch", options, {
+    scale: "object",
+    shift: "object",
+    pad: "number",
+    augment: "object",
+  });
   const { rng, epoch, examples, ...asked } = augment ?? {};
   const how = settleAugmentation("gatherBatch", asked);
   const { resizedCrop: crop, rotate = 0, brightness = 0, contrast = 0, cutout = 0 } = how;
   const varied = Boolean(how.shift || how.flip || crop || rotate || brightness || contrast || cutout);
   const inputs = varied ? [data, index, rng!, epoch!, ...(examples ? [examples] : [])] : [data, index];
   return apply(op, inputs, {
-    scale: [...scale],
-    shift: [...shift],
+    scale: copyList("gatherBatch", "scale", scale),
+    shift: copyList("gatherBatch", "shift", shift),
     pad,
     varied,
     augmentShift: how.shift,

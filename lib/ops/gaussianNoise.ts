@@ -1,5 +1,5 @@
-import { checkInt } from "../errors.ts";
-import { apply, f32, type Op, type Shape, type Tensor } from "../graph/node.ts";
+import { checkInt, checkObject } from "../errors.ts";
+import { apply, checkShape, f32, type Op, type Shape, type Tensor } from "../graph/node.ts";
 import type { Noise } from "../graph/trace.ts";
 import { checkNoise, type NoiseAttrs } from "./conv.ts";
 
@@ -23,5 +23,7 @@ const op: Op<Attrs> = {
  * @param noise rows [B]; weights that are drawn once for a whole batch use the constant row 0
  * @returns [samples * B, ...shape], sample by sample
  */
-export const gaussianNoise = ({ rng, rows, stream, samples }: Noise, shape: Shape): Tensor =>
-  apply(op, [rng, rows], { shape: [...shape], stream, samples })[0];
+export function gaussianNoise(noise: Noise, shape: Shape): Tensor {
+  const { rng, rows, stream, samples } = checkObject("gaussianNoise", "noise, as noiseFor gives it", noise);
+  return apply(op, [rng, rows], { shape: checkShape("gaussianNoise", shape), stream, samples })[0];
+}

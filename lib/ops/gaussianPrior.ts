@@ -1,4 +1,4 @@
-import { checkNumber } from "../errors.ts";
+import { checkNumber, checkObject } from "../errors.ts";
 import type { Tensor } from "../graph/node.ts";
 import { type MaskAttrs, maskInput } from "./mask.ts";
 
@@ -21,7 +21,8 @@ export type GaussianPriorAttrs = MaskAttrs & {
 };
 
 /** Attributes and extra inputs of `op` for a prior. */
-export function gaussianPriorInputs(op: string, { priorMean = 0, priorSigma = 0.1, mask }: GaussianPriorArgs) {
+export function gaussianPriorInputs(op: string, prior: GaussianPriorArgs) {
+  const { priorMean = 0, priorSigma = 0.1, mask } = checkObject(op, "a prior as an object", prior);
   const last = maskInput(mask);
   const number = (x: unknown, otherwise: number): number => (typeof x === "number" ? x : otherwise);
   const attrs: GaussianPriorAttrs = {

@@ -1,4 +1,4 @@
-import { checkNumber } from "../errors.ts";
+import { checkNumber, checkObject } from "../errors.ts";
 import { apply, type Op, type Tensor } from "../graph/node.ts";
 import { checkSame } from "./elementwise.ts";
 import { type MaskAttrs, maskInput } from "./mask.ts";
@@ -25,7 +25,8 @@ const op: Op<ScaleMixture & MaskAttrs> = {
  * @param mask 1 for a weight that counts, 0 for one that does not, of w's shape; absent: all count
  * @returns scalar f32 []
  */
-export function logScaleMixtureSum(w: Tensor, { pi, sigma1, sigma2 }: ScaleMixture, mask?: Tensor): Tensor {
+export function logScaleMixtureSum(w: Tensor, prior: ScaleMixture, mask?: Tensor): Tensor {
+  const { pi, sigma1, sigma2 } = checkObject("logScaleMixtureSum", "a prior { pi, sigma1, sigma2 }", prior);
   const { attrs, inputs } = maskInput(mask);
   return apply(op, [w, ...inputs], { pi, sigma1, sigma2, ...attrs })[0];
 }

@@ -36,4 +36,5 @@ const op: Op<WindowAttrs> = {
  * @returns [N, OH, OW, C], OH = floor((H + top + bottom - kernel) / stride) + 1
  * @throws BayesError when the kernel does not fit, has more than 256 pixels, or the padding is not smaller than it
  */
-export const maxPool2d = (x: Tensor, options: WindowOptions): Tensor => apply(op, [x], windowAttrs(options))[0];
+export const maxPool2d = (x: Tensor, options: WindowOptions): Tensor =>
+  apply(op, [x], windowAttrs("maxPool2d", options))[0];

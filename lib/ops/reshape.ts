@@ -1,5 +1,6 @@
 import { checkInt, fail } from "../errors.ts";
 import { apply, type Op, type Shape, sizeOf, type Tensor } from "../graph/node.ts";
+import { copyList } from "../util/arrays.ts";
 
 type ReshapeAttrs = {
   readonly shape: Shape;
@@ -34,4 +35,5 @@ const op: Op<ReshapeAttrs> = {
 const sameOrder = (shape: Shape): boolean => shape.length !== 4 || shape[3] === 1 || shape[1] * shape[2] === 1;
 
 /** The same values, in the same order (images: height, width, channels), seen with another shape. Costs nothing. */
-export const reshape = (x: Tensor, shape: Shape): Tensor => apply(op, [x], { shape: [...shape] })[0];
+export const reshape = (x: Tensor, shape: Shape): Tensor =>
+  apply(op, [x], { shape: copyList("reshape", "the shape", shape) })[0];

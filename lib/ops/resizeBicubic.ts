@@ -1,5 +1,5 @@
-import { checkInt, checkNumber } from "../errors.ts";
-import { apply, f32, type Op, type Tensor } from "../graph/node.ts";
+import { checkInt, checkNumber, checkOptions } from "../errors.ts";
+import { apply, checkTensors, f32, type Op, type Tensor } from "../graph/node.ts";
 import { checkImages } from "./window.ts";
 
 type ResizeAttrs = {
@@ -55,6 +55,8 @@ function factor(from: number, to: number, step: number): number {
 /** The new size, or a factor for both sides (H' = floor(H * scale)). */
 export type ResizeOptions = { readonly height: number; readonly width: number } | { readonly scale: number };
 
+type AnySize = { readonly scale?: number; readonly height?: number; readonly width?: number };
+
 /**
  * Bicubic resampling (Keys 1981, a = -0.75), pixel centres at half integers and the border repeated: as PyTorch's
  * interpolate(mode="bicubic", align_corners=False), without smoothing when the image gets smaller. A pixel i of the result
@@ -64,12 +66,23 @@ export type ResizeOptions = { readonly height: number; readonly width: number } 
  * @returns [N, H', W', C]
  */
 export function resizeBicubic(x: Tensor, options: ResizeOptions): Tensor {
+  checkTensors("resizeBicubic", x);
   const [, h, w] = checkImages("resizeBicubic", x);
-  if (!("scale" in options)) {
-    const { height, width } = options;
+  const {
+    scale: both,
+    height: rows,
+    width: columns,
+  } = checkOptions<AnySize>("resizeBicubic", options, {
+    scale: "number",
+    height: "number",
+    width: "number",
+  });
+  if (both === undefined) {
+    const height = checkInt("resizeBicubic", "height", rows, 1, 1 << 20);
+    const width = checkInt("resizeBicubic", "width", columns, 1, 1 << 20);
     return apply(op, [x], { height, width, step: [h / height, w / width] })[0];
   }
-  const scale = checkNumber("resizeBicubic", "scale", options.scale, 1e-6, 1024);
+  const scale = checkNumber("resizeBicubic", "scale", both, 1e-6, 1024);
   const [height, width] = [Math.floor(h * scale), Math.floor(w * scale)];
   const step = (from: number, to: number): number => (from * scale === to ? from / to : 1 / scale);
   return apply(op, [x], { height, width, step: [step(h, height), step(w, width)] })[0];

@@ -1,6 +1,7 @@
-import { checkNumber, fail } from "../errors.ts";
+import { checkNumber, checkOptions, fail } from "../errors.ts";
 import type { Op, Tensor, TensorType } from "../graph/node.ts";
 import { effect } from "../graph/trace.ts";
+import { copyList } from "../util/arrays.ts";
 import { checkSame, checkScalar } from "./elementwise.ts";
 
 export type SgdAttrs = {
@@ -57,7 +58,9 @@ export function sgdUpdate(
   slots: readonly SgdSlot[],
   options: Partial<Omit<SgdAttrs, "masked">> = {},
 ): void {
-  const attrs = { momentum: 0, nesterov: false, weightDecay: 0, ...options, masked: slots.some((slot) => slot.mask) };
-  const groups = slots.map(({ param, grad, velocity, mask }) => [param, grad, ...[velocity, mask].filter((t) => !!t)]);
+  const own = checkOptions("sgd", options, { momentum: "number", nesterov: "boolean", weightDecay: "number" });
+  const parts = copyList("sgd", "parameters", slots).map((slot) => ({ ...slot }));
+  const attrs = { momentum: 0, nesterov: false, weightDecay: 0, ...own, masked: parts.some((slot) => slot.mask) };
+  const groups = parts.map(({ param, grad, velocity, mask }) => [param, grad, ...[velocity, mask].filter((t) => !!t)]);
   effect(op, [lr, ...groups.flat()], attrs);
 }

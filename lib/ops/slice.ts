@@ -1,5 +1,6 @@
 import { checkInt, fail } from "../errors.ts";
 import { apply, type Op, type Tensor } from "../graph/node.ts";
+import { copyList } from "../util/arrays.ts";
 import { checkList } from "./window.ts";
 
 type SliceAttrs = {
@@ -61,8 +62,8 @@ const padOp: Op<PadAttrs> = {
 
 /** The box of `sizes` that begins at `starts`, one number per axis. */
 export const slice = (x: Tensor, starts: readonly number[], sizes: readonly number[]): Tensor =>
-  apply(sliceOp, [x], { starts: [...starts], sizes: [...sizes] })[0];
+  apply(sliceOp, [x], { starts: copyList("slice", "starts", starts), sizes: copyList("slice", "sizes", sizes) })[0];
 
 /** Zeros around x: `before` and `after` it along every axis. */
 export const pad = (x: Tensor, before: readonly number[], after: readonly number[]): Tensor =>
-  apply(padOp, [x], { before: [...before], after: [...after] })[0];
+  apply(padOp, [x], { before: copyList("pad", "before", before), after: copyList("pad", "after", after) })[0];

@@ -1,4 +1,5 @@
-import { apply, type Op, type Shape, type Tensor } from "../graph/node.ts";
+import { checkOptions } from "../errors.ts";
+import { apply, checkShape, checkTensors, type Op, type Shape, type Tensor } from "../graph/node.ts";
 import { broadcastTo } from "./broadcastTo.ts";
 import { axesOf, checkFloats } from "./elementwise.ts";
 import { reshape } from "./reshape.ts";
@@ -42,7 +43,9 @@ export interface ReduceOptions {
  * Sum over `axes` (default: all, to a scalar of shape []). The order of the additions depends on the shape alone, and
  * long sums are added up in float64.
  */
-export function sum(x: Tensor, axes?: number | readonly number[], { keepdims = false }: ReduceOptions = {}): Tensor {
+export function sum(x: Tensor, axes?: number | readonly number[], options: ReduceOptions = {}): Tensor {
+  checkTensors("sum", x);
+  const { keepdims = false } = checkOptions("sum", options, { keepdims: "boolean" });
   const list = axesOf("sum", x.shape, axes);
   let y = x;
   // runs of neighbouring axes, last first, so that the numbers of the earlier ones stay
@@ -55,8 +58,10 @@ export function sum(x: Tensor, axes?: number | readonly number[], { keepdims = f
   return y;
 }
 
-/** The reverse of {@link broadcastTo}: sums x down to `shape`, which broadcasts to that of x. */
-export function sumTo(x: Tensor, shape: Shape): Tensor {
+/** The reverse of {@link broadcastTo}: sums x down to the shape `to`, which broadcasts to that of x. */
+export function sumTo(x: Tensor, to: Shape): Tensor {
+  checkTensors("sum", x);
+  const shape = checkShape("sum", to);
   const missing = x.shape.length - shape.length;
   const axes = x.shape.flatMap((d, i) => (i < missing || (shape[i - missing] === 1 && d !== 1) ? [i] : []));
   const y = axes.length ? sum(x, axes, { keepdims: true }) : x;

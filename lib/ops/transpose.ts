@@ -1,5 +1,6 @@
 import { fail } from "../errors.ts";
 import { apply, type Op, type Tensor } from "../graph/node.ts";
+import { copyList } from "../util/arrays.ts";
 
 type TransposeAttrs = {
   readonly perm: readonly number[];
@@ -28,4 +29,5 @@ const op: Op<TransposeAttrs> = {
 const inverse = (perm: readonly number[]): number[] => perm.map((_, i) => perm.indexOf(i));
 
 /** The axes in another order: axis i of the result is axis perm[i] of x. */
-export const transpose = (x: Tensor, perm: readonly number[]): Tensor => apply(op, [x], { perm: [...perm] })[0];
+export const transpose = (x: Tensor, perm: readonly number[]): Tensor =>
+  apply(op, [x], { perm: copyList("transpose", "the order of the axes", perm) })[0];

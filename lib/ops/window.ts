@@ -1,4 +1,4 @@
-import { checkInt, fail } from "../errors.ts";
+import { checkInt, checkObject, fail } from "../errors.ts";
 import { f32, type Shape, type TensorType, typeName } from "../graph/node.ts";
 
 /** A size for both axes, or [height, width]. */
@@ -24,17 +24,21 @@ export type WindowAttrs = {
   readonly padding: readonly number[];
 };
 
-export const pair = (p: Pair): readonly number[] => (typeof p === "number" ? [p, p] : p);
+/** A copy, where it is a list that may be one of sizes; what it is not is said by whoever checks it. */
+const own = <T>(list: T): T => (Array.isArray(list) && list.length <= 4 ? ([...list] as T) : list);
+
+export const pair = (p: Pair): readonly number[] => (typeof p === "number" ? [p, p] : own(p));
 
 /** [top, left, bottom, right] */
-export const sides = (p: Padding): readonly number[] =>
-  typeof p === "number" ? [p, p, p, p] : p.length === 2 ? [p[0], p[1], p[0], p[1]] : p;
+export function sides(given: Padding): readonly number[] {
+  const p = own(given);
+  return typeof p === "number" ? [p, p, p, p] : p.length === 2 ? [p[0], p[1], p[0], p[1]] : p;
+}
 
-export const windowAttrs = ({ kernel, stride = kernel, padding = 0 }: WindowOptions): WindowAttrs => ({
-  kernel: pair(kernel),
-  stride: pair(stride),
-  padding: sides(padding),
-});
+export function windowAttrs(where: string, options: WindowOptions): WindowAttrs {
+  const { kernel, stride = kernel, padding = 0 } = checkObject(where, "options with a kernel", options);
+  return { kernel: pair(kernel), stride: pair(stride), padding: sides(padding) };
+}
 
 /** Checks that x is a float32 image batch [N, H, W, C]. */
 export function checkImages(where: string, x: TensorType): Shape {

@@ -42,8 +42,8 @@ export function topLabel(probs: Floats, labels: Labels): { confidence: Float64Ar
  * @param labels [N]
  */
 export function reliabilityBins(probs: Floats, labels: Labels, options: BinOptions = {}): ReliabilityBin[] {
-  checkOptions("reliabilityBins", options, { bins: "number" });
-  const bins = checkInt("reliabilityBins", "bins", options.bins ?? 15, 1);
+  const { bins = 15 } = checkOptions("reliabilityBins", options, { bins: "number" });
+  checkInt("reliabilityBins", "bins", bins, 1, 1 << 20);
   const { confidence, correct } = topLabel(probs, labels);
   const out = Array.from({ length: bins }, (_, i) => ({
     lower: i / bins,
@@ -86,8 +86,8 @@ export function ece(probs: Floats, labels: Labels, options: BinOptions = {}): nu
  * does not matter.
  */
 export function adaptiveEce(probs: Floats, labels: Labels, options: BinOptions = {}): number {
-  checkOptions("adaptiveEce", options, { bins: "number" });
-  const bins = checkInt("adaptiveEce", "bins", options.bins ?? 15, 1);
+  const { bins = 15 } = checkOptions("adaptiveEce", options, { bins: "number" });
+  checkInt("adaptiveEce", "bins", bins, 1, 1 << 20);
   const { confidence, correct } = topLabel(probs, labels);
   const sorted = sortShared(confidence, correct);
   const rows = sorted.key.length;

@@ -2,6 +2,7 @@ import { BayesError } from "../errors.ts";
 import type { Turn } from "../graph/turns.ts";
 import type { Model } from "../models/model.ts";
 import { onAbort } from "../util/abort.ts";
+import { newArray } from "../util/memory.ts";
 import { seedKey } from "../util/philox.ts";
 import { launchSize, launchSizes } from "./launches.ts";
 import { type LaunchKind, LaunchPrograms } from "./programs.ts";
@@ -314,12 +315,5 @@ function take(call: Pending, name: string, from: Float32Array, segment: Segment<
 }
 
 /** @throws BayesError where there is no memory for them */
-export function floats(length: number): Float32Array {
-  try {
-    return new Float32Array(length);
-  } catch {
-    throw new BayesError(`[predict] expected outputs that fit into memory, received ${length} values`, {
-      code: "ERR_BAYES_MEMORY",
-    });
-  }
-}
+export const floats = (length: number): Float32Array =>
+  newArray("predict", "f32", length, "fewer samples, or fewer images at a time, would fit");

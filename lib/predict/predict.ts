@@ -1,4 +1,5 @@
 import { type AnyDataset, checkDataset, type StreamedDataset } from "../data/dataset.ts";
+import { checkOptions } from "../errors.ts";
 import type { Likelihood, MetricsOf, PredictionOf, Targets } from "../likelihoods/likelihood.ts";
 import { checkModel, type Model } from "../models/model.ts";
 import type { CallOptions } from "./engine.ts";
@@ -31,8 +32,15 @@ export async function predict<L extends Likelihood>(
   options: PredictOptions = {},
 ): Promise<PredictionOf<L>> {
   checkModel("predict", model, { idle: false });
-  const { onProgress, signal, ...sampling } = options ?? {};
-  const fresh = new Predictor(model, options && { ...sampling, maxQueue: Number.MAX_SAFE_INTEGER });
+  const { onProgress, signal, ...sampling } = checkOptions<PredictOptions>("predict", options, {
+    samples: "number",
+    mode: "string",
+    seed: "number",
+    precision: "string",
+    onProgress: "function",
+    signal: "object",
+  });
+  const fresh = new Predictor(model, { ...sampling, maxQueue: Number.MAX_SAFE_INTEGER });
   const { key } = fresh;
   const known = predictors.get(model) ?? new Map<string, Predictor>();
   predictors.set(model, known);
@@ -62,7 +70,7 @@ export async function evaluate<L extends Likelihood>(
 ): Promise<EvaluateResult<L>> {
   checkModel("evaluate", model, { idle: false });
   checkDataset("evaluate", data);
-  const targets = model.likelihood.targets("evaluate", data, model.targetShape);
+  const targets = model.likelihood.targets("evaluate", data, model.targetShape).slice(); // the caller has the set's
   const prediction = await predict(model, data, options);
   return { metrics: model.likelihood.metrics(prediction, targets) as MetricsOf<L>, prediction, targets };
 }

@@ -2,10 +2,12 @@ import { isStreamed, type StreamedDataset } from "../data/dataset.ts";
 import { checkPixels } from "../data/prepare.ts";
 import { inOrder } from "../data/source.ts";
 import { BayesError, checkInt, checkNumber, checkOptions, fail } from "../errors.ts";
+import { sizeOf } from "../graph/node.ts";
 import { checkPrecision, type Precision } from "../graph/trace.ts";
 import type { Likelihood, PredictionOf } from "../likelihoods/likelihood.ts";
 import { checkModel, type Model } from "../models/model.ts";
 import { checkArray, isSignal } from "../util/arrays.ts";
+import { freeMemory } from "../util/memory.ts";
 import { type CallOptions, Engine, floats, type Outputs } from "./engine.ts";
 import { largestLaunch } from "./launches.ts";
 import type { Images } from "./predict.ts";
@@ -70,16 +72,16 @@ export class Predictor<L extends Likelihood = Likelihood> {
   /** @throws BayesError for options that make no sense */
   constructor(model: Model<L>, options: PredictorOptions = {}) {
     checkModel("predict", model, { idle: false });
-    checkOptions<PredictorOptions>("predict", options, { ...LAUNCH_OPTIONS, maxQueue: "number" });
-    const precision = checkPrecision("predict", options.precision) ?? "fp32";
-    const seed = checkInt("predict", "the seed", options.seed ?? 0, 0);
-    const wanted = options.mode ?? "sample";
+    const own = checkOptions<PredictorOptions>("predict", options, { ...LAUNCH_OPTIONS, maxQueue: "number" });
+    const precision = checkPrecision("predict", own.precision) ?? "fp32";
+    const seed = checkInt("predict", "the seed", own.seed ?? 0, 0);
+    const wanted = own.mode ?? "sample";
     if (wanted !== "sample" && wanted !== "mean") fail("predict", 'mode "sample" or "mean"', wanted);
     const mode = model.bayesian ? wanted : "mean";
-    const samples = mode === "mean" ? 1 : checkInt("predict", "the number of samples", options.samples ?? 32, 1, 65536);
-    const maxBatch = checkInt("predict", "maxBatch", options.maxBatch ?? largestLaunch(samples), 1, 65536);
-    const maxWait = checkNumber("predict", "maxWait", options.maxWait ?? 0, 0, 2 ** 31 - 1);
-    const maxQueue = checkInt("predict", "maxQueue", options.maxQueue ?? 1024, 1);
+    const samples = mode === "mean" ? 1 : checkInt("predict", "the number of samples", own.samples ?? 32, 1, 65536);
+    const maxBatch = checkInt("predict", "maxBatch", own.maxBatch ?? largestLaunch(samples), 1, 65536);
+    const maxWait = checkNumber("predict", "maxWait", own.maxWait ?? 0, 0, 2 ** 31 - 1);
+    const maxQueue = checkInt("predict", "maxQueue", own.maxQueue ?? 1024, 1);
     this.model = model;
     this.samples = samples;
     const settings = { mode, samples, precision, seed, maxBatch, maxWait, maxQueue };
@@ -109,71 +111,94 @@ export class Predictor<L extends Likelihood = Likelihood> {
    *   the model is closed before the call's turn; the signal's reason when it aborts
    */
   async predict(data: Images | StreamedDataset, options: CallOptions = {}): Promise<PredictionOf<L>> {
-    const outputs = await this.outputs(data, options);
-    checkOutputs(outputs, data.count);
+    const { count, outputs: computed } = this.#call(data, options);
+    const outputs = await computed;
+    checkOutputs(outputs, count);
     const { likelihood, targetShape } = this.model;
-    return likelihood.prediction(outputs, this.samples, data.count, targetShape) as PredictionOf<L>;
+    return likelihood.prediction(outputs, this.samples, count, targetShape) as PredictionOf<L>;
   }
 
   /** As {@link predict}, but gives the model's outputs by name, each [samples, count, ...]. */
   async outputs(data: Images | StreamedDataset, options: CallOptions = {}): Promise<Record<string, Float32Array>> {
+    return this.#call(data, options).outputs;
+  }
+
+  /** Begins a call. What the caller does to `data` afterwards is not seen. */
+  #call(
+    data: Images | StreamedDataset,
+    options: CallOptions,
+  ): { readonly count: number; readonly outputs: Promise<Record<string, Float32Array>> } {
     const { model } = this;
     model.store.checkOpen(`predict ${model.name}`);
-    checkOptions("predict", options, { onProgress: "function", signal: "object" });
-    const { signal } = options;
+    const own = checkOptions("predict", options, { onProgress: "function", signal: "object" });
+    const { signal } = own;
     if (signal && !isSignal(signal)) fail("predict", "signal as an AbortSignal", signal);
-    if (typeof data !== "object" || !("images" in data || isStreamed(data)))
+    if (typeof data !== "object" || data === null || !("images" in data || isStreamed(data)))
       fail("predict", "a data set, or { images, count, shape }; loadImages and openRun read files", data);
+    const streamed = isStreamed(data) ? data : undefined;
     const { count, shape } = data;
-    const images = isStreamed(data)
+    const images = streamed
       ? undefined
-      : checkArray("predict", "images", data?.images, "Uint8Array", "Float32Array");
-    checkPixels("predict", images ?? (data as StreamedDataset).pixels, model.preprocess);
+      : checkArray("predict", "images", (data as Images).images, "Uint8Array", "Float32Array");
+    checkPixels("predict", images ?? streamed!.pixels, model.preprocess);
     if (!Array.isArray(shape)) fail("predict", "the images' shape [height, width, channels]", shape);
-    if (shape.join() !== model.inputShape.join())
-      fail("predict", `images of shape [${model.inputShape}] for ${model.name}`, shape, "ERR_BAYES_DATA");
+    const { inputShape } = model;
+    if (shape.length !== 3 || inputShape.some((d, i) => d !== shape[i]))
+      fail("predict", `images of shape [${inputShape}] for ${model.name}`, shape, "ERR_BAYES_DATA");
     checkInt("predict", "the number of images", count, 1);
-    if (!images) return this.#streamed(data as StreamedDataset, options);
-    if (images.length !== count * shape[0] * shape[1] * shape[2])
-      fail(
-        "predict",
-        `${count * shape[0] * shape[1] * shape[2]} pixel values for ${count} images`,
-        images.length,
-        "ERR_BAYES_DATA",
-      );
-    return this.#engine.run(images, count, options);
+    // of the values that there will be at least: known before anything is computed
+    checkWhole(count, this.samples, sizeOf(model.outputShape), streamed?.name);
+    if (streamed) return { count, outputs: this.#streamed(streamed, count, own) };
+    const pixels = count * sizeOf(inputShape);
+    if (images!.length !== pixels)
+      fail("predict", `${pixels} pixel values for ${count} images`, images!.length, "ERR_BAYES_DATA");
+    return { count, outputs: this.#engine.run(images!, count, own) };
   }
 
   /** Pieces are whole launches, so that all are those of the same call in memory. */
-  async #streamed(data: StreamedDataset, { onProgress, signal }: CallOptions): Promise<Record<string, Float32Array>> {
+  async #streamed(
+    data: StreamedDataset,
+    total: number,
+    { onProgress, signal }: CallOptions,
+  ): Promise<Record<string, Float32Array>> {
     const { samples } = this;
-    checkWhole(data, samples, 1); // of the values that there will be at least: known before anything is computed
     const all: Record<string, Float32Array> = {};
     for await (const { first, count, pixels } of inOrder(data, { signal }, this.#maxBatch)) {
       const progress = onProgress && ((done: number) => onProgress(first + done));
       const part = await this.#engine.run(pixels, count, { signal, onProgress: progress }, first);
       for (const [name, values] of Object.entries(part)) {
         const each = values.length / (samples * count);
-        const to = (all[name] ??= floats(checkWhole(data, samples, each)));
+        const to = (all[name] ??= floats(checkWhole(total, samples, each, data.name)));
         for (let s = 0; s < samples; s++)
-          to.set(values.subarray(s * count * each, (s + 1) * count * each), (s * data.count + first) * each);
+          to.set(values.subarray(s * count * each, (s + 1) * count * each), (s * total + first) * each);
       }
     }
     return all;
   }
 }
 
-/** What a whole prediction may take. */
-const MOST_BYTES = 2 ** 31;
+/** Bytes that an output of a streamed set may take: who streams has little memory, or asks for more than he thinks. */
+const MOST_STREAMED = 2 ** 31;
 
-/** How many values a whole output has. @throws BayesError when they are too many */
-function checkWhole({ name, count }: StreamedDataset, samples: number, each: number): number {
+/**
+ * How many values an output of a whole call has.
+ * @param each values of an image
+ * @param name of the set, where there is one
+ * @throws BayesError when they are too many for this machine, or for a streamed set
+ */
+function checkWhole(count: number, samples: number, each: number, name?: string): number {
+  const most = name === undefined ? freeMemory() : MOST_STREAMED;
   const bytes = samples * count * each * 4;
-  if (bytes <= MOST_BYTES) return samples * count * each;
-  const fewer = Math.floor(MOST_BYTES / (count * each * 4));
+  if (bytes <= most || bytes < 2 ** 28) return samples * count * each;
+  const fewer = Math.floor(most / (count * each * 4));
   throw new BayesError(
-    `[predict] expected a prediction of at most ${MOST_BYTES} bytes, received ${bytes} (${samples} samples of ${count} images of data set ${name}, of ${each} value${each > 1 ? "s" : ""} at least); ` +
-      (fewer >= 1 ? `${fewer} samples would fit` : "subset gives parts that fit"),
+    `[predict] expected a prediction of at most ${most} bytes, received ${bytes} (${samples} samples of ${count} images${name === undefined ? "" : ` of data set ${name}`}, of ${each} value${each > 1 ? "s" : ""} at least); ` +
+      (fewer >= 1
+        ? `${fewer} samples would fit`
+        : name === undefined
+          ? "fewer images would fit"
+          : "subset gives parts that fit"),
+    { code: "ERR_BAYES_MEMORY" },
   );
 }
 

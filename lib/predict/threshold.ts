@@ -42,8 +42,8 @@ export function chooseThreshold<L extends Likelihood>(
   options: ThresholdOptions,
 ): Threshold {
   const where = "threshold";
-  checkOptions(where, options, { maxError: "number", minCoverage: "number" });
-  const { maxError, minCoverage } = options;
+  const asked = checkOptions(where, options, { maxError: "number", minCoverage: "number" });
+  const { maxError, minCoverage } = asked;
   if ((maxError === undefined) === (minCoverage === undefined))
     fail(where, "maxError, or else minCoverage", maxError === undefined ? "neither" : "both");
   const { likelihood } = model;
@@ -69,7 +69,7 @@ export function chooseThreshold<L extends Likelihood>(
       maxError === undefined
         ? best === undefined && (k + 1) / n >= minCoverage!
         : Math.max(costs.interval[1], (costs.sum + most) / (k + 2)) <= maxError; // few costs alike have no spread to see
-    if (fits) best = { certainty: at, ...options, risk: costs.risk, coverage: (k + 1) / n, count: n };
+    if (fits) best = { certainty: at, ...asked, risk: costs.risk, coverage: (k + 1) / n, count: n };
   }
   if (best) return best;
   const least = selective(certainty, cost, certainty[order[Math.min(n - 1, 99)]]);

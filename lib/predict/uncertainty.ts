@@ -84,7 +84,7 @@ function meanOverSamples(p: Floats, samples: number, size: number): Float64Array
  */
 export function meanProbabilities(p: Floats, samples: number, rows: number, classes: number): Float32Array {
   checkSamples("meanProbabilities", p, samples, rows, classes);
-  return Float32Array.from(meanOverSamples(p, samples, rows * classes));
+  return new Float32Array(meanOverSamples(p, samples, rows * classes));
 }
 
 /**
@@ -120,7 +120,7 @@ export function decompose(p: Floats, samples: number, rows: number, classes: num
     epistemicTotal[n] = e;
     aleatoricTotal[n] = a;
   }
-  return { epistemic: Float32Array.from(epi), aleatoric: Float32Array.from(ale), epistemicTotal, aleatoricTotal };
+  return { epistemic: new Float32Array(epi), aleatoric: new Float32Array(ale), epistemicTotal, aleatoricTotal };
 }
 
 /** -p log p in nats, 0 at p = 0. */

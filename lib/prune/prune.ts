@@ -45,6 +45,15 @@ export interface PruneResult extends Sparsity {
   readonly scope: "global" | "layer";
 }
 
+/** The kinds of {@link PruneOptions}, for `checkOptions`. */
+export const pruneKinds = {
+  score: "string",
+  sparsity: "number",
+  threshold: "number",
+  scope: "string",
+  allowEmpty: "boolean",
+} as const;
+
 /**
  * Prunes the weights (not the biases) of the model's layers in place: gives every touched weight tensor a mask in the
  * store, `mask/<weight>`, 1 keep and 0 pruned. Layers multiply mu and sigma^2 by it, and the KL leaves the pruned weights
@@ -66,18 +75,12 @@ export interface PruneResult extends Sparsity {
  */
 export function prune(model: Model, options: PruneOptions): PruneResult {
   checkModel("prune", model);
-  checkOptions("prune", options, {
-    score: "string",
-    sparsity: "number",
-    threshold: "number",
-    scope: "string",
-    allowEmpty: "boolean",
-  });
+  const own = checkOptions("prune", options, pruneKinds);
   const { store } = model;
   const weights = prunableWeights(store);
   if (weights.length === 0)
     throw new BayesError(`[prune] expected layers with weights, received model ${model.name} without`);
-  const { score = defaultScore(weights), scope = "global" } = options;
+  const { score = defaultScore(weights), scope = "global" } = own;
   if (!scoreNames.includes(score)) fail("prune", `score ${scoreNames.map((s) => `"${s}"`).join(", ")}`, score);
   const priors = priorMoments(model, weights);
   const masks = selectMasks(
@@ -86,7 +89,7 @@ export function prune(model: Model, options: PruneOptions): PruneResult {
       scores: scoreWeight(store, w, score, priors.get(w.name)),
       kept: keptOf(store, w),
     })),
-    options,
+    own,
   );
   const before = weights.map((w) => keptOf(store, w));
   try {
@@ -109,7 +112,7 @@ export function prune(model: Model, options: PruneOptions): PruneResult {
 function setMask(store: Store, w: PrunableWeight, mask: Float32Array | undefined): void {
   const name = maskName(w.name);
   if (mask) {
-    store.define(name, w.shape);
+    store.define(name, w.shape, { values: "mask" });
     store.set(name, mask);
   } else if (store.slots.has(name)) store.delete(name);
 }

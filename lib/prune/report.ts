@@ -1,10 +1,10 @@
 import type { AnyDataset } from "../data/dataset.ts";
-import { checkInt } from "../errors.ts";
+import { checkInt, checkOptions } from "../errors.ts";
 import type { Model } from "../models/model.ts";
 import { evaluate, type PredictOptions } from "../predict/predict.ts";
 import type { PruningRow, Quality } from "../report/data.ts";
 import { type FitOptions, fit } from "../train/fit.ts";
-import { type PruneOptions, type PruneResult, prune, sparsity } from "./prune.ts";
+import { type PruneOptions, type PruneResult, prune, pruneKinds, sparsity } from "./prune.ts";
 import type { ScoreName } from "./scores.ts";
 import { cubicSchedule } from "./select.ts";
 
@@ -35,8 +35,20 @@ export async function pruneExperiment(
   data: { readonly train: AnyDataset; readonly valid?: AnyDataset; readonly test: AnyDataset },
   options: PruneExperimentOptions,
 ): Promise<PruneExperimentResult> {
-  const { fineTune, rounds = 1, predict = {}, ...selection } = options;
-  checkInt("pruneExperiment", "rounds", rounds, 1);
+  const {
+    fineTune: training,
+    rounds = 1,
+    predict: predicting,
+    ...selection
+  } = checkOptions<PruneExperimentOptions>("pruneExperiment", options, {
+    ...pruneKinds,
+    fineTune: "object",
+    rounds: "number",
+    predict: "object",
+  });
+  checkInt("pruneExperiment", "rounds", rounds, 1, 1 << 20);
+  const fineTune = training && { ...training }; // what the caller changes while it runs is for another time
+  const predict = { ...predicting };
   const measure = async (): Promise<Quality> => (await evaluate(model, data.test, predict)).metrics;
 
   const pruned = (how: PruneOptions) => model.store.turn("pruning", () => prune(model, how));

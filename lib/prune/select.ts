@@ -1,4 +1,5 @@
 import { BayesError, checkNumber, fail } from "../errors.ts";
+import { newArray } from "../util/memory.ts";
 
 /** How many weights go, or up to which score; and whether all tensors share one ranking or each has its own. */
 export interface Selection {
@@ -59,13 +60,19 @@ export function selectMasks(tensors: readonly Scored[], selection: Selection): F
 
 const isKept = (t: Scored, i: number): boolean => (t.kept === undefined ? true : t.kept[i] !== 0);
 
-const above = (t: Scored, threshold: number): Float32Array =>
-  Float32Array.from(t.scores, (s, i) => (isKept(t, i) && s > threshold ? 1 : 0));
+/** A mask of those weights that `stays` says, asked in order. */
+function maskOf({ scores }: Scored, stays: (i: number) => boolean): Float32Array {
+  const mask = newArray("prune", "f32", scores.length);
+  for (let i = 0; i < mask.length; i++) mask[i] = stays(i) ? 1 : 0;
+  return mask;
+}
+
+const above = (t: Scored, threshold: number): Float32Array => maskOf(t, (i) => isKept(t, i) && t.scores[i] > threshold);
 
 /** Masks of a group that shares one ranking. */
 function largest(group: readonly Scored[], sparsity: number): Float32Array[] {
   const total = group.reduce((sum, t) => sum + t.scores.length, 0);
-  const left = Float64Array.from(group.flatMap((t) => Array.from(t.scores.filter((_, i) => isKept(t, i)))));
+  const left = remaining(group, total);
   const gone = total - left.length;
   const target = Math.ceil(sparsity * total - 1e-9 * total); // 0.9 of 1000 is 900, whatever 0.9 is in binary
   if (target < gone)
@@ -78,9 +85,18 @@ function largest(group: readonly Scored[], sparsity: number): Float32Array[] {
   let below = 0;
   while (below < left.length && left[below] < cut) below++;
   let ties = remove - below; // of those equal to the cut, so many go
-  return group.map((t) =>
-    Float32Array.from(t.scores, (s, i) => (!isKept(t, i) || s < cut || (s === cut && ties-- > 0) ? 0 : 1)),
-  );
+  return group.map((t) => {
+    const goes = (s: number): boolean => s < cut || (s === cut && ties-- > 0);
+    return maskOf(t, (i) => isKept(t, i) && !goes(t.scores[i]));
+  });
+}
+
+/** The scores of those that are still there, one tensor's after the other's. */
+function remaining(group: readonly Scored[], total: number): Float64Array {
+  const left = newArray("prune", "f64", total);
+  let count = 0;
+  for (const t of group) for (let i = 0; i < t.scores.length; i++) if (isKept(t, i)) left[count++] = t.scores[i];
+  return left.subarray(0, count);
 }
 
 /**

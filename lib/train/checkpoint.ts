@@ -10,11 +10,13 @@ import { checkPreprocess, type Preprocess, samePreprocess } from "../data/prepar
 import { BayesError, checkPath, type ErrorCode, fail, shorten } from "../errors.ts";
 import { type DType, sameShape } from "../graph/node.ts";
 import type { Slot } from "../graph/store.ts";
-import { FIRST_RESERVED_STREAM } from "../graph/trace.ts";
+import { checkValues } from "../graph/values.ts";
 import { likelihoodNames, likelihoodOf } from "../likelihoods/known.ts";
 import type { Likelihood } from "../likelihoods/likelihood.ts";
 import type { Knowledge, Model } from "../models/model.ts";
+import type { Data } from "../native/addon.ts";
 import { arrayKind } from "../util/arrays.ts";
+import { FIRST_RESERVED_STREAM } from "../util/philox.ts";
 import { readSafetensors, type SafeTensor, writeSafetensors } from "./safetensors.ts";
 import type { Json, TrainingState } from "./state.ts";
 import { trainingState } from "./state-schema.ts";
@@ -200,11 +202,11 @@ export function restore(model: Model, checkpoint: Checkpoint, { moments = false 
       throw new BayesError(`[${path}: ${name}] expected only tensors that the model has, received another`, {
         code: "ERR_BAYES_FILE",
       });
-    checkTensor(path, { ...weight, name }, tensor);
+    checkTensor(path, { ...weight, name, values: "mask" }, tensor);
     masks.push(name);
   }
 
-  for (const name of masks) store.define(name, tensors.get(name)!.shape);
+  for (const name of masks) store.define(name, tensors.get(name)!.shape, { values: "mask" });
   for (const name of [...wanted.map((slot) => slot.name), ...masks])
     store.set(name, tensors.get(name)!.data as Float32Array);
   model.learn(knowledge.likelihood, knowledge.preprocess);
@@ -248,7 +250,8 @@ function checkFinite(where: string, data: SafeTensor["data"], code: ErrorCode): 
       throw new BayesError(`[${where}] expected finite values, received ${data[i]} at ${i}`, { code });
 }
 
-function checkTensor(path: string, slot: Pick<Slot, "name" | "shape" | "dtype">, tensor: SafeTensor | undefined): void {
+/** Throws unless a file's tensor is of the slot's type, and holds what the slot may hold: before any of it is taken over. */
+function checkTensor(path: string, slot: Slot, tensor: SafeTensor | undefined): void {
   const expected = `${codes[slot.dtype]}[${slot.shape.join(", ")}]`;
   if (!tensor)
     throw new BayesError(`[${path}: ${slot.name}] expected ${expected}, received a file without it`, {
@@ -259,4 +262,5 @@ function checkTensor(path: string, slot: Pick<Slot, "name" | "shape" | "dtype">,
       `[${path}: ${slot.name}] expected ${expected}, received ${tensor.dtype}[${tensor.shape.join(", ")}]`,
       { code: "ERR_BAYES_FILE" },
     );
+  checkValues(`${path}: ${slot.name}`, slot.values, tensor.data as Data, "ERR_BAYES_FILE");
 }

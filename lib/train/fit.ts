@@ -10,7 +10,7 @@ import { type Progress, progress } from "../util/progress.ts";
 import { OPTIMIZER, restore } from "./checkpoint.ts";
 import { RunFolder } from "./folder.ts";
 import { Loop, note, stepsPerEpoch } from "./loop.ts";
-import { type FitData, type FitOptions, type Settings, type Settled, settle } from "./options.ts";
+import { type FitData, type FitOptions, partsOf, type Settings, type Settled, settle } from "./options.ts";
 import { type EpochRecord, freshState, type TrainingState } from "./state.ts";
 import { compileStep, dropData, residentData, type StepProgram } from "./step.ts";
 
@@ -39,6 +39,9 @@ const busy = new WeakSet<Store>();
  * of (model, data, options): the number of threads, the length of a chunk, and whether the run was stopped and resumed
  * never show in a single bit of the parameters or the metrics.
  *
+ * Options and the parts of the data are copied at once, pixels and targets when the run begins or reads them: leave those as they
+ * are until it has ended.
+ *
  * A NaN or an infinity in the loss or a gradient ends it with an error that names the op, the layer and the step; the
  * parameters are then those before that step.
  *
@@ -52,8 +55,9 @@ const busy = new WeakSet<Store>();
  * const { history } = await fit(model, { train, valid }, { epochs: 20, seed: 1, runDir: "runs/1" });
  * ```
  */
-export async function fit(model: Model, data: FitData, options: FitOptions = {}): Promise<FitResult> {
+export async function fit(model: Model, given: FitData, options: FitOptions = {}): Promise<FitResult> {
   checkModel("fit", model, { idle: false });
+  const data = partsOf(given);
   const settled = settle(model, data, options);
   const { store } = model;
   if (busy.has(store))

@@ -1,6 +1,7 @@
 import { checkNumber, checkOptions, fail } from "../errors.ts";
-import type { Tensor } from "../graph/node.ts";
-import { trace } from "../graph/trace.ts";
+import { Tensor } from "../graph/node.ts";
+import { checkWritten, trace } from "../graph/trace.ts";
+import type { Values } from "../graph/values.ts";
 import { maskOfParameter } from "../layers/mask.ts";
 import { adamUpdate } from "../ops/adam.ts";
 import { sgdUpdate } from "../ops/sgd.ts";
@@ -33,21 +34,22 @@ interface Slot {
 }
 
 function slots(where: string, parameters: ReadonlyMap<string, Tensor>, gradients: readonly Tensor[]): Slot[] {
-  const n = parameters.size;
+  const { store } = trace();
+  const all: readonly (readonly [string, Tensor])[] = [...(parameters ?? [])];
+  const n = all.length;
   if (n === 0) fail(where, "at least one parameter", n);
-  if (gradients.length !== n) fail(where, `${n} gradient${n > 1 ? "s" : ""}, one a parameter`, gradients.length);
-  return [...parameters].map(([name, param], i) => ({
-    name,
-    param,
-    grad: gradients[i],
-    mask: maskOfParameter(name, param),
-  }));
+  if (gradients?.length !== n) fail(where, `${n} gradient${n > 1 ? "s" : ""}, one a parameter`, gradients?.length);
+  return all.map(([name, param], i) => {
+    if (!Tensor.is(param)) fail(where, "traced parameters by name", param);
+    checkWritten(where, param, store); // before a moment is made for it
+    return { name, param, grad: gradients[i], mask: maskOfParameter(name, param) };
+  });
 }
 
 /** A moment of a parameter: zeros at first. */
-function moment(kind: string, { name, param }: Slot): Tensor {
+function moment(kind: string, { name, param }: Slot, values?: Values): Tensor {
   const { store } = trace();
-  return store.tensor(store.define(`${OPTIMIZER}${kind}/${name}`, param.shape).name);
+  return store.tensor(store.define(`${OPTIMIZER}${kind}/${name}`, param.shape, { values }).name);
 }
 
 /**
@@ -83,12 +85,15 @@ export interface SgdOptions {
  * p -= lr (nesterov ? g + momentum v : v).
  */
 export function sgd(options: SgdOptions = {}): Optimizer {
-  checkOptions("sgd", options, { momentum: "number", nesterov: "boolean", weightDecay: "number" });
-  const { momentum = 0, nesterov = false, weightDecay = 0 } = options;
+  const {
+    momentum = 0,
+    nesterov = false,
+    weightDecay = 0,
+  } = checkOptions("sgd", options, { momentum: "number", nesterov: "boolean", weightDecay: "number" });
   checkNumber("sgd", "momentum", momentum, 0, 1 - 1e-7);
   checkNumber("sgd", "weightDecay", weightDecay, 0);
   if (nesterov && momentum === 0) fail("sgd", "momentum above 0 for nesterov", momentum);
-  return {
+  return Object.freeze<Optimizer>({
     name: `sgd(${momentum}, ${nesterov}, ${weightDecay})`,
     update(parameters, gradients, lr) {
       byDecay(slots("sgd", parameters, gradients), weightDecay, (some, decay) => {
@@ -96,7 +101,7 @@ export function sgd(options: SgdOptions = {}): Optimizer {
         sgdUpdate(lr, groups, { momentum, nesterov, weightDecay: decay });
       });
     },
-  };
+  });
 }
 
 export interface AdamOptions {
@@ -109,14 +114,13 @@ export interface AdamOptions {
 
 /** Adam (Kingma and Ba 2015, algorithm 1). */
 export function adam(options: AdamOptions = {}): Optimizer {
-  checkOptions("adam", options, adamKinds);
-  return adamLike("adam", options, 0);
+  return adamLike("adam", checkOptions("adam", options, adamKinds), 0);
 }
 
 /** AdamW (Loshchilov and Hutter 2019): Adam, and apart from it p -= lr weightDecay p. Default decay 0.01. */
 export function adamw(options: AdamOptions & { readonly weightDecay?: number } = {}): Optimizer {
-  checkOptions("adamw", options, { ...adamKinds, weightDecay: "number" });
-  return adamLike("adamw", options, options.weightDecay ?? 0.01);
+  const { weightDecay = 0.01, ...rest } = checkOptions("adamw", options, { ...adamKinds, weightDecay: "number" });
+  return adamLike("adamw", rest, weightDecay);
 }
 
 const adamKinds = { beta1: "number", beta2: "number", epsilon: "number" };
@@ -131,13 +135,17 @@ function adamLike(
   checkNumber(kind, "epsilon", epsilon, 1e-30);
   checkNumber(kind, "weightDecay", weightDecay, 0);
   const shown = [beta1, beta2, epsilon, ...(kind === "adamw" ? [weightDecay] : [])];
-  return {
+  return Object.freeze<Optimizer>({
     name: `${kind}(${shown.join(", ")})`,
     update(parameters, gradients, lr, count) {
       byDecay(slots(kind, parameters, gradients), weightDecay, (some, decay) => {
-        const groups = some.map((slot) => ({ ...slot, m: moment(`${kind}/m`, slot), v: moment(`${kind}/v`, slot) }));
+        const groups = some.map((slot) => ({
+          ...slot,
+          m: moment(`${kind}/m`, slot),
+          v: moment(`${kind}/v`, slot, "not negative"),
+        }));
         adamUpdate(lr, count, groups, { beta1, beta2, epsilon, weightDecay: decay, decoupled: true });
       });
     },
-  };
+  });
 }

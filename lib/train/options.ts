@@ -165,12 +165,10 @@ export type Settled = Omit<Settings, "preprocess"> & { readonly preprocess: Prep
 const pixelsIn = (data: AnyDataset) => (isStreamed(data) ? data.pixels : pixelsOf(data.images));
 
 /**
- * Fills in defaults and checks everything that can be known before the first step. Changes nothing. What only a pass over a
- * streamed set tells stays undefined: the preprocessing of a model that has none.
+ * What a run keeps of its data: the caller's objects are read once. Pixels are not copied here.
+ * @throws BayesError for a data set in place of the parts
  */
-export function settle(model: Model, data: FitData, o: FitOptions): Settled {
-  const where = "fit";
-  checkShapes(o);
+export function partsOf(data: FitData): FitData {
   if (Object.hasOwn(data ?? {}, "images") || Object.hasOwn(data ?? {}, "read"))
     throw new BayesError("[fit] expected { train, valid } as the data, received a data set: fit(model, { train: it })");
   const { train, valid } = checkOptions("fit data", data, {
@@ -178,6 +176,18 @@ export function settle(model: Model, data: FitData, o: FitOptions): Settled {
     valid: "object",
     test: "object",
   } as never) as FitData;
+  const own = <D extends AnyDataset | undefined>(part: D): D => (isStreamed(part) || !part ? part : { ...part });
+  return { train: own(train), valid: own(valid) };
+}
+
+/**
+ * Fills in defaults and checks everything that can be known before the first step. Changes nothing. What only a pass over a
+ * streamed set tells stays undefined: the preprocessing of a model that has none.
+ */
+export function settle(model: Model, data: FitData, options: FitOptions): Settled {
+  const where = "fit";
+  const o = checkShapes(options);
+  const { train, valid } = data;
   for (const part of valid ? [train, valid] : [train]) checkImages(model, part);
   const informed = model.likelihood.informed(train);
   // where nothing is new the model keeps its own, which may be a changed copy of the one that answers
@@ -264,10 +274,9 @@ function monitorOf(likelihood: Likelihood, { monitor = "nll", evaluate }: FitOpt
     const own = evaluate ? `, or { name: ${JSON.stringify(monitor)}, better: "lower" or "higher" }` : "";
     return fail("fit", `a monitor among ${known.map((f) => f.name).join(", ")}${own}`, monitor);
   }
-  checkOptions("fit monitor", monitor, { name: "string", better: "string" });
-  if (monitor.better !== "lower" && monitor.better !== "higher")
-    fail("fit", 'monitor.better "lower" or "higher"', monitor.better);
-  return monitor;
+  const { name, better } = checkOptions("fit monitor", monitor, { name: "string", better: "string" });
+  if (better !== "lower" && better !== "higher") fail("fit", 'monitor.better "lower" or "higher"', better);
+  return { name, better };
 }
 
 function augmentOf(model: Model, train: AnyDataset, batchSize: number, asked: Augmentation | undefined) {
@@ -289,15 +298,19 @@ function weightsOf(train: AnyDataset, given: ArrayLike<number> | undefined): Flo
   if (given === undefined) return undefined;
   if (given?.length !== train.count)
     fail("fit", `${train.count} exampleWeights, one an example of data set ${train.name}`, given?.length ?? given);
+  const weights = new Float64Array(train.count);
   let sum = 0;
-  for (let i = 0; i < given.length; i++) sum += checkNumber("fit", `weight ${i} of exampleWeights`, given[i], 0);
+  for (let i = 0; i < weights.length; i++) {
+    weights[i] = checkNumber("fit", `weight ${i} of exampleWeights`, given[i], 0);
+    sum += weights[i];
+  }
   if (!(sum > 0)) fail("fit", "exampleWeights that are not all zero", sum);
-  return Float32Array.from(given, (w) => (w * train.count) / sum);
+  return new Float32Array(weights.map((w) => (w * train.count) / sum));
 }
 
-/** Every option is of the kind it should be: the numbers are looked at later. */
-function checkShapes(o: FitOptions): void {
-  checkOptions("fit", o, {
+/** A copy of the options, each of the kind it should be: the numbers are looked at later. */
+function checkShapes(options: FitOptions): FitOptions {
+  const o = checkOptions<FitOptions>("fit", options, {
     epochs: "number",
     batchSize: "number",
     dropLast: "boolean",
@@ -334,17 +347,38 @@ function checkShapes(o: FitOptions): void {
   if (typeof beta === "object" && typeof beta.at !== "function") fail("fit", "beta as a number or a schedule", beta);
   if (signal && !isSignal(signal)) fail("fit", "signal as an AbortSignal", signal);
   if (o.runDir !== undefined) checkPath("fit", o.runDir);
+  const { earlyStopping, checkpoint, callbacks } = o;
   if (augment) settleAugmentation("fit", augment);
-  if (o.earlyStopping) checkOptions("fit earlyStopping", o.earlyStopping, { patience: "number", margin: "number" });
-  if (o.checkpoint)
-    checkOptions("fit checkpoint", o.checkpoint, { epochs: "number", steps: "number", seconds: "number" });
-  if (o.callbacks)
-    checkOptions("fit callbacks", o.callbacks, {
-      onStep: "function",
-      onValidate: "function",
-      onEpoch: "function",
-      onNote: "function",
-    });
+  return {
+    ...o,
+    ...(earlyStopping && {
+      earlyStopping: checkOptions("fit earlyStopping", earlyStopping, { patience: "number", margin: "number" }),
+    }),
+    ...(checkpoint && {
+      checkpoint: checkOptions("fit checkpoint", checkpoint, {
+        epochs: "number",
+        steps: "number",
+        seconds: "number",
+      }),
+    }),
+    ...(callbacks && { callbacks: checkCallbacks(callbacks) }),
+  };
+}
+
+/** A copy whose functions are called as those of the caller's object. */
+function checkCallbacks(callbacks: Callbacks): Callbacks {
+  const { onStep, onValidate, onEpoch, onNote } = checkOptions("fit callbacks", callbacks, {
+    onStep: "function",
+    onValidate: "function",
+    onEpoch: "function",
+    onNote: "function",
+  });
+  return {
+    onStep: onStep?.bind(callbacks),
+    onValidate: onValidate?.bind(callbacks),
+    onEpoch: onEpoch?.bind(callbacks),
+    onNote: onNote?.bind(callbacks),
+  };
 }
 
 function checkImages(model: Model, data: AnyDataset): void {

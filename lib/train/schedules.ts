@@ -29,7 +29,7 @@ const checkRate = (where: string, rate: number): number => checkNumber(where, "t
 /** The same rate in every step. */
 export function constantRate(rate: number): LearningRate {
   checkRate("constantRate", rate);
-  return { name: `constant(${rate})`, at: () => rate };
+  return Object.freeze({ name: `constant(${rate})`, at: () => rate });
 }
 
 /** rate * factor^floor(epoch / every): lowered by `factor` every `every` epochs. */
@@ -37,20 +37,20 @@ export function stepRate(rate: number, every: number, factor = 0.1): LearningRat
   checkRate("stepRate", rate);
   checkInt("stepRate", "the number of epochs", every, 1);
   checkNumber("stepRate", "the factor", factor, 0, 1);
-  return {
+  return Object.freeze<LearningRate>({
     name: `step(${rate}, ${every}, ${factor})`,
     at: ({ step, stepsPerEpoch }) => rate * factor ** Math.floor(step / (stepsPerEpoch * every)),
-  };
+  });
 }
 
 /** Along a half cosine from `rate` in the first step towards `last` after the final one (Loshchilov and Hutter 2017). */
 export function cosineRate(rate: number, last = 0): LearningRate {
   checkRate("cosineRate", rate);
   checkNumber("cosineRate", "the last rate", last, 0, rate);
-  return {
+  return Object.freeze<LearningRate>({
     name: `cosine(${rate}, ${last})`,
     at: ({ step, totalSteps }) => last + ((rate - last) * (1 + Math.cos(Math.PI * Math.min(1, step / totalSteps)))) / 2,
-  };
+  });
 }
 
 /**
@@ -60,12 +60,13 @@ export function cosineRate(rate: number, last = 0): LearningRate {
 export function warmUpRate(epochs: number, then: LearningRate): LearningRate {
   if (typeof then?.at !== "function") fail("warmUpRate", "another schedule to follow", then);
   checkNumber("warmUpRate", "the number of epochs", epochs, 0);
-  return {
-    ...then,
+  const { learn } = then;
+  return Object.freeze<LearningRate>({
+    ...(learn ? { learn: (memory, value) => learn.call(then, memory, value) } : {}),
     name: `warmUp(${epochs}, ${then.name})`,
     at: (moment, memory) =>
       then.at(moment, memory) * Math.min(1, (moment.step + 1) / Math.max(1, epochs * moment.stepsPerEpoch)),
-  };
+  });
 }
 
 export interface PlateauOptions {
@@ -84,14 +85,18 @@ export interface PlateauOptions {
  * below `least`. Listens to the figure that training monitors.
  */
 export function plateauRate(rate: number, options: PlateauOptions = {}): LearningRate {
-  checkOptions("plateauRate", options, { factor: "number", patience: "number", least: "number", margin: "number" });
-  const { factor = 0.1, patience = 3, least = 0, margin = 0 } = options;
+  const {
+    factor = 0.1,
+    patience = 3,
+    least = 0,
+    margin = 0,
+  } = checkOptions("plateauRate", options, { factor: "number", patience: "number", least: "number", margin: "number" });
   checkRate("plateauRate", rate);
   checkNumber("plateauRate", "the factor", factor, 0, 1);
   checkInt("plateauRate", "the patience", patience, 1);
   checkNumber("plateauRate", "the least rate", least, 0, rate);
   checkNumber("plateauRate", "the margin", margin, 0);
-  return {
+  return Object.freeze<LearningRate>({
     name: `plateau(${rate}, ${factor}, ${patience}, ${least}, ${margin})`,
     at: (_, memory) => Math.max(least, rate * factor ** (memory?.drops ?? 0)),
     learn(memory, value) {
@@ -100,7 +105,7 @@ export function plateauRate(rate: number, options: PlateauOptions = {}): Learnin
       const waited = memory.waited + 1;
       return waited < patience ? { ...memory, waited } : { ...memory, waited: 0, drops: memory.drops + 1 };
     },
-  };
+  });
 }
 
 /**

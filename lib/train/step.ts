@@ -37,7 +37,7 @@ export function residentData(model: Model, data: AnyDataset, targets: Targets, w
   const each = count === 1 && model.targetShape.length === 0 ? [] : model.targetShape;
   if (!isStreamed(data)) {
     const dtype = asArray(data.images, "Uint8Array") ? "u8" : "f32";
-    store.define(IMAGES, [data.count, ...data.shape], { dtype, init: () => data.images });
+    store.define(IMAGES, [data.count, ...data.shape], { dtype, values: "any", init: () => data.images });
   }
   store.define(TARGETS, [data.count, ...each], {
     dtype: targets instanceof Int32Array ? "i32" : "f32",
@@ -53,7 +53,7 @@ export function dropData({ store }: Model): void {
 
 /** Throws unless a likelihood's nll is one number a row: the loss is their mean, whatever the shape of the targets. */
 function checkRows({ config }: Likelihood, nll: Tensor, rows: number): Tensor {
-  if (!(nll instanceof Tensor) || !sameShape(nll.shape, [rows]))
+  if (!Tensor.is(nll) || !sameShape(nll.shape, [rows]))
     fail("fit", `nll of likelihood ${config.kind} to be traced numbers of shape [${rows}], one a row`, nll?.shape);
   return nll;
 }

@@ -48,6 +48,13 @@ export function checkArray<K extends ArrayKind>(
   return asArray(value, ...kinds) ?? fail(where, `${what} as ${kindsFor(value, ...kinds)}`, value);
 }
 
+/** A frozen copy of a caller's list. The copy is what is to be checked. @throws BayesError for what is none, or is far too long */
+export function copyList<T>(where: string, what: string, list: readonly T[], most = 1 << 20): readonly T[] {
+  if (!Array.isArray(list)) fail(where, `${what} as a list`, list);
+  if (list.length > most) fail(where, `${what} as a list of at most ${most}`, list);
+  return Object.freeze([...list]);
+}
+
 /** "a Float32Array or Int32Array" for a message, and how to make the first from `value`, if that is a list of numbers or on
  * memory that can be resized. */
 export function kindsFor(value: unknown, ...kinds: readonly ArrayKind[]): string {
@@ -55,6 +62,13 @@ export function kindsFor(value: unknown, ...kinds: readonly ArrayKind[]): string
   if (resizable(value)) return `${kinds.join(" or ")} of a fixed length (slice() makes one; its buffer can be resized)`;
   const article = /^[AEIOU]/.test(kinds[0]) && kinds[0] !== "Uint8Array" ? "an" : "a";
   return `${article} ${kinds.join(" or ")}${numbers ? ` (${kinds[0]}.from(x) makes one)` : ""}`;
+}
+
+/** The largest of any number of values; NaN where there is one. (`Math.max(...values)` overflows the stack.) */
+export function largest(values: ArrayLike<number>): number {
+  let most = -Infinity;
+  for (let i = 0; i < values.length; i++) most = Math.max(most, values[i]);
+  return most;
 }
 
 /** Whether `value` is an AbortSignal. */

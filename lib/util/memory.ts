@@ -9,13 +9,33 @@ export const freeMemory = (): number => process.availableMemory?.() ?? freemem()
 /**
  * Throws unless so much memory is there, of the machine or of the container this runs in. Asked before a large piece is
  * allocated: the system would promise it, and end the process when it is used.
+ * @param advice what to do about it
  */
-export function checkMemory(where: string, bytes: number): void {
+export function checkMemory(where: string, bytes: number, advice = "take a smaller batch or smaller images"): void {
   if (bytes < 2 ** 28) return;
   const there = freeMemory();
   if (bytes <= there) return;
-  throw new BayesError(
-    `[${where}] expected ${gib(bytes)} of free memory, received ${gib(there)}: take a smaller batch or smaller images`,
-    { code: "ERR_BAYES_MEMORY" },
-  );
+  throw new BayesError(`[${where}] expected ${gib(bytes)} of free memory, received ${gib(there)}: ${advice}`, {
+    code: "ERR_BAYES_MEMORY",
+  });
+}
+
+const arrays = { f32: Float32Array, f64: Float64Array, i32: Int32Array, u8: Uint8Array } as const;
+/** A typed array of zeros. @throws BayesError, in place of a RangeError, where there is no memory for it */
+export function newArray<K extends keyof typeof arrays>(
+  where: string,
+  kind: K,
+  length: number,
+  advice?: string,
+): InstanceType<(typeof arrays)[K]> {
+  const bytes = length * arrays[kind].BYTES_PER_ELEMENT;
+  checkMemory(where, bytes, advice);
+  try {
+    return new arrays[kind](length) as InstanceType<(typeof arrays)[K]>;
+  } catch (error) {
+    throw new BayesError(
+      `[${where}] expected room for an array of ${length} values (${gib(bytes)}), received none: ${advice ?? "take smaller pieces"}`,
+      { code: "ERR_BAYES_MEMORY", cause: error },
+    );
+  }
 }

@@ -13,6 +13,8 @@
  * The key is the 64-bit seed: low word, high word.
  */
 
+/** Streams from here on belong to initialisation, dropout, shuffling and augmentation. */
+export const FIRST_RESERVED_STREAM = 65000;
 /** Reserved streams: layers count up from 0, these count down from the top. */
 export const STREAM_INIT = 65535;
 export const STREAM_SHUFFLE = 65533;
@@ -96,7 +98,18 @@ export interface Place {
  * initial parameters; the noise of layers comes from the native normal transform, which is exact across devices.
  */
 export function gaussians(n: number, seed: number, stream: number, place: Place = {}): Float64Array {
-  const out = new Float64Array(n);
+  return fillGaussians(new Float64Array(n), (z) => z, seed, stream, place);
+}
+
+/** Fills `out` with what `map` makes of {@link gaussians}. */
+export function fillGaussians<A extends Float32Array | Float64Array>(
+  out: A,
+  map: (z: number) => number,
+  seed: number,
+  stream: number,
+  place: Place = {},
+): A {
+  const n = out.length;
   const key = seedKey(seed);
   const word3 = streamWord(stream, place.sample ?? 0);
   for (let at = 0; at < n; at += 4) {
@@ -104,8 +117,8 @@ export function gaussians(n: number, seed: number, stream: number, place: Place 
     for (let pair = 0; pair < 4 && at + pair < n; pair += 2) {
       const radius = Math.sqrt(-2 * Math.log(uniform01(u[pair])));
       const angle = 2 * Math.PI * uniform01(u[pair + 1]);
-      out[at + pair] = radius * Math.cos(angle);
-      if (at + pair + 1 < n) out[at + pair + 1] = radius * Math.sin(angle);
+      out[at + pair] = map(radius * Math.cos(angle));
+      if (at + pair + 1 < n) out[at + pair + 1] = map(radius * Math.sin(angle));
     }
   }
   return out;

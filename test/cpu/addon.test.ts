@@ -337,8 +337,9 @@ describe("worker_threads", () => {
 
   it("train at the same time as the main thread, to the same bits, whatever the thread count does", async () => {
     const { store, program } = net(nullDevice());
-    const buffers = [...store.slots.values()].map(({ name, index }, i) => {
-      expect(index).toBe(i); // the worker makes them in this order
+    const buffers = [...store.slots.values()].map((slot, i) => {
+      const { name } = slot;
+      expect(store.bufferOf(slot)).toBe(i); // the worker makes them in this order
       return store.get(name);
     });
     const size = buffers.length;

@@ -19,7 +19,7 @@ import {
 import { exportOnnx, verifyOnnx } from "../../lib/onnx/index.ts";
 import { loadCheckpoint, readSafetensors, saveCheckpoint } from "../../lib/train/index.ts";
 import { read } from "../docs-kit/blocks.ts";
-import { eachRun, squares, tinyBayes } from "./train-kit.ts";
+import { eachRun, spoil, squares, tinyBayes } from "./train-kit.ts";
 
 eachRun(() => {});
 const folder = mkdtempSync(join(tmpdir(), "bayescnn-codes-"));
@@ -132,7 +132,7 @@ has("ERR_BAYES_NUMERIC", {
   "parameters that are not, to be saved": () => {
     using broken = tinyBayes();
     const [{ name }] = broken.parameters;
-    broken.store.set(name, (broken.store.get(name) as Float32Array).fill(NaN));
+    spoil(broken, name);
     saveCheckpoint(join(folder, "nan.safetensors"), broken);
   },
   "a guard of a program of one's own": async () => {

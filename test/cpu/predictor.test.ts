@@ -323,7 +323,7 @@ describe("programs", () => {
         }
       },
     };
-    Object.assign(model.store, { device: { ...model.store.device, addon: device } });
+    Object.assign(model.store.device, { addon: device });
     return () => plans;
   };
 

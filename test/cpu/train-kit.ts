@@ -21,6 +21,7 @@ import { flatten } from "../../lib/ops/flatten.ts";
 import { gatherBatch } from "../../lib/ops/gatherBatch.ts";
 import { maxPool2d } from "../../lib/ops/maxPool2d.ts";
 import { mean } from "../../lib/ops/mean.ts";
+import { sgdUpdate } from "../../lib/ops/sgd.ts";
 import { softmaxCrossEntropy } from "../../lib/ops/softmaxCrossEntropy.ts";
 import { softplus } from "../../lib/ops/softplus.ts";
 import { type FitOptions, type FitResult, fit as fitModel, type StepRecord } from "../../lib/train/fit.ts";
@@ -133,6 +134,16 @@ export function bits(model: Model): Record<string, string> {
       return [name, Buffer.from(buffer, byteOffset, byteLength).toString("base64")];
     }),
   );
+}
+
+/** Makes a parameter NaN, as only a program of one's own without a guard can. */
+export function spoil(model: Model, name: string): void {
+  using program = compile({ store: model.store }, { lr: [] }, ({ lr }) => {
+    const param = model.store.tensor(name);
+    sgdUpdate(lr, [{ param, grad: param }]);
+    return { lr };
+  });
+  program.run({ lr: Number.NaN });
 }
 
 /** A metrics file without what the clock said. */

@@ -11,7 +11,7 @@ export function forTaps(
   options: ConvOptions,
   f: (x: number, w: number, y: number) => void,
 ) {
-  const { stride, padding, dilation, groups } = convAttrs(x, w, options, 0);
+  const { stride, padding, dilation, groups } = convAttrs("conv2d", x, w, options, 0);
   const [, height, width, c] = x;
   const [kh, kw, perGroup, filters] = w;
   for (let n = 0; n < y[0]; n++)
@@ -38,7 +38,7 @@ export function forTaps(
 
 /** Naive convolution in float64. */
 export function conv(x: Value, w: Value, options: ConvOptions): Value {
-  const { stride, padding, dilation } = convAttrs(x.shape, w.shape, options, 0);
+  const { stride, padding, dilation } = convAttrs("conv2d", x.shape, w.shape, options, 0);
   const length = (i: number) =>
     Math.floor((x.shape[i + 1] + padding[i] + padding[i + 2] - dilation[i] * (w.shape[i] - 1) - 1) / stride[i]) + 1;
   const shape = [x.shape[0], length(0), length(1), w.shape[3]];
@@ -51,7 +51,7 @@ export function conv(x: Value, w: Value, options: ConvOptions): Value {
 
 /** Naive transposed convolution: each x is spread over the output by the taps of the convolution that it reverses. */
 export function convT(x: Value, w: Value, options: ConvOptions & { outputPadding?: readonly number[] }): Value {
-  const { stride, padding, dilation, groups } = convAttrs(x.shape, w.shape, options, 0);
+  const { stride, padding, dilation, groups } = convAttrs("conv2d", x.shape, w.shape, options, 0);
   const length = (i: number) =>
     (x.shape[i + 1] - 1) * stride[i] -
     padding[i] -

@@ -6,7 +6,7 @@ import { given, type OpCase, uniform, type Value } from "./harness.ts";
 /** f(pixels of the window that lie in the image) for every window of every channel; the kernel's size comes with it. */
 export function windows(x: Value, options: WindowOptions, f: (pixels: number[], size: number) => number): Value {
   const [n, h, w, c] = x.shape;
-  const { kernel, stride, padding } = windowAttrs(options);
+  const { kernel, stride, padding } = windowAttrs("maxPool2d", options);
   const oh = Math.floor((h + padding[0] + padding[2] - kernel[0]) / stride[0]) + 1;
   const ow = Math.floor((w + padding[1] + padding[3] - kernel[1]) / stride[1]) + 1;
   const data = new Float64Array(n * oh * ow * c);

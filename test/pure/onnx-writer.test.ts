@@ -232,7 +232,7 @@ describe("the ONNX writer, by its bytes", () => {
   });
 
   it("stores a weight once per order of its axes, transposed as ONNX Runtime does", async () => {
-    const w = leaf(f32([2, 3, 4, 5]), { kind: "store", name: "w", trainable: true });
+    const w = leaf(f32([2, 3, 4, 5]), { kind: "input", name: "w" });
     const contents = numbers(120, 8);
     for (const perm of [
       [3, 2, 0, 1],

@@ -1,5 +1,6 @@
 /** What a report says of labels that may each be there or not. */
 import { auroc } from "../../predict/ood.ts";
+import { largest } from "../../util/arrays.ts";
 import { percent } from "../../util/figures.ts";
 import type { BernoulliPrediction } from "../bernoulli.ts";
 import type { Targets } from "../likelihood.ts";
@@ -191,7 +192,8 @@ function labelTable(p: BernoulliPrediction, targets: Targets): Table {
 
 function gallery(p: BernoulliPrediction, targets: Targets, correct: Uint8Array, { split }: ReportContext): Section {
   const K = p.labels.length;
-  const sure = (n: number) => Math.min(...p.labels.map((_, k) => Math.max(p.mean[n * K + k], 1 - p.mean[n * K + k])));
+  const sure = (n: number) =>
+    0 - largest(p.labels.map((_, k) => 0 - Math.max(p.mean[n * K + k], 1 - p.mean[n * K + k])));
   const names = (there: (k: number) => boolean) => {
     const some = p.labels.flatMap((_, k) => (there(k) ? [nameOf(p, k)] : []));
     if (some.length > 0) return some.join(", ");

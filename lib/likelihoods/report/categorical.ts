@@ -1,6 +1,7 @@
 /** What a report says of class predictions. */
 import { topLabel } from "../../predict/calibration.ts";
 import { classificationMetrics, PROBABILITY_FLOOR } from "../../predict/metrics.ts";
+import { largest } from "../../util/arrays.ts";
 import { percent } from "../../util/figures.ts";
 import type { ClassPrediction } from "../categorical.ts";
 import { average } from "../moments.ts";
@@ -38,7 +39,7 @@ export const categoricalReport: Reporter<ClassPrediction> = {
     const seen = (context.training ?? labels) as Int32Array;
     const counts = new Float64Array(C).fill(1);
     for (const c of seen) counts[c]++;
-    const majority = counts.indexOf(Math.max(...counts));
+    const majority = counts.indexOf(largest(counts));
     const always = average(labels.map((c) => Number(c === majority)));
     const guess = Float64Array.from(labels, (c) => surprise(counts[c] / (seen.length + C)));
     const { correct } = topLabel(p.probabilities, labels);

@@ -1,0 +1,212 @@
+// What callers hold, while the model runs: changed during a call it changes nothing, and state that a file or a caller brings is
+// looked at before any of it is taken over.
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
+import { cpu } from "../../lib/device.ts";
+import { compile } from "../../lib/graph/compile.ts";
+import { constant } from "../../lib/graph/node.ts";
+import { Store } from "../../lib/graph/store.ts";
+import { createModel } from "../../lib/models/create.ts";
+import { openModel } from "../../lib/models/open.ts";
+import * as ops from "../../lib/ops/index.ts";
+import { evaluate, predict } from "../../lib/predict/predict.ts";
+import { prune } from "../../lib/prune/prune.ts";
+import { loadCheckpoint, restore, saveCheckpoint } from "../../lib/train/checkpoint.ts";
+import { fit } from "../../lib/train/fit.ts";
+import { readSafetensors, writeSafetensors } from "../../lib/train/safetensors.ts";
+import { cli } from "../cli-capture.ts";
+import { bits, squares, tinyBayes } from "./train-kit.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "bayescnn-callers-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+describe("programs", () => {
+  it("compute what was passed, not what became of it", () => {
+    using store = new Store(cpu());
+    const image = Float32Array.from({ length: 256 }, (_, i) => i);
+    const kernel = [2, 2];
+    const values = Float32Array.of(1);
+    using program = compile({ store }, { x: [1, 16, 16, 1] }, ({ x }) => {
+      const y = ops.maxPool2d(x, { kernel: kernel as [number, number] });
+      const z = ops.add(y, constant(values));
+      kernel[0] = kernel[1] = 4; // for the next layer
+      values[0] = 1000;
+      return { y, z, small: ops.maxPool2d(y, { kernel: kernel as [number, number] }) };
+    });
+    const { y, z, small } = program.run({ x: image });
+    expect([...y.subarray(0, 3), y[63]]).toEqual([17, 19, 21, 255]);
+    expect(z).toEqual(y.map((v) => v + 1));
+    expect([...small]).toEqual([119, 127, 247, 255]);
+  });
+
+  it("take a number only as exact as its input has it", () => {
+    using store = new Store(cpu());
+    using program = compile({ store }, { n: { shape: [], dtype: "i32" }, b: { shape: [], dtype: "u8" } }, (t) => t);
+    expect(program.run({ n: -7, b: 255 })).toEqual({ n: Int32Array.of(-7), b: Uint8Array.of(255) });
+    for (const n of [0.5, Number.NaN, 2 ** 31])
+      expect(() => program.run({ n, b: 0 })).toThrow(/^\[run: input n\] expected the number to be an integer/);
+    expect(() => program.run({ n: 0, b: 256 })).toThrow(/^\[run: input b\]/);
+  });
+});
+
+describe("a model at work", () => {
+  it("predicts and evaluates what it was given", async () => {
+    using model = tinyBayes();
+    const data = squares(20);
+    const right = await evaluate(model, data, { samples: 2 });
+    const asked = {
+      ...data,
+      images: data.images.slice(),
+      targets: data.targets.slice(),
+      shape: [12, 12, 1] as [number, number, number],
+    };
+    const [all, scored] = [predict(model, asked, { samples: 2 }), evaluate(model, asked, { samples: 2 })];
+    asked.count = 3;
+    asked.images.fill(0);
+    asked.targets.fill(1);
+    (asked.shape as number[]).length = 0;
+    const prediction = await all;
+    expect([prediction.count, prediction.logits]).toEqual([20, right.prediction.logits]);
+    const { metrics, targets } = await scored;
+    expect(metrics).toEqual(right.metrics);
+    expect(targets).toEqual(data.targets);
+  });
+
+  it("is trained as it was told to", async () => {
+    const data = { train: squares(48), valid: squares(16, 2) };
+    const options = () => ({
+      epochs: 2,
+      batchSize: 16,
+      seed: 3,
+      earlyStopping: { patience: 5 },
+      checkpoint: { epochs: 1 },
+      monitor: { name: "nll", better: "lower" as "lower" | "higher" },
+      exampleWeights: Array.from({ length: 48 }, (_, i) => 1 + (i % 3)),
+      augment: { resizedCrop: { scale: [0.5, 1] as [number, number] } },
+    });
+    using alone = tinyBayes();
+    const right = await fit(alone, data, options());
+    using model = tinyBayes();
+    const mine = options();
+    const parts = { train: { ...data.train }, valid: { ...data.valid } };
+    const result = fit(model, parts, {
+      ...mine,
+      callbacks: {
+        onStep() {
+          mine.earlyStopping.patience = -1;
+          mine.monitor.better = "higher";
+          parts.train.count = parts.valid.count = 1;
+        },
+      },
+    });
+    mine.exampleWeights.fill(0);
+    mine.augment.resizedCrop.scale[0] = 1e9;
+    mine.checkpoint.epochs = Number.NaN;
+    expect((await result).history).toEqual(right.history);
+    expect(bits(model)).toEqual(bits(alone));
+  });
+
+  it("refuses more predictions than there is memory for, before it computes any, and goes on", async () => {
+    using model = tinyBayes();
+    const images = new Uint8Array(144 * 100_000);
+    const asked = predict(model, { images, count: 100_000, shape: [12, 12, 1] }, { samples: 65536 });
+    const many = expect.objectContaining({
+      code: "ERR_BAYES_MEMORY",
+      message: expect.stringMatching(
+        /^\[predict\] expected a prediction of at most \d+ bytes, received 104857600000 \(65536 samples of 100000 images, of 4 values at least\); \d+ samples would fit$/,
+      ),
+    });
+    await expect(asked).rejects.toEqual(many);
+    expect((await predict(model, squares(2), { samples: 2 })).count).toBe(2);
+  });
+});
+
+describe("state from a file", () => {
+  it("that no model can have is refused by name and place, and nothing has changed", () => {
+    using model = tinyBayes({ norm: true });
+    prune(model, { sparsity: 0.5 });
+    const file = join(folder, "state.safetensors");
+    saveCheckpoint(file, model);
+    const { tensors, metadata } = readSafetensors(file);
+    const before = bits(model);
+    for (const [name, value, message] of [
+      [
+        "norm1/variance",
+        -0.25,
+        /state\.safetensors: norm1\/variance\] expected finite values of at least 0, received -0\.25 at 1$/,
+      ],
+      ["mask/conv1/weight", 0.5, /mask\/conv1\/weight\] expected a mask of 0 and 1, received 0\.5 at 1$/],
+      ["mask/fc1/weight", -1, /mask\/fc1\/weight\] expected a mask/],
+      ["fc1/weight/rho", Number.NaN, /fc1\/weight\/rho\] expected finite values, received NaN at 1$/],
+      ["fc1/bias/mu", Infinity, /fc1\/bias\/mu\] expected finite values, received Infinity at 1$/],
+    ] as const) {
+      const changed = new Map(tensors);
+      const tensor = tensors.get(name)!;
+      const data = Float32Array.from(tensor.data as Float32Array);
+      data[1] = value;
+      changed.set(name, { ...tensor, data } as never);
+      writeSafetensors(file, changed, metadata);
+      using fresh = tinyBayes({ norm: true, seed: 8 });
+      const clean = bits(fresh);
+      for (const target of [model, fresh]) expect(() => restore(target, loadCheckpoint(file)), name).toThrow(message);
+      expect([bits(model), bits(fresh)]).toEqual([before, clean]);
+      expect(() => model.store.set(name, data)).toThrow(/received .* at 1$/);
+    }
+    expect(bits(model)).toEqual(before);
+  });
+
+  it("such as a negative second moment of Adam is refused by a run that resumes", async () => {
+    const runDir = join(folder, "run");
+    const data = { train: squares(32) };
+    const options = { epochs: 1, batchSize: 16, runDir };
+    using model = tinyBayes();
+    await fit(model, data, options);
+    const file = join(runDir, "checkpoint.safetensors");
+    const { tensors, metadata } = readSafetensors(file);
+    const name = [...tensors.keys()].find((n) => n.startsWith("optimizer/adam/v/"))!;
+    (tensors.get(name)!.data as Float32Array)[2] = -1;
+    writeSafetensors(file, tensors, metadata);
+    using other = tinyBayes();
+    await expect(fit(other, data, { ...options, epochs: 2, resume: true })).rejects.toThrow(
+      new RegExp(`${name}\\] expected finite values of at least 0, received -1 at 2$`),
+    );
+  });
+});
+
+it("a configuration of a size that nothing holds is one sentence of the command line", async () => {
+  const dir = join(folder, "huge");
+  mkdirSync(dir);
+  const file = join(dir, "checkpoint.safetensors");
+  using small = createModel({ model: "lenet5", input: [8, 8, 1], classes: 4 });
+  saveCheckpoint(file, small);
+  const { tensors, metadata } = readSafetensors(file);
+  const config = (input: number[]) => ({
+    schema: 2,
+    version: "0.1.0",
+    model: { ...small.config, outputs: undefined, classes: 4, input },
+    data: { name: "mnist", identity: { train: "", test: "" }, seed: 0, train: 1, valid: 0, test: 1 },
+    training: { epochs: 1, batchSize: 1, optimizer: "adam", learningRate: "0.1", samples: 1, validationSamples: 1, seed: 0, weights: "final" },
+    testSamples: 1,
+    testSeed: 0,
+  }); // biome-ignore format: short
+  for (const input of [
+    [2 ** 20, 2 ** 20, 1],
+    [2 ** 17, 2 ** 17, 3],
+    [2 ** 40, 1, 1],
+  ]) {
+    writeFileSync(join(dir, "config.json"), JSON.stringify(config(input)));
+    const about = JSON.parse(metadata.checkpoint);
+    about.model.config.input = input;
+    writeSafetensors(file, tensors, { ...metadata, checkpoint: JSON.stringify(about) });
+    expect(() => openModel(file)).toThrow(/free memory|to be an integer from 1 to 1048576/);
+    for (const command of ["info", "export", "evaluate"]) {
+      const { code, stderr } = await cli(command, dir);
+      expect([code, stderr.trim().split("\n")], command).toEqual([
+        1,
+        [expect.stringMatching(/free memory|to be an integer from 1 to/)],
+      ]);
+    }
+  }
+});
