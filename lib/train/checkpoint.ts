@@ -5,6 +5,7 @@
  */
 
 import { isDeepStrictEqual, types } from "node:util";
+import { crc32 } from "node:zlib";
 import { z } from "zod";
 import { checkPreprocess, type Preprocess, samePreprocess } from "../data/prepare.ts";
 import { BayesError, checkPath, type ErrorCode, fail, shorten } from "../errors.ts";
@@ -15,7 +16,8 @@ import { likelihoodNames, likelihoodOf } from "../likelihoods/known.ts";
 import type { Likelihood } from "../likelihoods/likelihood.ts";
 import type { Knowledge, Model } from "../models/model.ts";
 import { arrayKind } from "../util/arrays.ts";
-import { readSafetensors, type SafeTensor, writeSafetensors } from "./safetensors.ts";
+import { parseJson } from "../util/json.ts";
+import { readSafetensors, type SafeTensor, SafetensorsFile, writeSafetensors } from "./safetensors.ts";
 import type { Json, TrainingState } from "./state.ts";
 import { trainingState } from "./state-schema.ts";
 
@@ -120,7 +122,41 @@ export function saveCheckpoint(path: string, model: Model, training?: TrainingSt
     streams: Object.fromEntries(store.streams),
     training,
   };
-  writeSafetensors(path, tensors, { format: "bayescnn", checkpoint: describe(path, description) });
+  write(path, tensors, describe(path, description));
+}
+
+function write(path: string, tensors: ReadonlyMap<string, SafeTensor>, checkpoint: string): void {
+  writeSafetensors(path, tensors, {
+    format: "bayescnn",
+    checkpoint,
+    crc32: JSON.stringify(checksums(checkpoint, tensors)),
+  });
+}
+
+/** CRC-32 of the description and of each tensor's bytes by name, so that a flipped bit is found. */
+function checksums(description: string, tensors: ReadonlyMap<string, SafeTensor>): Record<string, number> {
+  const sums = [...tensors].map(([name, { data }]): [string, number] => {
+    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    let sum = 0;
+    for (let at = 0; at < bytes.length; at += PIECE) sum = crc32(bytes.subarray(at, at + PIECE), sum);
+    return [name, sum];
+  });
+  return Object.fromEntries([[DESCRIPTION, crc32(description)], ...sums]);
+}
+const PIECE = 1 << 30; // zlib counts in 32 bits
+const DESCRIPTION = ""; // no tensor's name
+
+/** A file of an earlier version has no checksums. What is missing or too many is found by who knows what has to be there. */
+function checkSums(path: string, metadata: Readonly<Record<string, string>>, tensors: Checkpoint["tensors"]): void {
+  if (metadata.crc32 === undefined) return;
+  const parsed = z.record(z.string(), z.number()).safeParse(parseJson(path, metadata.crc32));
+  const written = parsed.data ?? fail(path, "checksums by name", metadata.crc32, "ERR_BAYES_FILE");
+  for (const [name, sum] of Object.entries(checksums(metadata.checkpoint, tensors)))
+    if (Object.hasOwn(written, name) && written[name] !== sum)
+      throw new BayesError(
+        `[${path}${name && `: ${name}`}] expected the bytes that were written (CRC-32 ${written[name]}), received others (${sum}): the file is damaged, or was changed by another program`,
+        { code: "ERR_BAYES_FILE" },
+      );
 }
 
 /**
@@ -130,10 +166,7 @@ export function saveCheckpoint(path: string, model: Model, training?: TrainingSt
 export function amendCheckpoint(path: string, knowledge: Pick<Knowledge, "threshold">): void {
   const { model, device, streams, training, tensors } = loadCheckpoint(path);
   const about = { schema: 2 as const, model: { ...model, ...knowledge } as never, device, streams, training };
-  writeSafetensors(path, tensors, {
-    format: "bayescnn",
-    checkpoint: describe(path, JSON.parse(JSON.stringify(about))),
-  });
+  write(path, tensors, describe(path, JSON.parse(JSON.stringify(about))));
 }
 
 /**
@@ -142,16 +175,22 @@ export function amendCheckpoint(path: string, knowledge: Pick<Knowledge, "thresh
  */
 export function loadCheckpoint(path: string): Checkpoint {
   const { tensors, metadata } = readSafetensors(checkPath("load", path));
+  const about = described(path, metadata);
+  for (const [name, tensor] of tensors) checkFinite(`${path}: ${name}`, tensor.data, "ERR_BAYES_FILE");
+  checkSums(path, metadata, tensors);
+  return { ...about, tensors };
+}
+
+/** What a checkpoint says about itself, without its tensors: only the header of the file is read. */
+export function peekCheckpoint(path: string): Omit<Checkpoint, "tensors"> {
+  using file = new SafetensorsFile(checkPath("load", path));
+  return described(path, file.metadata);
+}
+
+function described(path: string, metadata: Readonly<Record<string, string>>): Omit<Checkpoint, "tensors"> {
   if (metadata.format !== "bayescnn" || metadata.checkpoint === undefined)
     fail(path, "a checkpoint of this library", metadata.format ?? "another safetensors file", "ERR_BAYES_FILE");
-  let value: unknown;
-  try {
-    value = JSON.parse(metadata.checkpoint);
-  } catch {
-    throw new BayesError(`[${path}] expected the checkpoint's description to be JSON, received something else`, {
-      code: "ERR_BAYES_FILE",
-    });
-  }
+  const value = parseJson(path, metadata.checkpoint, { what: "the checkpoint's description to be JSON" });
   const version = (value as { schema?: unknown } | null)?.schema;
   if (version !== 2) fail(path, "a checkpoint of schema 2", version, "ERR_BAYES_FILE");
   const parsed = about.safeParse(value);
@@ -160,9 +199,8 @@ export function loadCheckpoint(path: string): Checkpoint {
     const what = shorten(`${issue.path.join(".")}: ${issue.message}`);
     throw new BayesError(`[${path}] expected a valid checkpoint, received ${what}`, { code: "ERR_BAYES_FILE" });
   }
-  for (const [name, tensor] of tensors) checkFinite(`${path}: ${name}`, tensor.data, "ERR_BAYES_FILE");
   const { model, device, streams, training } = parsed.data;
-  return { path, model, device, streams, training, tensors };
+  return { path, model, device, streams, training };
 }
 
 /**
@@ -190,7 +228,10 @@ export function restore(model: Model, checkpoint: Checkpoint, { moments = false 
 
   const skipped = (name: string) => name.startsWith(DATA) || (name.startsWith(OPTIMIZER) && !moments);
   const wanted = [...store.slots.values()].filter((slot) => !skipped(slot.name));
-  for (const slot of wanted) checkTensor(path, slot, tensors.get(slot.name));
+  for (const slot of wanted) {
+    checkTensor(path, slot, tensors.get(slot.name));
+    if (isVariance(slot)) checkPositive(`${path}: ${slot.name}`, tensors.get(slot.name)!.data);
+  }
   const masks: string[] = [];
   for (const [name, tensor] of tensors) {
     if (skipped(name) || store.slots.has(name)) continue;
@@ -234,6 +275,18 @@ function agreed(path: string, model: Model, theirs: Knowledge): { likelihood: Li
   likelihood.targetShape(path, model.outputShape);
   const preprocess = theirs.preprocess ?? mine.preprocess;
   return { likelihood, preprocess: preprocess && checkPreprocess(path, preprocess, model.inputShape[2]) };
+}
+
+/** Running variances of batch norm, and Adam's means of squares: a root is taken of them. */
+const isVariance = ({ name, trainable }: Slot): boolean =>
+  (name.endsWith("/variance") && !trainable) || /^optimizer\/adamw?\/v\//.test(name);
+
+function checkPositive(where: string, data: SafeTensor["data"]): void {
+  for (let i = 0; i < data.length; i++)
+    if (data[i] < 0)
+      throw new BayesError(`[${where}] expected variances >= 0, received ${data[i]} at ${i}`, {
+        code: "ERR_BAYES_FILE",
+      });
 }
 
 function checkTarget(where: string, model: Model): void {
