@@ -168,7 +168,7 @@ function acquire(file: string, text: string, path: string): void {
       const found = read(file);
       if (!found) continue; // gone again
       const holder = holderOf(found, now);
-      if ((holder !== undefined && holder !== WRITING) || tries > 250) throw busy(path, holder ?? WRITING);
+      if (holder !== undefined || tries > 25) throw busy(path, holder ?? WRITING);
       if (holder === undefined && takeOver(file, found, own, text, path)) return;
       pause(20);
     }
@@ -271,7 +271,7 @@ export function checkFree(path: string): void {
   const file = join(path, LOCK);
   const found = read(file);
   const holder = found && holderOf(found, Date.now());
-  if (holder !== undefined && holder !== WRITING) throw busy(path, holder);
+  if (holder !== undefined) throw busy(path, holder);
 }
 
 const pause = (ms: number): unknown => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);

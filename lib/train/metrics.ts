@@ -93,11 +93,11 @@ function* kept(file: ReadFile, steps: number, drop: (line: number) => void): Gen
   for (const { number, bytes } of linesOf(file)) {
     const place = bytes && placeOf(bytes);
     if (place !== undefined && place >= steps) continue; // the checkpoint knows nothing of it
-    if (place === undefined || !bytes || place <= last) {
+    if (place === undefined || !bytes || place <= last || place === waiting?.place) {
       drop(number);
       continue;
     }
-    if (waiting && place <= waiting.place) drop(waiting.number);
+    if (waiting && place < waiting.place) drop(waiting.number);
     else if (waiting) {
       yield waiting.bytes;
       last = waiting.place;
