@@ -91,7 +91,11 @@ function json(config: object): Record<string, Json> {
 function describe(path: string, description: object): string {
   const value = JSON.parse(JSON.stringify(description));
   const parsed = about.safeParse(value);
-  if (parsed.success && isDeepStrictEqual(parsed.data, value)) return JSON.stringify(parsed.data); // in one order of fields
+  if (parsed.success && isDeepStrictEqual(parsed.data, value)) {
+    const text = JSON.stringify(parsed.data); // in one order of fields
+    parseJson(path, text);
+    return text;
+  }
   const what = parsed.error?.issues.map((i) => `${i.path.join(".")}: ${i.message}`)[0] ?? "a name that it cannot";
   throw new BayesError(`[${path}] expected a model and a state that a checkpoint can hold, received ${shorten(what)}`);
 }

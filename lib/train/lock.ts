@@ -94,7 +94,7 @@ export class RunLock implements Disposable {
   static take(path: string, { lend = false } = {}): HeldLock {
     const made = ensureDir(path);
     const real = realpathSync(path);
-    return held.get(real)?.borrowed(path) ?? new RunLock(path, real, made, lend);
+    return (lend ? undefined : held.get(real)?.borrowed(path)) ?? new RunLock(path, real, made, lend);
   }
 
   /** The lock for another part of the same command; undefined where it is not lent, or no more. */
