@@ -1,4 +1,3 @@
-import { statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { type Command, Option } from "commander";
 import type { AnyDataset } from "../data/dataset.ts";
@@ -11,7 +10,7 @@ import { ensureDir } from "../util/atomic.ts";
 import { type Context, inContext, integer, type SharedOptions, shared } from "./options.ts";
 import { bytes } from "./output.ts";
 import { runData } from "./run-data.ts";
-import { openRunFolder, unfinished } from "./run-folder.ts";
+import { checkOutput, openRunFolder, unfinished } from "./run-folder.ts";
 
 interface ExportOptions extends SharedOptions {
   readonly mode: ExportMode;
@@ -59,12 +58,13 @@ async function exportRun(dir: string, options: ExportOptions, { out }: Context):
   if (early) out.note(early);
   const { mode, layout, samples, seed = 1 } = options;
   const path = options.out ?? join(dir, `model-${mode}.onnx`);
+  checkOutput("export", options.out, dir);
   const test = options.verify ? (await runData(run.config, options.dataDir)).test : undefined;
   ensureDir(dirname(path));
-  exportOnnx(model, { mode, path, layout, samples, seed });
-  const size = statSync(path).size;
+  const written = exportOnnx(model, { mode, path, layout, samples, seed });
+  const size = written.length;
   out.line(`${path}  (mode ${mode}, ${bytes(size)})`);
-  const verified = test && (await verifyOnnx(model, path, await firstImages(test, 8), { seed }));
+  const verified = test && (await verifyOnnx(model, written, await firstImages(test, 8), { seed }));
   if (options.posterior !== undefined) {
     const files = exportPosterior(model, options.posterior);
     out.line(`${options.posterior}  (${files.length} arrays)`);

@@ -15,7 +15,7 @@ import { installed } from "./installed.ts";
 import { forwardProgram, madeModel, stepProgram } from "./made.ts";
 import { inContext, integer, type SharedOptions, shared, spec, UsageError } from "./options.ts";
 import { bytes, colours, count, type Output, table } from "./output.ts";
-import { FILES, openRunFolder } from "./run-folder.ts";
+import { checkOutput, FILES, openRunFolder } from "./run-folder.ts";
 import { shown } from "./training.ts";
 
 interface InfoOptions extends SharedOptions {
@@ -47,8 +47,10 @@ export function infoCommand(root: Command): void {
       ({ out }) => {
         if (dir !== undefined && options.model !== undefined)
           throw new UsageError("[info] expected a run folder or --model, received both");
-        if (dir !== undefined) runInfo(dir, out);
-        else if (options.model !== undefined) modelInfo(options, out);
+        if (dir !== undefined) {
+          checkOutput("info", options.out, dir);
+          runInfo(dir, out);
+        } else if (options.model !== undefined) modelInfo(options, out);
         else machineInfo(options, out);
       },
       { device: dir !== undefined || options.model !== undefined, linesTo: options.out },

@@ -4,7 +4,7 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import { checkDevice, type DeviceName, setThreads } from "../device.ts";
 import { BayesError, checkInt, checkNumber, fail } from "../errors.ts";
 import type { Precision } from "../graph/trace.ts";
-import { writeFileAtomic } from "../util/atomic.ts";
+import { checkTarget, writeFileAtomic } from "../util/atomic.ts";
 import { type Output, output } from "./output.ts";
 
 /** Thrown when Ctrl-C ended a command after it has said all there is to say: exit code 130. */
@@ -146,6 +146,7 @@ export async function inContext(
 ): Promise<void> {
   checkDevice("--device", options.device);
   if (device && options.threads !== undefined) setThreads(options.threads);
+  if (linesTo !== undefined) checkTarget(linesTo); // now, not after the work
   const json = options.json === true;
   const lines: string[] = [];
   const interrupt = new Interruption(json);

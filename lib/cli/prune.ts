@@ -71,7 +71,7 @@ async function pruneRun(dir: string, options: PruneOptions, context: Context): P
     pruning: { from: dir, sparsity, score: options.score ?? null, scope, rounds, fineTune },
   };
   const runDir = options.out ?? newRunDir(`pruned-${model.name}`, run.config.data.name);
-  createRun(runDir, config);
+  using lock = createRun(runDir, config);
   announce(context, model, config, runDir, threads());
 
   const { row, report } = await pruneExperiment(model, data, {
@@ -89,12 +89,14 @@ async function pruneRun(dir: string, options: PruneOptions, context: Context): P
       signal,
     },
   }).catch((error: unknown) => {
-    if (!existsSync(join(runDir, FILES.checkpoint))) discardRun(runDir);
-    else if (signal.aborted) throw stoppedRun(out, runDir);
+    if (signal.aborted && existsSync(join(runDir, FILES.checkpoint))) throw stoppedRun(out, runDir);
+    discardRun(lock);
     throw error;
   });
+  lock.check();
   if (fineTune === 0) saveCheckpoint(join(runDir, FILES.checkpoint), model);
   const tested = await testModel(model, data.test, config, { signal });
+  lock.check();
   await writeReport(runDir, model, data.test, config, tested, {
     title: `${model.name} on ${data.test.name}, pruned`,
     train: data.train,

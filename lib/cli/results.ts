@@ -1,5 +1,4 @@
 /** Tests a trained run and writes what it came to: report.html, report.json, model.onnx. */
-import { readFileSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { z } from "zod";
 import { parseBeta } from "../bayes/beta.ts";
@@ -16,6 +15,7 @@ import { drawReport } from "../report/html.ts";
 import { pageOf } from "../report/summary.ts";
 import type { EpochRecord } from "../train/fit.ts";
 import { writeFileAtomic } from "../util/atomic.ts";
+import { readJson } from "../util/json.ts";
 import { version } from "../util/package.ts";
 import { table } from "./output.ts";
 import { FILES, type RunConfig, readConfig } from "./run-folder.ts";
@@ -39,7 +39,7 @@ export function comparisonRow(dir: string): ComparisonRow {
   const { model, pruning } = readConfig(dir);
   const path = join(dir, FILES.reportJson);
   try {
-    const { test } = tested.parse(JSON.parse(readFileSync(path, "utf8")));
+    const { test } = tested.parse(readJson(path));
     const metrics = Object.fromEntries(Object.entries(test).filter(([, v]) => typeof v === "number"));
     return {
       name: `${model.model}${model.bayesian === false ? ", frequentist" : ""}${pruning ? ", pruned" : ""} (${basename(resolve(dir))})`,

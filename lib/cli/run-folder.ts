@@ -1,5 +1,5 @@
 /** A run lives in one folder: config.json, metrics.jsonl, checkpoint.safetensors, report.html, report.json, model.onnx. */
-import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readdirSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { z } from "zod";
 import { parseBeta } from "../bayes/beta.ts";
@@ -9,8 +9,11 @@ import { createModel, type LikelihoodModelConfig } from "../models/create.ts";
 import type { Model } from "../models/model.ts";
 import { weightsFile } from "../models/open.ts";
 import { type Checkpoint, loadCheckpoint, restore } from "../train/checkpoint.ts";
+import { checkFree, type HeldLock, isLock, RunLock } from "../train/lock.ts";
 import { parseRate } from "../train/schedules.ts";
-import { ensureDir, fileError, writeFileAtomic } from "../util/atomic.ts";
+import { writeFileAtomic } from "../util/atomic.ts";
+import { readJson } from "../util/json.ts";
+import { isTemporary } from "../util/temporary.ts";
 
 export const FILES = {
   config: "config.json",
@@ -104,15 +107,51 @@ const schema = z.strictObject({
 /** The whole recipe of a run; with the data it makes the run again, bit for bit. */
 export type RunConfig = z.infer<typeof schema>;
 
-/** Makes the folder of a new run and writes its recipe. A folder with another run in it is left alone. */
-export function createRun(dir: string, config: RunConfig): void {
-  if (existsSync(dir) && statSync(dir).isDirectory() && readdirSync(dir).length > 0)
-    throw new BayesError(
-      `[run folder] expected a new or empty folder, received ${dir} with files in it; --resume ${dir} goes on with a run`,
-      { code: "ERR_BAYES_FILE" },
-    );
-  ensureDir(dir);
-  writeConfig(dir, config);
+/**
+ * Makes the folder of a new run, locks it and writes its recipe. A folder with another run in it is left alone.
+ * @returns the lock, to be held until the run's last file is written
+ */
+export function createRun(dir: string, config: RunConfig): HeldLock {
+  if (existsSync(dir) && statSync(dir).isDirectory()) {
+    checkFree(dir);
+    checkEmpty(dir);
+  }
+  const lock = RunLock.take(dir, { lend: true });
+  try {
+    checkEmpty(dir); // nobody can have come in between from now on
+    writeConfig(dir, config);
+    return lock;
+  } catch (error) {
+    lock[Symbol.dispose]();
+    throw error;
+  }
+}
+
+/** What a killed process left (a lock, unfinished files) does not count. */
+function checkEmpty(dir: string): void {
+  if (readdirSync(dir).every((name) => isLock(name) || isTemporary(name))) return;
+  throw new BayesError(
+    `[run folder] expected a new or empty folder, received ${dir} with files in it; --resume ${dir} goes on with a run`,
+    { code: "ERR_BAYES_FILE" },
+  );
+}
+
+/** Locks the folder of a run that is there already. @throws BayesError as {@link readConfig} does, or when somebody works in it */
+export function lockRun(dir: string): HeldLock {
+  readConfig(dir);
+  return RunLock.take(dir, { lend: true });
+}
+
+/** Throws a BayesError when a file that a command is to write is one of the run that it reads. */
+export function checkOutput(where: string, path: string | undefined, dir: string): void {
+  const stat = path === undefined ? undefined : statSync(path, { throwIfNoEntry: false });
+  for (const name of Object.values(FILES)) {
+    const file = statSync(join(dir, name), { throwIfNoEntry: false });
+    if (name === FILES.onnx || !stat || !file || file.ino !== stat.ino || file.dev !== stat.dev) continue;
+    throw new BayesError(`[${where}] expected --out to be another file than those of the run, received ${path}`, {
+      code: "ERR_BAYES_FILE",
+    });
+  }
 }
 
 export function writeConfig(dir: string, config: RunConfig): void {
@@ -131,15 +170,7 @@ export function readConfig(dir: string): RunConfig {
       `[run folder] expected the folder of a run (made by bayescnn train), received ${dir} without ${FILES.config}`,
       { code: "ERR_BAYES_FILE" },
     );
-  let value: unknown;
-  try {
-    value = JSON.parse(readFileSync(path, "utf8"));
-  } catch (error) {
-    if (error instanceof SyntaxError)
-      throw new BayesError(`[${path}] expected JSON, received something else`, { code: "ERR_BAYES_FILE" });
-    throw fileError(error, "read", path);
-  }
-  const parsed = schema.safeParse(value);
+  const parsed = schema.safeParse(readJson(path));
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0];
   throw new BayesError(
@@ -193,7 +224,8 @@ export function validationSize(images: number): number {
 /** runs/lenet5-mnist-20260131-235959, with a number behind it if that exists. */
 export function newRunDir(model: string, data: string, now = new Date()): string {
   const stamp = now.toISOString().slice(0, 19).replace(/[-:]/g, "").replace("T", "-");
-  const base = join("runs", `${model}-${data.replace(/[^\w.-]+/g, "-")}-${stamp}`);
+  const name = `${model}-${data}`.replace(/[^\w.-]+/g, "-").slice(0, 100); // of any length, and with anything in it
+  const base = join("runs", `${name}-${stamp}`);
   for (let i = 1; ; i++) {
     const dir = i === 1 ? base : `${base}-${i}`;
     if (!existsSync(resolve(dir))) return dir;

@@ -1,11 +1,13 @@
+import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import type { Command } from "commander";
 import { embeddedMnist } from "../data/locate.ts";
 import { threads } from "../device.ts";
 import { BayesError } from "../errors.ts";
 import type { ClassMetrics, ClassPrediction } from "../likelihoods/categorical.ts";
 import { verifyOnnx } from "../onnx/verify.ts";
-import { ensureDir } from "../util/atomic.ts";
+import { RunLock } from "../train/lock.ts";
 import { duration } from "../util/progress.ts";
 import { agreement, firstImages } from "./export.ts";
 import { installed } from "./installed.ts";
@@ -14,7 +16,7 @@ import { colours, count, fixed, percent } from "./output.ts";
 import { defaultOptions, recipe } from "./recipe.ts";
 import { testModel, writeOnnx, writeReport } from "./results.ts";
 import { splitData } from "./run-data.ts";
-import { FILES, modelOf, type RunConfig, writeConfig } from "./run-folder.ts";
+import { FILES, modelOf, type RunConfig, readConfig, writeConfig } from "./run-folder.ts";
 import { announce, clearRun, testFields, trainRun } from "./training.ts";
 
 /** About a minute on two cores. */
@@ -39,7 +41,8 @@ async function start(options: SharedOptions & { epochs: number }, context: Conte
   const runDir = options.out ?? join("runs", "start");
   const data = { ...splitData(all, config.data), test: all.test };
   using model = modelOf(config);
-  ensureDir(runDir);
+  checkTour(runDir, config);
+  using lock = RunLock.take(runDir, { lend: true });
   clearRun(runDir);
   writeConfig(runDir, config);
 
@@ -47,6 +50,7 @@ async function start(options: SharedOptions & { epochs: number }, context: Conte
   const result = await trainRun(model, data, config, runDir, false, context);
   const tested = await testModel(model, data.test, config, { signal });
   const seconds = result.wall.seconds;
+  lock.check();
   await writeReport(runDir, model, data.test, config, tested, {
     train: data.train,
     history: result.history,
@@ -124,6 +128,19 @@ async function start(options: SharedOptions & { epochs: number }, context: Conte
       `[start] expected ONNX Runtime and the native run to agree, received a difference of ${verified.maxDifference}`,
       { code: "ERR_BAYES_NUMERIC" },
     );
+}
+
+/** Throws a BayesError where the folder holds files of another run, which the tour would replace. */
+function checkTour(dir: string, { data }: RunConfig): void {
+  const found = Object.values(FILES).find((name) => existsSync(join(dir, name)));
+  if (found === undefined) return;
+  const tour = existsSync(join(dir, FILES.config)) ? readConfig(dir) : undefined;
+  if (tour && !tour.pruning && tour.data.name === data.name && isDeepStrictEqual(tour.data.identity, data.identity))
+    return;
+  throw new BayesError(
+    `[start] expected --out to be a new folder or one of an earlier tour, received ${dir} with ${found} of something else`,
+    { code: "ERR_BAYES_FILE" },
+  );
 }
 
 /** How many times higher the total uncertainty is on wrong predictions than on right ones; undefined if none is wrong. */

@@ -1,5 +1,3 @@
-import { existsSync } from "node:fs";
-import { join } from "node:path";
 import type { Command } from "commander";
 import { BayesError } from "../errors.ts";
 import { certaintyOf, type Prediction, type Targets } from "../likelihoods/likelihood.ts";
@@ -12,7 +10,7 @@ import { type Context, decimal, inContext, integer, type SharedOptions, shared, 
 import { count, percent } from "./output.ts";
 import { testModel, writeOnnx, writeReport } from "./results.ts";
 import { runData } from "./run-data.ts";
-import { FILES, openRunFolder, unfinished } from "./run-folder.ts";
+import { checkOutput, lockRun, openRunFolder, unfinished } from "./run-folder.ts";
 
 interface ThresholdOptions extends SharedOptions {
   readonly maxError?: number;
@@ -48,6 +46,8 @@ async function chooseFor(dir: string, options: ThresholdOptions, { out, signal }
     throw new UsageError(
       `[threshold] expected --max-error or --min-coverage, received ${maxError === undefined ? "neither" : "both"}`,
     );
+  checkOutput("threshold", options.out, dir);
+  using lock = lockRun(dir);
   const run = openRunFolder(dir);
   using model = run.model;
   const { config } = run;
@@ -68,8 +68,8 @@ async function chooseFor(dir: string, options: ThresholdOptions, { out, signal }
   model.threshold = threshold;
   const tested = await testModel(model, test, config, { samples, signal });
   const found = selective(model, tested.prediction, tested.targets, threshold.certainty);
-  for (const file of new Set([weightsFile(dir), join(dir, FILES.checkpoint)]))
-    if (existsSync(file)) amendCheckpoint(file, { threshold });
+  lock.check();
+  amendCheckpoint(weightsFile(dir), { threshold }); // of these weights alone: others of the run keep theirs
   writeOnnx(dir, model);
   await writeReport(dir, model, test, config, tested, {
     train,

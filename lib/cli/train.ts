@@ -12,6 +12,7 @@ import { modelNames } from "../models/create.ts";
 import type { Model } from "../models/model.ts";
 import type { ComparisonRow } from "../report/data.ts";
 import { defaults } from "../train/defaults.ts";
+import type { HeldLock } from "../train/lock.ts";
 import { type Context, decimal, inContext, integer, precision, several, shared, spec, UsageError } from "./options.ts";
 import {
   parseAugment,
@@ -25,8 +26,17 @@ import {
 } from "./recipe.ts";
 import { comparisonRow, comparisonTable, testModel, writeOnnx, writeReport } from "./results.ts";
 import { type RunData, readOptions, remarks, runData, splitData } from "./run-data.ts";
-import { createRun, FILES, modelOf, newRunDir, type RunConfig, readConfig, writeConfig } from "./run-folder.ts";
-import { announce, stoppedRun, testFields, testTable, trainRun } from "./training.ts";
+import {
+  createRun,
+  FILES,
+  lockRun,
+  modelOf,
+  newRunDir,
+  type RunConfig,
+  readConfig,
+  writeConfig,
+} from "./run-folder.ts";
+import { announce, discardRun, stoppedRun, testFields, testTable, trainRun } from "./training.ts";
 
 /** `bayescnn train`. */
 export function trainCommand(root: Command): void {
@@ -149,15 +159,14 @@ async function fresh(options: TrainOptions, context: Context): Promise<void> {
   using model = modelOf(config);
   if (config.training.batchSize > data.train.count)
     fail("train", `--batch of at most ${data.train.count}, the number of training images`, config.training.batchSize);
-  createRun(runDir, config);
-  await whole(
-    model,
-    data,
-    config,
-    runDir,
-    { resume: false, beside, notes: [...notes, ...remarks(all, data)] },
-    context,
-  );
+  using lock = createRun(runDir, config);
+  const how = { resume: false, beside, notes: [...notes, ...remarks(all, data)] };
+  try {
+    await whole(model, data, config, lock, how, context);
+  } catch (error) {
+    discardRun(lock);
+    throw error;
+  }
 }
 
 /** What may be said together with --resume: nothing that would make it another run. */
@@ -173,6 +182,7 @@ async function resumed(options: TrainOptions, context: Context, command: Command
     );
   const runDir = options.resume!;
   const beside = (options.compare ?? []).map(comparisonRow);
+  using lock = lockRun(runDir);
   const before = readConfig(runDir);
   const epochs = command.getOptionValueSource("epochs") === "cli" ? options.epochs : before.training.epochs;
   if (epochs < before.training.epochs)
@@ -187,7 +197,7 @@ async function resumed(options: TrainOptions, context: Context, command: Command
       { code: "ERR_BAYES_FILE" },
     );
   if (epochs !== before.training.epochs) writeConfig(runDir, config);
-  await whole(model, data, config, runDir, { resume: true, beside }, context);
+  await whole(model, data, config, lock, { resume: true, beside }, context);
 }
 
 /** Trains, tests, and writes the results. */
@@ -195,17 +205,19 @@ async function whole(
   model: Model,
   data: RunData,
   config: RunConfig,
-  runDir: string,
+  lock: HeldLock,
   { resume, beside, notes = [] }: { resume: boolean; beside: readonly ComparisonRow[]; notes?: readonly string[] },
   context: Context,
 ): Promise<void> {
   const { out, signal } = context;
+  const runDir = lock.path;
   announce(context, model, config, runDir, threads());
   for (const sentence of notes) out.note(sentence);
   const result = await trainRun(model, data, config, runDir, resume, context);
   const tested = await testModel(model, data.test, config, { signal }).catch((error: unknown) => {
     throw signal.aborted ? stoppedRun(out, runDir, result.steps) : error;
   });
+  lock.check();
   await writeReport(runDir, model, data.test, config, tested, {
     train: data.train,
     history: result.history,

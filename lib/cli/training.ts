@@ -1,5 +1,5 @@
 /** One training run from its recipe to its results; what `train`, `prune` (fine-tuning) and `start` have in common. */
-import { readdirSync, rmdirSync, rmSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { parseBeta } from "../bayes/beta.ts";
 import type { ClassDataset } from "../data/dataset.ts";
@@ -8,6 +8,7 @@ import type { Figure } from "../likelihoods/likelihood.ts";
 import type { Model } from "../models/model.ts";
 import type { EvaluateResult } from "../predict/predict.ts";
 import { type EpochRecord, type FitOptions, type FitResult, fit } from "../train/fit.ts";
+import type { HeldLock } from "../train/lock.ts";
 import { adam, adamw, type Optimizer, sgd } from "../train/optimizers.ts";
 import { parseRate } from "../train/schedules.ts";
 import { duration } from "../util/progress.ts";
@@ -176,13 +177,12 @@ export const testFields = ({ prediction, metrics }: EvaluateResult): Record<stri
   samples: prediction.samples,
 });
 
-/** Takes back a run folder in which nothing has come to be. */
-export function discardRun(dir: string): void {
-  clearRun(dir);
-  if (readdirSync(dir).length === 0) rmdirSync(dir);
+/** Takes back what a new run has written, where nothing has come to be: the next try finds the folder as it was. */
+export function discardRun(lock: HeldLock): void {
+  if (lock.ours() && !existsSync(join(lock.path, FILES.checkpoint))) clearRun(lock.path);
 }
 
 /** Removes what an earlier run left in the folder, and nothing else. */
 export function clearRun(dir: string): void {
-  for (const name of Object.values(FILES)) rmSync(join(dir, name), { force: true });
+  for (const name of Object.values(FILES).toReversed()) rmSync(join(dir, name), { force: true }); // its recipe last
 }

@@ -6,7 +6,7 @@ import { BayesError, checkOptions, checkPath, fail } from "../errors.ts";
 import type { Tensor } from "../graph/node.ts";
 import { likelihoodNames, likelihoodOf } from "../likelihoods/known.ts";
 import type { Likelihood } from "../likelihoods/likelihood.ts";
-import { type Checkpoint, loadCheckpoint, restore, saveCheckpoint } from "../train/checkpoint.ts";
+import { type Checkpoint, loadCheckpoint, peekCheckpoint, restore, saveCheckpoint } from "../train/checkpoint.ts";
 import { createModel, type LikelihoodModelConfig, modelNames } from "./create.ts";
 import { Model } from "./model.ts";
 
@@ -70,7 +70,7 @@ export function weightsFile(path: string): string {
       { code: "ERR_BAYES_FILE" },
     );
   const best = join(path, "best.safetensors");
-  const { training } = loadCheckpoint(file);
+  const { training } = peekCheckpoint(file);
   return training?.settings.restoreBest === true && existsSync(best) ? best : file;
 }
 

@@ -1,6 +1,6 @@
 /** What a model has learned about its weights, as plain numbers: nobody needs the formulas of a parameterisation. */
 import { join } from "node:path";
-import { checkPath } from "../errors.ts";
+import { checkPath, fail } from "../errors.ts";
 import { type Shape, sizeOf } from "../graph/node.ts";
 import { maskName } from "../layers/mask.ts";
 import { klPerWeight, sigmaOfAlpha, sigmaOfRho } from "../prune/scores.ts";
@@ -61,15 +61,22 @@ export function posteriorOf(model: Model): WeightPosterior[] {
  */
 export function exportPosterior(model: Model, dir: string): string[] {
   const weights = posteriorOf(model);
-  ensureDir(checkPath("exportPosterior", dir));
-  return weights.flatMap(({ name, shape, mean, sigma, kl }) =>
-    Object.entries({ mean, sigma, kl }).flatMap(([part, values]) => {
-      if (!values) return [];
-      const path = join(dir, `${name.replaceAll("/", ".")}.${part}.npy`);
-      writeFileAtomic(path, npy(values, shape));
-      return [path];
-    }),
-  );
+  checkPath("exportPosterior", dir);
+  const files = new Map<string, () => Uint8Array>();
+  for (const { name, shape, mean, sigma, kl } of weights)
+    for (const [part, values] of Object.entries({ mean, sigma, kl })) {
+      if (!values) continue;
+      const file = `${name.replaceAll("/", ".").replace(/[\p{Cc}\\:]/gu, "_")}.${part}.npy`;
+      if (files.has(file) || Buffer.byteLength(file) > 255)
+        fail("exportPosterior", "names of layers that give file names, each another one and not too long", name);
+      files.set(file, () => npy(values, shape));
+    }
+  ensureDir(dir);
+  return [...files].map(([file, bytes]) => {
+    const path = join(dir, file);
+    writeFileAtomic(path, bytes());
+    return path;
+  });
 }
 
 /** A float32 array in NumPy's format, version 1.0. */

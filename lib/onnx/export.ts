@@ -2,7 +2,7 @@ import { BayesError, checkInt, checkOptions, checkPath, fail } from "../errors.t
 import { f32, i32, type Shape, sameShape, sizeOf, type Tensor } from "../graph/node.ts";
 import { input } from "../graph/trace.ts";
 import { checkModel, type Model } from "../models/model.ts";
-import { writeFileAtomic } from "../util/atomic.ts";
+import { checkTarget, writeFileAtomic } from "../util/atomic.ts";
 import { checkMemory } from "../util/memory.ts";
 import { version } from "../util/package.ts";
 import { BATCH, type OnnxNoiseMode } from "./context.ts";
@@ -90,7 +90,7 @@ function check(model: Model, options: ExportOptions): Checked & { readonly path:
     samples: "number",
     seed: "number",
   });
-  if (path !== undefined) checkPath("export", path);
+  if (path !== undefined) checkTarget(checkPath("export", path));
   const { mode = "mean", layout = "nchw", samples = 16, seed = 0 } = own;
   if (!exportModes.includes(mode)) fail("export", `a mode of ${exportModes.join(", ")}`, mode);
   if (layout !== "nchw" && layout !== "nhwc") fail("export", 'layout "nchw" or "nhwc"', layout);

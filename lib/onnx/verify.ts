@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import type * as Ort from "onnxruntime-node";
 import { BayesError, checkInt, checkNumber, checkOptions, checkPath, fail } from "../errors.ts";
 import { compile } from "../graph/compile.ts";
@@ -6,7 +5,8 @@ import { constant } from "../graph/node.ts";
 import { checkModel, type Model } from "../models/model.ts";
 import { gaussianNoise } from "../ops/gaussianNoise.ts";
 import { asArray, checkArray, largest } from "../util/arrays.ts";
-import { fileError } from "../util/atomic.ts";
+import { parseJson } from "../util/json.ts";
+import { readWhole } from "../util/read.ts";
 import type { ExportMode } from "./export.ts";
 import type { NoiseSource } from "./lower.ts";
 import { readMetadata } from "./metadata.ts";
@@ -53,7 +53,7 @@ export async function verifyOnnx(
 ): Promise<VerifyResult> {
   checkModel("verifyOnnx", model);
   const own = checkOptions("verifyOnnx", options, { tolerance: "number", runs: "number", seed: "number" });
-  const bytes = typeof onnx === "string" ? readOnnx(checkPath("verifyOnnx", onnx)) : asArray(onnx, "Uint8Array");
+  const bytes = typeof onnx === "string" ? readWhole(checkPath("verifyOnnx", onnx), MOST) : asArray(onnx, "Uint8Array");
   if (!bytes) fail("verifyOnnx", "the bytes of an exported model, or its path", onnx);
   const about = describe(bytes);
   const [height, width, channels] = model.inputShape;
@@ -211,6 +211,9 @@ class Native {
   }
 }
 
+/** A protobuf message is no larger. */
+const MOST = 2 ** 31 - 1;
+
 /** What the file says about itself. */
 function describe(bytes: Uint8Array) {
   const metadata = readMetadata(bytes);
@@ -221,7 +224,7 @@ function describe(bytes: Uint8Array) {
     });
   const parse = <T>(key: string): T | undefined => {
     const text = metadata.get(`bayescnn.${key}`);
-    return text === undefined ? undefined : (JSON.parse(text) as T);
+    return text === undefined ? undefined : (parseJson(`verifyOnnx bayescnn.${key}`, text) as T);
   };
   return {
     mode,
@@ -230,14 +233,6 @@ function describe(bytes: Uint8Array) {
     preprocess: parse<{ scale: number[]; shift: number[] }>("preprocess"),
     samples: parse<number>("samples") ?? 1,
   };
-}
-
-function readOnnx(path: string): Uint8Array {
-  try {
-    return readFileSync(path);
-  } catch (error) {
-    throw fileError(error, "read", path);
-  }
 }
 
 /** onnxruntime-node, an optional peer of this package. */

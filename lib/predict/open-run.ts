@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { inspect } from "node:util";
 import { z } from "zod";
@@ -10,7 +9,7 @@ import { type Answer, answerOf, certaintyOf, doubtOf, type Likelihood } from "..
 import type { Model } from "../models/model.ts";
 import { type OpenOptions, openModel } from "../models/open.ts";
 import { isSignal } from "../util/arrays.ts";
-import { fileError } from "../util/atomic.ts";
+import { readJson } from "../util/json.ts";
 import { largestLaunch } from "./launches.ts";
 import { LAUNCH_OPTIONS, Predictor, type PredictorOptions } from "./predictor.ts";
 
@@ -136,18 +135,12 @@ const config = z.looseObject({
 function recorded(run: string): Pick<PredictorOptions, "samples" | "seed" | "precision"> {
   const path = join(run, "config.json");
   if (!statOf(path)?.isFile()) return {};
-  let value: unknown;
-  try {
-    value = JSON.parse(readFileSync(path, "utf8"));
-  } catch (error) {
-    if (error instanceof SyntaxError) throw new BayesError(`[${path}] expected JSON, received something else`);
-    throw fileError(error, "read", path);
-  }
-  const parsed = config.safeParse(value);
+  const parsed = config.safeParse(readJson(path));
   if (!parsed.success) {
     const [{ path: at, message }] = parsed.error.issues;
     throw new BayesError(
       `[${path}] expected the configuration of a run, received one with ${at.join(".") || "its top level"} wrong: ${message}`,
+      { code: "ERR_BAYES_FILE" },
     );
   }
   const { testSamples, testSeed, training } = parsed.data;

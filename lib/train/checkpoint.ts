@@ -5,6 +5,7 @@
  */
 
 import { isDeepStrictEqual, types } from "node:util";
+import { crc32 } from "node:zlib";
 import { z } from "zod";
 import { checkPreprocess, type Preprocess, samePreprocess } from "../data/prepare.ts";
 import { BayesError, checkPath, type ErrorCode, fail, shorten } from "../errors.ts";
@@ -16,8 +17,9 @@ import type { Likelihood } from "../likelihoods/likelihood.ts";
 import type { Knowledge, Model } from "../models/model.ts";
 import type { Data } from "../native/addon.ts";
 import { arrayKind } from "../util/arrays.ts";
+import { parseJson } from "../util/json.ts";
 import { FIRST_RESERVED_STREAM } from "../util/philox.ts";
-import { readSafetensors, type SafeTensor, writeSafetensors } from "./safetensors.ts";
+import { readSafetensors, type SafeTensor, SafetensorsFile, writeSafetensors } from "./safetensors.ts";
 import type { Json, TrainingState } from "./state.ts";
 import { trainingState } from "./state-schema.ts";
 
@@ -91,7 +93,11 @@ function json(config: object): Record<string, Json> {
 function describe(path: string, description: object): string {
   const value = JSON.parse(JSON.stringify(description));
   const parsed = about.safeParse(value);
-  if (parsed.success && isDeepStrictEqual(parsed.data, value)) return JSON.stringify(parsed.data); // in one order of fields
+  if (parsed.success && isDeepStrictEqual(parsed.data, value)) {
+    const text = JSON.stringify(parsed.data); // in one order of fields
+    parseJson(path, text);
+    return text;
+  }
   const what = parsed.error?.issues.map((i) => `${i.path.join(".")}: ${i.message}`)[0] ?? "a name that it cannot";
   throw new BayesError(`[${path}] expected a model and a state that a checkpoint can hold, received ${shorten(what)}`);
 }
@@ -122,7 +128,41 @@ export function saveCheckpoint(path: string, model: Model, training?: TrainingSt
     streams: Object.fromEntries(store.streams),
     training,
   };
-  writeSafetensors(path, tensors, { format: "bayescnn", checkpoint: describe(path, description) });
+  write(path, tensors, describe(path, description));
+}
+
+function write(path: string, tensors: ReadonlyMap<string, SafeTensor>, checkpoint: string): void {
+  writeSafetensors(path, tensors, {
+    format: "bayescnn",
+    checkpoint,
+    crc32: JSON.stringify(checksums(checkpoint, tensors)),
+  });
+}
+
+/** CRC-32 of the description and of each tensor's bytes by name, so that a flipped bit is found. */
+function checksums(description: string, tensors: ReadonlyMap<string, SafeTensor>): Record<string, number> {
+  const sums = [...tensors].map(([name, { data }]): [string, number] => {
+    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    let sum = 0;
+    for (let at = 0; at < bytes.length; at += PIECE) sum = crc32(bytes.subarray(at, at + PIECE), sum);
+    return [name, sum];
+  });
+  return Object.fromEntries([[DESCRIPTION, crc32(description)], ...sums]);
+}
+const PIECE = 1 << 30; // zlib counts in 32 bits
+const DESCRIPTION = ""; // no tensor's name
+
+/** A file of an earlier version has no checksums. What is missing or too many is found by who knows what has to be there. */
+function checkSums(path: string, metadata: Readonly<Record<string, string>>, tensors: Checkpoint["tensors"]): void {
+  if (metadata.crc32 === undefined) return;
+  const parsed = z.record(z.string(), z.number()).safeParse(parseJson(path, metadata.crc32));
+  const written = parsed.data ?? fail(path, "checksums by name", metadata.crc32, "ERR_BAYES_FILE");
+  for (const [name, sum] of Object.entries(checksums(metadata.checkpoint, tensors)))
+    if (Object.hasOwn(written, name) && written[name] !== sum)
+      throw new BayesError(
+        `[${path}${name && `: ${name}`}] expected the bytes that were written (CRC-32 ${written[name]}), received others (${sum}): the file is damaged, or was changed by another program`,
+        { code: "ERR_BAYES_FILE" },
+      );
 }
 
 /**
@@ -132,10 +172,7 @@ export function saveCheckpoint(path: string, model: Model, training?: TrainingSt
 export function amendCheckpoint(path: string, knowledge: Pick<Knowledge, "threshold">): void {
   const { model, device, streams, training, tensors } = loadCheckpoint(path);
   const about = { schema: 2 as const, model: { ...model, ...knowledge } as never, device, streams, training };
-  writeSafetensors(path, tensors, {
-    format: "bayescnn",
-    checkpoint: describe(path, JSON.parse(JSON.stringify(about))),
-  });
+  write(path, tensors, describe(path, JSON.parse(JSON.stringify(about))));
 }
 
 /**
@@ -144,16 +181,22 @@ export function amendCheckpoint(path: string, knowledge: Pick<Knowledge, "thresh
  */
 export function loadCheckpoint(path: string): Checkpoint {
   const { tensors, metadata } = readSafetensors(checkPath("load", path));
+  const about = described(path, metadata);
+  for (const [name, tensor] of tensors) checkFinite(`${path}: ${name}`, tensor.data, "ERR_BAYES_FILE");
+  checkSums(path, metadata, tensors);
+  return { ...about, tensors };
+}
+
+/** What a checkpoint says about itself, without its tensors: only the header of the file is read. */
+export function peekCheckpoint(path: string): Omit<Checkpoint, "tensors"> {
+  using file = new SafetensorsFile(checkPath("load", path));
+  return described(path, file.metadata);
+}
+
+function described(path: string, metadata: Readonly<Record<string, string>>): Omit<Checkpoint, "tensors"> {
   if (metadata.format !== "bayescnn" || metadata.checkpoint === undefined)
     fail(path, "a checkpoint of this library", metadata.format ?? "another safetensors file", "ERR_BAYES_FILE");
-  let value: unknown;
-  try {
-    value = JSON.parse(metadata.checkpoint);
-  } catch {
-    throw new BayesError(`[${path}] expected the checkpoint's description to be JSON, received something else`, {
-      code: "ERR_BAYES_FILE",
-    });
-  }
+  const value = parseJson(path, metadata.checkpoint, { what: "the checkpoint's description to be JSON" });
   const version = (value as { schema?: unknown } | null)?.schema;
   if (version !== 2) fail(path, "a checkpoint of schema 2", version, "ERR_BAYES_FILE");
   const parsed = about.safeParse(value);
@@ -162,9 +205,8 @@ export function loadCheckpoint(path: string): Checkpoint {
     const what = shorten(`${issue.path.join(".")}: ${issue.message}`);
     throw new BayesError(`[${path}] expected a valid checkpoint, received ${what}`, { code: "ERR_BAYES_FILE" });
   }
-  for (const [name, tensor] of tensors) checkFinite(`${path}: ${name}`, tensor.data, "ERR_BAYES_FILE");
   const { model, device, streams, training } = parsed.data;
-  return { path, model, device, streams, training, tensors };
+  return { path, model, device, streams, training };
 }
 
 /**

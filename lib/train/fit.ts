@@ -9,6 +9,7 @@ import { checkModel, type Model } from "../models/model.ts";
 import { type Progress, progress } from "../util/progress.ts";
 import { OPTIMIZER, restore } from "./checkpoint.ts";
 import { RunFolder } from "./folder.ts";
+import { type HeldLock, RunLock } from "./lock.ts";
 import { Loop, note, stepsPerEpoch } from "./loop.ts";
 import { type FitData, type FitOptions, partsOf, type Settings, type Settled, settle } from "./options.ts";
 import { type EpochRecord, freshState, type TrainingState } from "./state.ts";
@@ -46,7 +47,7 @@ const busy = new WeakSet<Store>();
  * parameters are then those before that step.
  *
  * @throws BayesError for a model and data that do not fit together, a second fit on the same model, a run folder that
- *   holds another run; nothing has changed then
+ *   holds another run or in which somebody else works (code "ERR_BAYES_BUSY"); nothing has changed then
  * @example
  * <!-- setup: import { createModel, embeddedMnist, fit, split } from "bayescnn";
  * const { train, valid } = split(embeddedMnist().train, { train: 640, valid: 64 }, 1);
@@ -66,9 +67,10 @@ export async function fit(model: Model, given: FitData, options: FitOptions = {}
     });
   busy.add(store);
   try {
+    using lock = settled.runDir === undefined ? undefined : RunLock.take(settled.runDir);
     const preprocess = settled.preprocess ?? (await readPreprocess(model, data, settled));
     if (!preprocess) return STOPPED_BEFORE;
-    return await train(model, data, { ...settled, preprocess });
+    return await train(model, data, { ...settled, preprocess }, lock);
   } finally {
     busy.delete(store);
   }
@@ -92,7 +94,7 @@ async function readPreprocess(model: Model, { train }: FitData, s: Settled): Pro
   if (runDir !== undefined) {
     const known = resume ? RunFolder.settings(runDir)?.preprocess : undefined;
     if (known) return checkPreprocess(`fit ${runDir}`, known as unknown as Preprocess, model.inputShape[2]);
-    if (!resume) new RunFolder(runDir, false, {}); // another run in it is to be known before the pass, not after
+    if (!resume) RunFolder.checkFresh(runDir); // another run in it is to be known before the pass, not after
   }
   const bar = progress("statistics", 2 * train.count, { unit: "images", silent: !s.progress });
   try {
@@ -105,18 +107,18 @@ async function readPreprocess(model: Model, { train }: FitData, s: Settled): Pro
   }
 }
 
-async function train(model: Model, data: FitData, s: Settings): Promise<FitResult> {
+async function train(model: Model, data: FitData, s: Settings, lock: HeldLock | undefined): Promise<FitResult> {
   const { store } = model;
   const owner = `fit of ${model.name}`;
-  const identity = s.runDir === undefined ? {} : identify(model, data, s); // every image is hashed: only for who keeps it
-  const folder = s.runDir === undefined ? undefined : new RunFolder(s.runDir, s.resume ?? false, identity);
+  const identity = lock ? identify(model, data, s) : {}; // every image is hashed: only for who keeps it
+  const folder = lock && new RunFolder(lock, s.resume ?? false, identity);
   const programs = new Map<number, StepProgram>();
   const before = { likelihood: model.likelihood, preprocess: model.preprocess, threshold: model.threshold };
   let loop: Loop | undefined;
   let bar: Progress | undefined;
   try {
     const state = await store.turn(owner, () => prepare(model, data, s, programs, folder, identity));
-    folder?.open(state.step);
+    folder?.open(state.step, (sentence) => note(s, sentence));
     loop = new Loop(model, data, s, programs, folder, state, owner);
     if (model.threshold && !loop.over) {
       model.threshold = undefined;

@@ -1,14 +1,15 @@
-import { existsSync, readdirSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { readdirSync, rmSync, statSync } from "node:fs";
+import { join, resolve } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { BayesError } from "../errors.ts";
 import type { Model } from "../models/model.ts";
-import { ensureDir } from "../util/atomic.ts";
-import { type Checkpoint, inShort, loadCheckpoint, saveCheckpoint } from "./checkpoint.ts";
+import { kindOf } from "../util/target.ts";
+import { type Checkpoint, inShort, loadCheckpoint, peekCheckpoint, saveCheckpoint } from "./checkpoint.ts";
+import type { HeldLock } from "./lock.ts";
 import { MetricsLog } from "./metrics.ts";
 import type { TrainingState } from "./state.ts";
 
-// temporary names of writeFileAtomic, cut at 40 characters
+// Temporary names of writeFileAtomic. Whoever holds the folder's lock knows that nobody is writing them.
 const HALF_WRITTEN = /^\.(checkpoint\.safetensors|best\.safetensors|metrics\.jsonl)\.\d+\.[0-9a-f]+\.tmp$/;
 
 /** Where a run lives on disk: metrics.jsonl, checkpoint.safetensors, best.safetensors. */
@@ -16,23 +17,24 @@ export class RunFolder {
   readonly path: string;
   /** What to go on from, already compared with the run that is about to start. */
   readonly checkpoint: Checkpoint | undefined;
+  readonly #lock: HeldLock;
+  /** The folder, also when the program has gone to another one meanwhile. */
+  readonly #place: string;
   #log: MetricsLog | undefined;
   #savedStep = -1;
 
   /**
-   * Looks into the folder (making it if missing) but writes nothing yet.
+   * Looks into the locked folder but writes nothing yet.
    * @throws BayesError when it holds another run, or one that is not to be resumed
    */
-  constructor(path: string, resume: boolean, settings: TrainingState["settings"]) {
-    this.path = path;
-    ensureDir(path);
-    const file = join(path, "checkpoint.safetensors");
-    if (!existsSync(file)) return;
-    if (!resume)
-      throw new BayesError(
-        `[fit] expected a run folder without a checkpoint, or resume: true, received ${path} with one`,
-        { code: "ERR_BAYES_FILE" },
-      );
+  constructor(lock: HeldLock, resume: boolean, settings: TrainingState["settings"]) {
+    this.#lock = lock;
+    this.path = lock.path;
+    this.#place = resolve(lock.path);
+    if (!resume) RunFolder.checkFresh(lock.path);
+    const file = join(this.path, "checkpoint.safetensors");
+    isThere(join(this.path, "best.safetensors"));
+    if (!isThere(file)) return;
     this.checkpoint = loadCheckpoint(file);
     const theirs = this.checkpoint.training?.settings;
     if (!theirs)
@@ -47,41 +49,67 @@ export class RunFolder {
         );
   }
 
+  /** Throws a BayesError when a folder holds a run already. */
+  static checkFresh(path: string): void {
+    if (isThere(join(path, "checkpoint.safetensors")))
+      throw new BayesError(
+        `[fit] expected a run folder without a checkpoint, or resume: true, received ${path} with one`,
+        { code: "ERR_BAYES_FILE" },
+      );
+  }
+
   /** What made the run whose checkpoint lies in a folder, if there is one. */
   static settings(path: string): TrainingState["settings"] | undefined {
     const file = join(path, "checkpoint.safetensors");
-    return existsSync(file) ? loadCheckpoint(file).training?.settings : undefined;
+    return isThere(file) ? peekCheckpoint(file).training?.settings : undefined;
   }
 
-  /** Opens the metrics, without those of steps that the checkpoint does not know; clears away what a kill left behind. */
-  open(step: number): void {
-    for (const name of readdirSync(this.path))
-      if (HALF_WRITTEN.test(name)) rmSync(join(this.path, name), { force: true });
-    this.#log = new MetricsLog(join(this.path, "metrics.jsonl"), step);
+  /**
+   * Opens the metrics, without those of steps that the checkpoint does not know; clears away what a kill left behind.
+   * @param onDamage called with a sentence when lines of the metrics are damaged
+   */
+  open(step: number, onDamage?: (sentence: string) => unknown): void {
+    this.#lock.check();
+    for (const name of readdirSync(this.#place))
+      if (HALF_WRITTEN.test(name)) rmSync(join(this.#place, name), { force: true });
+    this.#log = new MetricsLog(join(this.#place, "metrics.jsonl"), step, onDamage);
   }
 
   write(lines: Parameters<MetricsLog["write"]>[0]): void {
+    this.#lock.check();
     this.#log!.write(lines);
   }
 
   /** The checkpoint of this moment; the metrics up to it are on disk before it is. */
   save(model: Model, state: TrainingState): void {
     if (this.#savedStep === state.step) return;
+    this.#lock.check();
     this.#log!.sync();
-    saveCheckpoint(join(this.path, "checkpoint.safetensors"), model, state);
+    saveCheckpoint(join(this.#place, "checkpoint.safetensors"), model, state);
     this.#savedStep = state.step;
   }
 
   /** Where the model of the best validation is kept. */
   get best(): string {
-    return join(this.path, "best.safetensors");
+    return join(this.#place, "best.safetensors");
   }
 
   saveBest(model: Model): void {
+    this.#lock.check();
     saveCheckpoint(this.best, model);
   }
 
   close(): void {
     this.#log?.close();
   }
+}
+
+/** Whether a file of a run is there. @throws BayesError where something else has its name: a run writes files, not devices */
+function isThere(path: string): boolean {
+  const stat = statSync(path, { throwIfNoEntry: false });
+  if (stat && !stat.isFile())
+    throw new BayesError(`[run folder] expected a file, received ${path}, which is ${kindOf(stat)}`, {
+      code: "ERR_BAYES_FILE",
+    });
+  return stat !== undefined;
 }

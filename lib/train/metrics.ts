@@ -1,5 +1,8 @@
-import { closeSync, fsyncSync, openSync, readFileSync, writeSync } from "node:fs";
+import { closeSync, constants, fsyncSync, lstatSync, openSync, writeSync } from "node:fs";
+import { BayesError } from "../errors.ts";
 import { fileError, writeFileAtomic } from "../util/atomic.ts";
+import { ReadFile } from "../util/read.ts";
+import { kindOf } from "../util/target.ts";
 
 /**
  * A file of JSON lines, each with the `step` it belongs to. Everything in a line is reproducible but its field `wall`
@@ -12,13 +15,21 @@ export class MetricsLog {
   /**
    * Opens the file to append to it.
    * @param steps steps done so far: lines of a later step, and a last line cut off by a kill, are dropped first
-   * @throws BayesError when it cannot be written
+   * @param onDamage called with a sentence when other lines are dropped too: damaged, repeated or out of order
+   * @throws BayesError when it cannot be written, or is no regular file
    */
-  constructor(path: string, steps: number) {
+  constructor(path: string, steps: number, onDamage: (sentence: string) => unknown = () => {}) {
     this.path = path;
-    writeFileAtomic(path, steps > 0 ? linesBefore(path, steps) : "");
     try {
-      this.#fd = openSync(path, "a");
+      const stat = lstatSync(path, { throwIfNoEntry: false });
+      if (stat?.isDirectory()) throw Object.assign(new Error("directory"), { code: "EISDIR" });
+      if (stat && !stat.isFile())
+        throw new BayesError(`[fit] expected a file for the metrics, received ${path}, which is ${kindOf(stat)}`, {
+          code: "ERR_BAYES_FILE",
+        });
+      if (steps === 0 || !stat) writeFileAtomic(path, "");
+      else keepLines(path, steps, onDamage);
+      this.#fd = openSync(path, constants.O_WRONLY | constants.O_APPEND | (constants.O_NOFOLLOW ?? 0));
     } catch (error) {
       throw fileError(error, "write", path);
     }
@@ -50,27 +61,90 @@ export class MetricsLog {
   }
 }
 
-function linesBefore(path: string, steps: number): string {
-  let text: string;
-  try {
-    text = readFileSync(path, "utf8");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return "";
-    throw fileError(error, "read", path);
+/** Writes the file anew with the lines of the first `steps` steps, each once and in their order, however long it is. */
+function keepLines(path: string, steps: number, onDamage: (sentence: string) => unknown): void {
+  const dropped: number[] = [];
+  let count = 0;
+  const drop = (line: number) => {
+    if (++count <= 5) dropped.push(line);
+  };
+  {
+    using file = new ReadFile(path);
+    writeFileAtomic(path, kept(file, steps, drop));
   }
-  const kept: string[] = [];
-  for (const line of text.split("\n").slice(0, -1)) {
-    const step = stepOf(line);
-    if (step === undefined || step >= steps) break;
-    kept.push(`${line}\n`);
-  }
-  return kept.join("");
+  if (count === 0) return;
+  const which = `${count === 1 ? "line" : "lines"} ${dropped.join(", ")}${count > dropped.length ? ", …" : ""}`;
+  onDamage(
+    `${path}: ${count} damaged or repeated ${count === 1 ? "line was" : "lines were"} dropped (${which}); the others are kept`,
+  );
 }
 
-function stepOf(line: string): number | undefined {
+/** A line, and its place: that of an epoch is behind its last step. */
+interface Line {
+  readonly number: number;
+  readonly place: number;
+  readonly bytes: Uint8Array;
+}
+
+/** The lines that stay. A line counts as out of its place where the next one fits behind the last one without it. */
+function* kept(file: ReadFile, steps: number, drop: (line: number) => void): Generator<Uint8Array> {
+  let last = -1;
+  let waiting: Line | undefined;
+  for (const { number, bytes } of linesOf(file)) {
+    const place = bytes && placeOf(bytes);
+    if (place !== undefined && place >= steps) continue; // the checkpoint knows nothing of it
+    if (place === undefined || !bytes || place <= last || place === waiting?.place) {
+      drop(number);
+      continue;
+    }
+    if (waiting && place < waiting.place) drop(waiting.number);
+    else if (waiting) {
+      yield waiting.bytes;
+      last = waiting.place;
+    }
+    waiting = { number, place, bytes };
+  }
+  if (waiting) yield waiting.bytes;
+}
+
+const NEWLINE = 10;
+/** A line of the library has some hundred bytes. */
+const LONGEST = 1 << 20;
+
+/** The whole lines of a file with their ends, numbered from 1; no bytes of one that is too long. */
+function* linesOf(file: ReadFile): Generator<{ number: number; bytes: Uint8Array | undefined }> {
+  const chunk = new Uint8Array(1 << 16);
+  let begun: Uint8Array[] = [];
+  let length = 0;
+  let number = 1;
+  for (let at = 0; ; ) {
+    const got = file.readSome(chunk, at);
+    if (got === 0) return; // what has no end was cut off by a kill
+    at += got;
+    for (let from = 0; from < got; ) {
+      const end = chunk.subarray(0, got).indexOf(NEWLINE, from) + 1;
+      const piece = chunk.slice(from, end || got);
+      length += piece.length;
+      if (length <= LONGEST) begun.push(piece);
+      else begun = [];
+      from = end || got;
+      if (end === 0) continue;
+      yield { number: number++, bytes: length <= LONGEST ? Buffer.concat(begun) : undefined };
+      begun = [];
+      length = 0;
+    }
+  }
+}
+
+const utf8 = new TextDecoder("utf-8", { fatal: true });
+
+/** The step of a line, half a step later for that of an epoch; undefined for what is none of ours. */
+function placeOf(line: Uint8Array): number | undefined {
   try {
-    const { step } = JSON.parse(line) as { step?: unknown };
-    return typeof step === "number" ? step : undefined;
+    const { step, event } = JSON.parse(utf8.decode(line)) as { step?: unknown; event?: unknown };
+    return Number.isSafeInteger(step) && (step as number) >= 0
+      ? (step as number) + (event === undefined ? 0 : 0.5)
+      : undefined;
   } catch {
     return undefined;
   }

@@ -2,11 +2,25 @@
  * The safetensors format (https://huggingface.co/docs/safetensors): a u64 length, a JSON header with the dtype, shape
  * and byte range of each tensor, then the bytes, little-endian. Small enough to own, readable by every other framework.
  */
-import { readFileSync } from "node:fs";
+import { constants } from "node:buffer";
 import { types } from "node:util";
-import { BayesError, checkPath, fail, failFile } from "../errors.ts";
-import { type ArrayKind, checkArray } from "../util/arrays.ts";
-import { fileError, writeFileAtomic } from "../util/atomic.ts";
+import { BayesError, checkPath, fail, show } from "../errors.ts";
+import { checkArray } from "../util/arrays.ts";
+import { writeFileAtomic } from "../util/atomic.ts";
+import { checkMemory } from "../util/memory.ts";
+import { ReadFile } from "../util/read.ts";
+import {
+  ARRAYS,
+  type Entry,
+  elements,
+  headerLength,
+  isShape,
+  KINDS,
+  MAX_HEADER,
+  METADATA,
+  parseHeader,
+  type SafeDtype,
+} from "./safetensors-header.ts";
 
 /** A tensor of a file; the length of `data` is the product of `shape`. */
 export type SafeTensor =
@@ -17,46 +31,10 @@ export type SafeTensor =
   | { readonly dtype: "U8"; readonly shape: readonly number[]; readonly data: Uint8Array }
   | { readonly dtype: "U32"; readonly shape: readonly number[]; readonly data: Uint32Array };
 
-export type SafeDtype = SafeTensor["dtype"];
-
 export interface SafeTensors {
   readonly tensors: Map<string, SafeTensor>;
   /** The file's `__metadata__`. */
   readonly metadata: Record<string, string>;
-}
-
-const KINDS = {
-  F32: "Float32Array",
-  F64: "Float64Array",
-  I32: "Int32Array",
-  I64: "BigInt64Array",
-  U8: "Uint8Array",
-  U32: "Uint32Array",
-} as const satisfies Record<SafeDtype, ArrayKind>;
-const ARRAYS = {
-  F32: Float32Array,
-  F64: Float64Array,
-  I32: Int32Array,
-  I64: BigInt64Array,
-  U8: Uint8Array,
-  U32: Uint32Array,
-} as const;
-
-const METADATA = "__metadata__";
-const MAX_HEADER = 100_000_000; // the limit of the reference implementation
-
-/** Product of a checked shape, or undefined where it is not an exact integer. */
-function elements(shape: readonly number[]): number | undefined {
-  let size = 1;
-  for (const dim of shape) {
-    size *= dim;
-    if (!Number.isSafeInteger(size)) return undefined;
-  }
-  return size;
-}
-
-function isShape(value: unknown): value is number[] {
-  return Array.isArray(value) && value.every((dim) => Number.isSafeInteger(dim) && dim >= 0 && !Object.is(dim, -0));
 }
 
 function checkTensor(name: string, tensor: SafeTensor): void {
@@ -112,7 +90,10 @@ export function encodeSafetensors(
   tensors: ReadonlyMap<string, SafeTensor>,
   metadata: Readonly<Record<string, string>> = {},
 ): Uint8Array {
-  return new Uint8Array(Buffer.concat(encodePieces(tensors, metadata)));
+  const pieces = encodePieces(tensors, metadata);
+  const size = pieces.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  if (size > constants.MAX_LENGTH) fail("safetensors", `at most ${constants.MAX_LENGTH} bytes in one array`, size);
+  return new Uint8Array(Buffer.concat(pieces));
 }
 
 /** Writes a safetensors file, whole or not at all. Throws a {@link BayesError} where data, dtype and shape do not fit together. */
@@ -125,18 +106,72 @@ export function writeSafetensors(
 }
 
 /**
- * Reads a safetensors file.
- * @throws BayesError where it cannot be read, or is not valid
+ * Reads a safetensors file of any size.
+ * @throws BayesError where it cannot be read, is not valid, or does not fit into memory
  */
 export function readSafetensors(path: string): SafeTensors {
-  checkPath("safetensors", path);
-  let bytes: Uint8Array;
-  try {
-    bytes = readFileSync(path);
-  } catch (error) {
-    throw fileError(error, "read", path);
+  using file = new SafetensorsFile(path);
+  checkMemory(path, file.size, "a smaller file would fit");
+  return { tensors: new Map(file.names.map((name) => [name, file.read(name)])), metadata: file.metadata };
+}
+
+/** An open safetensors file: its header has been read and checked, tensors are read when they are asked for. */
+export class SafetensorsFile implements Disposable {
+  readonly metadata: Record<string, string>;
+  readonly #file: ReadFile;
+  readonly #entries: ReadonlyMap<string, Entry>;
+  /** Where the data begin. */
+  readonly #start: number;
+
+  /** @throws BayesError where the file cannot be read, or its header is not valid */
+  constructor(path: string) {
+    this.#file = new ReadFile(checkPath("safetensors", path));
+    try {
+      const { size } = this.#file;
+      const first = new Uint8Array(8);
+      if (size >= 8) this.#file.fill(first, 0);
+      const header = new Uint8Array(headerLength(first, size, path));
+      this.#file.fill(header, 8);
+      this.#start = 8 + header.length;
+      const { entries, metadata } = parseHeader(header, size - this.#start, path);
+      this.#entries = new Map(entries.map((entry) => [entry.name, entry]));
+      this.metadata = metadata;
+    } catch (error) {
+      this.#file[Symbol.dispose]();
+      throw error;
+    }
   }
-  return decodeSafetensors(bytes, path);
+
+  get size(): number {
+    return this.#file.size;
+  }
+
+  /** In the order of their bytes. */
+  get names(): string[] {
+    return [...this.#entries.keys()];
+  }
+
+  read(name: string): SafeTensor {
+    const { dtype, shape, begin, end } = this.#entries.get(name)!;
+    const array = ARRAYS[dtype];
+    let data: SafeTensor["data"];
+    try {
+      data = new array((end - begin) / array.BYTES_PER_ELEMENT);
+    } catch {
+      throw new BayesError(
+        `[${this.#file.path}] expected memory for tensor ${show(name)}, received none for ${end - begin} bytes`,
+        {
+          code: "ERR_BAYES_MEMORY",
+        },
+      );
+    }
+    this.#file.fill(new Uint8Array(data.buffer), this.#start + begin);
+    return { dtype, shape, data } as SafeTensor;
+  }
+
+  [Symbol.dispose](): void {
+    this.#file[Symbol.dispose]();
+  }
 }
 
 /**
@@ -149,118 +184,12 @@ export function readSafetensors(path: string): SafeTensors {
  * @throws BayesError for anything that is not a valid file of the dtypes of {@link SafeTensor}
  */
 export function decodeSafetensors(bytes: Uint8Array, where = "safetensors"): SafeTensors {
-  if (bytes.length < 8)
-    throw new BayesError(`[${where}] expected a safetensors file, received ${bytes.length} bytes`, {
-      code: "ERR_BAYES_FILE",
-    });
-  const length = Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
-  if (length > MAX_HEADER)
-    failFile(where, `a safetensors file, whose first 8 bytes give a header of at most ${MAX_HEADER} bytes`, length);
-  if (length > bytes.length - 8)
-    failFile(where, `a header of ${length} bytes, as the first 8 say of a whole safetensors file`, bytes.length - 8);
-  const header = parseHeader(bytes.subarray(8, 8 + length), where);
-  const start = 8 + length;
-  const dataLength = bytes.length - start;
-
-  const entries: Entry[] = [];
-  let metadata: Record<string, string> = {};
-  for (const [name, value] of Object.entries(header)) {
-    if (name === METADATA) metadata = checkMetadata(value, where);
-    else entries.push(checkEntry(name, value, `${where}: ${JSON.stringify(name.slice(0, 80))}`));
-  }
-  entries.sort((a, b) => a.begin - b.begin || a.end - b.end);
-
+  const start = 8 + headerLength(bytes, bytes.length, where);
+  const { entries, metadata } = parseHeader(bytes.subarray(8, start), bytes.length - start, where);
   const tensors = new Map<string, SafeTensor>();
-  let covered = 0;
-  for (const { name, dtype, shape, begin, end } of entries) {
-    const at = `${where}: ${JSON.stringify(name.slice(0, 80))}`;
-    if (begin !== covered) failFile(at, `data_offsets to start at ${covered}, where the tensor before ends`, begin);
-    if (end > dataLength) failFile(at, `a whole file: data_offsets within the file's ${dataLength} bytes of data`, end);
-    covered = end;
+  for (const { name, dtype, shape, begin, end } of entries)
     tensors.set(name, { dtype, shape, data: view(dtype, bytes, start + begin, end - begin) } as SafeTensor);
-  }
-  if (covered !== dataLength) failFile(where, `${covered} bytes of data, as the header says`, dataLength);
   return { tensors, metadata };
-}
-
-interface Entry {
-  readonly name: string;
-  readonly dtype: SafeDtype;
-  readonly shape: number[];
-  readonly begin: number;
-  readonly end: number;
-}
-
-function parseHeader(bytes: Uint8Array, where: string): Record<string, unknown> {
-  if (bytes[0] !== 0x7b) failFile(where, "a safetensors header that starts with {", bytes[0]);
-  let text: string;
-  let header: unknown;
-  try {
-    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
-    header = JSON.parse(text);
-  } catch (error) {
-    throw new BayesError(`[${where}] the safetensors header is not valid JSON in UTF-8`, {
-      code: "ERR_BAYES_FILE",
-      cause: error,
-    });
-  }
-  const twice = duplicateKey(text);
-  if (twice !== undefined)
-    throw new BayesError(`[${where}] ${twice.slice(0, 80)} stands twice in the header`, { code: "ERR_BAYES_FILE" });
-  return header as Record<string, unknown>; // it starts with {, so it is an object
-}
-
-/** The first key (as written in quotes) that stands twice in one object of `json`, which must be valid. */
-function duplicateKey(json: string): string | undefined {
-  const open: Set<string>[] = []; // the keys of the objects around the current place
-  for (let i = 0; i < json.length; i++) {
-    const char = json[i];
-    if (char === "{") open.push(new Set());
-    else if (char === "}") open.pop();
-    else if (char === '"') {
-      const start = i++;
-      for (; json[i] !== '"'; i++) if (json[i] === "\\") i++;
-      let next = i + 1;
-      while (next < json.length && " \t\r\n".includes(json[next])) next++;
-      if (json[next] !== ":") continue;
-      const key: string = JSON.parse(json.slice(start, i + 1));
-      const keys = open[open.length - 1];
-      if (keys.has(key)) return JSON.stringify(key);
-      keys.add(key);
-    }
-  }
-  return undefined;
-}
-
-function checkMetadata(value: unknown, where: string): Record<string, string> {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    failFile(where, `${METADATA} to be an object of strings`, value);
-  }
-  for (const text of Object.values(value)) {
-    if (typeof text !== "string") failFile(where, `every value of ${METADATA} to be a string`, text);
-  }
-  return value as Record<string, string>;
-}
-
-function checkEntry(name: string, value: unknown, at: string): Entry {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    failFile(at, "an object with dtype, shape and data_offsets", value);
-  }
-  const { dtype, shape, data_offsets: offsets, ...others } = value as Record<string, unknown>;
-  if (typeof dtype !== "string" || !Object.hasOwn(ARRAYS, dtype)) {
-    failFile(at, `dtype to be one of ${Object.keys(ARRAYS).join(", ")}`, dtype);
-  }
-  if (!isShape(shape)) failFile(at, "shape to be a list of integers >= 0", shape);
-  if (!isShape(offsets) || offsets.length !== 2) failFile(at, "data_offsets to be two integers >= 0", offsets);
-  for (const key of Object.keys(others)) failFile(at, "no field but dtype, shape and data_offsets", key);
-  const size = elements(shape);
-  const [begin, end] = offsets;
-  if (size === undefined) failFile(at, "a shape whose product is an exact integer", shape);
-  const byteSize = size * ARRAYS[dtype as SafeDtype].BYTES_PER_ELEMENT;
-  if (end - begin !== byteSize) {
-    failFile(at, `data_offsets ${byteSize} bytes apart for ${dtype} [${shape.join(", ")}]`, offsets);
-  }
-  return { name, dtype: dtype as SafeDtype, shape, begin, end };
 }
 
 function view(dtype: SafeDtype, bytes: Uint8Array, begin: number, length: number): SafeTensor["data"] {

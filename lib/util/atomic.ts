@@ -1,12 +1,26 @@
-import { randomBytes } from "node:crypto";
-import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, statSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  fchmodSync,
+  fchownSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { BayesError, shorten } from "../errors.ts";
+import { targetOf } from "./target.ts";
+import { sweep, temporaryName } from "./temporary.ts";
 
 /** Turns a file-system error into one sentence for the user; anything else is returned as it came. */
 export function fileError(error: unknown, action: string, path: string): unknown {
   const code = (error as NodeJS.ErrnoException | null)?.code;
-  if (typeof code !== "string") return error;
+  if (typeof code !== "string" || error instanceof BayesError) return error;
   const reason = REASONS[code] ?? shorten((error as Error).message, 200);
   return new BayesError(`[${action}] cannot ${action} ${path}: ${reason} (${code})`, {
     code: "ERR_BAYES_FILE",
@@ -21,101 +35,174 @@ const REASONS: Record<string, string> = {
   EEXIST: "something that is not a directory has that name",
   ENOSPC: "the disk is full",
   EDQUOT: "the disk quota is used up",
+  EFBIG: "the file would be larger than allowed",
   EACCES: "no permission",
   EPERM: "no permission",
   EROFS: "the file system is read-only",
   EMFILE: "too many open files",
   ENAMETOOLONG: "the name is too long",
+  ELOOP: "its links lead in a circle",
+  ENXIO: "nobody reads from it",
+  EPIPE: "nobody reads from it any more",
+  EBADF: "it is not open",
+  EIO: "the device reports an error",
 };
 
 /**
  * Writes a whole file or nothing: the bytes go to a temporary name in the same folder, are flushed to the disk, and are
- * then renamed onto `path`. A reader sees the old file or the new one, also after a power cut or a kill.
+ * then renamed onto `path`. A reader sees the old file or the new one, also after a power cut or a kill; what a kill leaves
+ * unfinished, the next write into the folder clears away.
+ *
+ * Links are followed. A file keeps its permissions; other names of it (hard links) keep the old content. What is no regular
+ * file (a pipe, a character device, a descriptor such as /dev/stdout) stays what it is: the bytes are written into it.
  *
  * @param path file to create or replace; its folder must exist
  * @param data text (written as UTF-8), bytes, or pieces of bytes written one after the other
- * @throws BayesError for a missing folder, a full disk, no permission; the temporary file is gone and `path` is as it was
+ * @throws BayesError for a missing folder, a full disk, no permission, a read-only file, a pipe that nobody reads, a
+ *   directory, socket or block device; the temporary file is gone and `path` is as it was
  */
-export function writeFileAtomic(path: string, data: string | Uint8Array | readonly Uint8Array[]): void {
-  const target = resolve(path);
+export function writeFileAtomic(path: string, data: string | Uint8Array | Iterable<Uint8Array>): void {
+  const pieces = typeof data === "string" ? [Buffer.from(data)] : ArrayBuffer.isView(data) ? [data] : data;
+  try {
+    const target = targetOf(path);
+    if (target.kind === "file") replace(target.path, target.stat, pieces);
+    else if (target.kind === "descriptor") writeAll(target.fd, pieces);
+    else writeInto(target.path, pieces);
+  } catch (error) {
+    throw fileError(error, "write", path);
+  }
+}
+
+/** Throws what {@link writeFileAtomic} would throw for such a path, before there is anything to write. */
+export function checkTarget(path: string): void {
+  try {
+    targetOf(path);
+  } catch (error) {
+    throw fileError(error, "write", path);
+  }
+}
+
+function replace(
+  target: string,
+  old: { mode: number; uid: number; gid: number } | undefined,
+  pieces: Iterable<Uint8Array>,
+): void {
   const folder = dirname(target);
-  const pieces = typeof data === "string" ? [Buffer.from(data)] : Array.isArray(data) ? data : [data];
-  // Hidden and short, so that a long (but legal) target name does not make an illegal temporary one.
-  const temporary = join(
-    folder,
-    `.${basename(target).slice(0, 40)}.${process.pid}.${randomBytes(6).toString("hex")}.tmp`,
-  );
+  sweep(folder);
+  const temporary = join(folder, temporaryName(basename(target)));
   let fd = -1;
   try {
     fd = openSync(temporary, "wx", 0o666);
-    for (const piece of pieces) writeAll(fd, piece);
+    if (old) {
+      quietly(() => fchownSync(fd, old.uid, old.gid)); // only root may
+      fchmodSync(fd, old.mode & 0o7777);
+    }
+    writeAll(fd, pieces);
     fsyncSync(fd);
     closeSync(fd);
     fd = -1;
     renameSync(temporary, target);
   } catch (error) {
-    if (fd >= 0) closeQuietly(fd);
+    if (fd >= 0) quietly(() => closeSync(fd));
     rmSync(temporary, { force: true });
-    throw fileError(error, "write", path);
+    throw error;
   }
   syncFolder(folder);
 }
 
+/** Not waiting for whoever might read some day: a pipe without a reader is an error. */
+function writeInto(path: string, pieces: Iterable<Uint8Array>): void {
+  const { O_WRONLY, O_APPEND, O_NONBLOCK = 0, O_NOCTTY = 0 } = constants;
+  const fd = openSync(path, O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY);
+  try {
+    writeAll(fd, pieces);
+  } finally {
+    quietly(() => closeSync(fd));
+  }
+}
+
+/** How long a pipe may be full before its reader counts as gone. */
+const PATIENCE_MS = 10_000;
+
+/** write(2) may write less than asked (near a full disk, above 2 GiB, into a pipe): go on until all is written. */
+function writeAll(fd: number, pieces: Iterable<Uint8Array>): void {
+  for (const bytes of pieces) {
+    let waited = 0;
+    for (let at = 0; at < bytes.byteLength; ) {
+      try {
+        at += writeSync(fd, bytes, at, Math.min(bytes.byteLength - at, 1 << 30));
+        waited = 0;
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== "EAGAIN") throw error;
+        if (waited >= PATIENCE_MS) throw Object.assign(new Error("nobody reads"), { code: "EPIPE" });
+        waited += 5;
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+      }
+    }
+  }
+}
+
 /**
  * Makes a folder, with its parents; does nothing if it is there.
- * @throws BayesError where a file is in the way, or without permission
+ * @returns the folders made, the outermost first, for {@link removeEmpty}
+ * @throws BayesError where a file or a link to nowhere is in the way, or without permission
  */
-export function ensureDir(path: string): void {
+export function ensureDir(path: string): string[] {
+  const made: string[] = [];
   try {
-    makeFolders(resolve(path));
-    if (!statSync(path).isDirectory())
-      throw new BayesError(`[make directory] ${path} is not a directory`, { code: "ERR_BAYES_FILE" });
+    makeFolders(resolve(path), made);
+    const stat = statSync(path, { throwIfNoEntry: false });
+    if (!stat?.isDirectory())
+      throw new BayesError(`[make directory] ${path} is ${stat ? "not a directory" : "a link to nowhere"}`, {
+        code: "ERR_BAYES_FILE",
+      });
   } catch (error) {
+    removeEmpty(made);
     throw fileError(error, "make directory", path);
   }
+  return made;
+}
+
+/** Takes back folders that {@link ensureDir} made, as far as nothing lies in them. */
+export function removeEmpty(made: readonly string[]): void {
+  for (const folder of [...made].reverse()) quietly(() => rmdirSync(folder));
 }
 
 /** Not mkdir's own `recursive`: Node 20 never returns from it where the kernel refuses with ENOENT, as in /proc. */
-function makeFolders(path: string): void {
+function makeFolders(path: string, made: string[]): void {
   try {
-    makeFolder(path);
+    makeFolder(path, made);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ENOENT" || dirname(path) === path) throw error;
-    makeFolders(dirname(path));
-    makeFolder(path);
+    makeFolders(dirname(path), made);
+    makeFolder(path, made);
   }
 }
 
-function makeFolder(path: string): void {
+function makeFolder(path: string, made: string[]): void {
   try {
     mkdirSync(path);
+    made.push(path);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
   }
 }
 
-/** write(2) may write less than asked (near a full disk, above 2 GiB): go on until all is written. */
-function writeAll(fd: number, bytes: Uint8Array): void {
-  for (let at = 0; at < bytes.byteLength; ) at += writeSync(fd, bytes, at, Math.min(bytes.byteLength - at, 1 << 30));
-}
-
 /** Makes the rename itself durable. Some file systems refuse to sync a folder; the file is whole all the same. */
 function syncFolder(folder: string): void {
   let fd = -1;
-  try {
+  quietly(() => {
     fd = openSync(folder, "r");
     fsyncSync(fd);
-  } catch {
-    // nothing to undo: only the durability of the name is unknown
-  } finally {
-    if (fd >= 0) closeQuietly(fd);
-  }
+  });
+  if (fd >= 0) quietly(() => closeSync(fd));
 }
 
-function closeQuietly(fd: number): void {
+/** For what makes nothing worse where it fails. */
+function quietly(action: () => void): void {
   try {
-    closeSync(fd);
+    action();
   } catch {
-    // the descriptor is gone either way
+    // nothing to undo
   }
 }

@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { type Dataset, subset } from "../../lib/data/dataset.ts";
@@ -178,7 +178,15 @@ describe("start", () => {
     const out = join(tmp, "start");
     mkdirSync(out);
     writeFileSync(join(out, "mine.txt"), "kept");
-    writeFileSync(join(out, "checkpoint.safetensors"), "of an earlier tour");
+    writeFileSync(join(out, "checkpoint.safetensors"), "of a run without a recipe");
+    const refused = await cli("start", "--epochs", "1", "--out", out);
+    expect(refused.stderr).toMatch(/a new folder or one of an earlier tour, received .* with checkpoint\.safetensors/);
+    expect(readdirSync(out).sort()).toEqual(["checkpoint.safetensors", "mine.txt"]);
+    cpSync(run, out, { recursive: true });
+    expect((await cli("start", "--epochs", "1", "--out", out)).code).toBe(1); // a run on other data
+    expect(readFileSync(join(out, "config.json"))).toEqual(readFileSync(join(run, "config.json")));
+    for (const name of readdirSync(out)) if (name !== "mine.txt") rmSync(join(out, name));
+    expect((await cli("start", "--epochs", "1", "--out", out)).code).toBe(0);
     const { code, stdout, stderr } = await cli("start", "--epochs", "1", "--out", out);
     expect(stderr).toBe("");
     expect(code).toBe(0);

@@ -94,7 +94,7 @@ describe.skipIf(sharp === undefined)("a run that is opened", () => {
     writeFileSync(join(folder, "config.json"), '{"testSamples": "many"}');
     await expect(openRun(folder, { build })).rejects.toThrow(/config\.json\] expected .* testSamples wrong/);
     writeFileSync(join(folder, "config.json"), "{");
-    await expect(openRun(folder, { build })).rejects.toThrow("expected JSON, received something else");
+    await expect(openRun(folder, { build })).rejects.toThrow("expected JSON, received text that is not valid JSON");
   });
 
   it("takes an image in any form, on the background of the training images", async () => {

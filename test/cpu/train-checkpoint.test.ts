@@ -3,10 +3,18 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, describe, expect, it } from "vitest";
+import { BayesError } from "../../lib/errors.ts";
 import type { Model } from "../../lib/models/model.ts";
-import { type Checkpoint, loadCheckpoint, restore, saveCheckpoint } from "../../lib/train/checkpoint.ts";
+import {
+  type Checkpoint,
+  loadCheckpoint,
+  peekCheckpoint,
+  restore,
+  saveCheckpoint,
+} from "../../lib/train/checkpoint.ts";
 import { readSafetensors, type SafeTensor, writeSafetensors } from "../../lib/train/safetensors.ts";
 import { freshState } from "../../lib/train/state.ts";
+import { random } from "../ops/harness.ts";
 import { bits, spoil, tinyBayes, tinyPlain } from "./train-kit.ts";
 
 const root = mkdtempSync(join(tmpdir(), "bayescnn-checkpoint-"));
@@ -37,6 +45,7 @@ const other = (metadata: Record<string, string> = {}) => {
 /** Writes the file again with something changed. */
 function rewrite(change: (tensors: Map<string, SafeTensor>, about: About) => void): string {
   const { tensors, metadata } = readSafetensors(saved());
+  delete metadata.crc32; // as in a file of an earlier version: what is tested here is what comes behind the checksums
   const about = JSON.parse(metadata.checkpoint);
   change(tensors, about);
   writeSafetensors(path, tensors, { ...metadata, checkpoint: JSON.stringify(about) });
@@ -96,6 +105,56 @@ describe("checkpoints", () => {
     spoil(model, "fc1/bias/mu");
     expect(() => saveCheckpoint(path, model)).toThrow(/fc1\/bias\/mu.*finite/);
     expect(readFileSync(path).equals(before)).toBe(true);
+  });
+
+  it("do not load with a single bit changed, but for a file of an earlier version, without checksums", () => {
+    const whole = readFileSync(saved());
+    const start = 8 + Number(whole.readBigUInt64LE(0));
+    const next = random(5);
+    for (let i = 0; i < 60; i++) {
+      const place = i < 40 ? start + Math.floor(next() * (whole.length - start)) : Math.floor(next() * start);
+      const damaged = Buffer.from(whole);
+      damaged[place] ^= 1 << Math.floor(next() * 8);
+      writeFileSync(path, damaged);
+      using model = tinyBayes({ seed: 9 });
+      const before = bits(model);
+      let told = "";
+      try {
+        restore(model, loadCheckpoint(path)); // what is spelt differently in the header may mean the same
+      } catch (error) {
+        expect(error).toBeInstanceOf(BayesError);
+        told = (error as Error).message;
+        expect(bits(model)).toEqual(before);
+      }
+      if (place >= start) expect(told).toMatch(/the bytes that were written|expected finite values/);
+    }
+    const { tensors, metadata } = readSafetensors(saved());
+    delete metadata.crc32;
+    writeSafetensors(path, tensors, metadata);
+    expect(loadCheckpoint(path).tensors).toEqual(tensors);
+    writeSafetensors(path, tensors, { ...metadata, crc32: "[]" });
+    expect(() => loadCheckpoint(path)).toThrow(/checksums by name/);
+  });
+
+  it("are looked at without their tensors", () => {
+    const { tensors, ...about } = loadCheckpoint(saved());
+    expect(peekCheckpoint(path)).toEqual(about);
+    expect(tensors.size).toBeGreaterThan(0);
+  });
+
+  it("with a variance below zero are refused", () => {
+    using model = tinyBayes({ norm: true });
+    model.store.define("optimizer/adam/v/fc1/bias/mu", [4], { values: "not negative" });
+    for (const name of ["norm1/variance", "optimizer/adam/v/fc1/bias/mu"]) {
+      saveCheckpoint(path, model, freshState({}, 1));
+      const { tensors, metadata } = readSafetensors(path);
+      tensors.get(name)!.data[2] = -1e-9;
+      delete metadata.crc32;
+      writeSafetensors(path, tensors, metadata);
+      const attempt = () => restore(model, loadCheckpoint(path), { moments: true });
+      expect(attempt).toThrow(/expected finite values of at least 0, received -9\.99\d*e-10 at 2/);
+      expect(attempt).toThrow(expect.objectContaining({ code: "ERR_BAYES_FILE" }));
+    }
   });
 
   it("say in one sentence what is wrong with a file", () => {

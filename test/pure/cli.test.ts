@@ -207,7 +207,7 @@ describe("recipe", () => {
       weights: "final",
     });
     const dir = join(tmp, "run");
-    createRun(dir, config);
+    createRun(dir, config)[Symbol.dispose]();
     expect(readConfig(dir)).toEqual(JSON.parse(JSON.stringify(config)));
     expect(() => createRun(dir, config)).toThrow(/expected a new or empty folder/);
   });

@@ -1,4 +1,5 @@
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { closeSync, mkdtempSync, openSync, readdirSync, rmSync, truncateSync, writeFileSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -9,6 +10,7 @@ import {
   encodeSafetensors,
   readSafetensors,
   type SafeTensor,
+  SafetensorsFile,
   writeSafetensors,
 } from "../../lib/train/safetensors.ts";
 
@@ -98,6 +100,39 @@ describe("safetensors", () => {
     expect(() => writeSafetensors(join(folder, "no", "x"), tiny)).toThrow(BayesError);
     writeFileSync(path, "short");
     expect(() => readSafetensors(path)).toThrow(/tiny\.safetensors.*5 bytes/);
+  });
+
+  it("reads one tensor of a file of 4 TiB and nothing else of it", () => {
+    const path = join(folder, "large.safetensors");
+    const large = 2 ** 42;
+    const entries = `"large":{"dtype":"U8","shape":[${large}],"data_offsets":[0,${large}]}`;
+    const header = file(`{${entries},"w":{"dtype":"F32","shape":[2],"data_offsets":[${large},${large + 8}]}}`);
+    const fd = openSync(path, "w"); // sparse: nothing of it lies on the disk but its ends
+    writeSync(fd, header);
+    writeSync(fd, new Uint8Array(Float32Array.of(1, -2).buffer), 0, 8, header.length + large);
+    closeSync(fd);
+    const before = process.memoryUsage().arrayBuffers;
+    const began = performance.now();
+    {
+      using open = new SafetensorsFile(path);
+      expect(open.names).toEqual(["large", "w"]);
+      expect(open.read("w")).toEqual({ dtype: "F32", shape: [2], data: Float32Array.of(1, -2) });
+      expect(() => open.read("large")).toThrow(/expected memory for tensor "large"/); // more than an array may have
+    }
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(1 << 20);
+    expect(performance.now() - began).toBeLessThan(1000);
+    truncateSync(path, header.length + large + 7);
+    expect(() => readSafetensors(path)).toThrow(/"w".* a whole file: data_offsets within/);
+    truncateSync(path, 2 ** 43); // looked at before any of it is read
+    expect(() => readSafetensors(path)).toThrow(/bytes of data, as the header says, received 87960930/);
+    rmSync(path);
+  });
+
+  it("refuses what is no file", () => {
+    const path = join(folder, "pipe");
+    spawnSync("mkfifo", [path]);
+    expect(() => readSafetensors(path)).toThrow(/expected a file, received .*pipe, which is a pipe/);
+    rmSync(path);
   });
 
   const one = (entry: string) => `{"a":${entry}}`;
