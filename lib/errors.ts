@@ -7,7 +7,7 @@
  * | `ERR_BAYES_DATA` | examples do not do: their numbers, targets or classes, or they do not fit the model |
  * | `ERR_BAYES_FILE` | a file or folder (or its download) is missing, damaged, something else, or cannot be read or written |
  * | `ERR_BAYES_CLOSED` | the model, store or program has been closed |
- * | `ERR_BAYES_BUSY` | a run or another `fit` is under way; later it works |
+ * | `ERR_BAYES_BUSY` | a run or another `fit` is under way, or somebody else works in the run folder; later it works |
  * | `ERR_BAYES_QUEUE_FULL` | a {@link Predictor} has as many calls waiting as it may; later it works |
  * | `ERR_BAYES_NUMERIC` | a NaN or an infinity where there must be none, or results that do not agree |
  * | `ERR_BAYES_MEMORY` | there is not enough memory |

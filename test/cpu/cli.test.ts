@@ -1,10 +1,25 @@
 import { spawn, spawnSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
+import { crc32 } from "node:zlib";
 import { beforeAll, describe, expect, it } from "vitest";
+import { defaultOptions, recipe } from "../../lib/cli/recipe.ts";
+import { writeConfig } from "../../lib/cli/run-folder.ts";
 import { type Dataset, subset } from "../../lib/data/dataset.ts";
 import { embeddedMnist } from "../../lib/data/locate.ts";
 import { encodePng } from "../../lib/report/png.ts";
+import { loadCheckpoint } from "../../lib/train/checkpoint.ts";
+import { RunLock } from "../../lib/train/lock.ts";
 import { version } from "../../lib/util/package.ts";
 import { build } from "../built.ts";
 import { cli, temporaryFolder } from "../cli-capture.ts";
@@ -42,6 +57,10 @@ function writeIdx(dir: string): void {
   write("train", first(digits.train, 480));
   write("t10k", first(digits.test, 60));
 }
+
+/** The files of a folder, to be compared quickly. */
+const contents = (dir: string) =>
+  Object.fromEntries(readdirSync(dir).map((name) => [name, crc32(readFileSync(join(dir, name)))]));
 
 const trainArgs = (out: string, ...more: string[]) => [
   ...["train", "--data", "mnist", "--data-dir", data, "--epochs", "3", "--batch", "50", "--seed", "7"],
@@ -95,6 +114,7 @@ describe("train", () => {
     for (const more of [
       ["--batch", "401"],
       ["--data", "nowhere"],
+      ["--epochs", "1000000000", "--batch", "1"], // found when the folder is there already
     ]) {
       const got = await cli(...trainArgs(out, ...more));
       expect(got.code).toBe(1);
@@ -117,6 +137,48 @@ describe("train", () => {
       { name: "lenet5, frequentist (twin)", metrics: { accuracy: events.at(-1)!.test.accuracy } },
     ]);
     expect((await cli("evaluate", run, "--compare", tmp)).stderr).toMatch(/expected the folder of a run/);
+
+    const last = readFileSync(join(out, "checkpoint.safetensors"));
+    expect((await cli("threshold", out, "--min-coverage", "0.5")).code).toBe(0);
+    expect(loadCheckpoint(join(out, "best.safetensors")).model.threshold).toMatchObject({ minCoverage: 0.5 });
+    expect(readFileSync(join(out, "checkpoint.safetensors")).equals(last)).toBe(true); // other weights, not asked about
+  });
+
+  it("writes into no folder in which somebody works, and reads from it", async () => {
+    const before = contents(run);
+    {
+      using _ = RunLock.take(run);
+      for (const args of [
+        ["train", "--resume", run, "--epochs", "9"],
+        ["threshold", run, "--min-coverage", "0.5"],
+        trainArgs(run),
+        ["prune", run, "--out", run],
+        ["start", "--out", run],
+      ]) {
+        const { code, stderr } = await cli(...args);
+        expect({ code, stderr }).toMatchObject({ code: 1 });
+        expect(stderr.trim().split("\n")).toHaveLength(1);
+        if (args[0] !== "start") expect(stderr).toMatch(/nobody works in, received .* has held since/);
+      }
+      expect((await cli("info", run)).code).toBe(0);
+      expect((await cli("predict", run, "--index", "0")).code).toBe(0);
+    }
+    expect(contents(run)).toEqual(before);
+  });
+
+  it("does not replace a file of the run that it reads, whatever that is called", async () => {
+    const link = join(tmp, "other.onnx");
+    symlinkSync(join(run, "checkpoint.safetensors"), link);
+    const before = contents(run);
+    for (const [command, ...more] of [["export"], ["info"], ["threshold", "--min-coverage", "0.5"]])
+      for (const path of [link, join(run, "config.json"), join(run, "metrics.jsonl")]) {
+        const { code, stderr } = await cli(command, run, "--out", path, ...more);
+        expect({ code, stderr }).toMatchObject({ code: 1 });
+        expect(stderr).toMatch(/--out to be another file than those of the run, received/);
+      }
+    const { code, stderr } = await cli("threshold", run, "--min-coverage", "0.5", "--out", tmp);
+    expect({ code, stderr }).toMatchObject({ code: 1, stderr: expect.stringContaining("which is a directory") });
+    expect(contents(run)).toEqual(before);
   });
 
   it("keeps its precision in the recipe: resumed, tested and predicted with it unless told otherwise", async () => {
@@ -186,7 +248,8 @@ describe("start", () => {
     expect((await cli("start", "--epochs", "1", "--out", out)).code).toBe(1); // a run on other data
     expect(readFileSync(join(out, "config.json"))).toEqual(readFileSync(join(run, "config.json")));
     for (const name of readdirSync(out)) if (name !== "mine.txt") rmSync(join(out, name));
-    expect((await cli("start", "--epochs", "1", "--out", out)).code).toBe(0);
+    writeConfig(out, recipe({ ...defaultOptions, data: "mnist" }, digits));
+    writeFileSync(join(out, "checkpoint.safetensors"), "of an earlier tour");
     const { code, stdout, stderr } = await cli("start", "--epochs", "1", "--out", out);
     expect(stderr).toBe("");
     expect(code).toBe(0);
