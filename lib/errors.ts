@@ -10,7 +10,7 @@
  * | `ERR_BAYES_BUSY` | a run or another `fit` is under way, or somebody else works in the run folder; later it works |
  * | `ERR_BAYES_QUEUE_FULL` | a {@link Predictor} has as many calls waiting as it may; later it works |
  * | `ERR_BAYES_NUMERIC` | a NaN or an infinity where there must be none, or results that do not agree |
- * | `ERR_BAYES_MEMORY` | there is not enough memory |
+ * | `ERR_BAYES_MEMORY` | there is not enough memory for what was asked, known before any of it is computed |
  * | `ERR_BAYES_MISSING` | the native addon, an optional package or a device is not there |
  */
 export type ErrorCode =

@@ -59,7 +59,7 @@ function ramp(name: string, share: number, beta: number, shape: (x: number) => n
 
 /** From the command line or a configuration: "0.1", "blundell", "warmup:0.25", "cosine:0.5:1". */
 export function parseBeta(text: string): BetaSchedule {
-  if (typeof text !== "string") fail("beta", "a text", text);
+  if (typeof text !== "string" || text.length > 200) fail("beta", "a short text", text);
   const [kind, ...rest] = text.split(":");
   const numbers = rest.map(Number);
   if (numbers.every((x) => !Number.isNaN(x))) {

@@ -1,14 +1,15 @@
 // a user's "lib" may lack [Symbol.dispose]:
 /// <reference lib="esnext.disposable" preserve="true" />
+import { types } from "node:util";
 import { BayesError, checkInt, type ErrorCode, fail } from "../errors.ts";
 import type { Data, NativeFeed, NativePlan } from "../native/addon.ts";
 import { checkArray } from "../util/arrays.ts";
 import { MapView } from "../util/map-view.ts";
 import { checkMemory, newArray } from "../util/memory.ts";
 import { fuse } from "./fuse.ts";
-import { checkShape, type DType, type Node, type Shape, sizeOf, Tensor } from "./node.ts";
+import { checkShape, type DType, Node, type Shape, sizeOf, Tensor } from "./node.ts";
 import { type Planned, planProgram, printProgram } from "./program.ts";
-import type { Store } from "./store.ts";
+import { Store } from "./store.ts";
 import { checkTraceOptions, input, type TraceOptions, withTrace } from "./trace.ts";
 import type { Turn } from "./turns.ts";
 
@@ -35,6 +36,14 @@ export interface PlanReport {
 const FEWER = "fewer steps at a time, or a smaller batch, would fit";
 const arrayOf = { f32: "Float32Array", i32: "Int32Array", u8: "Uint8Array" } as const;
 
+/** A copy of a map of tensors. */
+function tensorsByName(given: ReadonlyMap<string, Tensor>): Map<string, Tensor> {
+  if (!types.isMap(given)) fail("compile", "a Map of traced tensors by name", given);
+  const own = new Map<string, Tensor>(given);
+  for (const [name, t] of own) if (!Tensor.is(t)) fail("compile", `a traced tensor as ${name}`, t);
+  return own;
+}
+
 /** One number as an input: as exact as the input's type has it, or refused. */
 function scalar(where: string, dtype: DType, value: number): Data {
   if (dtype === "f32") return Float32Array.of(value);
@@ -59,11 +68,14 @@ export class Program<I extends string, O extends string> {
     outputs: ReadonlyMap<string, Tensor>,
     effects: readonly Node[],
   ) {
+    if (!(store instanceof Store)) fail("compile", "a store", store);
     store.checkIdle("compile");
     let constants = -1;
     this.store = store;
-    this.inputs = new MapView(new Map(inputs));
-    this.outputs = new MapView(new Map(outputs));
+    this.inputs = new MapView(tensorsByName(inputs));
+    this.outputs = new MapView(tensorsByName(outputs));
+    if (!Array.isArray(effects) || !effects.every((n) => n instanceof Node))
+      fail("compile", "a list of nodes", effects);
     try {
       this.planned = planProgram({
         inputs: this.inputs,

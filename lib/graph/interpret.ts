@@ -25,6 +25,7 @@ export function interpret<I extends string, O extends string>(
 ): Record<O, Data> {
   const feeds = new Map<Tensor, Data | number>();
   const { inputs, outputs, effects } = traceProgram("interpret", options, specs, build);
+  if (typeof watch !== "function") fail("interpret", "a function that is called after each node", watch);
   if (typeof values !== "object" || values === null) fail("interpret", "the inputs' values by name", values);
   for (const [name, t] of inputs) {
     const value = (values as Record<string, Data | number>)[name];

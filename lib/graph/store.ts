@@ -266,6 +266,7 @@ export class Store {
   /** Calls `closer` when the store is closed. */
   onClose(closer: () => void): void {
     this.checkOpen("store");
+    if (typeof closer !== "function") fail("store", "a function to be called when it is closed", closer);
     this.#closers.add(closer);
   }
 

@@ -60,6 +60,9 @@ export function pointLayer(
   });
 }
 
+/** Draws of all weights in one program: each is a dozen nodes a layer, and what plans them has to look at all pairs. */
+const MOST_DRAWS = 1024;
+
 /** A Bayesian layer, under its name: in mode "mean" the plain op on the means, else by its estimator. */
 export function bayesLayer(
   kind: string,
@@ -78,6 +81,8 @@ export function bayesLayer(
     if (t.mode === "mean") return point(x, w.mu, biasMu);
     if (s.estimator === "local")
       return local(x, { mu: w.mu, sigma2: w.sigma2, biasMu, biasSigma2: b?.sigma2 }, noiseFor(name));
+    if (t.samples > MOST_DRAWS)
+      fail(kind, `at most ${MOST_DRAWS} samples with estimator "weight", which repeats the layer for each`, t.samples);
     const weights = drawWeights(w);
     const biases = b && drawWeights(b);
     return perSample(x, (part, i) => point(part, weights[i], biases ? biases[i] : biasMu));
@@ -116,6 +121,8 @@ function pointWeight(name: string, shape: Shape, fanIn: number): Tensor {
 function bayesWeight(name: string, shape: Shape, fanIn: number, s: BayesSettings): WeightDistribution {
   const t = trace();
   const w = s.posterior.weight(name, shape, fanIn);
+  if (!Tensor.is(w?.mu) || !Tensor.is(w.sigma2) || typeof w.closedKl !== "function")
+    fail(name, `posterior ${s.posterior.name} to give { mu, sigma2, closedKl }, the first two traced tensors`, w);
   const mask = maskOf(name);
   const closed = s.kl === "closed" ? w.closedKl(s.prior, mask) : undefined;
   if (closed) checkHeeds(mask, closed, s.prior, name);
@@ -137,8 +144,9 @@ function sampledKl(w: WeightDistribution, prior: BayesSettings["prior"], mask: T
   return sub(logPosteriorSum(w.sigma2, eps, mask), density);
 }
 
-/** Throws unless what a prior says of a pruned weight depends on its mask: pruned weights would count otherwise. */
+/** Throws unless what a prior says is a number, and what it says of a pruned weight depends on its mask: pruned weights would count otherwise. */
 function checkHeeds(mask: Tensor | undefined, value: Tensor, prior: BayesSettings["prior"], name: string): void {
+  if (!Tensor.is(value) || value.size !== 1) fail(name, `a traced scalar from prior ${prior.name}`, value);
   const { leaf } = mask?.node ?? {};
   if (leaf?.kind !== "store" || topo([value]).some(({ leaf: l }) => l?.kind === "store" && l.name === leaf.name))
     return;

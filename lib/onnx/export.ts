@@ -156,6 +156,8 @@ function build(model: Model, options: Checked, batch: number): Uint8Array {
   if (mode === "ensemble") {
     metadata["bayescnn.samples"] = String(samples);
     const unroll = Object.values(heads).some((head) => onnx.drawsWeights(head));
+    if (unroll && samples > 1024)
+      fail("export", 'at most 1024 samples of a model of estimator "weight", which is repeated for each', samples);
     for (const { name, value, shape } of together(ensemble(onnx, net, pixels, samples, unroll), samples))
       publish(name, value, shape, ENSEMBLE_DOCS[name] ?? `mean over ${samples} Monte-Carlo samples`);
   } else {

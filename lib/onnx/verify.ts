@@ -53,11 +53,12 @@ export async function verifyOnnx(
 ): Promise<VerifyResult> {
   checkModel("verifyOnnx", model);
   const own = checkOptions("verifyOnnx", options, { tolerance: "number", runs: "number", seed: "number" });
-  const bytes = typeof onnx === "string" ? readWhole(checkPath("verifyOnnx", onnx), MOST) : asArray(onnx, "Uint8Array");
+  const bytes =
+    typeof onnx === "string" ? readWhole(checkPath("verifyOnnx", onnx), MOST) : asArray(onnx, "Uint8Array")?.slice();
   if (!bytes) fail("verifyOnnx", "the bytes of an exported model, or its path", onnx);
   const about = describe(bytes);
   const [height, width, channels] = model.inputShape;
-  const images = checkArray("verifyOnnx", "images", given, "Float32Array");
+  const images = checkArray("verifyOnnx", "images", given, "Float32Array").slice();
   const batch = images.length / (height * width * channels);
   if (batch < 1 || !Number.isInteger(batch))
     fail("verifyOnnx", `images of ${height}x${width}x${channels}, one or more and whole`, images);

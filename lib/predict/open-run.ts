@@ -99,8 +99,8 @@ export async function openRun<L extends Likelihood = Likelihood>(
 ): Promise<OpenedRun<L>> {
   const where = "openRun";
   checkPath(where, path, "run or model");
-  checkOptions<OpenRunOptions<L>>(where, options, {
-    device: "object",
+  const own = checkOptions<OpenRunOptions<L>>(where, options, {
+    device: "object|string",
     build: "function",
     bayes: "object",
     likelihood: "object",
@@ -109,7 +109,7 @@ export async function openRun<L extends Likelihood = Likelihood>(
     background: "string",
     maxQueue: "number",
   });
-  const { device, build, bayes, likelihood, threshold, background, maxQueue = 1024, ...sampling } = options;
+  const { device, build, bayes, likelihood, threshold, background, maxQueue = 1024, ...sampling } = own;
   checkInt(where, "maxQueue", maxQueue, 1);
   if (typeof threshold === "number") checkNumber(where, "threshold", threshold);
   if (background !== undefined) await openDecoder({ background }); // a colour?

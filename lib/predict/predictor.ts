@@ -88,6 +88,7 @@ export class Predictor<L extends Likelihood = Likelihood> {
     this.key = JSON.stringify(settings);
     this.#maxBatch = maxBatch;
     this.#engine = new Engine(model, settings);
+    if (new.target === Predictor) Object.freeze(this);
   }
 
   /** Whether no call waits or is under way. */

@@ -1,4 +1,4 @@
-import { BayesError, checkNumber, fail } from "../errors.ts";
+import { BayesError, checkInt, checkNumber, fail } from "../errors.ts";
 import { newArray } from "../util/memory.ts";
 
 /** How many weights go, or up to which score; and whether all tensors share one ranking or each has its own. */
@@ -108,7 +108,7 @@ export function cubicSchedule(target: number, rounds: number, from = 0): number[
     fail("cubicSchedule", "a target sparsity in [0, 1)", target);
   if (!(typeof from === "number" && from >= 0 && from <= target))
     fail("cubicSchedule", `a starting sparsity in [0, ${target}]`, from);
-  if (!Number.isInteger(rounds) || rounds < 1) fail("cubicSchedule", "a number of rounds of at least 1", rounds);
+  checkInt("cubicSchedule", "the number of rounds", rounds, 1, 1 << 20);
   return Array.from({ length: rounds }, (_, t) => {
     const rest = 1 - (t + 1) / rounds;
     return t + 1 === rounds ? target : target - (target - from) * rest ** 3;

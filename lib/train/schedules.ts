@@ -115,7 +115,7 @@ export function plateauRate(rate: number, options: PlateauOptions = {}): Learnin
 export function parseRate(text: string): LearningRate {
   const expected =
     'a number, "cosine:rate[:last]", "step:rate:every[:factor]", "plateau:rate[:factor[:patience]]", or "warmup:epochs:" before one';
-  if (typeof text !== "string") return fail("learning rate", expected, text);
+  if (typeof text !== "string" || text.length > 200) return fail("learning rate", expected, text);
   const [kind, ...rest] = text.split(":");
   if (kind === "warmup" && rest.length >= 2 && isNumber(rest[0])) {
     return warmUpRate(Number(rest[0]), parseRate(rest.slice(1).join(":")));

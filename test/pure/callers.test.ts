@@ -5,14 +5,14 @@ import { describe, expect, it } from "vitest";
 import { gaussianPrior } from "../../lib/bayes/gaussianPrior.ts";
 import { initNormals } from "../../lib/bayes/posterior.ts";
 import { BayesError, checkOptions } from "../../lib/errors.ts";
-import { compile } from "../../lib/graph/compile.ts";
+import { compile, Program } from "../../lib/graph/compile.ts";
 import { grad } from "../../lib/graph/grad.ts";
 import { constant, Tensor } from "../../lib/graph/node.ts";
 import { Store } from "../../lib/graph/store.ts";
 import { parameter, withTrace } from "../../lib/graph/trace.ts";
 import { bayesConv2d, conv2d } from "../../lib/layers/conv.ts";
 import { bayesConvTranspose2d, convTranspose2d } from "../../lib/layers/convTranspose.ts";
-import { linear } from "../../lib/layers/linear.ts";
+import { bayesLinear, linear } from "../../lib/layers/linear.ts";
 import { categorical } from "../../lib/likelihoods/categorical.ts";
 import { gaussian } from "../../lib/likelihoods/gaussian.ts";
 import { alexnet } from "../../lib/models/alexnet.ts";
@@ -24,14 +24,16 @@ import { Model } from "../../lib/models/model.ts";
 import { resnet20 } from "../../lib/models/resnet20.ts";
 import { exportOnnx } from "../../lib/onnx/export.ts";
 import * as ops from "../../lib/ops/index.ts";
+import { cubicSchedule } from "../../lib/prune/select.ts";
 import { adam, sgd } from "../../lib/train/optimizers.ts";
-import { warmUpRate } from "../../lib/train/schedules.ts";
+import { parseRate, warmUpRate } from "../../lib/train/schedules.ts";
 import { freeMemory } from "../../lib/util/memory.ts";
 import { fillGaussians, gaussians, STREAM_INIT } from "../../lib/util/philox.ts";
 import { forged, only, shifty } from "../hostile.ts";
 import { nullDevice } from "../null-device.ts";
 
 const fresh = () => new Store(nullDevice());
+const noiseOf = () => ({ rng: constant(new Int32Array(4)), rows: constant(Int32Array.of(0)) });
 const refusal = /^\[[^\]]+\] expected /;
 
 type List = number[];
@@ -472,6 +474,33 @@ describe("a program of a store", () => {
     });
     expect(asked).toBe(1);
   });
+});
+
+it("programs made by hand, posteriors and priors of one's own take anything badly, but well-mannered", () => {
+  const junk = [undefined, null, 1, "x", [], {}, new Map([["x", {}]]), [{}], () => 1] as never[];
+  for (const a of junk)
+    for (const b of junk) {
+      expect(() => new Program(a, b, new Map(), [])).toThrow(BayesError);
+      if (!((b as unknown) instanceof Map)) expect(() => new Program(fresh(), b, a, [])).toThrow(BayesError);
+    }
+  const layer = (bayes: object) => () =>
+    compile({ store: fresh(), mode: "sample" }, { x: [2, 3] }, ({ x }) => ({ y: bayesLinear(x, 2, bayes) }));
+  for (const result of junk) {
+    expect(layer({ posterior: { name: "mine", weight: () => result } })).toThrow(/posterior mine to give|expected/);
+    const prior = { name: "mine", klRho: () => result, logDensity: () => result };
+    expect(layer({ prior })).toThrow(BayesError);
+    expect(layer({ prior, kl: "sampled" })).toThrow(BayesError);
+  }
+});
+
+it("as many draws of all weights as nobody could plan, and nested texts, are refused", () => {
+  const draws = () =>
+    compile({ store: fresh(), mode: "sample", samples: 65536, noise: noiseOf() }, { x: [1, 3] }, ({ x }) => ({
+      y: bayesLinear(x, 2, { estimator: "weight" }),
+    }));
+  expect(draws).toThrow(/^\[bayesLinear\] expected at most 1024 samples with estimator "weight"/);
+  expect(() => parseRate(`${"warmup:1:".repeat(20_000)}0.1`)).toThrow(BayesError);
+  expect(() => cubicSchedule(0.5, 2 ** 40)).toThrow(/the number of rounds to be an integer from 1 to 1048576/);
 });
 
 describe("what is too large for memory", () => {
