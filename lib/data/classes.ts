@@ -32,9 +32,11 @@ export function classNames(where: string, classes: readonly string[] | number, l
   }
   if (!Array.isArray(classes) || classes.length < least)
     fail(where, least > 1 ? `at least ${least} classes, by name or number` : "class names, or their number", classes);
+  const seen = new Set<unknown>();
   for (const [i, name] of classes.entries()) {
     if (typeof name !== "string") fail(where, `the name of class ${i} to be a text`, name);
-    if (classes.indexOf(name) !== i) fail(where, "classes of different names, for they are told by name", name);
+    if (seen.has(name)) fail(where, "classes of different names, for they are told by name", name);
+    seen.add(name);
   }
   return Object.freeze([...classes]);
 }

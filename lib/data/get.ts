@@ -2,7 +2,8 @@ import { existsSync, rmSync } from "node:fs";
 import { basename, join } from "node:path";
 import { BayesError, checkPath, fail } from "../errors.ts";
 import { ensureDir, writeFileAtomic } from "../util/atomic.ts";
-import { gunzip, readBytes } from "./bytes.ts";
+import { readRegular } from "../util/regular.ts";
+import { gunzip } from "./bytes.ts";
 import { CIFAR_FILES } from "./cifar.ts";
 import { type Checksum, download, fileHash } from "./download.ts";
 import { DATASETS, type DatasetName, dataRoot, isDatasetName } from "./locate.ts";
@@ -182,7 +183,7 @@ async function checkExisting(path: string, file: RemoteFile): Promise<void> {
 
 /** Takes the wanted files out of a .tar.gz, each written whole or not at all, then removes the archive. */
 function unpack(archive: string, folder: string, wanted: readonly string[]): void {
-  const entries = readTar(gunzip(readBytes(archive), MAX_UNPACKED, archive), archive);
+  const entries = readTar(gunzip(readRegular(archive), MAX_UNPACKED, archive), archive);
   const found = new Map(entries.map((entry) => [basename(entry.path), entry.data]));
   const missing = wanted.find((name) => !found.has(name));
   if (missing !== undefined) fail(archive, `the file ${missing} in the archive`, [...found.keys()], "ERR_BAYES_FILE");

@@ -1,6 +1,6 @@
 import { basename, dirname, resolve } from "node:path";
 import { BayesError, checkOptions, checkPath, failFile as fail, fail as failArgument, show } from "../errors.ts";
-import { readBytes } from "./bytes.ts";
+import { readRegular } from "../util/regular.ts";
 import { absentClasses, checkTrainingClasses, mismatch, sortedClasses } from "./classes.ts";
 import { parseCsv, type TableRow } from "./csv.ts";
 import {
@@ -76,7 +76,7 @@ export async function loadTable(file: string, options: TableOptions = {}): Promi
 }
 
 function readRows(file: string): TableRow[] {
-  const bytes = readBytes(file);
+  const bytes = readRegular(file);
   let text: string;
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);

@@ -6,7 +6,7 @@ import { BayesError, shorten } from "../errors.ts";
 /** Turns a file-system error into one sentence for the user; anything else is returned as it came. */
 export function fileError(error: unknown, action: string, path: string): unknown {
   const code = (error as NodeJS.ErrnoException | null)?.code;
-  if (typeof code !== "string") return error;
+  if (typeof code !== "string" || error instanceof BayesError) return error;
   const reason = REASONS[code] ?? shorten((error as Error).message, 200);
   return new BayesError(`[${action}] cannot ${action} ${path}: ${reason} (${code})`, {
     code: "ERR_BAYES_FILE",

@@ -9,13 +9,13 @@ export const freeMemory = (): number => process.availableMemory?.() ?? freemem()
 /**
  * Throws unless so much memory is there, of the machine or of the container this runs in. Asked before a large piece is
  * allocated: the system would promise it, and end the process when it is used.
+ * @param help what to do
  */
-export function checkMemory(where: string, bytes: number): void {
+export function checkMemory(where: string, bytes: number, help = "take a smaller batch or smaller images"): void {
   if (bytes < 2 ** 28) return;
   const there = freeMemory();
   if (bytes <= there) return;
-  throw new BayesError(
-    `[${where}] expected ${gib(bytes)} of free memory, received ${gib(there)}: take a smaller batch or smaller images`,
-    { code: "ERR_BAYES_MEMORY" },
-  );
+  throw new BayesError(`[${where}] expected ${gib(bytes)} of free memory, received ${gib(there)}: ${help}`, {
+    code: "ERR_BAYES_MEMORY",
+  });
 }

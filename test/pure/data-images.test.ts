@@ -44,7 +44,7 @@ describe("formatOf", () => {
 });
 
 describe("within", () => {
-  it("never lets more pixels be decoded at once than fit, and lets what is larger alone", async () => {
+  it("never lets more bytes be held at once than fit, and lets what is larger alone", async () => {
     const sizes = [0.4, 0.4, 0.4, 0.9, 2, 0.1, 1, 0.3, 0.8, 5].map((part) => part * IN_FLIGHT);
     const running: number[] = [];
     const done = await each([...sizes, Number.NaN], (size, i) =>
@@ -59,6 +59,19 @@ describe("within", () => {
       }).catch(() => -1),
     );
     expect(done).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, -1]);
+  });
+});
+
+describe("within, of one who came first", () => {
+  it("lets a large image pass before small ones that come later", async () => {
+    const order: string[] = [];
+    const work = (name: string) => async () => {
+      await new Promise((wake) => setTimeout(wake, 1));
+      order.push(name);
+    };
+    const small = () => within(0.4 * IN_FLIGHT, work("small"));
+    await Promise.all([small(), small(), within(IN_FLIGHT, work("large")), small(), small(), small()]);
+    expect(order).toEqual(["small", "small", "large", "small", "small", "small"]);
   });
 });
 
@@ -169,6 +182,13 @@ describe.skipIf(sharp === undefined)("reading images", () => {
     await expect(loadImageFolder(join(dir, "many"))).rejects.toThrow(/13 files that.*; and 3 more; the option/);
   });
 
+  it("keeps nothing of an image that has been read: the decoder's cache is off", async () => {
+    sharp!.cache(true);
+    await png("kept/x/1.png", 64, 64, [1, 2, 3]);
+    await loadImageFolder(join(dir, "kept"));
+    expect(sharp!.cache()).toMatchObject({ memory: { current: 0 }, items: { current: 0, max: 0 } });
+  });
+
   it("refuses an image of more than 100 million pixels by its header", async () => {
     await png("large/x/1.png", 2, 2, [1, 2, 3]);
     const bytes = readFileSync(join(dir, "large/x/1.png"));
@@ -176,7 +196,9 @@ describe.skipIf(sharp === undefined)("reading images", () => {
     bytes.writeUInt32BE(10_000, 20);
     bytes.writeUInt32BE(crc32(bytes.subarray(12, 29)), 29);
     writeFileSync(join(dir, "large/x/1.png"), bytes);
-    await expect(loadImageFolder(join(dir, "large"), { size: 8 })).rejects.toThrow(/it has more than 100000000 pixels/);
+    await expect(loadImageFolder(join(dir, "large"), { size: 8 })).rejects.toThrow(
+      /it has 10000x10001 pixels, more than 100000000 in all/,
+    );
   });
 });
 

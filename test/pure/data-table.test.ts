@@ -221,7 +221,7 @@ describe.skipIf(sharp === undefined)("loadTable", () => {
     writeFileSync(place("latin.csv"), Buffer.from("image,label\né.png,a", "latin1"));
     await expect(loadTable(latin)).rejects.toThrow(/a table as text \(UTF-8\)/);
     await expect(loadTable(join(dir, "none.csv"))).rejects.toThrow(/none\.csv: no such file/);
-    await expect(loadTable(dir)).rejects.toThrow(/it is a directory/);
+    await expect(loadTable(dir)).rejects.toThrow(/a file, received "a folder"/);
     execFileSync("mkfifo", [place("pipe.csv")]);
     await expect(loadTable(join(dir, "pipe.csv"))).rejects.toThrow(/a file, received "a pipe, socket or device"/);
     await expect(loadData(join(dir, "pipe.csv"))).rejects.toThrow(/received ".*pipe\.csv", which is nothing at/);
