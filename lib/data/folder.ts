@@ -1,7 +1,7 @@
 /** Trees with one folder for each class. */
 import { join } from "node:path";
 import { BayesError, checkOptions, checkPath, failFile as fail } from "../errors.ts";
-import { absentClasses, mismatch, sortedClasses } from "./classes.ts";
+import { absentClasses, caseNotes, mismatch, sortedClasses } from "./classes.ts";
 import { type AnyClassDataset, type ClassDataset, withNotes } from "./dataset.ts";
 import { type ReadOptions, readImages, STREAM_OPTIONS, type StreamOptions } from "./images.ts";
 import { count, folderName, LeftOut, some } from "./left-out.ts";
@@ -86,6 +86,7 @@ export async function readTree(tree: Tree, options: ReadOptions, like?: AnyClass
   const strangers = tree.classes.filter((name) => !numbers.has(name));
   if (strangers.length > 0)
     throw new BayesError(`[${dir}] ${mismatch(strangers, tree.classes, classes)}`, { code: "ERR_BAYES_FILE" });
+  notes.push(...caseNotes(tree.classes));
   const foreign = empty.filter(({ name }) => !classes.includes(name)).map(({ name }) => join(dir, name));
   if (foreign.length > 0) notes.push(`no images in ${count(foreign.length, "folder")}: ${some(foreign, dir)}`);
 

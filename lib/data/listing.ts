@@ -21,18 +21,20 @@ const SYSTEM = new Set(["__MACOSX", "@eaDir", "lost+found", "$RECYCLE.BIN", "Sys
 export function contentOf(dir: string, left: LeftOut): Content {
   const folders: string[] = [];
   const files: string[] = [];
+  const strange = new Set<string>();
   try {
     for (const entry of readdirSync(dir, { withFileTypes: true })) {
       const path = join(dir, entry.name);
       const kind = entry.isSymbolicLink() ? statOf(path) : entry;
-      // What is not UTF-8 is read as U+FFFD, and the file is not to be found under that name.
-      const lost = entry.name.includes("\ufffd") && statOf(path) === undefined;
-      if (lost) left.add(path, "undecodable name");
+      // What is not UTF-8 is read as U+FFFD, and the file is not to be found under that name (or it is another one).
+      const odd = entry.name.includes("\ufffd");
+      if (odd && (strange.has(entry.name) || statOf(path) === undefined)) left.add(path, "undecodable name");
       else if (entry.name.startsWith(".") || SYSTEM.has(entry.name)) left.add(path, "hidden file");
       else if (kind === undefined) left.add(path, "dangling link");
       else if (kind.isDirectory()) folders.push(entry.name);
       else if (kind.isFile()) files.push(entry.name);
       else left.add(path, "special file");
+      if (odd) strange.add(entry.name);
     }
   } catch (error) {
     throw fileError(error, "read", dir);
