@@ -58,8 +58,9 @@ export function findFile(dir: string, name: string): string | undefined {
 export function readNames(dir: string, name: string, count: number): string[] | undefined {
   const path = findFile(dir, name);
   if (path === undefined) return undefined;
-  const bytes = readRegular(path, { most: 1 << 20, what: `a text file of ${count} names` });
-  const lines = new TextDecoder().decode(bytes).split("\n");
+  const most = 1 << 20;
+  const bytes = readRegular(path, { most, what: `a text file of ${count} names` });
+  const lines = new TextDecoder().decode(isGzip(bytes) ? gunzip(bytes, most, path) : bytes).split("\n");
   const names = lines.map((line) => line.trim()).filter((line) => line !== "");
   if (names.length !== count) fail(path, `${count} names, one a line`, names.length);
   const twice = names.find((name, i) => names.indexOf(name) !== i);

@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { chmodSync, copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { crc32 } from "node:zlib";
+import { crc32, gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { each, IN_FLIGHT, within } from "../../lib/data/decode.ts";
@@ -182,6 +182,31 @@ describe.skipIf(sharp === undefined)("reading images", () => {
     await expect(loadImageFolder(join(dir, "many"))).rejects.toThrow(/13 files that.*; and 3 more; the option/);
   });
 
+  it.each<[string, string | Uint8Array, string]>([
+    ["SVG", '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>', "it is SVG, not one of png, jpeg, webp"],
+    [
+      "SVG behind a comment",
+      '<!-- x --><svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>',
+      "it is none of png",
+    ],
+    ["SVG behind a mark", '\ufeff<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>', "it is none of png"],
+    ["packed SVG", gzipSync('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>'), "it is none of png"],
+    ["PDF", "%PDF-1.4\n1 0 obj<<>>endobj", "it is PDF, not one of"],
+    ["HEIF", Buffer.from("\0\0\0\x18ftypheic\0\0\0\0mif1heic", "latin1"), "it is HEIC, not one of"],
+    ["JPEG XL", Buffer.from("\0\0\0\x0cJXL \r\n\x87\n", "latin1"), "it is none of png"],
+    ["JPEG 2000", Buffer.from("\0\0\0\x0cjP  \r\n\x87\n", "latin1"), "it is none of png"],
+    ["PPM", "P6 1 1 255\nabc", "it is none of png"],
+    ["BMP", Buffer.from("BM\x36\x0c\0\0\0\0\0\0\x36", "latin1"), "it is BMP, not one of"],
+  ])("never shows %s to the decoder, whatever it is called", async (_, bytes, reason) => {
+    for (const name of ["1.png", "2"]) writeFileSync(place(`called/${name}`), bytes);
+    const files = ["1.png", "2"].map((name) => join(dir, "called", name));
+    await expect(loadImages(files, [2, 2, 3])).rejects.toMatchObject({
+      code: "ERR_BAYES_FILE",
+      message: expect.stringContaining(`1.png (${reason}`),
+    });
+    await expect(loadImages(files, [2, 2, 3])).rejects.toThrow(`2 (${reason}`);
+  });
+
   it("keeps nothing of an image that has been read: the decoder's cache is off", async () => {
     sharp!.cache(true);
     await png("kept/x/1.png", 64, 64, [1, 2, 3]);
@@ -198,6 +223,35 @@ describe.skipIf(sharp === undefined)("reading images", () => {
     writeFileSync(join(dir, "large/x/1.png"), bytes);
     await expect(loadImageFolder(join(dir, "large"), { size: 8 })).rejects.toThrow(
       /it has 10000x10001 pixels, more than 100000000 in all/,
+    );
+    // 9,000 x 9,000 pixels of four float32, a TIFF file of its header alone.
+    const fields = [
+      [256, 4, 1, 9000],
+      [257, 4, 1, 9000],
+      [258, 3, 4, 200], // bits of a value, at 200
+      [262, 3, 1, 2],
+      [273, 4, 1, 8],
+      [277, 3, 1, 4],
+      [278, 4, 1, 9000],
+      [279, 4, 1, 9000 * 9000 * 16],
+      [339, 3, 4, 208], // floats, at 208
+    ];
+    const tiff = Buffer.alloc(400);
+    tiff.write("II*\0\x08\0\0\0", "latin1");
+    tiff.writeUInt16LE(fields.length, 8);
+    for (const [i, [tag, type, count, value]] of fields.entries()) {
+      tiff.writeUInt16LE(tag, 10 + 12 * i);
+      tiff.writeUInt16LE(type, 12 + 12 * i);
+      tiff.writeUInt32LE(count, 14 + 12 * i);
+      tiff.writeUInt32LE(value, 18 + 12 * i);
+    }
+    for (let c = 0; c < 4; c++) {
+      tiff.writeUInt16LE(32, 200 + 2 * c);
+      tiff.writeUInt16LE(3, 208 + 2 * c);
+    }
+    writeFileSync(join(dir, "large/x/1.png"), tiff);
+    await expect(loadImageFolder(join(dir, "large"), { size: 8 })).rejects.toThrow(
+      /it has 1296000000 bytes decoded, more than 800000000/,
     );
   });
 });
