@@ -6,7 +6,7 @@ import { ensureDir, fileError, writeFileAtomic } from "../util/atomic.ts";
 import { readRegular, statRegular } from "../util/regular.ts";
 import { gunzip } from "./bytes.ts";
 import { CIFAR_FILES } from "./cifar.ts";
-import { type Checksum, type DownloadOptions, download } from "./download.ts";
+import { type Checksum, download } from "./download.ts";
 import { DATASETS, type DatasetName, dataRoot, isDatasetName } from "./locate.ts";
 import { readTar } from "./tar.ts";
 
@@ -124,12 +124,18 @@ export const SOURCES: Readonly<Record<DatasetName, Source>> = {
   },
 };
 
-export interface GetOptions extends Pick<DownloadOptions, "tries" | "silenceMs" | "leastRate"> {
+export interface GetOptions {
   /** the data set goes to dataDir/name; default: BAYESCNN_DATA, else ./data */
   readonly dataDir?: string;
   /** another server's folder that has the same files (a mirror) */
   readonly url?: string;
   readonly onProgress?: (file: string, received: number, total: number | undefined) => unknown;
+  /** tries for a connection that breaks (default 4) */
+  readonly tries?: number;
+  /** a connection is broken that is silent for so long (default 30,000 ms), or in that time slower than `leastRate` */
+  readonly silenceMs?: number;
+  /** bytes a second that a connection has to give (default 1000) */
+  readonly leastRate?: number;
   /** where the data set comes from; default its entry in `SOURCES` */
   readonly source?: Source;
 }

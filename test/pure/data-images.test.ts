@@ -3,10 +3,11 @@ import { chmodSync, copyFileSync, mkdirSync, readFileSync, writeFileSync } from 
 import { join } from "node:path";
 import { crc32, gzipSync } from "node:zlib";
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { each, IN_FLIGHT, within } from "../../lib/data/decode.ts";
 import { loadImageFolder } from "../../lib/data/folder.ts";
 import { formatOf, isImage } from "../../lib/data/format.ts";
+import { takeInput } from "../../lib/data/image-input.ts";
 import { loadImageFiles, loadImages, parseSize } from "../../lib/data/images.ts";
 import { BayesError } from "../../lib/errors.ts";
 import { imageFolder, sharp } from "../images.ts";
@@ -341,6 +342,39 @@ describe.skipIf(sharp === undefined)("loadImages", () => {
       }),
       { numRuns: 60 },
     );
+  });
+});
+
+describe.skipIf(sharp === undefined)("images for which there is no memory", () => {
+  it("are refused before they are decoded, or streamed", async () => {
+    await png("room/x/1.png", 2, 2, [1, 2, 3]);
+    const free = vi.spyOn(process, "availableMemory").mockReturnValue(2 ** 28);
+    try {
+      const size = 9500; // 271 MB each
+      const refused = {
+        code: "ERR_BAYES_MEMORY",
+        message: expect.stringContaining("expected 0.252 GiB of free memory"),
+      };
+      await expect(loadImageFolder(join(dir, "room"), { size })).rejects.toMatchObject(refused);
+      await expect(loadImageFolder(join(dir, "room"), { size })).rejects.toThrow(/the option stream \(--stream\)/);
+      await expect(loadImages(join(dir, "room"), [size, size, 3])).rejects.toMatchObject(refused);
+    } finally {
+      free.mockRestore();
+    }
+  });
+});
+
+describe("a stream of bytes", () => {
+  it("takes the memory of its bytes, however small its chunks are", async () => {
+    async function* drops() {
+      for (let i = 0; i < 300_000; i++) yield Uint8Array.of(i);
+    }
+    const taken = takeInput("t", drops()) as { later: () => Promise<Uint8Array> };
+    const before = process.memoryUsage().arrayBuffers;
+    const bytes = await taken.later();
+    expect([bytes.length, bytes[77], bytes[299_999]]).toEqual([300_000, 77, 299_999 % 256]);
+    expect(bytes.buffer.byteLength).toBeLessThan(2 * 300_000);
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(16 << 20);
   });
 });
 
