@@ -121,7 +121,7 @@ export async function openDecoder({ background = "white" }: DecodeOptions = {}):
 /** Decoders hold at least four bytes a pixel: of progressive JPEG all coefficients, of GIF a canvas. */
 const bytesEach = ({ channels, depth }: Metadata): number => Math.max(4, channels * (DEPTHS[depth] ?? 1));
 
-/** Runs `work` on every item, a few at once, and returns the results in order. */
+/** Runs `work` on every item, a few at once, and returns the results in order. After one that fails no more are begun. */
 export async function each<T, R>(
   items: readonly T[],
   work: (item: T, index: number) => Promise<R>,
@@ -130,7 +130,12 @@ export async function each<T, R>(
   const results = new Array<R>(items.length);
   let next = 0;
   const worker = async () => {
-    for (let i = next++; i < items.length; i = next++) results[i] = await work(items[i], i);
+    try {
+      for (let i = next++; i < items.length; i = next++) results[i] = await work(items[i], i);
+    } catch (error) {
+      next = items.length;
+      throw error;
+    }
   };
   await Promise.all(Array.from({ length: Math.min(atOnce, items.length) }, worker));
   return results;

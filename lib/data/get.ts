@@ -168,9 +168,10 @@ export async function getData(name: string, options: GetOptions = {}): Promise<s
   const { tries, silenceMs, leastRate } = options;
   const folder = join(dataRoot(options.dataDir), name);
   ensureDir(folder);
-  if (source.unpack?.every((file) => existsSync(join(folder, file)))) return folder;
+  const unpacked = () => source.unpack?.every((file) => existsSync(join(folder, file))) === true;
+  if (unpacked()) return folder;
   const base = (options.url ?? source.url).replace(/\/*$/, "/");
-  for (const file of source.files) {
+  const get = async (file: RemoteFile): Promise<void> => {
     const path = join(folder, file.name);
     if (existsSync(path)) {
       await checkExisting(path, file);
@@ -184,15 +185,25 @@ export async function getData(name: string, options: GetOptions = {}): Promise<s
       });
     }
     if (source.unpack) unpack(path, folder, source.unpack);
+  };
+  for (const file of source.files) {
+    try {
+      await get(file);
+    } catch (error) {
+      if (!unpacked()) throw error; // else another program was faster, and has removed the archive
+    }
   }
   return folder;
 }
 
 /** Throws unless all names are those of files in one folder: none may lead out of it. Returns it. */
 function checkSource(source: Source): Source {
-  for (const { name, bytes } of source.files) {
+  if (!Array.isArray(source.files)) fail("data get", "source.files as a list", source.files);
+  for (const { name, bytes, checksums } of source.files) {
     checkName(name);
     checkInt("data get", `the bytes of ${name}`, bytes, 0);
+    const known = Array.isArray(checksums) && checksums.every((sum) => ["sha256", "md5"].includes(sum?.algorithm));
+    if (!known) fail("data get", `the checksums of ${name} as a list of sha256 and md5`, checksums);
   }
   source.unpack?.forEach(checkName);
   return source;
@@ -242,5 +253,5 @@ function unpack(archive: string, folder: string, wanted: readonly string[]): voi
   const missing = wanted.find((name) => !found.has(name));
   if (missing !== undefined) fail(archive, `the file ${missing} in the archive`, [...found.keys()], "ERR_BAYES_FILE");
   for (const name of wanted) writeFileAtomic(join(folder, name), found.get(name)!);
-  rmSync(archive);
+  rmSync(archive, { force: true });
 }

@@ -2,6 +2,7 @@
 import { BayesError, checkInt, checkOptions, fail } from "../errors.ts";
 import { onAbort } from "../util/abort.ts";
 import { arrayKind, asArray, isSignal } from "../util/arrays.ts";
+import { checkMemory } from "../util/memory.ts";
 import {
   type AnyDataset,
   ChannelStats,
@@ -310,6 +311,7 @@ export async function inMemory<D extends Examples>(
   const part = subset(data as AnyDataset, indices);
   if (!isStreamed(part)) return part as never;
   const { read, keys, pixels, ...about } = part;
+  checkMemory(`data set ${part.name}`, part.count * bytesEach(part), "take fewer examples at a time");
   const all = Int32Array.from({ length: part.count }, (_, i) => i);
   return { ...about, images: await readMany(part, all, signal) } as never;
 }

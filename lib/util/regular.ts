@@ -3,6 +3,7 @@ import { closeSync, constants, fstatSync, openSync, readSync, type Stats, statSy
 import { open } from "node:fs/promises";
 import { failFile } from "../errors.ts";
 import { fileError } from "./atomic.ts";
+import { checkMemory } from "./memory.ts";
 
 /** No file is read whole that is larger than this (2 GiB - 1), which is what one read can give. */
 export const MAX_BYTES = 0x7fffffff;
@@ -57,7 +58,7 @@ export function readRegular(path: string, options: ReadOptions = {}): Uint8Array
     checked(statSync(path), about);
     const fd = openSync(path, FLAGS);
     try {
-      const bytes = new Uint8Array(checked(fstatSync(fd), about).size);
+      const bytes = room(checked(fstatSync(fd), about), about);
       let at = 0;
       for (let n = 1; n > 0 && at < bytes.length; at += n) n = readSync(fd, bytes, at, bytes.length - at, at);
       return whole(bytes, at, readSync(fd, new Uint8Array(1), 0, 1, at) > 0, about);
@@ -76,7 +77,7 @@ export async function readRegularAsync(path: string, options: ReadOptions = {}):
     checked(statSync(path), about);
     const file = await open(path, FLAGS);
     try {
-      const bytes = new Uint8Array(checked(await file.stat(), about).size);
+      const bytes = room(checked(await file.stat(), about), about);
       let at = 0;
       for (let n = 1; n > 0 && at < bytes.length; at += n)
         n = (await file.read(bytes, at, bytes.length - at, at)).bytesRead;
@@ -111,6 +112,11 @@ function checked(stat: Stats, { where, what = "a file", most = MAX_BYTES }: Abou
   if (other !== undefined) failFile(where, what, other);
   if (stat.size > most) failFile(where, `${what} of at most ${most} bytes`, stat.size);
   return stat;
+}
+
+function room({ size }: Stats, { where }: About): Uint8Array {
+  checkMemory(where, size, "the file is read whole");
+  return new Uint8Array(size);
 }
 
 function whole(bytes: Uint8Array, read: number, more: boolean, { where }: About): Uint8Array {

@@ -63,6 +63,20 @@ describe("within", () => {
   });
 });
 
+describe("each", () => {
+  it("begins nothing more once one has failed", async () => {
+    const begun: number[] = [];
+    const work = async (i: number) => {
+      begun.push(i);
+      await new Promise((wake) => setTimeout(wake, 1));
+      if (i === 3) throw new Error("this one");
+    };
+    await expect(each([...Array(1000).keys()], work, 4)).rejects.toThrow("this one");
+    await new Promise((wake) => setTimeout(wake, 20));
+    expect(begun.length).toBeLessThan(12);
+  });
+});
+
 describe("within, of one who came first", () => {
   it("lets a large image pass before small ones that come later", async () => {
     const order: string[] = [];

@@ -266,6 +266,9 @@ describe("getData", () => {
       await expect(getData("mnist", { dataDir: dir, source: source(name) })).rejects.toThrow(BayesError);
     await expect(getData("mnist", { dataDir: dir, tires: 3 } as never)).rejects.toThrow(/options among/);
     await expect(getData("mnist", { dataDir: dir, tries: Number.NaN })).rejects.toThrow(/tries to be an integer/);
+    const sums = { url: base, files: [{ name: "x", bytes: SIZE, checksums: [{ algorithm: "crc", hex: "" }] }] };
+    await expect(getData("mnist", { dataDir: dir, source: sums as never })).rejects.toThrow(/checksums of x as a list/);
+    await expect(getData("mnist", { dataDir: dir, source: {} as never })).rejects.toThrow(/source.files as a list/);
     expect(requests).toBe(0);
   });
 });
