@@ -1,36 +1,10 @@
-import { readFileSync, type Stats, statSync } from "node:fs";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { BayesError, failFile as fail } from "../errors.ts";
-import { fileError } from "../util/atomic.ts";
-
-/** No data file we read is allowed to be larger than this, packed or unpacked (2 GiB - 1). */
-export const MAX_BYTES = 0x7fffffff;
+import { MAX_BYTES, readRegular, statOf } from "../util/regular.ts";
 
 /** Deflate cannot pack more tightly than this, so a small file that promises more is lying (zlib's documented limit). */
 const DEFLATE_LIMIT = 1032;
-
-/** What is at a path; undefined where there is nothing to be seen, for whatever reason. */
-export function statOf(path: string): Stats | undefined {
-  try {
-    return statSync(path, { throwIfNoEntry: false });
-  } catch {
-    return undefined; // below a file, a circle of links, a name too long: nothing is there
-  }
-}
-
-/** The whole file, or one sentence about why not. A pipe or a device is never opened: it might never end. */
-export function readBytes(path: string): Uint8Array {
-  try {
-    const stat = statSync(path);
-    if (!stat.isFile() && !stat.isDirectory()) fail(path, "a file", "a pipe, socket or device");
-    const { size } = stat;
-    if (size > MAX_BYTES) fail(path, `a file of at most ${MAX_BYTES} bytes`, size);
-    return readFileSync(path);
-  } catch (error) {
-    throw fileError(error, "read", path);
-  }
-}
 
 /** Packed or not is told by the first two bytes, never by the name. */
 export function isGzip(bytes: Uint8Array): boolean {
@@ -84,10 +58,12 @@ export function findFile(dir: string, name: string): string | undefined {
 export function readNames(dir: string, name: string, count: number): string[] | undefined {
   const path = findFile(dir, name);
   if (path === undefined) return undefined;
-  const bytes = readBytes(path);
-  if (bytes.length > 1 << 20) fail(path, `a short text file of ${count} names`, `${bytes.length} bytes`);
-  const lines = new TextDecoder().decode(bytes).split("\n");
+  const most = 1 << 20;
+  const bytes = readRegular(path, { most, what: `a text file of ${count} names` });
+  const lines = new TextDecoder().decode(isGzip(bytes) ? gunzip(bytes, most, path) : bytes).split("\n");
   const names = lines.map((line) => line.trim()).filter((line) => line !== "");
   if (names.length !== count) fail(path, `${count} names, one a line`, names.length);
+  const twice = names.find((name, i) => names.indexOf(name) !== i);
+  if (twice !== undefined) fail(path, "names that differ, for classes are told by name", twice);
   return names;
 }

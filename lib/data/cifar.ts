@@ -1,7 +1,8 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { BayesError, failFile as fail } from "../errors.ts";
-import { findFile, gunzip, isGzip, readBytes, readNames } from "./bytes.ts";
+import { readRegular } from "../util/regular.ts";
+import { findFile, gunzip, isGzip, readNames } from "./bytes.ts";
 import { type ClassDataset, makeDataset, type TrainTest } from "./dataset.ts";
 
 const SIDE = 32;
@@ -76,7 +77,7 @@ function load(dir: string, layout: Layout): TrainTest {
   const read = (files: readonly string[]) => {
     const parts = files.map((file) => {
       const path = requireFile(dir, file);
-      return unpack(readBytes(path), layout, path);
+      return unpack(readRegular(path), layout, path);
     });
     return toDataset(parts, layout, classes, layout.name);
   };

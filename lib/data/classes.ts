@@ -1,5 +1,5 @@
 /** Classes by name. */
-import { BayesError, checkInt, fail, show } from "../errors.ts";
+import { BayesError, checkInt, fail, shorten, show } from "../errors.ts";
 import { copyList } from "../util/arrays.ts";
 import {
   type AnyClassDataset,
@@ -57,9 +57,24 @@ export function absentClasses(data: AnyClassDataset): string[] {
   const present = new Set(data.targets);
   return data.classes.filter((_, label) => !present.has(label));
 }
+
+/** A note on classes whose names differ in case alone: other systems take their folders for one. */
+export function caseNotes(classes: readonly string[]): string[] {
+  const first = new Map<string, string>();
+  for (const name of classes) {
+    const other = first.get(name.toLowerCase());
+    if (other !== undefined) return [`${other} and ${name} are two classes, whose names differ in case alone`];
+    first.set(name.toLowerCase(), name);
+  }
+  return [];
+}
+
 /** Names for a message. */
 export const quoted = (names: readonly string[]): string =>
-  names.slice(0, 12).join(", ") + (names.length > 12 ? `, … (${names.length} in all)` : "");
+  names
+    .slice(0, 12)
+    .map((name) => shorten(name))
+    .join(", ") + (names.length > 12 ? `, … (${names.length} in all)` : "");
 
 /**
  * A set with the class numbers that another list of names gives, so that what a model has learnt by number is compared by
@@ -128,7 +143,8 @@ function numberOf(names: readonly string[]): Map<string, number> {
 }
 
 function list(names: readonly string[]): string {
-  return `${names.slice(0, 20).join(", ")}${names.length > 20 ? `, … (${names.length})` : ""}`;
+  const shown = names.slice(0, 20).map((name) => shorten(name));
+  return `${shown.join(", ")}${names.length > 20 ? `, … (${names.length})` : ""}`;
 }
 
 /**

@@ -1,4 +1,5 @@
 import { BayesError, failFile as fail } from "../errors.ts";
+import { quoted } from "./classes.ts";
 
 /** Fields of one record, by column, and the line on which it begins. */
 export interface TableRow {
@@ -6,56 +7,89 @@ export interface TableRow {
   readonly fields: Readonly<Record<string, unknown>>;
 }
 
+/** Fields that a table may have in all: each is an object of its own in memory. */
+export const MOST_FIELDS = 1 << 23;
+const MOST_COLUMNS = 1 << 14;
+
 /**
  * Reads comma-separated values (RFC 4180): a header, then one record a line; fields in quotes may hold commas, line
  * breaks and doubled quotes. Separated by semicolons or tabs is read too, as the header tells. Empty lines are passed over.
  * @throws BayesError that names the line: fields missing or too many, a quote that is never closed or stands within a field
  */
 export function parseCsv(text: string, where: string): TableRow[] {
-  const head = text.trimStart().split("\n", 1)[0];
+  const head = text
+    .trimStart()
+    .split(/[\r\n]/, 1)[0]
+    .slice(0, 1 << 20);
   const separator = [",", ";", "\t"].reduce((a, b) => (head.split(b).length > head.split(a).length ? b : a));
-  const [header, ...records] = recordsOf(text.replace(/^\ufeff/, ""), separator, where);
-  if (header === undefined) fail(where, "a table with a header", "an empty file");
+  const records = recordsOf(text.replace(/^\ufeff/, ""), separator, where);
+  const header = records.next().value;
+  if (!header) return fail(where, "a table with a header", "an empty file");
   const columns = header.fields.map((name) => name.trim());
-  const twice = columns.find((name, i) => name === "" || columns.indexOf(name) !== i);
-  if (twice !== undefined) fail(where, "columns with a name of their own each", twice);
-  return records.map(({ line, fields }) => {
+  if (columns.length > MOST_COLUMNS) fail(where, `at most ${MOST_COLUMNS} columns`, columns.length);
+  const seen = new Set<string>();
+  for (const name of columns) {
+    if (name === "" || seen.has(name)) fail(where, "columns with a name of their own each", name);
+    seen.add(name);
+  }
+  const rows: TableRow[] = [];
+  for (const { line, fields } of records) {
     if (fields.length !== columns.length) {
-      const missing = fields.length < columns.length ? `, without ${columns.slice(fields.length).join(", ")}` : "";
+      const missing = fields.length < columns.length ? `, without ${quoted(columns.slice(fields.length))}` : "";
       throw new BayesError(
         `[${where}] expected ${columns.length} fields in line ${line}, received ${fields.length}${missing}`,
         { code: "ERR_BAYES_FILE" },
       );
     }
-    return { line, fields: Object.fromEntries(columns.map((name, i) => [name, fields[i]])) };
-  });
+    if ((rows.length + 1) * columns.length > MOST_FIELDS) fail(where, `at most ${MOST_FIELDS} fields in all`, "more");
+    rows.push({ line, fields: Object.fromEntries(columns.map((name, i) => [name, fields[i]])) });
+  }
+  return rows;
 }
 
-function recordsOf(text: string, separator: string, where: string): { line: number; fields: string[] }[] {
-  const records: { line: number; fields: string[] }[] = [];
-  // A field in quotes, or one without any; then what ends it.
-  const field = new RegExp(`(?:"((?:[^"]|"")*)"|([^"${separator}\\r\\n]*))(${separator}|\\r?\\n|\\r|$)`, "y");
+interface FieldList {
+  readonly line: number;
+  readonly fields: string[];
+}
+
+function* recordsOf(text: string, separator: string, where: string): Generator<FieldList, undefined> {
+  const ends = new RegExp(`["${separator}\\r\\n]`, "g");
+  let at = 0;
   let line = 1;
-  let fields: string[] = [];
-  let begun = 1;
-  while (field.lastIndex < text.length || fields.length > 0) {
-    const at = field.lastIndex;
-    const match = field.exec(text);
-    if (match === null) {
-      const open = text[at] === '"' && !/^"(?:[^"]|"")*"/.test(text.slice(at));
-      return fail(
-        where,
-        `quotes around whole fields, doubled within them, in line ${line}`,
-        open ? "a quote that is not closed" : "others",
-      );
+  const wrong = (received: string) =>
+    fail(where, `quotes around whole fields, doubled within them, in line ${line}`, received);
+  /** The field that begins at `at`, which goes to what ends it. */
+  const field = (): string => {
+    if (text[at] !== '"') {
+      ends.lastIndex = at;
+      const end = ends.exec(text)?.index ?? text.length;
+      const plain = text.slice(at, end);
+      at = end;
+      return plain;
     }
-    const [whole, quoted, plain, end] = match;
-    fields.push(quoted?.replaceAll('""', '"') ?? plain);
-    line += whole.split(/\r\n|\n|\r/).length - 1;
-    if (end === separator) continue;
-    if (fields.length > 1 || fields[0] !== "" || quoted !== undefined) records.push({ line: begun, fields });
-    fields = [];
-    begun = line;
+    let end = text.indexOf('"', at + 1);
+    while (end >= 0 && text[end + 1] === '"') end = text.indexOf('"', end + 2);
+    if (end < 0) return wrong("a quote that is not closed");
+    const inner = text.slice(at + 1, end);
+    at = end + 1;
+    return inner;
+  };
+  while (at < text.length) {
+    const begun = line;
+    const fields: string[] = [];
+    let inQuotes = false;
+    for (let more = true; more; ) {
+      inQuotes = text[at] === '"';
+      const raw = field();
+      const next = text[at];
+      more = next === separator;
+      if (!more && next !== undefined && next !== "\r" && next !== "\n") wrong("others");
+      if (fields.length >= MOST_FIELDS) fail(where, `at most ${MOST_FIELDS} fields in all`, "more");
+      fields.push(inQuotes ? raw.replaceAll('""', '"') : raw);
+      if (inQuotes) line += (raw.match(/\r\n|\n|\r/g) ?? []).length;
+      at += next === "\r" && text[at + 1] === "\n" ? 2 : 1;
+    }
+    line++;
+    if (fields.length > 1 || fields[0] !== "" || inQuotes) yield { line: begun, fields };
   }
-  return records;
 }

@@ -1,18 +1,31 @@
-import { readFile } from "node:fs/promises";
-import type { Sharp, SharpOptions } from "sharp";
+import type { Metadata, Sharp, SharpOptions } from "sharp";
 import { BayesError, fail } from "../errors.ts";
-import { MAX_BYTES, statOf } from "./bytes.ts";
-import type { ImageShape } from "./dataset.ts";
-import { FORMATS, refusal } from "./format.ts";
+import { headOf, kindOf, readRegularAsync, statOf } from "../util/regular.ts";
+import { type ImageShape, imageSize } from "./dataset.ts";
+import { FORMATS, formatOf, HEAD_BYTES, refusal } from "./format.ts";
 
 /** Files worked on at once by one reader: enough to keep the decoder's threads busy. */
 const AT_ONCE = 16;
-/** Pixels that one image may have. Below a third of a gigabyte decoded, or two thirds at 16 bits a channel. */
+/** Pixels that one image may have. */
 export const MAX_PIXELS = 1e8;
-/** Pixels decoded (or bytes of files held) at once by all readers together: large images come one after the other. */
-export const IN_FLIGHT = MAX_PIXELS;
+/** Bytes that one image may have, decoded or as a file: all its pixels at 16 bits a channel, with alpha. */
+const MAX_IMAGE = 8 * MAX_PIXELS;
+/** Bytes of files, their pixels and what becomes of them that all readers together hold at once: large images come one after the other. */
+export const IN_FLIGHT = MAX_IMAGE / 2;
+/** Files of more bytes are looked at before they are read. */
+const LARGE = 1 << 20;
 
-const LIMITS: SharpOptions = { limitInputPixels: MAX_PIXELS, failOn: "error", autoOrient: true };
+const LIMITS: SharpOptions = { failOn: "error", autoOrient: true };
+/** Bytes of one value, by libvips' names. */
+const DEPTHS: Readonly<Record<string, number>> = {
+  ushort: 2,
+  short: 2,
+  uint: 4,
+  int: 4,
+  float: 4,
+  complex: 8,
+  double: 8,
+};
 
 export interface DecodeOptions {
   /** Colour on which transparent images are laid, as CSS writes it. Default "white". */
@@ -27,6 +40,8 @@ export interface Head {
   readonly grey: boolean;
   /** more than 1 in an animation or a file of several pages */
   readonly pages: number;
+  /** bytes that decoding it takes */
+  readonly bytes: number;
 }
 
 /** A file that cannot be read as an image, and why. */
@@ -76,20 +91,37 @@ export async function openDecoder({ background = "white" }: DecodeOptions = {}):
     background,
     head: (file) =>
       reading(file, async (bytes) => {
-        const meta = await sharp(bytes, LIMITS).metadata();
+        // The header alone is read here, so an image of any size may be: its size is then said.
+        const meta = await sharp(bytes, { ...LIMITS, limitInputPixels: false }).metadata();
         const { height, width } = meta.autoOrient ?? meta;
         const format = meta.format === "heif" && meta.compression === "av1" ? "avif" : meta.format;
         if (!FORMATS.split(", ").includes(format)) throw new Error(`it is ${format}, not one of ${FORMATS}`);
-        return { height, width, grey: meta.space === "b-w" || meta.space === "grey16", pages: meta.pages ?? 1 };
+        if (format !== formatOf(bytes)) throw new Error(`it begins as ${formatOf(bytes)} and is read as ${format}`);
+        if (height * width > MAX_PIXELS)
+          throw new Error(`it has ${height}x${width} pixels, more than ${MAX_PIXELS} in all`);
+        const size = height * width * bytesEach(meta);
+        if (size > MAX_IMAGE) throw new Error(`it has ${size} bytes decoded, more than ${MAX_IMAGE}`);
+        const grey = meta.space === "b-w" || meta.space === "grey16";
+        return { height, width, grey, pages: meta.pages ?? 1, bytes: size };
       }),
     pixels: (file, head, shape) =>
-      reading(file, (bytes) => laid(sharp(bytes, LIMITS), shape), head.height * head.width),
+      reading(
+        file,
+        // Should it be another file by now, it still has no more pixels than were reckoned with.
+        (bytes) => laid(sharp(bytes, { ...LIMITS, limitInputPixels: head.height * head.width }), shape),
+        head.bytes + imageSize(shape),
+      ),
     canvas: (rgba, height, width, shape) =>
-      within(height * width, () => laid(sharp(rgba, { raw: { height, width, channels: 4 } }), shape)),
+      within(2 * rgba.length + imageSize(shape), () =>
+        laid(sharp(rgba, { raw: { height, width, channels: 4 } }), shape),
+      ),
   };
 }
 
-/** Runs `work` on every item, a few at once, and returns the results in order. */
+/** Decoders hold at least four bytes a pixel: of progressive JPEG all coefficients, of GIF a canvas. */
+const bytesEach = ({ channels, depth }: Metadata): number => Math.max(4, channels * (DEPTHS[depth] ?? 1));
+
+/** Runs `work` on every item, a few at once, and returns the results in order. After one that fails no more are begun. */
 export async function each<T, R>(
   items: readonly T[],
   work: (item: T, index: number) => Promise<R>,
@@ -98,61 +130,92 @@ export async function each<T, R>(
   const results = new Array<R>(items.length);
   let next = 0;
   const worker = async () => {
-    for (let i = next++; i < items.length; i = next++) results[i] = await work(items[i], i);
+    try {
+      for (let i = next++; i < items.length; i = next++) results[i] = await work(items[i], i);
+    } catch (error) {
+      next = items.length;
+      throw error;
+    }
   };
   await Promise.all(Array.from({ length: Math.min(atOnce, items.length) }, worker));
   return results;
 }
 
 let inFlight = 0;
-const waiting: (() => void)[] = [];
+/** Who waits, in the order of coming: a large image does not wait for ever behind small ones that keep coming. */
+const waiting: { readonly bytes: number; readonly wake: () => void }[] = [];
 
-/** Runs `work` as soon as its pixels have room among those being decoded; whatever its size, it may run alone. */
-export async function within<R>(pixels: number, work: () => Promise<R>): Promise<R> {
-  while (inFlight > 0 && inFlight + pixels > IN_FLIGHT) await new Promise<void>((wake) => waiting.push(wake));
-  inFlight += pixels;
+const fits = (bytes: number): boolean => inFlight === 0 || inFlight + bytes <= IN_FLIGHT;
+
+/** Runs `work` as soon as its bytes have room among those held; whatever its size, it may run alone. */
+export async function within<R>(bytes: number, work: () => Promise<R>): Promise<R> {
+  if (waiting.length === 0 && fits(bytes)) inFlight += bytes;
+  else await new Promise<void>((wake) => waiting.push({ bytes, wake }));
   try {
     return await work();
   } finally {
-    inFlight -= pixels;
-    for (const wake of waiting.splice(0)) wake();
+    inFlight -= bytes;
+    while (waiting.length > 0 && fits(waiting[0].bytes)) {
+      const next = waiting.shift()!;
+      inFlight += next.bytes;
+      next.wake();
+    }
   }
 }
 
-/** Gives an image's bytes to `work`, if they begin as an image does (no other decoder ever sees them), within the limits. */
+/**
+ * Gives an image's bytes to `work`, if they begin as an image does (no other decoder ever sees them), within the limits.
+ * @param decoded bytes that `work` holds beside the file's
+ */
 async function reading<T>(
   file: string | Uint8Array,
   work: (bytes: Uint8Array) => Promise<T>,
-  pixels = 0,
+  decoded = 0,
 ): Promise<T | BadImage> {
   try {
     const size = typeof file === "string" ? sizeOf(file) : file.length;
-    if (size > MAX_BYTES) throw new Error(`it has more than ${MAX_BYTES} bytes`);
-    return await within(Math.max(pixels, size), async () => {
-      const bytes = typeof file === "string" ? await readFile(file) : file;
-      const reason = refusal(bytes);
-      if (reason !== undefined) throw new Error(reason);
+    if (size > MAX_IMAGE) throw new Error(`it has more than ${MAX_IMAGE} bytes`);
+    const begin = size > LARGE && typeof file === "string" ? headOf(file, HEAD_BYTES) : undefined;
+    if (begin?.length) checkBegin(begin);
+    return await within(decoded + size, async () => {
+      const bytes = typeof file === "string" ? await readRegularAsync(file, { most: size }) : file;
+      checkBegin(bytes);
       return work(bytes);
     });
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    const known = code === "EACCES" || code === "EPERM" ? "no permission to read it" : undefined;
-    const large = /pixel limit/.test(message) ? `it has more than ${MAX_PIXELS} pixels` : undefined;
-    return { file: typeof file === "string" ? file : "the bytes", reason: known ?? large ?? message.split("\n")[0] };
+    return { file: typeof file === "string" ? file : "the bytes", reason: reasonOf(error as Error) };
   }
+}
+
+function checkBegin(bytes: Uint8Array): void {
+  const reason = refusal(bytes);
+  if (reason !== undefined) throw new Error(reason);
+}
+
+function reasonOf({ message, cause }: Error): string {
+  const { code } = (cause ?? {}) as NodeJS.ErrnoException;
+  if (code === "EACCES" || code === "EPERM") return "no permission to read it";
+  if (/pixel limit/.test(message)) return "it has more pixels than its header had before";
+  return message.split("\n")[0];
 }
 
 function sizeOf(file: string): number {
   const found = statOf(file);
   if (found === undefined) throw new Error("no such file");
-  if (!found.isFile()) throw new Error(found.isDirectory() ? "it is a folder" : "it is a pipe, socket or device");
+  if (!found.isFile()) throw new Error(`it is ${kindOf(found)}`);
   return found.size;
 }
 
-/** sharp is an optional dependency: only images need it, so only they load it. */
+/**
+ * sharp is an optional dependency: only images need it, so only they load it. Its cache of operations, one for the whole
+ * process, is switched off: it would keep up to a hundred of them with their decoders, hundreds of megabytes each for large
+ * images, and never use them again.
+ */
 async function loadSharp(): Promise<SharpModule> {
   try {
-    return (await import("sharp")).default as SharpModule;
+    const sharp = (await import("sharp")).default;
+    sharp.cache(false);
+    return sharp as SharpModule;
   } catch (error) {
     throw new BayesError("[images] reading images needs the package sharp, which is not installed: npm install sharp", {
       code: "ERR_BAYES_MISSING",

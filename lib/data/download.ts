@@ -1,17 +1,6 @@
-import { createHash } from "node:crypto";
-import {
-  closeSync,
-  createReadStream,
-  createWriteStream,
-  fsyncSync,
-  openSync,
-  renameSync,
-  rmSync,
-  statSync,
-} from "node:fs";
-import { finished } from "node:stream/promises";
-import { BayesError, fail } from "../errors.ts";
+import { BayesError, checkInt, checkNumber, fail, shorten, show } from "../errors.ts";
 import { fileError } from "../util/atomic.ts";
+import { Part } from "./part.ts";
 
 /** How a file is known to be the right one. */
 export interface Checksum {
@@ -24,15 +13,21 @@ export interface DownloadOptions {
   readonly onProgress?: (received: number, total: number | undefined) => unknown;
   /** tries before giving up on a connection that breaks (default 4); each goes on where the last one stopped */
   readonly tries?: number;
-  /** give up on a connection that is silent for so long (default 30,000 ms) */
+  /** give up on a connection that is silent for so long (default 30,000 ms), or in that time slower than `leastRate` */
   readonly silenceMs?: number;
+  /** bytes a second that a connection has to give (default 1000), so that the whole takes no longer than they allow */
+  readonly leastRate?: number;
 }
+
+/** Redirects that are followed, one after the other. */
+const MOST_REDIRECTS = 5;
 
 /**
  * Downloads a file to `path`. What has come so far is kept as `path.part`, and the next try (or the next call) asks
  * only for the rest (HTTP Range). The file gets its name only after its size and all its checksums are right.
- * @param bytes size of the file; more than that is never taken
- * @throws BayesError for an HTTP error, a broken connection (what came is kept), or a wrong checksum (it is removed)
+ * @param bytes size of the file; more than that is never taken, and nothing where the server announces another size
+ * @throws BayesError for an HTTP error, a broken or slow connection (what came is kept), a redirect that is not to be followed,
+ *   something else than a file at `path.part`, or a wrong checksum (it is removed)
  */
 export async function download(
   url: string,
@@ -41,142 +36,197 @@ export async function download(
   checksums: readonly Checksum[],
   options: DownloadOptions = {},
 ): Promise<void> {
-  const { tries = 4 } = options;
-  if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) fail("download", "an http or https address", url);
-  const part = `${path}.part`;
-  for (let attempt = 1; sizeOf(part) !== bytes; attempt++) {
-    try {
-      await fetchRest(url, part, bytes, options);
-      if (sizeOf(part) < bytes) throw new BrokenConnection(`it ended after ${sizeOf(part)} of ${bytes} bytes`);
-    } catch (error) {
-      if (!(error instanceof BrokenConnection)) throw fileError(error, "download to", part);
-      if (attempt >= tries) {
-        throw new BayesError(`[download] cannot get ${url}: ${error.message}; call again to go on with it`, {
-          code: "ERR_BAYES_FILE",
-        });
-      }
-      await new Promise((wake) => setTimeout(wake, Math.min(250 * 2 ** attempt, 4000)));
-    }
-  }
-  for (const checksum of checksums) {
-    const received = await fileHash(part, checksum.algorithm);
-    if (received === checksum.hex) continue;
-    rmSync(part, { force: true });
-    const { algorithm, hex } = checksum;
-    throw new BayesError(
-      `[download] expected ${url} to have ${algorithm} ${hex}, received ${received}; it was removed`,
-      { code: "ERR_BAYES_FILE" },
-    );
-  }
+  const tries = checkInt("download", "tries", options.tries ?? 4, 1, 1000);
+  checkInt("download", "silenceMs", options.silenceMs ?? 1, 1, 0x7fffffff);
+  checkNumber("download", "leastRate", options.leastRate ?? 0, 0);
+  const from = URL.canParse(url) ? new URL(url) : undefined;
+  if (!from || !isHttp(from) || from.username !== "" || from.password !== "")
+    return fail("download", "an http or https address, without a user's name", url);
+  const part = await Part.open(path);
+  let whole = false;
   try {
-    const fd = openSync(part, "r+");
-    fsyncSync(fd);
-    closeSync(fd);
-    renameSync(part, path);
+    await fetchAll(from, part, bytes, tries, options);
+    for (const { algorithm, hex } of checksums) {
+      const received = await part.hash(algorithm);
+      if (received === hex) continue;
+      await part.restart();
+      throw refusal(`expected ${from.href} to have ${algorithm} ${hex}, received ${received}; it was removed`);
+    }
+    await part.finish();
+    whole = true;
   } catch (error) {
-    throw fileError(error, "write", path);
+    throw fileError(error, "download to", `${path}.part`);
+  } finally {
+    if (!whole) await part.keep();
   }
 }
 
-/** Hash of a file's content in hex, read as a stream. */
-export async function fileHash(path: string, algorithm: Checksum["algorithm"]): Promise<string> {
-  const hash = createHash(algorithm);
-  try {
-    for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
-  } catch (error) {
-    throw fileError(error, "read", path);
-  }
-  return hash.digest("hex");
-}
+const isHttp = ({ protocol }: URL): boolean => protocol === "http:" || protocol === "https:";
+
+const refusal = (message: string): BayesError => new BayesError(`[download] ${message}`, { code: "ERR_BAYES_FILE" });
 
 /** Something that another try may mend. */
 class BrokenConnection extends Error {}
 
-/** One request: appends to `part` what is missing, or starts it anew where the server cannot continue. */
-async function fetchRest(url: string, part: string, bytes: number, options: DownloadOptions): Promise<void> {
-  const { onProgress, silenceMs = 30_000 } = options;
-  let have = sizeOf(part);
-  if (have > bytes) {
-    rmSync(part);
-    have = 0;
+async function fetchAll(url: URL, part: Part, bytes: number, tries: number, options: DownloadOptions): Promise<void> {
+  if (part.size > bytes) await part.restart();
+  const known: { etag?: string } = {};
+  for (let attempt = 1; part.size !== bytes; attempt++) {
+    try {
+      await fetchRest(url, part, bytes, options, known);
+      if (part.size < bytes) throw new BrokenConnection(`it ended after ${part.size} of ${bytes} bytes`);
+    } catch (error) {
+      if (!(error instanceof BrokenConnection)) throw error;
+      if (attempt >= tries) throw refusal(`cannot get ${url.href}: ${error.message}; call again to go on with it`);
+      await new Promise((wake) => setTimeout(wake, Math.min(250 * 2 ** attempt, 4000)));
+    }
   }
-  const abort = new AbortController();
-  let timer = setTimeout(() => abort.abort(), silenceMs);
+}
+
+/** One request: appends to `part` what is missing, or starts it anew where the server cannot continue. */
+async function fetchRest(
+  url: URL,
+  part: Part,
+  bytes: number,
+  { onProgress, silenceMs = 30_000, leastRate = 1000 }: DownloadOptions,
+  known: { etag?: string },
+): Promise<void> {
+  const patience = new Patience(silenceMs, Math.max(1, (leastRate * silenceMs) / 1000));
   // "identity": a .gz file must arrive as it is, not unpacked on the way.
   const headers: Record<string, string> = { "accept-encoding": "identity" };
-  if (have > 0) headers.range = `bytes=${have}-`;
+  if (part.size > 0) headers.range = `bytes=${part.size}-`;
+  if (part.size > 0 && known.etag !== undefined) headers["if-range"] = known.etag;
+  let body: ReadableStream<Uint8Array> | null = null;
   try {
-    const response = await fetch(url, { headers, signal: abort.signal }).catch((error: unknown) => {
-      throw new BrokenConnection(reason(error, silenceMs));
-    });
-    if (response.status === 416) {
-      rmSync(part, { force: true });
-      throw new BrokenConnection("the server refused to continue");
-    }
-    if (!response.ok || response.body === null) {
-      await response.body?.cancel();
-      const message = `the server answered ${response.status} ${response.statusText}`;
-      if (response.status >= 500) throw new BrokenConnection(message);
-      throw new BayesError(`[download] cannot get ${url}: ${message}`, { code: "ERR_BAYES_FILE" });
-    }
-    const range = /^bytes (\d+)-/.exec(response.headers.get("content-range") ?? "");
-    const continues = response.status === 206 && range !== null && Number(range[1]) === have;
-    if (response.status === 206 && !continues) {
-      await response.body.cancel();
-      rmSync(part, { force: true });
-      throw new BrokenConnection("the server continued at another place");
-    }
-    if (!continues) have = 0;
-    const file = createWriteStream(part, { flags: continues ? "a" : "w" });
-    const written = finished(file);
-    written.catch(() => {}); // awaited below; without this an early failure would be an unhandled one
+    const response = await patience.wait(ask(url, headers, patience.signal));
+    body = response.body;
+    const continues = await checkAnswer(url, response, part, bytes);
+    if (!continues) await part.restart();
+    const etag = response.headers.get("etag");
+    known.etag = etag?.startsWith('"') ? etag : undefined;
+    const reader = body!.getReader();
     try {
-      for await (const chunk of chunks(response.body, silenceMs)) {
-        clearTimeout(timer);
-        timer = setTimeout(() => abort.abort(), silenceMs);
-        have += chunk.length;
-        if (have > bytes)
-          throw new BayesError(`[download] expected ${url} to have ${bytes} bytes, received more`, {
-            code: "ERR_BAYES_FILE",
-          });
-        if (!file.write(chunk)) await Promise.race([new Promise<void>((ready) => file.once("drain", ready)), written]);
-        if (!onProgress) continue;
-        clearTimeout(timer); // its time is not the server's
-        await onProgress(have, bytes);
-        timer = setTimeout(() => abort.abort(), silenceMs);
+      for (;;) {
+        const { done, value } = await patience.wait(reader.read());
+        if (done) return;
+        patience.came(value.length);
+        if (part.size + value.length > bytes) {
+          await part.restart();
+          throw refusal(`expected ${url.href} to have ${bytes} bytes, received more`);
+        }
+        await part.append(value);
+        await onProgress?.(part.size, bytes);
       }
     } finally {
-      file.end();
-      await written;
-      if (have > bytes) rmSync(part, { force: true });
+      reader.releaseLock();
     }
   } finally {
-    clearTimeout(timer);
+    patience.end();
+    void body?.cancel().catch(() => {});
   }
 }
 
-/** The body's chunks; a connection that breaks in between is told from an error of our own. */
-async function* chunks(body: ReadableStream<Uint8Array>, silenceMs: number): AsyncGenerator<Uint8Array> {
-  const reader = body.getReader();
-  try {
-    for (;;) {
-      const { done, value } = await reader.read().catch((error: unknown) => {
-        throw new BrokenConnection(reason(error, silenceMs));
-      });
-      if (done) return;
-      yield value;
-    }
-  } finally {
-    await reader.cancel().catch(() => {});
+/** Follows redirects, from one http or https address to another, but never from https to http. */
+async function ask(url: URL, headers: Record<string, string>, signal: AbortSignal): Promise<Response> {
+  for (let hops = 0, at = url; ; hops++) {
+    const response = await fetch(at, { headers, signal, redirect: "manual" });
+    const to = response.headers.get("location");
+    if (to === null || ![301, 302, 303, 307, 308].includes(response.status)) return response;
+    void response.body?.cancel().catch(() => {});
+    if (hops === MOST_REDIRECTS) throw refusal(`cannot get ${url.href}: more than ${MOST_REDIRECTS} redirects`);
+    const next = URL.canParse(to, at.href) ? new URL(to, at.href) : undefined;
+    if (!next || !isHttp(next) || (at.protocol === "https:" && next.protocol === "http:"))
+      throw refusal(
+        `cannot get ${url.href}: expected a redirect to an ${at.protocol.slice(0, -1)} address, received ${show(to)}`,
+      );
+    at = next;
   }
 }
 
-function reason(error: unknown, silenceMs: number): string {
-  const { name, message, cause } = error as Error;
-  if (name === "AbortError") return `the connection was silent for ${silenceMs / 1000} s`;
-  return cause instanceof Error ? `${message}: ${cause.message}` : message;
+/** Whether the server goes on where `part` ends; false where it begins anew. */
+async function checkAnswer(url: URL, response: Response, part: Part, bytes: number): Promise<boolean> {
+  const { status, headers } = response;
+  if (status === 416) {
+    await part.restart();
+    throw new BrokenConnection("the server refused to continue");
+  }
+  if ((status !== 200 && status !== 206) || response.body === null) {
+    const message = `the server answered ${`${status} ${plain(response.statusText)}`.trim()}`;
+    if (status >= 500 || status === 408 || status === 429) throw new BrokenConnection(message);
+    throw refusal(`cannot get ${url.href}: ${message}`);
+  }
+  const encoding = headers.get("content-encoding") ?? "identity";
+  if (encoding !== "identity")
+    throw refusal(`expected ${url.href} as it is, received it in the encoding ${show(encoding)}`);
+  const range = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(headers.get("content-range") ?? "");
+  const announced = status === 200 ? headers.get("content-length") : range && range[2] !== "*" ? range[2] : null;
+  if (announced !== null && Number(announced) !== bytes)
+    throw refusal(
+      `expected ${url.href} to have ${bytes} bytes, received ${Number(announced) > bytes ? "more" : "fewer"}: the server announces ${plain(announced)}`,
+    );
+  if (status === 206 && (range === null || Number(range[1]) !== part.size)) {
+    await part.restart();
+    throw new BrokenConnection("the server continued at another place");
+  }
+  return status === 206;
 }
 
-function sizeOf(path: string): number {
-  return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+/** Waits for a server as long as it gives so many bytes in that time. Only the time spent waiting for it is counted. */
+class Patience {
+  readonly #abort = new AbortController();
+  readonly #windowMs: number;
+  readonly #least: number;
+  #left: number;
+  #came = 0;
+
+  constructor(windowMs: number, least: number) {
+    this.#windowMs = this.#left = windowMs;
+    this.#least = least;
+  }
+
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  /** @throws BrokenConnection when the connection breaks or the time is up; a BayesError as it is */
+  async wait<T>(work: Promise<T>): Promise<T> {
+    const started = performance.now();
+    const timer = setTimeout(() => this.#abort.abort(), this.#left);
+    try {
+      return await work;
+    } catch (error) {
+      if (error instanceof BayesError) throw error;
+      throw new BrokenConnection(this.signal.aborted ? this.#slow() : reason(error));
+    } finally {
+      clearTimeout(timer);
+      this.#left -= performance.now() - started;
+    }
+  }
+
+  came(bytes: number): void {
+    this.#came += bytes;
+    if (this.#came < this.#least) return;
+    this.#came = 0;
+    this.#left = this.#windowMs;
+  }
+
+  /** Lets the connection go. */
+  end(): void {
+    this.#abort.abort();
+  }
+
+  #slow(): string {
+    const seconds = this.#windowMs / 1000;
+    return this.#came === 0
+      ? `the connection was silent for ${seconds} s`
+      : `the connection gave ${this.#came} bytes in ${seconds} s`;
+  }
 }
+
+function reason(error: unknown): string {
+  const { message, cause } = error as Error;
+  return plain(cause instanceof Error ? `${message}: ${cause.message}` : message);
+}
+
+/** What a server says, as it may be shown. */
+const plain = (text: string): string => shorten(text.replace(/[^ -~]/g, "?"), 200);

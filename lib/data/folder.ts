@@ -1,7 +1,7 @@
 /** Trees with one folder for each class. */
 import { join } from "node:path";
 import { BayesError, checkOptions, checkPath, failFile as fail } from "../errors.ts";
-import { absentClasses, mismatch, sortedClasses } from "./classes.ts";
+import { absentClasses, caseNotes, mismatch, sortedClasses } from "./classes.ts";
 import { type AnyClassDataset, type ClassDataset, withNotes } from "./dataset.ts";
 import { type ReadOptions, readImages, STREAM_OPTIONS, type StreamOptions } from "./images.ts";
 import { count, folderName, LeftOut, some } from "./left-out.ts";
@@ -52,7 +52,7 @@ export function listTree(dir: string): Tree {
     const found = imagesBelow(join(dir, name), within);
     // The same name on another system may be written in other characters (é as one or as two).
     const label = name.normalize("NFC");
-    if (found.length > 0) images.set(label, [...(images.get(label) ?? []), ...found]);
+    if (found.length > 0) images.set(label, (images.get(label) ?? []).concat(found));
     else empty.push({ name, kinds: within.kinds });
     if (found.length === 0) within.emptyFolders.length = 0;
     left.addAll(within);
@@ -82,14 +82,16 @@ export async function readTree(tree: Tree, options: ReadOptions, like?: AnyClass
     );
   }
   const classes = like?.classes ?? tree.classes;
-  const strangers = tree.classes.filter((name) => !classes.includes(name));
+  const numbers = new Map(classes.map((name, i) => [name, i]));
+  const strangers = tree.classes.filter((name) => !numbers.has(name));
   if (strangers.length > 0)
     throw new BayesError(`[${dir}] ${mismatch(strangers, tree.classes, classes)}`, { code: "ERR_BAYES_FILE" });
+  notes.push(...caseNotes(tree.classes));
   const foreign = empty.filter(({ name }) => !classes.includes(name)).map(({ name }) => join(dir, name));
   if (foreign.length > 0) notes.push(`no images in ${count(foreign.length, "folder")}: ${some(foreign, dir)}`);
 
   const files = tree.classes.flatMap((name) => tree.images.get(name)!);
-  const labels = tree.classes.flatMap((name) => tree.images.get(name)!.map(() => classes.indexOf(name)));
+  const labels = tree.classes.flatMap((name) => tree.images.get(name)!.map(() => numbers.get(name)!));
   const parts = (kept: readonly number[]) => ({ name: folderName(dir), labels: kept.map((i) => labels[i]), classes });
   const read = await readImages(dir, files, parts, options, like?.shape);
   const data = read.data as AnyClassDataset;

@@ -1,10 +1,12 @@
-import { existsSync, rmSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { createReadStream, existsSync, rmSync } from "node:fs";
 import { basename, join } from "node:path";
-import { BayesError, checkPath, fail } from "../errors.ts";
-import { ensureDir, writeFileAtomic } from "../util/atomic.ts";
-import { gunzip, readBytes } from "./bytes.ts";
+import { BayesError, checkInt, checkOptions, checkPath, fail } from "../errors.ts";
+import { ensureDir, fileError, writeFileAtomic } from "../util/atomic.ts";
+import { readRegular, statRegular } from "../util/regular.ts";
+import { gunzip } from "./bytes.ts";
 import { CIFAR_FILES } from "./cifar.ts";
-import { type Checksum, download, fileHash } from "./download.ts";
+import { type Checksum, download } from "./download.ts";
 import { DATASETS, type DatasetName, dataRoot, isDatasetName } from "./locate.ts";
 import { readTar } from "./tar.ts";
 
@@ -130,44 +132,108 @@ export interface GetOptions {
   readonly onProgress?: (file: string, received: number, total: number | undefined) => unknown;
   /** tries for a connection that breaks (default 4) */
   readonly tries?: number;
+  /** a connection is broken that is silent for so long (default 30,000 ms), or in that time slower than `leastRate` */
+  readonly silenceMs?: number;
+  /** bytes a second that a connection has to give (default 1000) */
+  readonly leastRate?: number;
   /** where the data set comes from; default its entry in `SOURCES` */
   readonly source?: Source;
 }
+
+const GET_OPTIONS = {
+  dataDir: "string",
+  url: "string",
+  onProgress: "function",
+  tries: "number",
+  silenceMs: "number",
+  leastRate: "number",
+  source: "object",
+} as const;
 
 /** Unpacked archives are at most this large (the official ones have 184 MB). */
 const MAX_UNPACKED = 400e6;
 
 /**
  * Fetches a data set and checks it. Files that are there already are checked and kept, broken downloads go on where they
- * stopped, and nothing has its final name before it is whole and right.
+ * stopped, and nothing has its final name before it is whole and right. A connection that gives less than `leastRate` (1000
+ * bytes a second) over `silenceMs` (30 s) is broken. Proxies are as Node's `fetch` has them (NODE_USE_ENV_PROXY, from Node 24 on).
  * @returns the folder, ready for loadData(name, dataDir)
  * @throws BayesError for an unknown name, an HTTP error, a wrong checksum, or another file of that name in the way
  */
 export async function getData(name: string, options: GetOptions = {}): Promise<string> {
   if (!isDatasetName(name)) return fail("data get", `one of ${DATASETS.join(", ")}`, name);
+  checkOptions<GetOptions>("data get", options, GET_OPTIONS);
   if (options.dataDir !== undefined) checkPath("data get", options.dataDir, "folder");
-  const source = options.source ?? SOURCES[name];
+  const source = checkSource(options.source ?? SOURCES[name]);
+  const { tries, silenceMs, leastRate } = options;
   const folder = join(dataRoot(options.dataDir), name);
   ensureDir(folder);
-  if (source.unpack?.every((file) => existsSync(join(folder, file)))) return folder;
+  const unpacked = () => source.unpack?.every((file) => existsSync(join(folder, file))) === true;
+  if (unpacked()) return folder;
   const base = (options.url ?? source.url).replace(/\/*$/, "/");
-  for (const file of source.files) {
+  const get = async (file: RemoteFile): Promise<void> => {
     const path = join(folder, file.name);
     if (existsSync(path)) {
       await checkExisting(path, file);
     } else {
       const onProgress = options.onProgress;
       await download(base + file.name, path, file.bytes, file.checksums, {
-        tries: options.tries,
+        tries,
+        silenceMs,
+        leastRate,
         onProgress: onProgress && ((received, total) => onProgress(file.name, received, total)),
       });
     }
     if (source.unpack) unpack(path, folder, source.unpack);
+  };
+  for (const file of source.files) {
+    try {
+      await get(file);
+    } catch (error) {
+      if (!unpacked()) throw error; // else another program was faster, and has removed the archive
+    }
   }
   return folder;
 }
 
+/** Throws unless all names are those of files in one folder: none may lead out of it. Returns it. */
+function checkSource(source: Source): Source {
+  if (!Array.isArray(source.files)) fail("data get", "source.files as a list", source.files);
+  for (const { name, bytes, checksums } of source.files) {
+    checkName(name);
+    checkInt("data get", `the bytes of ${name}`, bytes, 0);
+    const known = Array.isArray(checksums) && checksums.every((sum) => ["sha256", "md5"].includes(sum?.algorithm));
+    if (!known) fail("data get", `the checksums of ${name} as a list of sha256 and md5`, checksums);
+  }
+  source.unpack?.forEach(checkName);
+  return source;
+}
+
+function checkName(name: string): void {
+  checkPath("data get", name);
+  if (basename(name) !== name || name.includes("\\") || name === "." || name === "..")
+    fail("data get", "the name of a file, without a folder", name);
+}
+
+/** Hash of a file's content in hex, read as a stream. */
+async function fileHash(path: string, algorithm: Checksum["algorithm"]): Promise<string> {
+  const hash = createHash(algorithm);
+  try {
+    for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
+  } catch (error) {
+    throw fileError(error, "read", path);
+  }
+  return hash.digest("hex");
+}
+
 async function checkExisting(path: string, file: RemoteFile): Promise<void> {
+  const { size } = statRegular(path, `${file.name} as a file`);
+  if (size !== file.bytes)
+    throw new BayesError(
+      `[data get] expected ${path}, which is there already, to have ${file.bytes} bytes, received ${size}; ` +
+        "remove it, or choose another folder with --data-dir",
+      { code: "ERR_BAYES_FILE" },
+    );
   for (const { algorithm, hex } of file.checksums) {
     const received = await fileHash(path, algorithm);
     if (received !== hex) {
@@ -182,10 +248,10 @@ async function checkExisting(path: string, file: RemoteFile): Promise<void> {
 
 /** Takes the wanted files out of a .tar.gz, each written whole or not at all, then removes the archive. */
 function unpack(archive: string, folder: string, wanted: readonly string[]): void {
-  const entries = readTar(gunzip(readBytes(archive), MAX_UNPACKED, archive), archive);
+  const entries = readTar(gunzip(readRegular(archive), MAX_UNPACKED, archive), archive);
   const found = new Map(entries.map((entry) => [basename(entry.path), entry.data]));
   const missing = wanted.find((name) => !found.has(name));
   if (missing !== undefined) fail(archive, `the file ${missing} in the archive`, [...found.keys()], "ERR_BAYES_FILE");
   for (const name of wanted) writeFileAtomic(join(folder, name), found.get(name)!);
-  rmSync(archive);
+  rmSync(archive, { force: true });
 }

@@ -1,5 +1,7 @@
 import { checkPath, failFile as fail } from "../errors.ts";
-import { gunzip, gunzipHead, gzipCanHold, isGzip, MAX_BYTES, readBytes } from "./bytes.ts";
+import { checkMemory } from "../util/memory.ts";
+import { MAX_BYTES, readRegular } from "../util/regular.ts";
+import { gunzip, gunzipHead, gzipCanHold, isGzip } from "./bytes.ts";
 
 /** An array of unsigned bytes as an IDX file holds it. */
 export interface IdxArray {
@@ -17,7 +19,7 @@ const MAX_RANK = 4;
  * @throws BayesError for a missing file and as `parseIdx`
  */
 export function readIdx(path: string): IdxArray {
-  return parseIdx(readBytes(checkPath("readIdx", path)), path);
+  return parseIdx(readRegular(checkPath("readIdx", path)), path);
 }
 
 /**
@@ -36,6 +38,7 @@ export function parseIdx(bytes: Uint8Array, where: string): IdxArray {
   const header = parseHeader(gunzipHead(bytes, 4 + 4 * MAX_RANK, where), where);
   const total = header.offset + header.size;
   if (!gzipCanHold(bytes.length, total)) fail(where, `the ${total} bytes that its header declares`, "far fewer");
+  checkMemory(where, total);
   // One byte more than declared is let through, so that trailing bytes are seen.
   return { dims: header.dims, data: body(gunzip(bytes, total + 1, where), header, where) };
 }

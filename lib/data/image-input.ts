@@ -98,7 +98,7 @@ function rawOf(where: string, { pixels, shape }: RawImage): RawImage {
 }
 
 async function collected(stream: AsyncIterable<unknown>): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = [];
+  let all = new Uint8Array(1 << 16); // one piece: a chunk may be of a byte, and a list of them takes far more than they
   let size = 0;
   try {
     for await (const chunk of stream) {
@@ -106,7 +106,12 @@ async function collected(stream: AsyncIterable<unknown>): Promise<Uint8Array> {
       if (!bytes) throw bad(`[image stream] expected chunks of bytes, received ${show(chunk)}`);
       size += bytes.length;
       if (size > MAX_ENCODED) throw bad(`[image stream] expected at most ${MAX_ENCODED} bytes, received more`);
-      chunks.push(new Uint8Array(bytes));
+      if (size > all.length) {
+        const larger = new Uint8Array(Math.max(size, 2 * all.length));
+        larger.set(all);
+        all = larger;
+      }
+      all.set(bytes, size - bytes.length);
     }
   } catch (error) {
     if (error instanceof BayesError) throw error;
@@ -115,7 +120,7 @@ async function collected(stream: AsyncIterable<unknown>): Promise<Uint8Array> {
       error,
     );
   }
-  return Buffer.concat(chunks);
+  return all.subarray(0, size);
 }
 
 /** What a model wants of an image. */

@@ -1,6 +1,6 @@
 import { BayesError, checkInt, checkOptions, fail } from "../errors.ts";
-import { freeMemory } from "../util/memory.ts";
-import { MAX_BYTES, statOf } from "./bytes.ts";
+import { checkMemory, freeMemory } from "../util/memory.ts";
+import { MAX_BYTES, statOf } from "../util/regular.ts";
 import { Cache } from "./cache.ts";
 import {
   type AnyDataset,
@@ -100,7 +100,10 @@ export async function readImages(
   if (!streamed && bytes > MAX_BYTES)
     throw new BayesError(
       `[${root}] expected at most ${MAX_BYTES} bytes of pixels, received ${bytes}; the option stream (--stream) reads them when they are needed`,
+      { code: "ERR_BAYES_DATA" },
     );
+  if (!streamed)
+    checkMemory(root, files.length * size, "the option stream (--stream) reads images when they are needed");
 
   const all = [...files.keys()];
   const images = new Uint8Array(streamed ? 0 : files.length * size);
@@ -133,9 +136,7 @@ export async function readImages(
     notes.push(`took the first frame of ${count(moving.length, "image")} with several: ${some(moving, root)}`);
   const { name, ...targets } = parts(kept);
   if (!streamed) {
-    for (const [to, from] of kept.entries())
-      if (to !== from) images.copyWithin(to * size, from * size, (from + 1) * size);
-    const set = { name, images: images.subarray(0, kept.length * size), shape, background, ...targets };
+    const set = { name, images: gathered(images, kept, size), shape, background, ...targets };
     return { data: makeDataset(set as TargetParts), kept, notes };
   }
   if (stream === "auto")
@@ -163,6 +164,13 @@ export async function readImages(
 }
 
 const CACHE_BYTES = 256 << 20;
+
+/** The images of these ascending numbers, moved together. */
+function gathered(images: Uint8Array, kept: readonly number[], size: number): Uint8Array {
+  for (const [to, from] of kept.entries())
+    if (to !== from) images.copyWithin(to * size, from * size, (from + 1) * size);
+  return images.subarray(0, kept.length * size);
+}
 
 /** Images for a model to look at. */
 export interface LoadedImages {
@@ -215,20 +223,26 @@ export async function loadImages(
       code: "ERR_BAYES_FILE",
     });
   const size = height * width * channels;
-  if (files.length * size > MAX_BYTES) fail(where, `at most ${MAX_BYTES} pixel values in all`, files.length * size);
+  if (files.length * size > MAX_BYTES)
+    fail(where, `at most ${MAX_BYTES} pixel values in all`, files.length * size, "ERR_BAYES_DATA");
+  checkMemory(where, files.length * size, "load fewer images at a time");
 
   const moving: string[] = [];
-  const read = await each(files, async (file) => {
+  const all = new Uint8Array(files.length * size);
+  const read = await each(files, async (file, i) => {
     const head = await decoder.head(file);
     if (isBad(head)) return head;
+    const pixels = await decoder.pixels(file, head, shape);
+    if (isBad(pixels)) return pixels;
     if (head.pages > 1) moving.push(file);
-    return decoder.pixels(file, head, shape);
+    all.set(pixels, i * size);
   });
-  const failed = read.filter(isBad);
+  const failed = read.filter((bad) => bad !== undefined);
   if (failed.length === files.length) throw corrupt(where, failed, false);
   if (moving.length > 0) notes.push(`took the first frame of ${count(moving.length, "image")} with several`);
-  const images = Buffer.concat(read.filter((pixels) => pixels instanceof Uint8Array));
-  const good = files.filter((_, i) => !isBad(read[i]));
+  const kept = [...files.keys()].filter((i) => read[i] === undefined);
+  const images = gathered(all, kept, size);
+  const good = kept.map((i) => files[i]);
   return { images, shape: [height, width, channels], count: good.length, files: good, failed, notes };
 }
 

@@ -1,7 +1,7 @@
 /** How folders of images are laid out into training, validation and test images. */
 import { join } from "node:path";
 import { BayesError, checkOptions, checkPath, failFile as fail } from "../errors.ts";
-import { statOf } from "./bytes.ts";
+import { statOf } from "../util/regular.ts";
 import { checkTrainingClasses } from "./classes.ts";
 import { type AnyClassDataset, type AnyDataset, type TrainTest, withNotes } from "./dataset.ts";
 import { listTree, readTree } from "./folder.ts";

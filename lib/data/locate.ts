@@ -1,14 +1,15 @@
 import { basename, isAbsolute, join, resolve } from "node:path";
 import { BayesError, checkOptions, checkPath, fail } from "../errors.ts";
 import { packageRoot } from "../util/package.ts";
-import { findFile, statOf } from "./bytes.ts";
+import { headOf, statOf } from "../util/regular.ts";
+import { findFile } from "./bytes.ts";
 import { CIFAR_FILES, loadCifar10, loadCifar100 } from "./cifar.ts";
 import type { AnyDataset, Dataset, TrainTest } from "./dataset.ts";
-import { formatOf } from "./format.ts";
+import { formatOf, HEAD_BYTES } from "./format.ts";
 import { type ReadOptions, STREAM_OPTIONS, type StreamOptions } from "./images.ts";
 import { loadImageFolders, partOf } from "./layouts.ts";
 import { LeftOut } from "./left-out.ts";
-import { contentOf, headOf } from "./listing.ts";
+import { contentOf } from "./listing.ts";
 import { loadMnist, MNIST_FILES } from "./mnist.ts";
 import { loadTable } from "./table.ts";
 
@@ -144,7 +145,7 @@ export async function loadData(
   if (isFile(found)) {
     if (/\.(zip|tar|t?gz|bz2|xz|7z|rar)$/i.test(found))
       fail(found, "a folder or a table", "an archive; unpack it first", "ERR_BAYES_FILE");
-    const format = formatOf(headOf(found));
+    const format = formatOf(headOf(found, HEAD_BYTES));
     if (format !== undefined) fail(found, "a folder of images or a table", `one file of ${format}`, "ERR_BAYES_FILE");
     return loadTable(found, options);
   }

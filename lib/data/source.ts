@@ -2,6 +2,7 @@
 import { BayesError, checkInt, checkOptions, fail } from "../errors.ts";
 import { onAbort } from "../util/abort.ts";
 import { arrayKind, asArray, isSignal } from "../util/arrays.ts";
+import { checkMemory } from "../util/memory.ts";
 import {
   type AnyDataset,
   ChannelStats,
@@ -157,6 +158,7 @@ function checkedReader(reader: Reader, keys?: BigUint64Array): StreamedDataset["
       if (signal?.aborted) throw signal.reason;
       const why = error instanceof Error ? error.message : String(error);
       throw new BayesError(`[${where}] expected the pixels of ${some(indices)}, received an error: ${why}`, {
+        code: "ERR_BAYES_DATA",
         cause: error,
       });
     }
@@ -184,11 +186,13 @@ function checkedReader(reader: Reader, keys?: BigUint64Array): StreamedDataset["
         if (wrong >= 0)
           throw new BayesError(
             `[${where}] expected finite pixels, received ${row[wrong]} in ${called(indices[at])} at value ${wrong}`,
+            { code: "ERR_BAYES_DATA" },
           );
       }
       if (keys && keyOf(bytesOf(row)) !== keys[indices[at]])
         throw new BayesError(
           `[${where}] expected the pixels that ${called(indices[at])} had when the set was opened, received others`,
+          { code: "ERR_BAYES_DATA" },
         );
     }
     return values;
@@ -307,6 +311,7 @@ export async function inMemory<D extends Examples>(
   const part = subset(data as AnyDataset, indices);
   if (!isStreamed(part)) return part as never;
   const { read, keys, pixels, ...about } = part;
+  checkMemory(`data set ${part.name}`, part.count * bytesEach(part), "take fewer examples at a time");
   const all = Int32Array.from({ length: part.count }, (_, i) => i);
   return { ...about, images: await readMany(part, all, signal) } as never;
 }

@@ -1,8 +1,8 @@
 import { basename, dirname, resolve } from "node:path";
 import { BayesError, checkOptions, checkPath, failFile as fail, fail as failArgument, show } from "../errors.ts";
-import { readBytes } from "./bytes.ts";
-import { absentClasses, checkTrainingClasses, mismatch, sortedClasses } from "./classes.ts";
-import { parseCsv, type TableRow } from "./csv.ts";
+import { readRegular } from "../util/regular.ts";
+import { absentClasses, caseNotes, checkTrainingClasses, mismatch, quoted, sortedClasses } from "./classes.ts";
+import { MOST_FIELDS, parseCsv, type TableRow } from "./csv.ts";
 import {
   type AnyDataset,
   type ClassParts,
@@ -61,7 +61,8 @@ export async function loadTable(file: string, options: TableOptions = {}): Promi
   const { kept } = read;
   const unused = Object.keys(rows[0].fields).filter((name) => !columns.known.includes(name));
   const all = withNotes(read.data, [
-    ...(unused.length > 0 ? [`columns that are not used: ${unused.join(", ")}`] : []),
+    ...(unused.length > 0 ? [`columns that are not used: ${quoted(unused)}`] : []),
+    ...caseNotes(read.data.classes ?? []),
     ...read.notes,
   ]);
   const take = (part: Part) => {
@@ -75,8 +76,14 @@ export async function loadTable(file: string, options: TableOptions = {}): Promi
   return whole({ train, valid: take("valid"), test: take("test") });
 }
 
+/** A table is text in memory, and so is each of its fields. */
+const MOST_BYTES = 1 << 28;
+const MOST_LINE = 1 << 20;
+/** What stands for a list or an object within a row: it is of no use here, and may be large. */
+const NESTED: unknown = Object.freeze({});
+
 function readRows(file: string): TableRow[] {
-  const bytes = readBytes(file);
+  const bytes = readRegular(file, { most: MOST_BYTES, what: "a table" });
   let text: string;
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
@@ -84,20 +91,35 @@ function readRows(file: string): TableRow[] {
     return fail(file, "a table as text (UTF-8)", "other bytes");
   }
   if (!/^\s*\{/.test(text)) return parseCsv(text, file);
-  const lines = text.split(/\r?\n/).map((content, i) => ({ line: i + 1, content }));
-  return lines
-    .filter(({ content }) => content.trim() !== "")
-    .map(({ line, content }) => {
-      try {
-        const fields: unknown = JSON.parse(content);
-        if (typeof fields === "object" && fields !== null && !Array.isArray(fields))
-          return { line, fields: fields as Record<string, unknown> };
-      } catch {
-        // said below
-      }
-      return fail(file, `a JSON object in line ${line}`, content);
-    });
+  const rows: TableRow[] = [];
+  let fields = 0;
+  for (let at = 0, line = 1, end = 0; at < text.length; at = end + 1, line++) {
+    end = text.indexOf("\n", at);
+    if (end < 0) end = text.length;
+    if (end - at > MOST_LINE) fail(file, `at most ${MOST_LINE} characters in line ${line}`, end - at);
+    const content = text.slice(at, end).trim();
+    if (content === "") continue;
+    const row = rowOf(content) ?? fail(file, `a JSON object in line ${line}`, content);
+    fields += Math.max(1, row.length);
+    if (fields > MOST_FIELDS) fail(file, `at most ${MOST_FIELDS} fields in all`, "more");
+    rows.push({ line, fields: Object.fromEntries(row) });
+  }
+  return rows;
 }
+
+function rowOf(content: string): [string, unknown][] | undefined {
+  try {
+    const fields: unknown = JSON.parse(content);
+    if (typeof fields !== "object" || fields === null || Array.isArray(fields)) return undefined;
+    return Object.entries(fields).map(([name, value]) => [name, typeof value === "object" && value ? NESTED : value]);
+  } catch {
+    return undefined;
+  }
+}
+
+/** A row's own field: no column has the name of what every object inherits unless the table says so. */
+const fieldOf = ({ fields }: TableRow, column: string): unknown =>
+  Object.hasOwn(fields, column) ? fields[column] : undefined;
 
 interface Columns {
   readonly image: string;
@@ -122,7 +144,7 @@ function columnsOf(file: string, rows: readonly TableRow[], options: TableOption
   const missing = known.filter((name) => !names.includes(name));
   if (missing.length > 0)
     throw new BayesError(
-      `[${file}] expected columns ${known.join(", ")}, received ${names.join(", ")}, without ${missing.join(", ")}`,
+      `[${file}] expected columns ${known.join(", ")}, received ${quoted(names)}, without ${missing.join(", ")}`,
       { code: "ERR_BAYES_FILE" },
     );
   if (label === undefined && targets.length === 0) fail(file, "a column label, or columns of numbers", names);
@@ -131,20 +153,22 @@ function columnsOf(file: string, rows: readonly TableRow[], options: TableOption
 
 function partIn(file: string, row: TableRow, column: string | undefined): Part {
   if (column === undefined) return "train";
-  const value = row.fields[column];
+  const value = fieldOf(row, column);
   const part = typeof value === "string" ? partOf(value.trim()) : undefined;
   return part ?? fail(file, `${column} in line ${row.line} as train, valid or test`, value);
 }
 
 function textIn(file: string, row: TableRow, column: string): string {
-  const value = row.fields[column];
-  const text = typeof value === "number" ? String(value) : value;
+  const value = fieldOf(row, column);
+  // Beyond 2^53 two integers may be one number.
+  const exact = typeof value === "number" && (Number.isSafeInteger(value) || !Number.isInteger(value));
+  const text = exact ? String(value) : value;
   if (typeof text === "string" && text.trim() !== "" && !text.includes("\0")) return text.trim();
   return fail(file, `a text as ${column} in line ${row.line}`, value);
 }
 
 function numberIn(file: string, row: TableRow, column: string): number {
-  const value = row.fields[column];
+  const value = fieldOf(row, column);
   const number = typeof value === "string" && value.trim() !== "" ? Number(value) : value;
   if (typeof number === "number" && Number.isFinite(Math.fround(number))) return number;
   throw new BayesError(

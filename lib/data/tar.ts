@@ -1,4 +1,4 @@
-import { BayesError, failFile as fail } from "../errors.ts";
+import { BayesError, failFile as fail, show } from "../errors.ts";
 
 /** One regular file of a tar archive. */
 export interface TarEntry {
@@ -20,16 +20,16 @@ export function readTar(bytes: Uint8Array, where: string): TarEntry[] {
     if (header.every((byte) => byte === 0)) return entries; // end of archive
     checkSum(header, where);
     const path = entryPath(header);
-    const size = octal(header.subarray(124, 136), `size of ${path}`, where);
+    const size = octal(header.subarray(124, 136), `size of ${show(path)}`, where);
     const start = at + BLOCK;
-    if (start + size > bytes.length) fail(where, `${size} bytes of ${path}`, `only ${bytes.length - start}`);
+    if (start + size > bytes.length) fail(where, `${size} bytes of ${show(path)}`, `only ${bytes.length - start}`);
     const type = String.fromCharCode(header[156]);
     if (type === "0" || type === "\0") {
       checkPath(path, where);
       entries.push({ path, data: bytes.subarray(start, start + size) });
     } else if (!"5gx".includes(type)) {
       // Folders are made when needed and pax headers only repeat what we read; all else has no place in a data set.
-      fail(where, "only regular files and folders in the archive", `${path} of type ${JSON.stringify(type)}`);
+      fail(where, "only regular files and folders in the archive", `${path} of type ${type}`);
     }
     at = start + Math.ceil(size / BLOCK) * BLOCK;
   }
@@ -53,7 +53,7 @@ function entryPath(header: Uint8Array): string {
 
 function checkPath(path: string, where: string): void {
   if (path === "" || path.startsWith("/") || path.includes("\\") || path.split("/").includes("..")) {
-    throw new BayesError(`[${where}] expected paths inside the archive's folder, received ${JSON.stringify(path)}`, {
+    throw new BayesError(`[${where}] expected paths inside the archive's folder, received ${show(path)}`, {
       code: "ERR_BAYES_FILE",
     });
   }

@@ -6,7 +6,7 @@ import { checkModel, type Model } from "../models/model.ts";
 import { gaussianNoise } from "../ops/gaussianNoise.ts";
 import { asArray, checkArray, largest } from "../util/arrays.ts";
 import { parseJson } from "../util/json.ts";
-import { readWhole } from "../util/read.ts";
+import { readRegular } from "../util/regular.ts";
 import type { ExportMode } from "./export.ts";
 import type { NoiseSource } from "./lower.ts";
 import { readMetadata } from "./metadata.ts";
@@ -54,7 +54,9 @@ export async function verifyOnnx(
   checkModel("verifyOnnx", model);
   const own = checkOptions("verifyOnnx", options, { tolerance: "number", runs: "number", seed: "number" });
   const bytes =
-    typeof onnx === "string" ? readWhole(checkPath("verifyOnnx", onnx), MOST) : asArray(onnx, "Uint8Array")?.slice();
+    typeof onnx === "string"
+      ? readRegular(checkPath("verifyOnnx", onnx), { most: MOST })
+      : asArray(onnx, "Uint8Array")?.slice();
   if (!bytes) fail("verifyOnnx", "the bytes of an exported model, or its path", onnx);
   const about = describe(bytes);
   const [height, width, channels] = model.inputShape;

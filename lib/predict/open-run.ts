@@ -1,7 +1,6 @@
 import { join } from "node:path";
 import { inspect } from "node:util";
 import { z } from "zod";
-import { statOf } from "../data/bytes.ts";
 import { type Decoder, each, openDecoder } from "../data/decode.ts";
 import { type ImageInput, pixelsFor, type Taken, takeInput } from "../data/image-input.ts";
 import { BayesError, checkInt, checkNumber, checkOptions, checkPath, fail } from "../errors.ts";
@@ -10,6 +9,7 @@ import type { Model } from "../models/model.ts";
 import { type OpenOptions, openModel } from "../models/open.ts";
 import { isSignal } from "../util/arrays.ts";
 import { readJson } from "../util/json.ts";
+import { statOf } from "../util/regular.ts";
 import { largestLaunch } from "./launches.ts";
 import { LAUNCH_OPTIONS, Predictor, type PredictorOptions } from "./predictor.ts";
 

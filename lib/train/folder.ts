@@ -3,7 +3,7 @@ import { join, resolve } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { BayesError } from "../errors.ts";
 import type { Model } from "../models/model.ts";
-import { kindOf } from "../util/target.ts";
+import { kindOf } from "../util/regular.ts";
 import { type Checkpoint, inShort, loadCheckpoint, peekCheckpoint, saveCheckpoint } from "./checkpoint.ts";
 import type { HeldLock } from "./lock.ts";
 import { MetricsLog } from "./metrics.ts";

@@ -23,7 +23,7 @@ import { isMainThread, threadId } from "node:worker_threads";
 import { BayesError } from "../errors.ts";
 import { ensureDir, fileError, removeEmpty } from "../util/atomic.ts";
 import { lifeOf, ownerText, parseOwner, self } from "../util/owner.ts";
-import { readWhole } from "../util/read.ts";
+import { readRegular } from "../util/regular.ts";
 import { temporaryName } from "../util/temporary.ts";
 
 export const LOCK = ".lock";
@@ -224,7 +224,7 @@ function clearClaims(folder: string): void {
 function read(file: string): Found | undefined {
   try {
     const modified = statSync(file).mtimeMs;
-    return { text: new TextDecoder().decode(readWhole(file, 4096)), modified };
+    return { text: new TextDecoder().decode(readRegular(file, { most: 4096 })), modified };
   } catch (error) {
     const { code } = ((error as Error).cause ?? error) as NodeJS.ErrnoException;
     if (code === "ENOENT") return undefined;

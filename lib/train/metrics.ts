@@ -2,7 +2,7 @@ import { closeSync, constants, fsyncSync, lstatSync, openSync, writeSync } from 
 import { BayesError } from "../errors.ts";
 import { fileError, writeFileAtomic } from "../util/atomic.ts";
 import { ReadFile } from "../util/read.ts";
-import { kindOf } from "../util/target.ts";
+import { kindOf } from "../util/regular.ts";
 
 /**
  * A file of JSON lines, each with the `step` it belongs to. Everything in a line is reproducible but its field `wall`

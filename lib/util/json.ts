@@ -1,6 +1,6 @@
 /** JSON that others have written, or are to read: what JavaScript would take silently, or break on, is said in one sentence. */
 import { BayesError, fail, failFile, shorten, show } from "../errors.ts";
-import { readWhole } from "./read.ts";
+import { readRegular } from "./regular.ts";
 
 /** Far deeper than any configuration; whatever walks through a value calls itself for each level. */
 const DEPTH = 100;
@@ -33,7 +33,7 @@ export function parseJson(
 
 /** The JSON value in a file. */
 export function readJson(path: string): unknown {
-  const bytes = readWhole(path, MOST);
+  const bytes = readRegular(path, { most: MOST });
   let text: string;
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);

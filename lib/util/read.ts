@@ -1,13 +1,12 @@
-/** Reading files that others have made: nothing but a regular file is opened, and nothing is read that is too large. */
-import { closeSync, constants, fstatSync, openSync, readSync, type Stats, statSync } from "node:fs";
-import { BayesError, failFile } from "../errors.ts";
+import { closeSync, readSync } from "node:fs";
+import { failFile } from "../errors.ts";
 import { fileError } from "./atomic.ts";
-import { kindOf } from "./target.ts";
+import { openRegular } from "./regular.ts";
 
 /** Node reads at most 2 GiB at a time. */
 const PIECE = 1 << 30;
 
-/** A regular file, opened to be read; it stays what it is when another one gets its name. */
+/** A regular file, opened to be read in parts; it stays what it is when another one gets its name. */
 export class ReadFile implements Disposable {
   readonly path: string;
   readonly size: number;
@@ -16,18 +15,9 @@ export class ReadFile implements Disposable {
   /** @throws BayesError where there is no regular file, or it may not be read: a pipe or a device might never end */
   constructor(path: string) {
     this.path = path;
-    let fd = -1;
-    try {
-      checkRegular(path, statSync(path));
-      fd = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)); // a pipe put there meanwhile does not hang
-      const stat = fstatSync(fd);
-      checkRegular(path, stat);
-      this.size = stat.size;
-      this.#fd = fd;
-    } catch (error) {
-      if (fd >= 0) closeSync(fd);
-      throw fileError(error, "read", path);
-    }
+    const { fd, stat } = openRegular(path);
+    this.size = stat.size;
+    this.#fd = fd;
   }
 
   /**
@@ -54,24 +44,4 @@ export class ReadFile implements Disposable {
   [Symbol.dispose](): void {
     closeSync(this.#fd);
   }
-}
-
-function checkRegular(path: string, stat: Stats): void {
-  if (stat.isDirectory()) throw Object.assign(new Error("directory"), { code: "EISDIR" });
-  if (!stat.isFile())
-    throw new BayesError(`[read] expected a file, received ${path}, which is ${kindOf(stat)}`, {
-      code: "ERR_BAYES_FILE",
-    });
-}
-
-/**
- * A whole file of at most `most` bytes.
- * @throws BayesError where it is no regular file, too large, or cannot be read
- */
-export function readWhole(path: string, most: number): Uint8Array<ArrayBuffer> {
-  using file = new ReadFile(path);
-  if (file.size > most) failFile(path, `a file of at most ${most} bytes`, file.size);
-  const bytes = new Uint8Array(file.size);
-  file.fill(bytes, 0);
-  return bytes;
 }

@@ -2,6 +2,7 @@
 import { accessSync, constants, lstatSync, readlinkSync, realpathSync, type Stats } from "node:fs";
 import { basename, dirname, join, resolve, sep } from "node:path";
 import { BayesError } from "../errors.ts";
+import { kindOf } from "./regular.ts";
 
 /** Where the bytes for a path go. */
 export type Target =
@@ -11,16 +12,6 @@ export type Target =
   | { readonly kind: "stream"; readonly path: string }
   /** An open descriptor of this process. */
   | { readonly kind: "descriptor"; readonly fd: number };
-
-/** What a thing of the file system is called in a sentence. */
-export function kindOf(stat: Stats): string {
-  if (stat.isFile()) return "a file";
-  if (stat.isDirectory()) return "a directory";
-  if (stat.isFIFO()) return "a pipe";
-  if (stat.isSocket()) return "a socket";
-  if (stat.isCharacterDevice()) return "a character device";
-  return stat.isBlockDevice() ? "a block device" : "a link";
-}
 
 const LINKS = 40; // as many as Linux follows
 

@@ -123,13 +123,20 @@ describe("a model at work", () => {
   });
 });
 
+/** A checkpoint's contents as another program would write them again: without the checksums. */
+function unsummed(file: string) {
+  const { tensors, metadata } = readSafetensors(file);
+  const { crc32: _, ...rest } = metadata;
+  return { tensors, metadata: rest };
+}
+
 describe("state from a file", () => {
   it("that no model can have is refused by name and place, and nothing has changed", () => {
     using model = tinyBayes({ norm: true });
     prune(model, { sparsity: 0.5 });
     const file = join(folder, "state.safetensors");
     saveCheckpoint(file, model);
-    const { tensors, metadata } = readSafetensors(file);
+    const { tensors, metadata } = unsummed(file);
     const before = bits(model);
     for (const [name, value, message] of [
       [
@@ -164,7 +171,7 @@ describe("state from a file", () => {
     using model = tinyBayes();
     await fit(model, data, options);
     const file = join(runDir, "checkpoint.safetensors");
-    const { tensors, metadata } = readSafetensors(file);
+    const { tensors, metadata } = unsummed(file);
     const name = [...tensors.keys()].find((n) => n.startsWith("optimizer/adam/v/"))!;
     (tensors.get(name)!.data as Float32Array)[2] = -1;
     writeSafetensors(file, tensors, metadata);
@@ -181,7 +188,7 @@ it("a configuration of a size that nothing holds is one sentence of the command 
   const file = join(dir, "checkpoint.safetensors");
   using small = createModel({ model: "lenet5", input: [8, 8, 1], classes: 4 });
   saveCheckpoint(file, small);
-  const { tensors, metadata } = readSafetensors(file);
+  const { tensors, metadata } = unsummed(file);
   const config = (input: number[]) => ({
     schema: 2,
     version: "0.1.0",

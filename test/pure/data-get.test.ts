@@ -195,6 +195,21 @@ function tar(entries: readonly (readonly [string, Uint8Array, string?])[]): Uint
   return Buffer.concat([...blocks, Buffer.alloc(1024)]);
 }
 
+/** An archive of one file whose header says another size. */
+function resized(size: Uint8Array): Uint8Array {
+  const bytes = Buffer.from(tar([["x", Uint8Array.of(1)]]));
+  bytes.set(size, 124);
+  bytes.write("        ", 148);
+  bytes.write(
+    octal(
+      bytes.subarray(0, 512).reduce((a, b) => a + b),
+      7,
+    ),
+    148,
+  );
+  return bytes;
+}
+
 describe("readTar", () => {
   it("gives the regular files", () => {
     const archive = tar([
@@ -211,8 +226,20 @@ describe("readTar", () => {
     ["a path that leads out", tar([["a/../../x", Uint8Array.of(1)]]), /paths inside the archive's folder/],
     ["an absolute path", tar([["/etc/x", Uint8Array.of(1)]]), /paths inside/],
     ["a symbolic link", tar([["x", new Uint8Array(0), "2"]]), /only regular files and folders .*x of type/],
+    ["a hard link", tar([["x", new Uint8Array(0), "1"]]), /x of type 1/],
+    ["a sparse file", tar([["x", new Uint8Array(0), "S"]]), /x of type S/],
+    ["a long name of GNU", tar([["././@LongLink", new Uint8Array(0), "L"]]), /of type L/],
+    [
+      "a size in binary",
+      resized(Uint8Array.of(0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1)),
+      /an octal number as size of "x"/,
+    ],
+    ["a negative size", resized(Uint8Array.of(255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255)), /octal/],
+    ["a size with a sign", resized(Buffer.from("-0000000001\0")), /an octal number as size/],
+    ["a huge size", resized(Buffer.from("77777777777\0")), /8589934591 bytes of "x", received "only/],
+    ["a name of control characters", tar([["\x1b[2J/../x", Uint8Array.of(1)]]), /received "\\u001b\[2J/],
     ["a device", tar([["x", new Uint8Array(0), "3"]]), /only regular files/],
-    ["a cut file", tar([["x", payload]]).subarray(0, 9000), /300000 bytes of x, received "only 8488"/],
+    ["a cut file", tar([["x", payload]]).subarray(0, 9000), /300000 bytes of "x", received "only 8488"/],
     ["a missing end", tar([["x", Uint8Array.of(1)]]).subarray(0, 1024), /truncated/],
     ["nothing", new Uint8Array(0), /truncated/],
     ["noise", payload.subarray(0, 2048), /octal|checksum/],

@@ -1,12 +1,13 @@
 import { execFileSync } from "node:child_process";
 import { chmodSync, copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { crc32 } from "node:zlib";
+import { crc32, gzipSync } from "node:zlib";
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { each, IN_FLIGHT, within } from "../../lib/data/decode.ts";
 import { loadImageFolder } from "../../lib/data/folder.ts";
 import { formatOf, isImage } from "../../lib/data/format.ts";
+import { takeInput } from "../../lib/data/image-input.ts";
 import { loadImageFiles, loadImages, parseSize } from "../../lib/data/images.ts";
 import { BayesError } from "../../lib/errors.ts";
 import { imageFolder, sharp } from "../images.ts";
@@ -44,7 +45,7 @@ describe("formatOf", () => {
 });
 
 describe("within", () => {
-  it("never lets more pixels be decoded at once than fit, and lets what is larger alone", async () => {
+  it("never lets more bytes be held at once than fit, and lets what is larger alone", async () => {
     const sizes = [0.4, 0.4, 0.4, 0.9, 2, 0.1, 1, 0.3, 0.8, 5].map((part) => part * IN_FLIGHT);
     const running: number[] = [];
     const done = await each([...sizes, Number.NaN], (size, i) =>
@@ -59,6 +60,33 @@ describe("within", () => {
       }).catch(() => -1),
     );
     expect(done).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, -1]);
+  });
+});
+
+describe("each", () => {
+  it("begins nothing more once one has failed", async () => {
+    const begun: number[] = [];
+    const work = async (i: number) => {
+      begun.push(i);
+      await new Promise((wake) => setTimeout(wake, 1));
+      if (i === 3) throw new Error("this one");
+    };
+    await expect(each([...Array(1000).keys()], work, 4)).rejects.toThrow("this one");
+    await new Promise((wake) => setTimeout(wake, 20));
+    expect(begun.length).toBeLessThan(12);
+  });
+});
+
+describe("within, of one who came first", () => {
+  it("lets a large image pass before small ones that come later", async () => {
+    const order: string[] = [];
+    const work = (name: string) => async () => {
+      await new Promise((wake) => setTimeout(wake, 1));
+      order.push(name);
+    };
+    const small = () => within(0.4 * IN_FLIGHT, work("small"));
+    await Promise.all([small(), small(), within(IN_FLIGHT, work("large")), small(), small(), small()]);
+    expect(order).toEqual(["small", "small", "large", "small", "small", "small"]);
   });
 });
 
@@ -169,6 +197,38 @@ describe.skipIf(sharp === undefined)("reading images", () => {
     await expect(loadImageFolder(join(dir, "many"))).rejects.toThrow(/13 files that.*; and 3 more; the option/);
   });
 
+  it.each<[string, string | Uint8Array, string]>([
+    ["SVG", '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>', "it is SVG, not one of png, jpeg, webp"],
+    [
+      "SVG behind a comment",
+      '<!-- x --><svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>',
+      "it is none of png",
+    ],
+    ["SVG behind a mark", '\ufeff<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>', "it is none of png"],
+    ["packed SVG", gzipSync('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>'), "it is none of png"],
+    ["PDF", "%PDF-1.4\n1 0 obj<<>>endobj", "it is PDF, not one of"],
+    ["HEIF", Buffer.from("\0\0\0\x18ftypheic\0\0\0\0mif1heic", "latin1"), "it is HEIC, not one of"],
+    ["JPEG XL", Buffer.from("\0\0\0\x0cJXL \r\n\x87\n", "latin1"), "it is none of png"],
+    ["JPEG 2000", Buffer.from("\0\0\0\x0cjP  \r\n\x87\n", "latin1"), "it is none of png"],
+    ["PPM", "P6 1 1 255\nabc", "it is none of png"],
+    ["BMP", Buffer.from("BM\x36\x0c\0\0\0\0\0\0\x36", "latin1"), "it is BMP, not one of"],
+  ])("never shows %s to the decoder, whatever it is called", async (_, bytes, reason) => {
+    for (const name of ["1.png", "2"]) writeFileSync(place(`called/${name}`), bytes);
+    const files = ["1.png", "2"].map((name) => join(dir, "called", name));
+    await expect(loadImages(files, [2, 2, 3])).rejects.toMatchObject({
+      code: "ERR_BAYES_FILE",
+      message: expect.stringContaining(`1.png (${reason}`),
+    });
+    await expect(loadImages(files, [2, 2, 3])).rejects.toThrow(`2 (${reason}`);
+  });
+
+  it("keeps nothing of an image that has been read: the decoder's cache is off", async () => {
+    sharp!.cache(true);
+    await png("kept/x/1.png", 64, 64, [1, 2, 3]);
+    await loadImageFolder(join(dir, "kept"));
+    expect(sharp!.cache()).toMatchObject({ memory: { current: 0 }, items: { current: 0, max: 0 } });
+  });
+
   it("refuses an image of more than 100 million pixels by its header", async () => {
     await png("large/x/1.png", 2, 2, [1, 2, 3]);
     const bytes = readFileSync(join(dir, "large/x/1.png"));
@@ -176,7 +236,38 @@ describe.skipIf(sharp === undefined)("reading images", () => {
     bytes.writeUInt32BE(10_000, 20);
     bytes.writeUInt32BE(crc32(bytes.subarray(12, 29)), 29);
     writeFileSync(join(dir, "large/x/1.png"), bytes);
-    await expect(loadImageFolder(join(dir, "large"), { size: 8 })).rejects.toThrow(/it has more than 100000000 pixels/);
+    await expect(loadImageFolder(join(dir, "large"), { size: 8 })).rejects.toThrow(
+      /it has 10000x10001 pixels, more than 100000000 in all/,
+    );
+    // 9,000 x 9,000 pixels of four float32, a TIFF file of its header alone.
+    const fields = [
+      [256, 4, 1, 9000],
+      [257, 4, 1, 9000],
+      [258, 3, 4, 200], // bits of a value, at 200
+      [262, 3, 1, 2],
+      [273, 4, 1, 8],
+      [277, 3, 1, 4],
+      [278, 4, 1, 9000],
+      [279, 4, 1, 9000 * 9000 * 16],
+      [339, 3, 4, 208], // floats, at 208
+    ];
+    const tiff = Buffer.alloc(400);
+    tiff.write("II*\0\x08\0\0\0", "latin1");
+    tiff.writeUInt16LE(fields.length, 8);
+    for (const [i, [tag, type, count, value]] of fields.entries()) {
+      tiff.writeUInt16LE(tag, 10 + 12 * i);
+      tiff.writeUInt16LE(type, 12 + 12 * i);
+      tiff.writeUInt32LE(count, 14 + 12 * i);
+      tiff.writeUInt32LE(value, 18 + 12 * i);
+    }
+    for (let c = 0; c < 4; c++) {
+      tiff.writeUInt16LE(32, 200 + 2 * c);
+      tiff.writeUInt16LE(3, 208 + 2 * c);
+    }
+    writeFileSync(join(dir, "large/x/1.png"), tiff);
+    await expect(loadImageFolder(join(dir, "large"), { size: 8 })).rejects.toThrow(
+      /it has 1296000000 bytes decoded, more than 800000000/,
+    );
   });
 });
 
@@ -210,7 +301,7 @@ describe.skipIf(sharp === undefined)("loadImages", () => {
     expect(loaded.failed).toEqual([
       { file: files[0], reason: expect.stringContaining("none of png") },
       { file: files[2], reason: "no such file" },
-      { file: files[3], reason: "it is a pipe, socket or device" },
+      { file: files[3], reason: "it is a pipe" },
     ]);
     await expect(loadImages([files[0]], [2, 2, 3])).rejects.toThrow(
       /\[images\] expected images, received a file that cannot be decoded: .*bad\.png/,
@@ -265,6 +356,39 @@ describe.skipIf(sharp === undefined)("loadImages", () => {
       }),
       { numRuns: 60 },
     );
+  });
+});
+
+describe.skipIf(sharp === undefined)("images for which there is no memory", () => {
+  it("are refused before they are decoded, or streamed", async () => {
+    await png("room/x/1.png", 2, 2, [1, 2, 3]);
+    const free = vi.spyOn(process, "availableMemory").mockReturnValue(2 ** 28);
+    try {
+      const size = 9500; // 271 MB each
+      const refused = {
+        code: "ERR_BAYES_MEMORY",
+        message: expect.stringContaining("expected 0.252 GiB of free memory"),
+      };
+      await expect(loadImageFolder(join(dir, "room"), { size })).rejects.toMatchObject(refused);
+      await expect(loadImageFolder(join(dir, "room"), { size })).rejects.toThrow(/the option stream \(--stream\)/);
+      await expect(loadImages(join(dir, "room"), [size, size, 3])).rejects.toMatchObject(refused);
+    } finally {
+      free.mockRestore();
+    }
+  });
+});
+
+describe("a stream of bytes", () => {
+  it("takes the memory of its bytes, however small its chunks are", async () => {
+    async function* drops() {
+      for (let i = 0; i < 300_000; i++) yield Uint8Array.of(i);
+    }
+    const taken = takeInput("t", drops()) as { later: () => Promise<Uint8Array> };
+    const before = process.memoryUsage().arrayBuffers;
+    const bytes = await taken.later();
+    expect([bytes.length, bytes[77], bytes[299_999]]).toEqual([300_000, 77, 299_999 % 256]);
+    expect(bytes.buffer.byteLength).toBeLessThan(2 * 300_000);
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(16 << 20);
   });
 });
 

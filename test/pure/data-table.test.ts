@@ -45,6 +45,30 @@ describe("parseCsv", () => {
     expect(() => rows(text)).toThrow(BayesError);
   });
 
+  it("ends in time, whatever the size: fields in quotes, columns, empty lines", () => {
+    expect(rows(`a,b\n"${'""'.repeat(2e6)}",1`)[0][1]).toHaveLength(2e6);
+    expect(() => rows(`a,b\n1,"${"x\n".repeat(2e6)}`)).toThrow("a quote that is not closed");
+    expect(() => rows(Array.from({ length: 1e6 }, (_, i) => i).join())).toThrow(
+      /at most 16384 columns, received 1000000/,
+    );
+    expect(() => rows(`a,${"b".repeat(1e6)}\n1`)).toThrow(/received 1, without b/);
+    expect(rows(`a\n${"\n".repeat(2e6)}1`)).toEqual([[2_000_002, "1"]]);
+    expect(rows("a\rb\r\rc")).toEqual([
+      [2, "b"],
+      [4, "c"],
+    ]);
+  });
+
+  it("has no columns but those of its header, whatever they are called", () => {
+    const [{ fields }] = parseCsv("__proto__,constructor,toString\n1,2,3", "t");
+    expect(Object.entries(fields)).toEqual([
+      ["__proto__", "1"],
+      ["constructor", "2"],
+      ["toString", "3"],
+    ]);
+    expect(Object.getPrototypeOf(fields)).toBe(Object.prototype);
+  });
+
   it("gives back what was written, whatever the fields hold", () => {
     const field = fc.string({ unit: fc.constantFrom("a", ",", '"', "\n", "\r", ";", "\t", " ", "é") });
     fc.assert(
@@ -135,6 +159,22 @@ describe.skipIf(sharp === undefined)("loadTable", () => {
     expect(test.notes).toEqual(["the validation images serve as the test set, because there is no other"]);
   });
 
+  it("keeps classes apart whatever they are called, and says where only their case differs", async () => {
+    await images;
+    const names = ["__proto__", "constructor", "Cat", "cat", "=1+1"];
+    const { train } = await loadTable(
+      table(
+        "names.csv",
+        `image,label,split\n${list(5, (i) => `${names[i]},train`)}\n${list(5, (i) => `${names[i]},test`)}`,
+      ),
+    );
+    expect([train.classes, [...train.targets]]).toEqual([
+      ["=1+1", "Cat", "__proto__", "cat", "constructor"],
+      [2, 4, 1, 3, 0],
+    ]);
+    expect(train.notes).toEqual(["Cat and cat are two classes, whose names differ in case alone"]);
+  });
+
   it("leaves out missing files when told to, with their rows", async () => {
     await images;
     const file = table("gone.csv", `image,label\nimg/none.png,cat\n${list(9, (i) => (i % 2 ? "dog" : "cat"))}`);
@@ -198,6 +238,26 @@ describe.skipIf(sharp === undefined)("loadTable", () => {
       { label: "label", targets: ["age"] },
       /either a label or targets/,
     ],
+    [
+      "numbers as labels that are not exact",
+      '{"image": "img/0.png", "label": 9007199254740993}',
+      {},
+      /a text as label in line 1, received 9007199254740992/,
+    ],
+    [
+      "a field that only every object has",
+      '{"image": "img/0.png", "toString": 1}\n{"image": "img/1.png"}',
+      {},
+      /a number as toString in line 2, received undefined/,
+    ],
+    [
+      "JSON in JSON",
+      `{"image": ${"[".repeat(1e5)}${"]".repeat(1e5)}, "a": 1}`,
+      {},
+      /a text as image in line 1, received Object/,
+    ],
+    ["a long line", `{"image": "${"x".repeat(2e6)}"}`, {}, /at most 1048576 characters in line 1/],
+    ["a path with a zero byte", "image,label\na\0b,c", {}, /a text as image in line 2/],
     ["a header alone", "image,label", {}, /at least one row below the header/],
     ["an option that is none", "image,label\nimg/0.png,a", { labels: "x" } as TableOptions, /options among/],
     ["broken JSON", '{"image": "img/0.png", "label": "a"}\n{"image":', {}, /a JSON object in line 2/],
@@ -221,9 +281,9 @@ describe.skipIf(sharp === undefined)("loadTable", () => {
     writeFileSync(place("latin.csv"), Buffer.from("image,label\né.png,a", "latin1"));
     await expect(loadTable(latin)).rejects.toThrow(/a table as text \(UTF-8\)/);
     await expect(loadTable(join(dir, "none.csv"))).rejects.toThrow(/none\.csv: no such file/);
-    await expect(loadTable(dir)).rejects.toThrow(/it is a directory/);
+    await expect(loadTable(dir)).rejects.toThrow(/a table, received a directory/);
     execFileSync("mkfifo", [place("pipe.csv")]);
-    await expect(loadTable(join(dir, "pipe.csv"))).rejects.toThrow(/a file, received "a pipe, socket or device"/);
+    await expect(loadTable(join(dir, "pipe.csv"))).rejects.toThrow(/a table, received a pipe/);
     await expect(loadData(join(dir, "pipe.csv"))).rejects.toThrow(/received ".*pipe\.csv", which is nothing at/);
     for (const nothing of [join(latin, "below"), `/${"x".repeat(300)}`, "a\0b"])
       await expect(loadData(nothing)).rejects.toThrow(/which is nothing at/);

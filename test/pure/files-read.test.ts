@@ -16,7 +16,8 @@ import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { BayesError } from "../../lib/errors.ts";
 import { parseJson, readJson } from "../../lib/util/json.ts";
-import { ReadFile, readWhole } from "../../lib/util/read.ts";
+import { ReadFile } from "../../lib/util/read.ts";
+import { readRegular } from "../../lib/util/regular.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "bayescnn-read-"));
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
@@ -34,23 +35,23 @@ const oneSentence = (attempt: () => unknown, message: RegExp) => {
 describe("reading", () => {
   it("refuses what is no file without opening it", async () => {
     spawnSync("mkfifo", [at("pipe")]);
-    oneSentence(() => readWhole(at("pipe"), 10), /expected a file, received .*pipe, which is a pipe/);
+    oneSentence(() => readRegular(at("pipe"), { most: 10 }), /pipe\] expected a file, received a pipe$/);
     mkdirSync(at("folder"));
-    oneSentence(() => readWhole(at("folder"), 10), /cannot read .*it is a directory/);
-    oneSentence(() => readWhole(at("none"), 10), /cannot read .*no such file/);
+    oneSentence(() => readRegular(at("folder"), { most: 10 }), /expected a file, received a directory$/);
+    oneSentence(() => readRegular(at("none"), { most: 10 }), /cannot read .*no such file/);
     if (spawnSync("mknod", [at("zero"), "c", "1", "5"]).status === 0)
-      oneSentence(() => readWhole(at("zero"), 10), /which is a character device/);
+      oneSentence(() => readRegular(at("zero"), { most: 10 }), /received a character device$/);
     else console.log("skipped: a device (no permission to make one)");
     const server = createServer();
     await new Promise<void>((ready) => server.listen(at("socket"), ready));
-    oneSentence(() => readWhole(at("socket"), 10), /which is a socket/);
+    oneSentence(() => readRegular(at("socket"), { most: 10 }), /received a socket$/);
     server.close();
   });
 
   it("refuses a file that is too large before reading it, and one that shrinks meanwhile", () => {
     closeSync(openSync(at("sparse"), "w"));
     truncateSync(at("sparse"), 2 ** 40);
-    oneSentence(() => readWhole(at("sparse"), 2 ** 26), /at most 67108864 bytes, received 1099511627776/);
+    oneSentence(() => readRegular(at("sparse"), { most: 2 ** 26 }), /at most 67108864 bytes, received 1099511627776/);
     oneSentence(() => readJson(at("sparse")), /at most 67108864 bytes/);
     writeFileSync(at("short"), "0123456789");
     const file = new ReadFile(at("short"));

@@ -131,7 +131,7 @@ describe("safetensors", () => {
   it("refuses what is no file", () => {
     const path = join(folder, "pipe");
     spawnSync("mkfifo", [path]);
-    expect(() => readSafetensors(path)).toThrow(/expected a file, received .*pipe, which is a pipe/);
+    expect(() => readSafetensors(path)).toThrow(/pipe\] expected a file, received a pipe$/);
     rmSync(path);
   });
 
