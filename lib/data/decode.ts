@@ -10,7 +10,7 @@ const AT_ONCE = 16;
 export const MAX_PIXELS = 1e8;
 /** Bytes that one image may have, decoded or as a file: all its pixels at 16 bits a channel, with alpha. */
 const MAX_IMAGE = 8 * MAX_PIXELS;
-/** Bytes of files, their pixels and what becomes of them that all readers together hold at once: large images come one after the other. */
+/** Bytes of files, their pixels and what becomes of them that all readers of a thread together hold at once: large images come one after the other. */
 export const IN_FLIGHT = MAX_IMAGE / 2;
 /** Files of more bytes are looked at before they are read. */
 const LARGE = 1 << 20;

@@ -15,7 +15,7 @@ import { type AddressInfo, createServer, type Server, type Socket } from "node:n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { download } from "../../lib/data/download.ts";
 import { getData } from "../../lib/data/get.ts";
 import { BayesError } from "../../lib/errors.ts";
@@ -183,6 +183,21 @@ describe("download, from a server that", () => {
     answer = () => {};
     await expect(download(base.replace("http:", "https:"), path, SIZE, [sum], strict)).rejects.toThrow(BayesError);
     await expect(download("http://me:secret@127.0.0.1/", path, SIZE, [sum], short)).rejects.toThrow(/without a user/);
+  });
+
+  it("redirects from https to http, or back and forth", async () => {
+    const answers = (location: string) => () =>
+      Promise.resolve(new Response(null, { status: 302, headers: { location } }));
+    const server = vi.spyOn(globalThis, "fetch").mockImplementation(answers("http://127.0.0.1/f"));
+    try {
+      const fetching = () => download("https://127.0.0.1/f", path, SIZE, [sum], short);
+      await expect(fetching()).rejects.toThrow(/a redirect to an https address, received "http:\/\/127/);
+      expect(server).toHaveBeenCalledTimes(1);
+      server.mockImplementation(answers("https://127.0.0.1/f"));
+      await expect(fetching()).rejects.toThrow(/more than 5 redirects/);
+    } finally {
+      server.mockRestore();
+    }
   });
 
   it("redirects a few times, to where the file is", async () => {

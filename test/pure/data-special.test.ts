@@ -79,6 +79,8 @@ describe.skipIf(process.platform === "win32")("is refused", () => {
         );
       expect(error, name).toBeInstanceOf(BayesError);
       expect(error, name).toMatchObject({ code: "ERR_BAYES_FILE", message: expect.stringMatching(/^\[.+\] [^\n]+$/) });
+      if (/pipe|device|socket/.test(kind) && /readIdx|Table|getData/.test(name))
+        expect((error as Error).message).toContain('received "a pipe, socket or device"');
       rmSync(path, { recursive: true });
     }
   });
