@@ -184,7 +184,9 @@ describe("bad predictions", () => {
   }
   it("a bin count below one", () => {
     for (const f of [ece, adaptiveEce, reliabilityBins]) {
-      expect(() => f(Float32Array.of(0.5, 0.5), [0], { bins: 0 })).toThrow(/bins to be an integer from 1 to 1048576, received 0/);
+      expect(() => f(Float32Array.of(0.5, 0.5), [0], { bins: 0 })).toThrow(
+        /bins to be an integer from 1 to 1048576, received 0/,
+      );
     }
   });
 });
