@@ -77,7 +77,8 @@ function picture(value: unknown, depth: number): string {
  * @param code default: an argument is wrong
  */
 export function fail(where: string, expected: string, received: unknown, code?: ErrorCode): never {
-  throw new BayesError(`[${where}] expected ${expected}, received ${show(received)}`, { code });
+  const place = typeof where === "string" && where !== "" ? where : "bayescnn"; // callers may name it
+  throw new BayesError(`[${place}] expected ${expected}, received ${show(received)}`, { code });
 }
 
 /** {@link fail} of a module that reads files: what it does not expect is in one. */

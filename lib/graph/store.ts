@@ -34,6 +34,7 @@ export interface SlotOptions {
 }
 
 const arrayOf = { f32: "Float32Array", i32: "Int32Array", u8: "Uint8Array" } as const;
+const whereOf = (name: unknown): string => (typeof name === "string" ? `store ${name}` : "store");
 const bytesOf = ({ shape, dtype }: Slot): number => sizeOf(shape) * (dtype === "u8" ? 1 : 4);
 
 /**
@@ -140,7 +141,7 @@ export class Store {
     checkMemory(
       where,
       bytes + (this.#waiting.get(largest) ? bytesOf(largest) : 0),
-      `a smaller model, or smaller images, would fit${others}`,
+      `take a smaller model or smaller images${others}`,
     );
     for (const [slot, init] of [...this.#waiting]) {
       this.#waiting.delete(slot);
@@ -204,8 +205,12 @@ export class Store {
     return next;
   }
 
-  /** Native memory for a program or a slot called `name`. Throws a BayesError when there is not enough. */
+  /**
+   * Native memory for a program or a slot called `name`. Throws a BayesError when there is not enough.
+   * @internal
+   */
   alloc(name: string, bytes: number): number {
+    checkInt(whereOf(name), "bytes", bytes, 0);
     checkMemory(`store ${name}`, bytes);
     try {
       return this.native.alloc(bytes);
@@ -305,7 +310,7 @@ export class Store {
 
   /** A copy of the contents. */
   get(name: string): Data {
-    this.checkIdle(`store ${name}`);
+    this.checkIdle(whereOf(name));
     const slot = this.slot(name);
     const index = this.bufferOf(slot);
     const data = newArray(`store ${name}`, slot.dtype, sizeOf(slot.shape));
@@ -318,7 +323,7 @@ export class Store {
    * @throws BayesError also for values that the slot may not hold, such as NaN; nothing has changed then
    */
   set(name: string, data: Data): void {
-    this.checkIdle(`store ${name}`);
+    this.checkIdle(whereOf(name));
     this.#write(this.slot(name), data);
   }
 
@@ -331,7 +336,7 @@ export class Store {
   }
 
   delete(name: string): void {
-    this.checkIdle(`store ${name}`);
+    this.checkIdle(whereOf(name));
     this.#remove(this.slot(name));
   }
 

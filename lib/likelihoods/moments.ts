@@ -1,8 +1,10 @@
 /** Means and variances over the Monte-Carlo samples, in float64: the law of total variance, once for every likelihood. */
+import { checkInt, fail } from "../errors.ts";
 import type { Tensor } from "../graph/node.ts";
 import { mean } from "../ops/mean.ts";
 import { square } from "../ops/square.ts";
 import { sub } from "../ops/sub.ts";
+import { checkArray } from "../util/arrays.ts";
 import type { Figure } from "./likelihood.ts";
 
 /**
@@ -17,8 +19,14 @@ export function totalVariance(
   samples: number,
   count: number,
 ): Pick<Moments, "mean" | "epistemic" | "aleatoric" | "epistemicTotal" | "aleatoricTotal"> {
+  const where = "totalVariance";
+  checkArray(where, "means", means, "Float32Array");
+  checkInt(where, "samples", samples, 1);
+  checkInt(where, "the number of examples", count, 1);
+  if (typeof variance !== "function") fail(where, "a function that gives the variance of each value", variance);
   const size = means.length / samples;
   const each = size / count;
+  if (!Number.isInteger(each)) fail(where, `as many values for each of ${samples} samples of ${count} examples`, means);
   const mean = new Float64Array(size);
   for (let s = 0, k = 0; s < samples; s++) for (let i = 0; i < size; i++) mean[i] += means[k++];
   for (let i = 0; i < size; i++) mean[i] /= samples;
@@ -87,6 +95,9 @@ export const predictiveNll = (samples: number, count: number, log: (s: number, n
 
 /** The terms of {@link predictiveNll}, one an example, [N]. */
 export function surprisesOf(samples: number, count: number, log: (s: number, n: number) => number): Float64Array {
+  checkInt("predictiveNll", "samples", samples, 1);
+  checkInt("predictiveNll", "the number of examples", count, 1, 2 ** 32);
+  if (typeof log !== "function") fail("predictiveNll", "a function of sample and example", log);
   const each = new Float64Array(samples);
   return Float64Array.from({ length: count }, (_, n) => {
     for (let s = 0; s < samples; s++) each[s] = log(s, n);

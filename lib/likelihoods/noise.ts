@@ -3,9 +3,9 @@
  * says: given, learned once, or a second output of the network.
  */
 import { alignColumns } from "../data/classes.ts";
-import type { AnyDataset } from "../data/dataset.ts";
+import { type AnyDataset, checkDataset } from "../data/dataset.ts";
 import { BayesError, checkNumber, checkOptions, fail } from "../errors.ts";
-import { constant, type Shape, sameShape, sizeOf, type Tensor } from "../graph/node.ts";
+import { checkShape, constant, type Shape, sameShape, sizeOf, type Tensor } from "../graph/node.ts";
 import { parameter } from "../graph/trace.ts";
 import { add } from "../ops/add.ts";
 import { exp } from "../ops/exp.ts";
@@ -145,6 +145,8 @@ export function numberTargets(
   shape: Shape,
   names?: readonly string[],
 ): Targets {
+  checkDataset(where, data);
+  checkShape(where, shape);
   if (data.targets instanceof Int32Array)
     throw new BayesError(
       `[${where}] expected numbers (made with targets) for likelihood ${kind}, received the classes of data set ${data.name}`,

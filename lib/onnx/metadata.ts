@@ -1,10 +1,11 @@
 import { BayesError } from "../errors.ts";
+import { checkArray } from "../util/arrays.ts";
 
 /** Strings kept in an ONNX file (`metadata_props`), without reading its weights. Throws a BayesError for another file. */
 export function readMetadata(bytes: Uint8Array): ReadonlyMap<string, string> {
   const found = new Map<string, string>();
   let opsets = 0;
-  for (const field of fields(bytes)) {
+  for (const field of fields(checkArray("onnx", "the bytes of a model", bytes, "Uint8Array"))) {
     if (field.number === 8) opsets++;
     if (field.number !== 14 || !field.value) continue;
     const entry = new Map([...fields(field.value)].map((f) => [f.number, f.value]));

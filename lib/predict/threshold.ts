@@ -2,11 +2,12 @@
  * When to say "I don't know". The examples are sorted by how sure the model is of them; a threshold on that certainty
  * answers the surest ones and leaves the others to somebody else (Geifman and El-Yaniv 2017).
  */
-import { checkNumber, checkOptions, fail } from "../errors.ts";
+import { checkInt, checkNumber, checkObject, checkOptions, fail } from "../errors.ts";
 import { sizeOf } from "../graph/node.ts";
-import { certaintyOf, type Likelihood, type PredictionOf, type Targets } from "../likelihoods/likelihood.ts";
+import { certaintyOf, type Likelihood, ours, type PredictionOf, type Targets } from "../likelihoods/likelihood.ts";
 import { wilson } from "../likelihoods/report/statistics.ts";
 import type { Model, Threshold } from "../models/model.ts";
+import { checkArray } from "../util/arrays.ts";
 
 /** How good the answers are that a threshold lets through. */
 export interface SelectiveResult {
@@ -46,9 +47,16 @@ export function chooseThreshold<L extends Likelihood>(
   const { maxError, minCoverage } = asked;
   if ((maxError === undefined) === (minCoverage === undefined))
     fail(where, "maxError, or else minCoverage", maxError === undefined ? "neither" : "both");
-  const { likelihood } = model;
+  const { likelihood } = checkObject(where, "a model", model);
+  checkObject(where, "a model with a likelihood", likelihood);
   if (!likelihood.cost)
     fail(where, "a likelihood that says what an answer costs (its method cost)", likelihood.config.kind);
+  const { count, mean, epistemicTotal } = checkObject(where, "a prediction of the model", prediction);
+  if (ours.has(likelihood)) {
+    checkInt(where, "the number of images of the prediction", count, 1);
+    for (const values of [mean, epistemicTotal]) checkArray(where, "a prediction's values", values, "Float32Array");
+  }
+  checkArray(where, "targets", targets, "Int32Array", "Float32Array");
   const certainty = certaintyOf(likelihood, prediction);
   const n = certainty.length;
   const values = n * sizeOf(model.targetShape);

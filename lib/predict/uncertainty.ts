@@ -5,6 +5,8 @@
  * Samples come sample-major, [S, N, C]. Everything is summed in float64 and returned as float32.
  */
 import { checkInt, fail } from "../errors.ts";
+import { checkArray } from "../util/arrays.ts";
+import { newArray } from "../util/memory.ts";
 import { softplus } from "../util/softplus.ts";
 import { checkSamples, type Floats } from "./input.ts";
 
@@ -49,10 +51,11 @@ function logSoftplus(z: number): number {
 /** exp(score(z)) divided by the sum of its row. */
 function normalizeRows(where: string, logits: Floats, classes: number, score: (z: number) => number): Float32Array {
   checkInt(where, "classes C", classes, 2);
+  checkArray(where, "logits", logits, "Float32Array", "Float64Array");
   if (logits.length === 0 || logits.length % classes !== 0) {
     fail(where, `one or more rows of ${classes} logits`, `${logits.length} values`);
   }
-  const out = new Float32Array(logits.length);
+  const out = newArray(where, "f32", logits.length, "fewer samples, or fewer images at a time, would fit");
   const row = new Float64Array(classes);
   for (let start = 0; start < logits.length; start += classes) {
     let max = -Infinity;

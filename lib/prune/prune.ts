@@ -119,6 +119,7 @@ function setMask(store: Store, w: PrunableWeight, mask: Float32Array | undefined
 
 /** How sparse the model is now, from its masks. */
 export function sparsity(model: Model): Sparsity {
+  checkModel("sparsity", model);
   const { store } = model;
   let values = 0;
   const layers = prunableWeights(store).map((w): LayerSparsity => {

@@ -1,6 +1,6 @@
 import type { AnyDataset } from "../data/dataset.ts";
-import { checkInt, checkOptions } from "../errors.ts";
-import type { Model } from "../models/model.ts";
+import { checkInt, checkObject, checkOptions } from "../errors.ts";
+import { checkModel, type Model } from "../models/model.ts";
 import { evaluate, type PredictOptions } from "../predict/predict.ts";
 import type { PruningRow, Quality } from "../report/data.ts";
 import { type FitOptions, fit } from "../train/fit.ts";
@@ -35,6 +35,8 @@ export async function pruneExperiment(
   data: { readonly train: AnyDataset; readonly valid?: AnyDataset; readonly test: AnyDataset },
   options: PruneExperimentOptions,
 ): Promise<PruneExperimentResult> {
+  checkModel("pruneExperiment", model, { idle: false });
+  const { train, valid, test } = checkObject("pruneExperiment", "data as { train, test }", data);
   const {
     fineTune: training,
     rounds = 1,
@@ -49,7 +51,7 @@ export async function pruneExperiment(
   checkInt("pruneExperiment", "rounds", rounds, 1, 1 << 20);
   const fineTune = training && { ...training }; // what the caller changes while it runs is for another time
   const predict = { ...predicting };
-  const measure = async (): Promise<Quality> => (await evaluate(model, data.test, predict)).metrics;
+  const measure = async (): Promise<Quality> => (await evaluate(model, test, predict)).metrics;
 
   const pruned = (how: PruneOptions) => model.store.turn("pruning", () => prune(model, how));
 
@@ -62,12 +64,12 @@ export async function pruneExperiment(
     await pruned({ ...selection, sparsity: target });
     if (!fineTune) continue;
     const seed = (fineTune.seed ?? 0) + round; // each round another noise and order
-    await fit(model, data, { ...fineTune, seed, runDir: undefined, resume: false });
+    await fit(model, { train, valid }, { ...fineTune, seed, runDir: undefined, resume: false });
     fineTune.signal?.throwIfAborted();
   }
   const report = await pruned({ ...selection, sparsity: targets[targets.length - 1] });
   const after = await measure();
-  if (fineTune) await fit(model, data, { ...fineTune, seed: (fineTune.seed ?? 0) + targets.length - 1 });
+  if (fineTune) await fit(model, { train, valid }, { ...fineTune, seed: (fineTune.seed ?? 0) + targets.length - 1 });
   fineTune?.signal?.throwIfAborted();
   const fineTuned = fineTune && (await measure());
   return {

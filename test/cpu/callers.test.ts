@@ -3,20 +3,29 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import fc from "fast-check";
 import { afterAll, describe, expect, it } from "vitest";
 import { cpu } from "../../lib/device.ts";
 import { compile } from "../../lib/graph/compile.ts";
+import * as graph from "../../lib/graph/index.ts";
 import { constant } from "../../lib/graph/node.ts";
 import { Store } from "../../lib/graph/store.ts";
+import * as everything from "../../lib/index.ts";
+import * as likelihoods from "../../lib/likelihoods/index.ts";
+import * as metrics from "../../lib/metrics.ts";
 import { createModel } from "../../lib/models/create.ts";
 import { openModel } from "../../lib/models/open.ts";
+import * as onnx from "../../lib/onnx/index.ts";
 import * as ops from "../../lib/ops/index.ts";
 import { evaluate, predict } from "../../lib/predict/predict.ts";
 import { prune } from "../../lib/prune/prune.ts";
 import { loadCheckpoint, restore, saveCheckpoint } from "../../lib/train/checkpoint.ts";
 import { fit } from "../../lib/train/fit.ts";
+import * as train from "../../lib/train/index.ts";
 import { readSafetensors, writeSafetensors } from "../../lib/train/safetensors.ts";
 import { cli } from "../cli-capture.ts";
+import { junk, onlyAsync } from "../hostile.ts";
+import { nullDevice } from "../null-device.ts";
 import { bits, squares, tinyBayes } from "./train-kit.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "bayescnn-callers-"));
@@ -216,4 +225,36 @@ it("a configuration of a size that nothing holds is one sentence of the command 
       ]);
     }
   }
+});
+
+/** Readers of files and what makes data sets are tried elsewhere; the rest is not for everybody or ends the others' work. */
+const elsewhere =
+  /^(load|get|make)[A-Z]|^(embeddedMnist|inMemory|isStreamed|split|subset|restore|BayesError|RunError|setThreads)$/;
+
+it("everything public takes anything badly, but well-mannered", async () => {
+  using model = tinyBayes();
+  const store = new Store(nullDevice());
+  type Call = (...args: unknown[]) => unknown;
+  const calls = new Map<string, Call>();
+  for (const room of [everything, graph, likelihoods, metrics, onnx, train])
+    for (const [name, f] of Object.entries(room)) {
+      if (typeof f !== "function" || elsewhere.test(name)) continue;
+      const make = /^class\b/.test(Function.prototype.toString.call(f));
+      calls.set(name, (...args) => (make ? Reflect.construct(f, args) : Reflect.apply(f, undefined, args)));
+    }
+  for (const name of ["define", "get", "set", "delete", "slot", "tensor", "setStreams", "onClose"] as const)
+    calls.set(`store.${name}`, (...args) => Reflect.apply(store[name] as Call, store, args));
+  calls.set("model.apply", (...args) => Reflect.apply(model.apply as Call, model, args));
+  const before = bits(model);
+  const argument = fc.oneof(
+    { weight: 4, arbitrary: junk },
+    { weight: 1, arbitrary: fc.constantFrom<unknown>(model, model.likelihood, model.store, Float32Array.of(0.2, 0.8), Int32Array.of(0, 1)) },
+  ); // biome-ignore format: short
+  await fc.assert(
+    fc.asyncProperty(fc.constantFrom(...calls), fc.array(argument, { maxLength: 4 }), async ([, call], args) => {
+      await onlyAsync(async () => call(...args));
+    }),
+    { numRuns: 2000 },
+  );
+  expect(bits(model)).toEqual(before);
 });

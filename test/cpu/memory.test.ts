@@ -10,7 +10,7 @@ it("refuses what will not fit before it is allocated, and the store goes on", ()
   vi.spyOn(process, "availableMemory").mockReturnValue(2 ** 28);
   const big = [2 ** 27] as const; // 512 MiB
   expect(() => store.define("big", big)).toThrow(
-    "[store big] expected 0.500 GiB of free memory, received 0.250 GiB: take a smaller batch or smaller images",
+    "[store big] expected 0.500 GiB of free memory, received 0.250 GiB: take a smaller model or smaller images",
   );
   expect(store.slots.has("big")).toBe(false);
   expect(() => compile({ store }, { x: big }, ({ x }) => ({ y: ops.sumTo(ops.relu(ops.relu(x)), [1]) }))).toThrow(
