@@ -11,7 +11,7 @@ import type { Model } from "../models/model.ts";
 import { topLabel } from "../predict/calibration.ts";
 import { aupr, auroc, fpr95, riskCoverage } from "../predict/ood.ts";
 import { evaluate, type Images, predict } from "../predict/predict.ts";
-import { ensureDir } from "../util/atomic.ts";
+import { checkDir, ensureDir } from "../util/atomic.ts";
 import { type Context, inContext, type SamplingOptions, sampling, several, shared } from "./options.ts";
 import { colours, fixed, type Output, percent, table } from "./output.ts";
 import { comparisonRow, comparisonTable, writeReport } from "./results.ts";
@@ -54,6 +54,7 @@ export function evaluateCommand(root: Command): void {
 }
 
 async function evaluateRun(dir: string, options: EvaluateOptions, { out, signal }: Context): Promise<void> {
+  if (options.out !== undefined) checkDir(options.out); // now, not after the work
   const beside = (options.compare ?? []).map(comparisonRow);
   const run = openRunFolder(dir);
   using model = run.model;

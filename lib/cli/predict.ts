@@ -8,7 +8,7 @@ import type { Categorical } from "../likelihoods/categorical.ts";
 import { answerOf, certaintyOf } from "../likelihoods/likelihood.ts";
 import type { Model } from "../models/model.ts";
 import { type Images, predict } from "../predict/predict.ts";
-import { ensureDir, writeFileAtomic } from "../util/atomic.ts";
+import { checkDir, ensureDir, writeFileAtomic } from "../util/atomic.ts";
 import { type Context, inContext, integers, type SamplingOptions, sampling, shared, UsageError } from "./options.ts";
 import { colours, type Output, table } from "./output.ts";
 import { otherData, runData } from "./run-data.ts";
@@ -61,6 +61,7 @@ async function predictImages(
     throw new UsageError(
       `[predict] expected image files or --index, received ${files.length > 0 ? "both" : "neither"}`,
     );
+  if (options.out !== undefined) checkDir(options.out); // now, not after the work
   const run = openRunFolder(dir);
   using model = run.model;
   const early = unfinished(run);

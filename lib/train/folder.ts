@@ -89,13 +89,13 @@ export class RunFolder {
     this.#savedStep = state.step;
   }
 
-  /** Where the model of the best validation is kept. */
+  /** Where the model of the best validation is kept. @throws BayesError where the folder is not the run's any more */
   get best(): string {
+    this.#lock.check();
     return join(this.#place, "best.safetensors");
   }
 
   saveBest(model: Model): void {
-    this.#lock.check();
     saveCheckpoint(this.best, model);
   }
 

@@ -1,6 +1,7 @@
 /**
  * The lock of a run folder: a file `.lock` that says which thread works there, and that counts as long as the thread runs.
- * Nothing has to be cleaned up after a kill, a power cut or `worker.terminate()`.
+ * Nothing has to be cleaned up after a kill, a power cut or `worker.terminate()` (a worker's counts as long as its process
+ * where there is no /proc).
  */
 import { createHash, randomBytes } from "node:crypto";
 import {

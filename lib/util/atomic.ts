@@ -46,6 +46,7 @@ const REASONS: Record<string, string> = {
   EPIPE: "nobody reads from it any more",
   EBADF: "it is not open",
   EIO: "the device reports an error",
+  EBUSY: "it is in use, as a mounted file is",
 };
 
 /**
@@ -95,7 +96,7 @@ function replace(
     fd = openSync(temporary, "wx", 0o666);
     if (old) {
       quietly(() => fchownSync(fd, old.uid, old.gid)); // only root may
-      fchmodSync(fd, old.mode & 0o7777);
+      fchmodSync(fd, old.mode & 0o777);
     }
     writeAll(fd, pieces);
     fsyncSync(fd);
@@ -139,6 +140,16 @@ function writeAll(fd: number, pieces: Iterable<Uint8Array>): void {
         Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
       }
     }
+  }
+}
+
+/** Throws a BayesError where {@link ensureDir} would for what is there already; makes nothing. */
+export function checkDir(path: string): void {
+  try {
+    if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === false)
+      throw new BayesError(`[make directory] ${path} is not a directory`, { code: "ERR_BAYES_FILE" });
+  } catch (error) {
+    throw fileError(error, "make directory", path);
   }
 }
 

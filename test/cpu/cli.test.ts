@@ -381,6 +381,32 @@ describe("a trained run", () => {
       [damage("cut", "checkpoint.safetensors", (b) => b.subarray(0, b.length / 2)), /checkpoint.safetensors/],
       [damage("empty", "checkpoint.safetensors", () => Buffer.alloc(0)), /checkpoint.safetensors/],
       [damage("noise", "checkpoint.safetensors", (b) => b.map((x, i) => x ^ (i * 37))), /checkpoint.safetensors/],
+      [
+        damage("deep", "config.json", () => Buffer.from(`{"a":${"[".repeat(1e5)}${"]".repeat(1e5)}}`)),
+        /at most 100 levels/,
+      ],
+      [
+        damage("deeper", "config.json", (b) =>
+          Buffer.from(b.toString().replace('"model": {', `"model": {"x":${"[".repeat(99)}${"]".repeat(99)},`)),
+        ),
+        /at most 100 levels/,
+      ],
+      [
+        damage("proto", "config.json", (b) =>
+          Buffer.from(b.toString().replace('"model": {', '"model": {"__proto__": {"seed": 1},')),
+        ),
+        /keys that are names/,
+      ],
+      [
+        damage("twice", "config.json", (b) =>
+          Buffer.from(b.toString().replace('"schema": 2', '"schema": 2, "schema": 2')),
+        ),
+        /"schema" stands twice/,
+      ],
+      [
+        damage("flipped", "checkpoint.safetensors", (b) => b.map((x, i) => (i === b.length - 7 ? x ^ 1 : x))),
+        /the file is damaged/,
+      ],
       [damage("other", "config.json", (b) => Buffer.from(b.toString().replace('"lenet5"', '"alexnet"'))), /\[/],
       [
         damage("moved", "config.json", (b) => Buffer.from(b.toString().replaceAll(data, "/nowhere"))),

@@ -1,13 +1,18 @@
 // A model's posterior as plain numbers, and as NumPy files.
 import { execFileSync, spawnSync } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { alphaPosterior } from "../../lib/bayes/posterior.ts";
 import { scaleMixturePrior } from "../../lib/bayes/scaleMixturePrior.ts";
 import { compile } from "../../lib/graph/compile.ts";
+import type { Tensor } from "../../lib/graph/node.ts";
+import { linear } from "../../lib/layers/linear.ts";
+import { categorical } from "../../lib/likelihoods/categorical.ts";
+import { Model } from "../../lib/models/model.ts";
 import { exportPosterior, npy, posteriorOf } from "../../lib/models/posterior.ts";
+import { flatten } from "../../lib/ops/flatten.ts";
 import { prune } from "../../lib/prune/prune.ts";
 import { tinyBayes, tinyPlain } from "./train-kit.ts";
 
@@ -58,6 +63,21 @@ describe("NumPy files", () => {
     expect(bytes.toString("latin1", 10, 10 + length)).toMatch(/'descr': '<f4'.*'shape': \(3, 3, 1, 4\), \} *\n$/);
     const data = new Float32Array(Uint8Array.from(bytes.subarray(10 + length)).buffer);
     expect(data).toEqual(posteriorOf(model)[0].mean);
+  });
+
+  it("of layers whose names would give one file, or none, are refused before the first is written; no name leads out", () => {
+    const named = (...names: string[]) => {
+      const build = (x: Tensor) => names.reduce<Tensor>((h, name) => linear(h, 2, { name }), flatten(x));
+      return new Model({ name: "m", input: [2, 2, 1], likelihood: categorical(2), build });
+    };
+    for (const names of [["a/b", "a.b"], ["n".repeat(300)], ["a\0", "a_"]]) {
+      using model = named(...names);
+      expect(() => exportPosterior(model, join(tmp, "refused"))).toThrow(/names of layers that give file names/);
+    }
+    expect(existsSync(join(tmp, "refused"))).toBe(false);
+    using model = named("..", "../../x", "/y", "c\0d");
+    for (const file of exportPosterior(model, join(tmp, "kept"))) expect(dirname(file)).toBe(join(tmp, "kept"));
+    expect(readdirSync(join(tmp, "kept"))).toHaveLength(8);
   });
 
   const numpy = spawnSync("python3", ["-c", "import numpy"]).status === 0;

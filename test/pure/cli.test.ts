@@ -1,5 +1,5 @@
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { reshaped } from "../../lib/cli/evaluate.ts";
@@ -266,6 +266,11 @@ describe("recipe", () => {
     const now = new Date("2026-01-31T23:59:59Z");
     expect(newRunDir("lenet5", "mnist", now)).toBe(join("runs", "lenet5-mnist-20260131-235959"));
     expect(newRunDir("lenet5", "a/b c", now)).toBe(join("runs", "lenet5-a-b-c-20260131-235959"));
+    for (const name of ["..", "/etc", "a\0b", "x".repeat(1000), "../../a", "\u202e", "a\nb"]) {
+      const dir = newRunDir(name, name, now);
+      expect(dirname(dir)).toBe("runs");
+      expect(dir).toMatch(/^runs\/[\w.-]{16,130}$/);
+    }
   });
 });
 
