@@ -1,7 +1,7 @@
 import { readFileSync, type Stats, statSync } from "node:fs";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
-import { BayesError, failFile as fail } from "../errors.ts";
+import { BayesError, failFile as fail, words } from "../errors.ts";
 import { fileError } from "../util/atomic.ts";
 
 /** No data file we read is allowed to be larger than this, packed or unpacked (2 GiB - 1). */
@@ -23,7 +23,7 @@ export function statOf(path: string): Stats | undefined {
 export function readBytes(path: string): Uint8Array {
   try {
     const stat = statSync(path);
-    if (!stat.isFile() && !stat.isDirectory()) fail(path, "a file", "a pipe, socket or device");
+    if (!stat.isFile() && !stat.isDirectory()) fail(path, "a file", words("a pipe, socket or device"));
     const { size } = stat;
     if (size > MAX_BYTES) fail(path, `a file of at most ${MAX_BYTES} bytes`, size);
     return readFileSync(path);
@@ -46,7 +46,7 @@ export function gunzip(bytes: Uint8Array, limit: number, where: string): Uint8Ar
     return gunzipSync(bytes, { maxOutputLength: Math.max(1, Math.min(limit, MAX_BYTES)) });
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
-    if (code === "ERR_BUFFER_TOO_LARGE") fail(where, `gzip data that unpacks to at most ${limit} bytes`, "more");
+    if (code === "ERR_BUFFER_TOO_LARGE") fail(where, `gzip data that unpacks to at most ${limit} bytes`, words("more"));
     throw new BayesError(
       `[${where}] expected whole gzip data, received damaged or truncated data (${(error as Error).message})`,
       { code: "ERR_BAYES_FILE" },
@@ -85,7 +85,7 @@ export function readNames(dir: string, name: string, count: number): string[] | 
   const path = findFile(dir, name);
   if (path === undefined) return undefined;
   const bytes = readBytes(path);
-  if (bytes.length > 1 << 20) fail(path, `a short text file of ${count} names`, `${bytes.length} bytes`);
+  if (bytes.length > 1 << 20) fail(path, `a short text file of ${count} names`, words(`${bytes.length} bytes`));
   const lines = new TextDecoder().decode(bytes).split("\n");
   const names = lines.map((line) => line.trim()).filter((line) => line !== "");
   if (names.length !== count) fail(path, `${count} names, one a line`, names.length);

@@ -1,4 +1,4 @@
-import { BayesError, failFile as fail } from "../errors.ts";
+import { BayesError, failFile as fail, words } from "../errors.ts";
 
 /** Fields of one record, by column, and the line on which it begins. */
 export interface TableRow {
@@ -15,7 +15,7 @@ export function parseCsv(text: string, where: string): TableRow[] {
   const head = text.trimStart().split("\n", 1)[0];
   const separator = [",", ";", "\t"].reduce((a, b) => (head.split(b).length > head.split(a).length ? b : a));
   const [header, ...records] = recordsOf(text.replace(/^\ufeff/, ""), separator, where);
-  if (header === undefined) fail(where, "a table with a header", "an empty file");
+  if (header === undefined) fail(where, "a table with a header", words("an empty file"));
   const columns = header.fields.map((name) => name.trim());
   const twice = columns.find((name, i) => name === "" || columns.indexOf(name) !== i);
   if (twice !== undefined) fail(where, "columns with a name of their own each", twice);
@@ -46,7 +46,7 @@ function recordsOf(text: string, separator: string, where: string): { line: numb
       return fail(
         where,
         `quotes around whole fields, doubled within them, in line ${line}`,
-        open ? "a quote that is not closed" : "others",
+        words(open ? "a quote that is not closed" : "others"),
       );
     }
     const [whole, quoted, plain, end] = match;

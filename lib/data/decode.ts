@@ -138,7 +138,10 @@ async function reading<T>(
     const { code, message } = error as NodeJS.ErrnoException;
     const known = code === "EACCES" || code === "EPERM" ? "no permission to read it" : undefined;
     const large = /pixel limit/.test(message) ? `it has more than ${MAX_PIXELS} pixels` : undefined;
-    return { file: typeof file === "string" ? file : "the bytes", reason: known ?? large ?? message.split("\n")[0] };
+    return {
+      file: typeof file === "string" ? file : "the bytes",
+      reason: known ?? large ?? message.split("\n")[0].replace(/[\s:]+$/, ""),
+    };
   }
 }
 

@@ -157,6 +157,7 @@ function checkedReader(reader: Reader, keys?: BigUint64Array): StreamedDataset["
       if (signal?.aborted) throw signal.reason;
       const why = error instanceof Error ? error.message : String(error);
       throw new BayesError(`[${where}] expected the pixels of ${some(indices)}, received an error: ${why}`, {
+        code: error instanceof BayesError ? error.code : "ERR_BAYES_FILE",
         cause: error,
       });
     }
@@ -184,11 +185,13 @@ function checkedReader(reader: Reader, keys?: BigUint64Array): StreamedDataset["
         if (wrong >= 0)
           throw new BayesError(
             `[${where}] expected finite pixels, received ${row[wrong]} in ${called(indices[at])} at value ${wrong}`,
+            { code: "ERR_BAYES_DATA" },
           );
       }
       if (keys && keyOf(bytesOf(row)) !== keys[indices[at]])
         throw new BayesError(
           `[${where}] expected the pixels that ${called(indices[at])} had when the set was opened, received others`,
+          { code: "ERR_BAYES_DATA" },
         );
     }
     return values;

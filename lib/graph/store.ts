@@ -1,7 +1,7 @@
 // a user's "lib" may lack [Symbol.dispose]:
 /// <reference lib="esnext.disposable" preserve="true" />
 import { type Device, type DeviceName, openDevice } from "../device.ts";
-import { BayesError, checkInt, fail } from "../errors.ts";
+import { BayesError, checkInt, fail, words } from "../errors.ts";
 import type { Data, NativeStore } from "../native/addon.ts";
 import { asArray, kindsFor } from "../util/arrays.ts";
 import { checkMemory } from "../util/memory.ts";
@@ -56,7 +56,7 @@ export class Store {
     const old = this.slots.get(name);
     if (old) {
       if (sameShape(old.shape, shape) && old.dtype === dtype) return old;
-      return fail(`store ${name}`, `${old.dtype}[${old.shape}] as it was first defined`, `${dtype}[${shape}]`);
+      return fail(`store ${name}`, `${old.dtype}[${old.shape}] as it was first defined`, words(`${dtype}[${shape}]`));
     }
     this.checkOpen(`store ${name}`);
     const index = this.alloc(name, sizeOf(shape) * (dtype === "u8" ? 1 : 4));
@@ -129,9 +129,9 @@ export class Store {
   async turn<T>(owner: string, work: (turn: Turn) => T | Promise<T>): Promise<T> {
     if (typeof owner !== "string" || !owner) fail("turn", "the owner's name", owner);
     if (typeof work !== "function") fail("turn", "a function", work);
-    this.checkOpen(`turn of ${owner}`);
+    this.checkOpen(owner);
     return this.#turns.take(owner, async (turn) => {
-      this.checkOpen(`turn of ${owner}`);
+      this.checkOpen(owner);
       try {
         return await work(turn);
       } finally {

@@ -2,7 +2,7 @@
  * When to say "I don't know". The examples are sorted by how sure the model is of them; a threshold on that certainty
  * answers the surest ones and leaves the others to somebody else (Geifman and El-Yaniv 2017).
  */
-import { checkNumber, checkOptions, fail } from "../errors.ts";
+import { checkNumber, checkOptions, fail, words } from "../errors.ts";
 import { sizeOf } from "../graph/node.ts";
 import { certaintyOf, type Likelihood, type PredictionOf, type Targets } from "../likelihoods/likelihood.ts";
 import { wilson } from "../likelihoods/report/statistics.ts";
@@ -45,7 +45,7 @@ export function chooseThreshold<L extends Likelihood>(
   checkOptions(where, options, { maxError: "number", minCoverage: "number" });
   const { maxError, minCoverage } = options;
   if ((maxError === undefined) === (minCoverage === undefined))
-    fail(where, "maxError, or else minCoverage", maxError === undefined ? "neither" : "both");
+    fail(where, "maxError, or else minCoverage", words(maxError === undefined ? "neither" : "both"));
   const { likelihood } = model;
   if (!likelihood.cost)
     fail(where, "a likelihood that says what an answer costs (its method cost)", likelihood.config.kind);
@@ -76,7 +76,7 @@ export function chooseThreshold<L extends Likelihood>(
   return fail(
     where,
     `a threshold whose answers cost at most ${maxError} on ${n} examples (the surest ${least.answered} cost ${least.risk.toPrecision(2)}; few answers prove little: more examples help)`,
-    "none",
+    words("none"),
     "ERR_BAYES_DATA",
   );
 }

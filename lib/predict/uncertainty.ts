@@ -4,7 +4,7 @@
  *
  * Samples come sample-major, [S, N, C]. Everything is summed in float64 and returned as float32.
  */
-import { checkInt, fail } from "../errors.ts";
+import { checkInt, fail, words } from "../errors.ts";
 import { softplus } from "../util/softplus.ts";
 import { checkSamples, type Floats } from "./input.ts";
 
@@ -50,7 +50,7 @@ function logSoftplus(z: number): number {
 function normalizeRows(where: string, logits: Floats, classes: number, score: (z: number) => number): Float32Array {
   checkInt(where, "classes C", classes, 2);
   if (logits.length === 0 || logits.length % classes !== 0) {
-    fail(where, `one or more rows of ${classes} logits`, `${logits.length} values`);
+    fail(where, `one or more rows of ${classes} logits`, words(`${logits.length} values`));
   }
   const out = new Float32Array(logits.length);
   const row = new Float64Array(classes);

@@ -7,7 +7,7 @@
 import { isDeepStrictEqual, types } from "node:util";
 import { z } from "zod";
 import { checkPreprocess, type Preprocess, samePreprocess } from "../data/prepare.ts";
-import { BayesError, checkPath, type ErrorCode, fail, shorten } from "../errors.ts";
+import { BayesError, checkPath, type ErrorCode, fail, shorten, words } from "../errors.ts";
 import { type DType, sameShape } from "../graph/node.ts";
 import type { Slot } from "../graph/store.ts";
 import { FIRST_RESERVED_STREAM } from "../graph/trace.ts";
@@ -143,7 +143,7 @@ export function amendCheckpoint(path: string, knowledge: Pick<Knowledge, "thresh
 export function loadCheckpoint(path: string): Checkpoint {
   const { tensors, metadata } = readSafetensors(checkPath("load", path));
   if (metadata.format !== "bayescnn" || metadata.checkpoint === undefined)
-    fail(path, "a checkpoint of this library", metadata.format ?? "another safetensors file", "ERR_BAYES_FILE");
+    fail(path, "a checkpoint of this library", metadata.format ?? words("another safetensors file"), "ERR_BAYES_FILE");
   let value: unknown;
   try {
     value = JSON.parse(metadata.checkpoint);

@@ -212,7 +212,7 @@ describe("readTar", () => {
     ["an absolute path", tar([["/etc/x", Uint8Array.of(1)]]), /paths inside/],
     ["a symbolic link", tar([["x", new Uint8Array(0), "2"]]), /only regular files and folders .*x of type/],
     ["a device", tar([["x", new Uint8Array(0), "3"]]), /only regular files/],
-    ["a cut file", tar([["x", payload]]).subarray(0, 9000), /300000 bytes of x, received "only 8488"/],
+    ["a cut file", tar([["x", payload]]).subarray(0, 9000), /300000 bytes of x, received only 8488/],
     ["a missing end", tar([["x", Uint8Array.of(1)]]).subarray(0, 1024), /truncated/],
     ["nothing", new Uint8Array(0), /truncated/],
     ["noise", payload.subarray(0, 2048), /octal|checksum/],

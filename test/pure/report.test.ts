@@ -8,8 +8,9 @@ import type { ReportData, ReportTest } from "../../lib/report/data.ts";
 import { buildReport } from "../../lib/report/html.ts";
 import { encodePng, pngDataUri } from "../../lib/report/png.ts";
 import { reportJson } from "../../lib/report/summary.ts";
-import { deepWithoutPaths, escapeHtml, visible, withoutPaths } from "../../lib/report/text.ts";
+import { deepWithoutPaths, escapeHtml, withoutPaths } from "../../lib/report/text.ts";
 import { figure, percent } from "../../lib/util/figures.ts";
+import { visible } from "../../lib/util/text.ts";
 import { certain, checkBalanced, checkPage, labels, numbers, pictures, triangle } from "./report-kit.ts";
 
 const ROWS = 300;
