@@ -125,7 +125,10 @@ export interface FitOptions {
   readonly bestCheckpoint?: boolean;
   /** Go on from runDir's checkpoint; start from the beginning where there is none yet. Default false. */
   readonly resume?: boolean;
-  /** Stops after the chunk under way (about 0.1 s), saves, and resolves with `stopped: true`. */
+  /**
+   * Stops after the chunk under way (about 0.1 s), or within a validation, saves, and resolves with `stopped: true`. A
+   * validation that was due is made up for by the run that goes on.
+   */
   readonly signal?: AbortSignal;
   /** Show progress on standard error; default false. */
   readonly progress?: boolean;
