@@ -1,3 +1,5 @@
+import { visible } from "./util/text.ts";
+
 /**
  * What a program may want to tell apart. The sentence of an error may change from version to version, its code does not.
  *
@@ -26,7 +28,8 @@ export type ErrorCode =
 
 /**
  * The one error class users meet: a sentence that says what was wrong, what was expected, what was received, and where, and
- * a {@link ErrorCode | code} for programs.
+ * a {@link ErrorCode | code} for programs. Whatever it quotes can be shown on a terminal: control characters in it are
+ * escaped.
  */
 export class BayesError extends Error {
   override readonly name: string = "BayesError";
@@ -36,7 +39,7 @@ export class BayesError extends Error {
     message: string,
     { code = "ERR_BAYES_ARGUMENT", ...options }: ErrorOptions & { readonly code?: ErrorCode } = {},
   ) {
-    super(message, options);
+    super(visible(message), options);
     this.code = code;
   }
 }
@@ -44,6 +47,17 @@ export class BayesError extends Error {
 /** `text`, cut to at most `most` characters: what was received may be of any length. */
 export const shorten = (text: string, most = 100): string =>
   text.length > most ? `${text.slice(0, most - 3)}...` : text;
+
+/** What was received, told in words: {@link fail} shows them as they stand, where it puts a text into quotation marks. */
+class Words {
+  readonly text: string;
+  constructor(text: string) {
+    this.text = text;
+  }
+}
+
+/** See {@link Words}. */
+export const words = (text: string): Words => new Words(text);
 
 /** A short, safe picture of a received value for an error message: at most 160 characters, and nothing of it throws. */
 export function show(value: unknown): string {
@@ -55,6 +69,7 @@ export function show(value: unknown): string {
 }
 
 function picture(value: unknown, depth: number): string {
+  if (value instanceof Words) return value.text;
   if (typeof value === "string") return JSON.stringify(shorten(value, 60));
   if (typeof value === "bigint") return `${value}n`;
   if (Array.isArray(value)) {

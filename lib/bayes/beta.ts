@@ -1,4 +1,5 @@
 import { checkInt, checkNumber, fail } from "../errors.ts";
+import { parseNumber } from "../util/number.ts";
 
 /** Where training stands; steps count from 0. */
 export interface BetaMoment {
@@ -61,9 +62,10 @@ function ramp(name: string, share: number, beta: number, shape: (x: number) => n
 export function parseBeta(text: string): BetaSchedule {
   if (typeof text !== "string" || text.length > 200) fail("beta", "a short text", text);
   const [kind, ...rest] = text.split(":");
-  const numbers = rest.map(Number);
-  if (numbers.every((x) => !Number.isNaN(x))) {
-    if (kind !== "" && Number.isFinite(Number(kind)) && rest.length === 0) return constantBeta(Number(kind));
+  const alone = parseNumber(kind);
+  if (alone !== undefined && rest.length === 0) return constantBeta(alone);
+  const numbers = rest.slice(0, 3).flatMap((x) => parseNumber(x) ?? []);
+  if (numbers.length === rest.length) {
     if (kind === "blundell" && rest.length === 0) return blundellBeta();
     if (kind === "warmup" && rest.length <= 2) return warmUpBeta(...numbers);
     if (kind === "cosine" && rest.length <= 2) return cosineBeta(...numbers);

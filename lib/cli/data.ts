@@ -2,8 +2,8 @@ import type { Command } from "commander";
 import { getData } from "../data/get.ts";
 import { DATASETS, dataRoot, findData } from "../data/locate.ts";
 import { progress } from "../util/progress.ts";
-import { inContext, type SharedOptions, shared } from "./options.ts";
-import { table } from "./output.ts";
+import { inContext, path, type SharedOptions, shared } from "./options.ts";
+import { lines, table } from "./output.ts";
 
 interface DataOptions extends SharedOptions {
   readonly dataDir?: string;
@@ -20,20 +20,27 @@ export function dataCommand(root: Command): void {
       .command("get")
       .description(`fetch a data set: ${DATASETS.join(", ")}; goes on with a broken download and checks SHA-256`)
       .argument("<name>", "data set")
-      .option("--data-dir <dir>", where)
+      .option("--data-dir <dir>", where, path)
       .option("--url <url>", "another server's folder with the same files"),
     { out: "same as --data-dir", example: "bayescnn data get mnist" },
   ).action((name: string, options: DataOptions) =>
-    inContext(options, (context) => get(name, options, context.out, context.progress), { device: false }),
+    inContext(options, (context) => get(name, options, context.out, context.progress), {
+      device: false,
+      product: false,
+    }),
   );
 
   shared(
-    data.command("list").description("the known data sets, and where they are").option("--data-dir <dir>", where),
+    data.command("list").description("the known data sets, and where they are").option("--data-dir <dir>", where, path),
     {
       example: "bayescnn data list --data-dir ~/data",
     },
   ).action((options: DataOptions) =>
-    inContext(options, (context) => list(options, context.out), { device: false, linesTo: options.out }),
+    inContext(options, (context) => list(options, context.out), {
+      device: false,
+      linesTo: options.out,
+      signals: "kill",
+    }),
   );
 }
 
@@ -77,5 +84,5 @@ function list({ dataDir }: DataOptions, out: Out): void {
     rows.push([name, folder ?? missing]);
   }
   for (const row of table(rows, "left")) out.line(row);
-  out.line(`\nLooked in ${dataRoot(dataDir)}.`);
+  lines(out, "", `Looked in ${dataRoot(dataDir)}.`);
 }

@@ -12,8 +12,8 @@ import { topLabel } from "../predict/calibration.ts";
 import { aupr, auroc, fpr95, riskCoverage } from "../predict/ood.ts";
 import { evaluate, type Images, predict } from "../predict/predict.ts";
 import { checkDir, ensureDir } from "../util/atomic.ts";
-import { type Context, inContext, type SamplingOptions, sampling, several, shared } from "./options.ts";
-import { colours, fixed, type Output, percent, table } from "./output.ts";
+import { type Context, inContext, path, type SamplingOptions, sampling, several, shared } from "./options.ts";
+import { fixed, lines, type Output, percent, table } from "./output.ts";
 import { comparisonRow, comparisonTable, writeReport } from "./results.ts";
 import { otherData, runData } from "./run-data.ts";
 import { openRunFolder, unfinished } from "./run-folder.ts";
@@ -34,14 +34,15 @@ export function evaluateCommand(root: Command): void {
       root
         .command("evaluate")
         .description("test a trained run: accuracy, calibration, uncertainty, and strange images (--ood)")
-        .argument("<rundir>", "folder of a run")
+        .argument("<rundir>", "folder of a run", path)
         .option(
           "--data <name>",
           "another data set: its test images, or all of a folder's (default: the run's own test)",
+          path,
         ),
     )
-      .option("--ood <name>", `strange images that should look uncertain: ${DATASETS.join(", ")} or a folder`)
-      .option("--ood-dir <dir>", "where the strange data set is (default: --data-dir)")
+      .option("--ood <name>", `strange images that should look uncertain: ${DATASETS.join(", ")} or a folder`, path)
+      .option("--ood-dir <dir>", "where the strange data set is (default: --data-dir)", path)
       .option("--compare <rundir>", "print another tested run beside this one, such as the frequentist twin", several),
     {
       out: "write report.html and report.json into this folder",
@@ -97,14 +98,15 @@ async function evaluateRun(dir: string, options: EvaluateOptions, { out, signal 
     ...(strange ? { ood: strange.found } : {}),
     ...(beside.length > 0 ? { beside } : {}),
   });
-  out.line(colours().bold(`${dir}: ${model.name} on ${test.name}`));
+  out.line(["bold", `${dir}: ${model.name} on ${test.name}`]);
   for (const line of testTable(model, tested)) out.line(line);
   if (aurc !== undefined)
     out.line(`  AURC          ${fixed(aurc)}  error rate, averaged over how many images are answered`);
-  if (selected) out.line(`\n${thresholdLine(model, selected)}`);
-  if (beside.length > 0) out.line(`\n${comparisonTable(model, metrics, beside).join("\n")}`);
+  if (selected) lines(out, "", thresholdLine(model, selected));
+  if (beside.length > 0) lines(out, "", ...comparisonTable(model, metrics, beside));
   if (!strange) return;
-  out.line(`\nstrange images (${strange.found.data}, ${strange.found.count}) against ${test.name}, told apart by`);
+  out.line();
+  out.line(`strange images (${strange.found.data}, ${strange.found.count}) against ${test.name}, told apart by`);
   const rows = [
     ["", "AUROC", "AUPR", "FPR95"],
     ...strange.found.scores.map((s) => [`  ${s.score}`, fixed(s.auroc), fixed(s.aupr), percent(s.fpr95)]),

@@ -7,7 +7,7 @@ import { exportPosterior } from "../models/posterior.ts";
 import { type ExportMode, exportModes, exportOnnx } from "../onnx/export.ts";
 import { type VerifyResult, verifyOnnx } from "../onnx/verify.ts";
 import { ensureDir } from "../util/atomic.ts";
-import { type Context, inContext, integer, type SharedOptions, shared } from "./options.ts";
+import { type Context, inContext, integer, path, type SharedOptions, shared } from "./options.ts";
 import { bytes } from "./output.ts";
 import { runData } from "./run-data.ts";
 import { checkOutput, openRunFolder, unfinished } from "./run-folder.ts";
@@ -27,7 +27,7 @@ export function exportCommand(root: Command): void {
     root
       .command("export")
       .description("write a trained run as an ONNX model that takes pixels from 0 to 255")
-      .argument("<rundir>", "folder of a run")
+      .argument("<rundir>", "folder of a run", path)
       .addOption(
         new Option(
           "--mode <name>",
@@ -41,14 +41,20 @@ export function exportCommand(root: Command): void {
       )
       .option("--samples <n>", "samples of an ensemble", integer(1, 1024), 16)
       .option("--verify", "run it in ONNX Runtime and compare it with the native run")
-      .option("--posterior <dir>", "also write mean, sigma and KL of every weight as NumPy arrays into this folder")
-      .option("--data-dir <dir>", "where the data sets are, for --verify (default: where they were)"),
+      .option(
+        "--posterior <dir>",
+        "also write mean, sigma and KL of every weight as NumPy arrays into this folder",
+        path,
+      )
+      .option("--data-dir <dir>", "where the data sets are, for --verify (default: where they were)", path),
     {
       out: "file to write (default: RUNDIR/model-MODE.onnx)",
       seed: "seed of the random nodes (default: 1)",
       example: "bayescnn export runs/start --mode ensemble --out model.onnx --verify",
     },
-  ).action((dir: string, options: ExportOptions) => inContext(options, (context) => exportRun(dir, options, context)));
+  ).action((dir: string, options: ExportOptions) =>
+    inContext(options, (context) => exportRun(dir, options, context), { product: false }),
+  );
 }
 
 async function exportRun(dir: string, options: ExportOptions, { out }: Context): Promise<void> {

@@ -1,7 +1,7 @@
 import { existsSync, statSync } from "node:fs";
 import { arch, availableParallelism, cpus, platform, release, totalmem } from "node:os";
 import { join } from "node:path";
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { parseSize } from "../data/images.ts";
 import { cpu, threads } from "../device.ts";
 import { BayesError } from "../errors.ts";
@@ -11,10 +11,11 @@ import type { Model } from "../models/model.ts";
 import type { EpochRecord } from "../train/fit.ts";
 import { adam } from "../train/optimizers.ts";
 import { version } from "../util/package.ts";
+import { fitting } from "../util/text.ts";
 import { installed } from "./installed.ts";
 import { forwardProgram, madeModel, stepProgram } from "./made.ts";
 import { inContext, integer, type SharedOptions, shared, spec, UsageError } from "./options.ts";
-import { bytes, colours, count, type Output, table } from "./output.ts";
+import { bytes, count, lines, type Output, table } from "./output.ts";
 import { checkOutput, FILES, openRunFolder } from "./run-folder.ts";
 import { shown } from "./training.ts";
 
@@ -29,15 +30,15 @@ interface InfoOptions extends SharedOptions {
 const STEPS = 3;
 const ENOUGH_MS = 2000;
 
-/** `bayescnn info [RUNDIR] [--model M]`. */
+/** `bayescnn info`, `bayescnn info RUNDIR` and `bayescnn info --model lenet5`. */
 export function infoCommand(root: Command): void {
   shared(
     root
       .command("info")
       .description("this machine; a run (RUNDIR); or a model's layers, parameters and costs (--model)")
       .argument("[rundir]", "folder of a run")
-      .option("--model <name>", `one of ${modelNames.join(", ")}`)
-      .option("--batch <n>", "batch of the costs with --model", integer(1), 128)
+      .addOption(new Option("--model <name>", "architecture").choices(modelNames))
+      .option("--batch <n>", "batch of the costs with --model", integer(1, 65_536), 128)
       .option("--image-size <size>", "size of the images of --model: n, or HEIGHTxWIDTH (default: 32)", spec(parseSize))
       .option("--frequentist", "the model without Bayesian layers"),
     { example: "bayescnn info --model lenet5" },
@@ -53,7 +54,7 @@ export function infoCommand(root: Command): void {
         } else if (options.model !== undefined) modelInfo(options, out);
         else machineInfo(options, out);
       },
-      { device: dir !== undefined || options.model !== undefined, linesTo: options.out },
+      { device: dir !== undefined || options.model !== undefined, linesTo: options.out, signals: "kill" },
     ),
   );
 }
@@ -103,7 +104,7 @@ function machineInfo(options: SharedOptions, out: Output): void {
     ["sharp", facts.sharp ?? "not installed (npm install sharp; only needed for image files)"],
   ];
   for (const row of table(rows, "left")) out.line(row);
-  if (problem !== undefined) out.line(`\n${problem}`);
+  if (problem !== undefined) lines(out, "", problem);
 }
 
 function runInfo(dir: string, out: Output): void {
@@ -217,15 +218,13 @@ function modelInfo(options: InfoOptions, out: Output): void {
     ...total,
   });
 
-  const c = colours();
   const rows = [["layer", "weights", "parameters", "flops", "bytes moved"]];
   for (const [name, l] of layers)
-    rows.push([name, l.shapes[0] ?? "", count(l.parameters), flops(l.flops), bytes(l.bytes)]);
-  out.line(
-    c.bold(
-      `${options.model}${model.bayesian ? "" : ", frequentist"}, input ${model.inputShape.join("x")}, ${sizeOf(model.outputShape)} outputs, batch ${options.batch}`,
-    ),
-  );
+    rows.push([fitting(name), l.shapes[0] ?? "", count(l.parameters), flops(l.flops), bytes(l.bytes)]);
+  out.line([
+    "bold",
+    `${options.model}${model.bayesian ? "" : ", frequentist"}, input ${model.inputShape.join("x")}, ${sizeOf(model.outputShape)} outputs, batch ${options.batch}`,
+  ]);
   for (const row of table(rows)) out.line(row);
   out.line();
   for (const row of table(

@@ -1,6 +1,13 @@
 #!/usr/bin/env node
-import { run } from "./program.ts";
+import { INTERRUPTED, run, unexpected } from "./program.ts";
+import { standard } from "./standard.ts";
 
-// A reader that went away (`bayescnn ... | head`) is no error of ours.
-process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
-process.exitCode = await run(process.argv.slice(2));
+standard.takeOver();
+process.on("uncaughtException", (error) => process.exit(unexpected(error, process.argv.includes("--debug"))));
+const code = await run(process.argv.slice(2));
+if (INTERRUPTED.includes(code)) {
+  await standard.flush(1000); // a reader that sleeps does not keep anybody waiting
+  process.exit(code); // whatever was given up may still be under way
+}
+await standard.flush();
+process.exitCode = standard.exitCode(code);

@@ -2,15 +2,13 @@
 import { availableParallelism } from "node:os";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { checkDevice, type DeviceName, setThreads } from "../device.ts";
-import { BayesError, checkInt, checkNumber, fail } from "../errors.ts";
+import { BayesError, checkInt, checkNumber, checkPath, fail, words } from "../errors.ts";
 import type { Precision } from "../graph/trace.ts";
 import { checkTarget, writeFileAtomic } from "../util/atomic.ts";
+import { parseNumber } from "../util/number.ts";
 import { type Output, output } from "./output.ts";
-
-/** Thrown when Ctrl-C ended a command after it has said all there is to say: exit code 130. */
-export class Interrupted extends Error {
-  override readonly name = "Interrupted";
-}
+import { Interruption } from "./signals.ts";
+import { standard } from "./standard.ts";
 
 /** A mistake in how the command was called that only shows with all options known: exit code 2. */
 export class UsageError extends BayesError {}
@@ -21,18 +19,22 @@ export interface SharedOptions {
   readonly device: DeviceName;
   readonly threads?: number;
   readonly out?: string;
+  readonly debug?: boolean;
 }
 
 /** What an action gets besides its own arguments. */
 export interface Context {
   readonly out: Output;
-  /** Aborted by the first Ctrl-C (or SIGTERM), a second one exits at once. Ask for it only where it is listened to. */
+  /** Aborted by the first SIGINT (Ctrl-C), SIGTERM or SIGHUP; its reason is the {@link Interrupted} to end with. */
   readonly signal: AbortSignal;
+  /** What `work` gives, which has nothing to save: given up when the signal aborts. */
+  until<T>(work: Promise<T>): Promise<T>;
   /** Whether to draw progress on standard error. */
   readonly progress: boolean;
 }
 
-const numeric = (text: string): number => (text.trim() === "" ? fail("", "a number", text) : Number(text));
+/** The option that has the stack of an error printed. */
+export const debug = (): Option => new Option("--debug", "print the stack of an error, and its causes");
 
 /** Turns the sentence of a failed check into commander's, which names the option. */
 function argument<T>(parse: (text: string) => T): (text: string) => T {
@@ -48,12 +50,22 @@ function argument<T>(parse: (text: string) => T): (text: string) => T {
   };
 }
 
+const numeric = (text: string): number => parseNumber(text) ?? Number.NaN;
+
 /** Parser of an option that takes an integer in [min, max]. */
 export const integer = (min: number, max?: number) =>
   argument((text) => checkInt("", "the value", numeric(text), min, max));
 /** Parser of an option that takes a number in [min, max]. */
 export const decimal = (min: number, max?: number) =>
   argument((text) => checkNumber("", "the value", numeric(text), min, max));
+/** Parser of an option that takes a path or a name. What looks like an option was meant as one: its value was forgotten. */
+export const path = argument((text) =>
+  text === "" || text.startsWith("--")
+    ? fail("", "a value (./ before one that begins with dashes)", text)
+    : checkPath("", text),
+);
+/** The same of an option that may be given several times. */
+export const several = (text: string, before: readonly string[] = []): readonly string[] => [...before, path(text)];
 /** Parser of an option whose text another module understands; the text itself is kept. */
 export const spec = (parse: (text: string) => unknown) =>
   argument((text) => {
@@ -61,17 +73,17 @@ export const spec = (parse: (text: string) => unknown) =>
     return text;
   });
 /** Parser of a list of integers: "3,17,20-25". */
-export const integers = argument((text) =>
-  text.split(",").flatMap((part) => {
-    const [from, to = from] = part.split("-").map(numeric);
+export const integers = argument((text) => {
+  const all: number[] = [];
+  for (const part of text.split(",")) {
+    const [from, to = from, ...more] = part.split("-").map(numeric);
     checkInt("", "an index", from, 0);
-    checkInt("", "the end of a range", to, from, from + 99_999);
-    return Array.from({ length: to - from + 1 }, (_, i) => from + i);
-  }),
-);
-
-/** Collects an option that may be given several times. */
-export const several = (value: string, before: readonly string[] = []): readonly string[] => [...before, value];
+    checkInt("", "the end of a range", more.length > 0 ? Number.NaN : to, from);
+    if (all.length + to - from >= 100_000) fail("", "at most 100000 indices", words("more"));
+    for (let i = from; i <= to; i++) all.push(i);
+  }
+  return all;
+});
 
 /** Adds --json, --seed, --device, --threads and --out, and one example. */
 export function shared(
@@ -100,8 +112,11 @@ export function shared(
         .helpGroup("Common options:"),
     )
     .addOption(
-      new Option("--out <path>", out ?? "also write the JSON lines to this file").helpGroup("Common options:"),
-    );
+      new Option("--out <path>", out ?? "also write the JSON lines to this file")
+        .argParser(path)
+        .helpGroup("Common options:"),
+    )
+    .addOption(debug().helpGroup("Common options:"));
   return command.addHelpText("after", `\nExample:\n  $ ${example}`);
 }
 
@@ -125,7 +140,7 @@ export interface SamplingOptions extends SharedOptions {
 /** Adds them. */
 export function sampling(command: Command): Command {
   return precision(command, "the run's")
-    .option("--data-dir <dir>", "where the data sets are (default: where they were)")
+    .option("--data-dir <dir>", "where the data sets are (default: where they were)", path)
     .option("--samples <n>", "Monte-Carlo samples (default: the run's)", integer(1, 65_536))
     .addOption(
       new Option("--mode <name>", "average over weights, or their means alone")
@@ -138,55 +153,38 @@ export function sampling(command: Command): Command {
  * Runs an action in the frame of the shared options.
  * @param device false for an action that works without the addon
  * @param linesTo file that gets the JSON lines, where --out means that
+ * @param product whether what is printed is what the command is for, and not files that it writes
+ * @param signals "stop": the first signal ends the action wherever it waits; "save": it listens to `signal` and has
+ *   something to save first; "kill": nothing is in the way of a signal, for an action that never waits
  */
 export async function inContext(
   options: SharedOptions,
   action: (context: Context) => Promise<void> | void,
-  { device = true, linesTo }: { device?: boolean; linesTo?: string } = {},
+  {
+    device = true,
+    linesTo,
+    product = true,
+    signals = "stop",
+  }: { device?: boolean; linesTo?: string; product?: boolean; signals?: "stop" | "save" | "kill" } = {},
 ): Promise<void> {
+  standard.product = product;
   checkDevice("--device", options.device);
   if (device && options.threads !== undefined) setThreads(options.threads);
   if (linesTo !== undefined) checkTarget(linesTo); // now, not after the work
   const json = options.json === true;
   const lines: string[] = [];
-  const interrupt = new Interruption(json);
+  const out = output(json, lines);
+  const interruption = signals === "kill" ? undefined : new Interruption(signals === "save" && !json);
   try {
-    await action({
-      out: output(json, lines),
-      progress: !json && process.stderr.isTTY === true,
-      get signal() {
-        return interrupt.signal;
-      },
-    });
+    const { signal, until } = interruption ?? NEVER;
+    const context = { out, progress: !json && process.stderr.isTTY === true, signal, until };
+    const work = Promise.resolve(action(context));
+    await (signals === "stop" ? until(work) : work);
     if (linesTo !== undefined) writeFileAtomic(linesTo, lines.map((line) => `${line}\n`).join(""));
+    await interruption?.heard();
   } finally {
-    interrupt.release();
+    interruption?.release();
   }
 }
 
-/** Ctrl-C (and SIGTERM) as an AbortSignal, from the moment somebody asks for it; until then it just ends the process. */
-class Interruption {
-  readonly #abort = new AbortController();
-  readonly #quiet: boolean;
-  #listening = false;
-
-  constructor(quiet: boolean) {
-    this.#quiet = quiet;
-  }
-
-  get signal(): AbortSignal {
-    if (!this.#listening) process.on("SIGINT", this.#onSignal).on("SIGTERM", this.#onSignal);
-    this.#listening = true;
-    return this.#abort.signal;
-  }
-
-  release(): void {
-    process.off("SIGINT", this.#onSignal).off("SIGTERM", this.#onSignal);
-  }
-
-  readonly #onSignal = (): void => {
-    if (this.#abort.signal.aborted) process.exit(130);
-    if (!this.#quiet) process.stderr.write("\nstopping; press Ctrl-C again to exit at once\n");
-    this.#abort.abort(new Interrupted("interrupted"));
-  };
-}
+const NEVER = { signal: new AbortController().signal, until: <T>(work: Promise<T>) => work };

@@ -9,8 +9,18 @@ import { answerOf, certaintyOf } from "../likelihoods/likelihood.ts";
 import type { Model } from "../models/model.ts";
 import { type Images, predict } from "../predict/predict.ts";
 import { checkDir, ensureDir, writeFileAtomic } from "../util/atomic.ts";
-import { type Context, inContext, integers, type SamplingOptions, sampling, shared, UsageError } from "./options.ts";
-import { colours, type Output, table } from "./output.ts";
+import { fitting } from "../util/text.ts";
+import {
+  type Context,
+  inContext,
+  integers,
+  path,
+  type SamplingOptions,
+  sampling,
+  shared,
+  UsageError,
+} from "./options.ts";
+import { type Output, table } from "./output.ts";
 import { otherData, runData } from "./run-data.ts";
 import { openRunFolder, type RunConfig, unfinished } from "./run-folder.ts";
 
@@ -36,10 +46,10 @@ export function predictCommand(root: Command): void {
       root
         .command("predict")
         .description("answer for images, and say how sure that is and why not")
-        .argument("<rundir>", "folder of a run")
+        .argument("<rundir>", "folder of a run", path)
         .argument("[image...]", "image files or folders; resized to the model's input")
         .option("--index <list>", "instead of files: test images of the run's data, as 3,17,20-25", integers)
-        .option("--data <name>", "take --index from this data set"),
+        .option("--data <name>", "take --index from this data set", path),
     ).option("--invert", "swap black and white (digits written dark on light)"),
     {
       out: "also write predictions.json into this folder",
@@ -110,20 +120,21 @@ async function answer(
   const rows = [
     ["image", "answer", ...(truths ? ["is"] : []), "epistemic", "aleatoric"],
     ...results.map((r) => [
-      r.image,
-      r.unsure ? `unsure (${r.text})` : r.text,
-      ...(r.truth === undefined ? [] : [r.truth]),
+      fitting(r.image),
+      fitting(r.unsure ? `unsure (${r.text})` : r.text),
+      ...(r.truth === undefined ? [] : [fitting(r.truth)]),
       r.epistemic.toPrecision(3),
       r.aleatoric.toPrecision(3),
     ]),
   ];
   const [head, ...lines] = table(rows, "left");
-  out.line(colours().bold(head));
+  out.line(["bold", head]);
   for (const line of lines) out.line(line);
+  out.line();
   out.line(
     model.bayesian && prediction.samples > 1
-      ? `\n${prediction.samples} Monte-Carlo samples. Epistemic: the samples disagree, more data would help. Aleatoric: the image is unclear.`
-      : "\nOne pass: without Monte-Carlo samples there is no epistemic uncertainty.",
+      ? `${prediction.samples} Monte-Carlo samples. Epistemic: the samples disagree, more data would help. Aleatoric: the image is unclear.`
+      : "One pass: without Monte-Carlo samples there is no epistemic uncertainty.",
   );
   if (!threshold)
     out.line(`With a threshold it says when it does not know: bayescnn threshold ${dir} --max-error 0.05`);

@@ -1,17 +1,37 @@
+import { inspect } from "node:util";
 import { Command, CommanderError } from "commander";
-import { BayesError } from "../errors.ts";
+import { asBayesError } from "../util/memory.ts";
 import { version } from "../util/package.ts";
+import { fitting, visible } from "../util/text.ts";
 import { benchCommand } from "./bench.ts";
 import { dataCommand } from "./data.ts";
 import { evaluateCommand } from "./evaluate.ts";
 import { exportCommand } from "./export.ts";
 import { infoCommand } from "./info.ts";
-import { Interrupted, UsageError } from "./options.ts";
+import { debug, UsageError } from "./options.ts";
+import { complain } from "./output.ts";
 import { predictCommand } from "./predict.ts";
 import { pruneCommand } from "./prune.ts";
+import { Interrupted } from "./signals.ts";
+import { standard } from "./standard.ts";
 import { startCommand } from "./start.ts";
 import { thresholdCommand } from "./threshold.ts";
 import { trainCommand } from "./train.ts";
+
+/** All exit codes, and what they mean. */
+export const EXIT_CODES = [
+  [0, "done"],
+  [1, "an error"],
+  [2, "a wrong command line"],
+  [3, "a fault of bayescnn itself"],
+  [129, "stopped because the terminal closed (SIGHUP)"],
+  [130, "stopped by Ctrl-C (SIGINT)"],
+  [141, "nobody reads what the command is to print"],
+  [143, "stopped by SIGTERM"],
+] as const;
+
+/** Those after a signal. */
+export const INTERRUPTED: readonly number[] = [129, 130, 143];
 
 /** The whole command line. A subcommand is one file and one line here. */
 export function program(): Command {
@@ -21,11 +41,16 @@ export function program(): Command {
     .helpCommand(false)
     .exitOverride()
     .configureHelp({ showGlobalOptions: false })
-    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "bayescnn: ")) })
+    .addOption(debug())
+    .configureOutput({
+      writeOut: (text) => standard.write("stdout", text),
+      writeErr: (text) => standard.write("stderr", text),
+      outputError: (text, write) => write(`bayescnn: ${oneLine(text)}\n`),
+    })
     .showHelpAfterError("(--help says what there is)")
     .addHelpText(
       "after",
-      "\nExit codes: 0 done, 1 an error, 2 a wrong command line, 130 stopped by Ctrl-C.\n\nExample:\n  $ bayescnn train --model lenet5 --data mnist --epochs 20 --seed 1",
+      `\nExit codes: ${EXIT_CODES.map(([code, what]) => `${code} ${what}`).join(", ")}.\n\nExample:\n  $ bayescnn train --model lenet5 --data mnist --epochs 20 --seed 1`,
     );
   for (const add of [
     trainCommand,
@@ -45,21 +70,38 @@ export function program(): Command {
 
 /**
  * Runs one command line.
- * @returns the exit code: 0 done, 1 an error (one line on standard error), 2 a wrong command line, 130 after Ctrl-C
+ * @returns the exit code, apart from what becomes of standard output; what went wrong is one line on standard error
  */
 export async function run(args: readonly string[]): Promise<number> {
+  const root = program();
   try {
-    await program().parseAsync(args, { from: "user" });
+    await root.parseAsync(args, { from: "user" });
     return 0;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2; // commander has said it already
-    if (error instanceof Interrupted || (error as Error | undefined)?.name === "AbortError") return 130;
-    if (error instanceof BayesError) {
-      process.stderr.write(`bayescnn: ${error.message}\n`);
-      return error instanceof UsageError ? 2 : 1;
-    }
-    // not foreseen: the stack is what a bug report needs
-    process.stderr.write(`bayescnn: unexpected ${(error as Error)?.stack ?? String(error)}\n`);
-    return 1;
+    if (error instanceof Interrupted) return error.exitCode;
+    const stack = [root, ...root.commands, ...root.commands.flatMap((c) => c.commands)].some((c) => c.opts().debug);
+    const known = asBayesError(args.find((arg) => !arg.startsWith("-")) ?? "bayescnn", error);
+    if (!known) return unexpected(error, stack);
+    complain(known.message);
+    if (stack) printStack(error);
+    return known instanceof UsageError ? 2 : 1;
   }
+}
+
+/** Says that an error was not foreseen. @returns its exit code */
+export function unexpected(error: unknown, stack: boolean): number {
+  const { name, message } = error instanceof Error ? error : { name: typeof error, message: inspect(error) };
+  const help = stack ? "please report it with the stack below" : "please report it; --debug prints the stack";
+  complain(`unexpected: ${fitting(`${name}: ${message}`, 300)}; ${help}`);
+  if (stack) printStack(error);
+  return 3;
+}
+
+const printStack = (error: unknown): void => standard.write("stderr", `${visible(inspect(error), true)}\n`);
+
+/** A message of commander as one line, however long the argument is that it quotes. */
+function oneLine(text: string): string {
+  const [, sentence, hint = ""] = /^(?:error: )?(.*?)(?:\n(\(Did you mean [^\n]*\)))?\n?$/s.exec(text)!;
+  return fitting(sentence, 600) + (hint && ` ${hint}`);
 }

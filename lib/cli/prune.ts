@@ -6,12 +6,13 @@ import { pruneExperiment } from "../prune/report.ts";
 import { type ScoreName, scoreNames } from "../prune/scores.ts";
 import { saveCheckpoint } from "../train/checkpoint.ts";
 import { version } from "../util/package.ts";
-import { type Context, decimal, inContext, integer, type SharedOptions, shared } from "./options.ts";
-import { colours, count, percent, table } from "./output.ts";
+import { fitting } from "../util/text.ts";
+import { type Context, decimal, inContext, integer, path, type SharedOptions, shared } from "./options.ts";
+import { count, lines, percent, table } from "./output.ts";
 import { qualityTable, testModel, writeOnnx, writeReport } from "./results.ts";
 import { runData } from "./run-data.ts";
-import { createRun, FILES, newRunDir, openRunFolder, type RunConfig } from "./run-folder.ts";
-import { announce, discardRun, fitOptions, stoppedRun, testFields } from "./training.ts";
+import { createRun, FILES, newRunDir, openRunFolder, type RunConfig, unfinished } from "./run-folder.ts";
+import { announce, clearRun, discardRun, fitOptions, stoppedRun, testFields } from "./training.ts";
 
 interface PruneOptions extends SharedOptions {
   readonly sparsity: number;
@@ -28,7 +29,7 @@ export function pruneCommand(root: Command): void {
     root
       .command("prune")
       .description("set the weights that say least to zero, fine-tune the rest, and write a new run folder")
-      .argument("<rundir>", "folder of a run; it stays as it is")
+      .argument("<rundir>", "folder of a run; it stays as it is", path)
       .option("--sparsity <share>", "share of the weights that goes", decimal(0, 0.9999), 0.9)
       .addOption(
         new Option("--score <name>", "what a weight is judged by (default: snr, with plain weights magnitude)").choices(
@@ -46,20 +47,24 @@ export function pruneCommand(root: Command): void {
         integer(0),
       )
       .option("--rounds <n>", "prune in so many steps, fine-tuned after each", integer(1, 1000), 3)
-      .option("--data-dir <dir>", "where the data sets are (default: where they were)"),
+      .option("--data-dir <dir>", "where the data sets are (default: where they were)", path),
     {
       out: "run folder, new or empty (default: runs/pruned-MODEL-DATA-TIME)",
       seed: "seed of the fine-tuning (default: the run's)",
       example: "bayescnn prune runs/start --sparsity 0.9 --fine-tune 5",
     },
-  ).action((dir: string, options: PruneOptions) => inContext(options, (context) => pruneRun(dir, options, context)));
+  ).action((dir: string, options: PruneOptions) =>
+    inContext(options, (context) => pruneRun(dir, options, context), { product: false, signals: "save" }),
+  );
 }
 
 async function pruneRun(dir: string, options: PruneOptions, context: Context): Promise<void> {
-  const { out, signal } = context;
+  const { out, signal, until } = context;
   const run = openRunFolder(dir);
   using model = run.model;
-  const data = await runData(run.config, options.dataDir);
+  const early = unfinished(run);
+  if (early) out.note(early);
+  const data = await context.until(runData(run.config, options.dataDir));
   const { sparsity, scope, rounds } = options;
   const { fineTune = Math.ceil(run.config.training.epochs / 2) } = options;
   const firstSeed = options.seed ?? run.config.training.seed;
@@ -74,45 +79,47 @@ async function pruneRun(dir: string, options: PruneOptions, context: Context): P
   using lock = createRun(runDir, config);
   announce(context, model, config, runDir, threads());
 
-  const { row, report } = await pruneExperiment(model, data, {
-    sparsity,
-    scope,
-    rounds,
-    ...(options.score ? { score: options.score } : {}),
-    ...(fineTune > 0
-      ? { fineTune: { ...fitOptions(model, data, config, runDir, false, context), seed: firstSeed } }
-      : {}),
-    predict: {
-      samples: config.testSamples,
-      seed: config.testSeed,
-      precision: config.training.precision,
-      signal,
-    },
-  }).catch((error: unknown) => {
-    if (signal.aborted && existsSync(join(runDir, FILES.checkpoint))) throw stoppedRun(out, runDir);
-    discardRun(lock);
-    throw error;
-  });
-  lock.check();
-  if (fineTune === 0) saveCheckpoint(join(runDir, FILES.checkpoint), model);
-  const tested = await testModel(model, data.test, config, { signal });
-  lock.check();
-  await writeReport(runDir, model, data.test, config, tested, {
-    title: `${model.name} on ${data.test.name}, pruned`,
-    train: data.train,
-    pruning: [row],
+  const pruned = async () => {
+    const { row, report } = await pruneExperiment(model, data, {
+      sparsity,
+      scope,
+      rounds,
+      ...(options.score ? { score: options.score } : {}),
+      ...(fineTune > 0
+        ? { fineTune: { ...fitOptions(model, data, config, runDir, false, context), seed: firstSeed } }
+        : {}),
+      predict: {
+        samples: config.testSamples,
+        seed: config.testSeed,
+        precision: config.training.precision,
+        signal,
+      },
+    });
+    lock.check();
+    if (fineTune === 0) saveCheckpoint(join(runDir, FILES.checkpoint), model);
+    const tested = await testModel(model, data.test, config, { signal });
+    lock.check();
+    const parts = { title: `${model.name} on ${data.test.name}, pruned`, train: data.train, pruning: [row] };
+    await until(writeReport(runDir, model, data.test, config, tested, parts));
+    return { row, report, tested };
+  };
+  const { row, report, tested } = await pruned().catch((error: unknown) => {
+    // without fine-tuning there is nothing to go on with, and little lost
+    const goesOn = fineTune > 0 && existsSync(join(runDir, FILES.checkpoint));
+    if (signal.aborted && !goesOn) clearRun(runDir);
+    else discardRun(lock);
+    throw signal.aborted && goesOn ? stoppedRun(context, runDir) : error;
   });
   writeOnnx(runDir, model);
 
-  const c = colours();
-  out.line(
-    c.bold(
-      `\n${percent(report.sparsity)} of ${count(report.weights)} weights pruned by ${report.score}, ${count(report.kept)} left`,
-    ),
-  );
+  out.line();
+  out.line([
+    "bold",
+    `${percent(report.sparsity)} of ${count(report.weights)} weights pruned by ${report.score}, ${count(report.kept)} left`,
+  ]);
   for (const line of table([
     ["layer", "weights", "left", "pruned"],
-    ...report.layers.map((l) => [`  ${l.name}`, count(l.weights), count(l.kept), percent(l.sparsity)]),
+    ...report.layers.map((l) => [fitting(`  ${l.name}`), count(l.weights), count(l.kept), percent(l.sparsity)]),
   ]))
     out.line(line);
   const stages = [
@@ -123,7 +130,7 @@ async function pruneRun(dir: string, options: PruneOptions, context: Context): P
   out.line();
   const rows = stages.map(([name, metrics]) => ({ name, metrics }));
   for (const line of qualityTable(model.likelihood.figures.slice(0, 3), "", rows)) out.line(line);
-  out.line(`\nreport  ${join(runDir, FILES.reportHtml)}\nmodel   ${join(runDir, FILES.onnx)}`);
+  lines(out, "", `report  ${join(runDir, FILES.reportHtml)}`, `model   ${join(runDir, FILES.onnx)}`);
   out.event("done", {
     runDir,
     from: dir,

@@ -3,11 +3,12 @@ import { type Augmentation, type ResizedCrop, type SettledAugmentation, settleAu
 import { type AnyDataset, hasClasses, type TrainTest } from "../data/dataset.ts";
 import { parseSize } from "../data/images.ts";
 import { findData, isDatasetName } from "../data/locate.ts";
-import { fail } from "../errors.ts";
+import { fail, words } from "../errors.ts";
 import type { Precision } from "../graph/trace.ts";
 import type { ClassModelConfig } from "../models/create.ts";
 import { defaults } from "../train/defaults.ts";
 import { parseRate } from "../train/schedules.ts";
+import { parseNumber } from "../util/number.ts";
 import { version } from "../util/package.ts";
 import { type SharedOptions, UsageError } from "./options.ts";
 import { identities } from "./run-data.ts";
@@ -143,7 +144,11 @@ function meaning({ likelihood, noise }: TrainOptions, train: AnyDataset): Record
     throw new UsageError(`[train] expected --noise with --likelihood gaussian or laplace, received it with ${kind}`);
   if (kind === "categorical") {
     if (!hasClasses(train))
-      fail("train", `images of classes for --likelihood categorical in data set ${train.name}`, "numbers as targets");
+      fail(
+        "train",
+        `images of classes for --likelihood categorical in data set ${train.name}`,
+        words("numbers as targets"),
+      );
     return { classes: train.classes };
   }
   if (kind === "bernoulli") {
@@ -164,8 +169,8 @@ const targetsOf = ({ targets, count }: AnyDataset): number => targets.length / c
 /** "learned", "predicted" or a number above 0. */
 export function parseNoise(text: string): "learned" | "predicted" | number {
   if (text === "learned" || text === "predicted") return text;
-  const scale = text.trim() === "" ? Number.NaN : Number(text);
-  return scale > 0 && scale < Infinity ? scale : fail("--noise", '"learned", "predicted" or a number above 0', text);
+  const scale = parseNumber(text);
+  return scale !== undefined && scale > 0 ? scale : fail("--noise", '"learned", "predicted" or a number above 0', text);
 }
 
 /** "balanced", or cat:2,dog:1. */
@@ -174,8 +179,8 @@ export function parseWeights(text: string): "balanced" | Record<string, number> 
   return Object.fromEntries(
     text.split(",").map((part) => {
       const at = part.lastIndexOf(":");
-      const weight = Number(part.slice(at + 1));
-      if (at < 1 || part.slice(at + 1).trim() === "" || !(weight >= 0 && weight < Infinity))
+      const weight = parseNumber(part.slice(at + 1));
+      if (at < 1 || weight === undefined || weight < 0)
         fail("--class-weights", '"balanced", or a weight for each class as cat:2,dog:1', text);
       return [part.slice(0, at), weight];
     }),
@@ -224,40 +229,53 @@ export function parsePrior(text: string): NonNullable<ClassModelConfig["prior"]>
 
 function numberIn(text: string | undefined, where: string, expected: string, whole: string): number | undefined {
   if (text === undefined) return undefined;
-  return text.trim() !== "" && Number.isFinite(Number(text)) ? Number(text) : fail(where, expected, whole);
+  return parseNumber(text) ?? fail(where, expected, whole);
 }
 
-/** What --augment may say, by the field of the augmentation that it sets. */
-const VARIATIONS: Readonly<Record<string, keyof Augmentation>> = {
-  shift: "shift",
-  flip: "flip",
-  crop: "resizedCrop",
-  rotate: "rotate",
-  brightness: "brightness",
-  contrast: "contrast",
-  cutout: "cutout",
-  mixup: "mixup",
+/** What --augment may say: the field of the augmentation that it sets, and how its value is written. */
+const VARIATIONS: Readonly<Record<string, readonly [field: keyof Augmentation, form: string]>> = {
+  shift: ["shift", '"shift:PIXELS"'],
+  flip: ["flip", '"flip"'],
+  crop: ["resizedCrop", '"crop" or "crop:LEAST-MOST" (shares of the area)'],
+  rotate: ["rotate", '"rotate:DEGREES"'],
+  brightness: ["brightness", '"brightness:SHARE"'],
+  contrast: ["contrast", '"contrast:SHARE"'],
+  cutout: ["cutout", '"cutout:PIXELS"'],
+  mixup: ["mixup", '"mixup:ALPHA"'],
 };
 
 /** "shift:4,flip,crop:0.5-1,rotate:15,brightness:0.2,contrast:0.2,cutout:8,mixup:0.2", or some of it. */
 export function parseAugment(text: string): SettledAugmentation {
-  const expected =
-    '"shift:PIXELS", "flip", "crop" or "crop:LEAST-MOST" (shares of the area), "rotate:DEGREES", "brightness:SHARE", "contrast:SHARE", "cutout:PIXELS", "mixup:ALPHA", or some of them with commas between';
   const given: Record<string, boolean | number | ResizedCrop> = {};
   for (const part of text.split(",")) {
-    const [, name, value] = /^([a-z]+)(?::(.+))?$/.exec(part) ?? fail("augment", expected, text);
-    if (!Object.hasOwn(VARIATIONS, name)) fail("augment", expected, part);
-    const key = VARIATIONS[name];
+    const [name, ...rest] = part.split(":");
+    if (!Object.hasOwn(VARIATIONS, name))
+      fail("augment", `${Object.keys(VARIATIONS).join(", ")}, with commas between, as "shift:4,flip"`, part);
+    const [key, form] = VARIATIONS[name];
     if (key in given) fail("augment", `${name} once`, text);
-    if (key === "flip" || key === "resizedCrop") {
-      const [, least, most] = /^([\d.]+)-([\d.]+)$/.exec(value ?? "") ?? [];
-      if (value !== undefined && (key === "flip" || most === undefined)) fail("augment", expected, part);
-      given[key] = value === undefined || { scale: [Number(least), Number(most)] };
-    } else if (/^\d*\.?\d+$/.test(value ?? "")) given[key] = Number(value);
-    else fail("augment", expected, part);
+    const value = rest.length === 0 ? undefined : rest.join(":");
+    if (value === undefined && (key === "flip" || key === "resizedCrop")) given[key] = true;
+    else if (key === "resizedCrop") {
+      const [least, most, ...more] = value!.split("-").map(parseNumber);
+      if (least === undefined || most === undefined || more.length > 0) fail("augment", form, part);
+      given[key] = { scale: [least, most] };
+    } else given[key] = (key === "flip" ? undefined : unsigned(value)) ?? fail("augment", form, part);
   }
   if (Number(given.shift) > 1024) fail("augment", "a shift of at most 1024 pixels", given.shift);
   return settleAugmentation("augment", given);
+}
+
+const unsigned = (text = ""): number | undefined => (/^[\d.]/.test(text) ? parseNumber(text) : undefined);
+
+/** The same text of an augmentation. */
+export function augmentText(augment: Augmentation): string {
+  const texts = Object.entries(VARIATIONS).flatMap(([name, [key]]) => {
+    const value = augment[key];
+    if (value === undefined || value === false || value === 0) return [];
+    if (value === true) return [name];
+    return `${name}:${typeof value === "number" ? value : (value.scale ?? ["default"]).join("-")}`;
+  });
+  return texts.join(",") || "none";
 }
 
 /** --augment alone: digits may move a little but not be mirrored; pictures may do both. */

@@ -17,6 +17,7 @@ import type { EpochRecord } from "../train/fit.ts";
 import { writeFileAtomic } from "../util/atomic.ts";
 import { readJson } from "../util/json.ts";
 import { version } from "../util/package.ts";
+import { fitting } from "../util/text.ts";
 import { table } from "./output.ts";
 import { FILES, type RunConfig, readConfig } from "./run-folder.ts";
 import { shown } from "./training.ts";
@@ -61,7 +62,7 @@ export function comparisonTable({ likelihood }: Model, own: Quality, others: rea
 /** Rows of figures under their titles. */
 export function qualityTable(figures: readonly Figure[], head: string, rows: readonly ComparisonRow[]): string[] {
   const cells = ({ name, metrics }: ComparisonRow) => [
-    `  ${name}`,
+    fitting(`  ${name}`),
     ...figures.map((f) => (metrics[f.name] === undefined ? "–" : shown(f, metrics[f.name]))),
   ];
   return table([[head, ...figures.map((f) => f.title)], ...rows.map(cells)]);

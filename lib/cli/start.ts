@@ -12,12 +12,12 @@ import { duration } from "../util/progress.ts";
 import { agreement, firstImages } from "./export.ts";
 import { installed } from "./installed.ts";
 import { type Context, inContext, integer, type SharedOptions, shared } from "./options.ts";
-import { colours, count, fixed, percent } from "./output.ts";
+import { count, fixed, lines, percent } from "./output.ts";
 import { defaultOptions, recipe } from "./recipe.ts";
 import { testModel, writeOnnx, writeReport } from "./results.ts";
 import { splitData } from "./run-data.ts";
 import { FILES, modelOf, type RunConfig, readConfig, writeConfig } from "./run-folder.ts";
-import { announce, clearRun, testFields, trainRun } from "./training.ts";
+import { announce, clearRun, quoted, stoppedRun, testFields, trainRun } from "./training.ts";
 
 /** About a minute on two cores. */
 const EPOCHS = 40;
@@ -30,11 +30,13 @@ export function startCommand(root: Command): void {
       .description("a tour in about a minute: train a Bayesian LeNet-5 on real digits, see how sure it is, export it")
       .option("--epochs <n>", "how often every image is seen", integer(1), EPOCHS),
     { out: "run folder; an earlier tour in it is replaced (default: runs/start)", example: "bayescnn start" },
-  ).action((options: SharedOptions & { epochs: number }) => inContext(options, (context) => start(options, context)));
+  ).action((options: SharedOptions & { epochs: number }) =>
+    inContext(options, (context) => start(options, context), { product: false, signals: "save" }),
+  );
 }
 
 async function start(options: SharedOptions & { epochs: number }, context: Context): Promise<void> {
-  const { out, signal } = context;
+  const { out, signal, until } = context;
   const began = performance.now();
   const all = embeddedMnist();
   const config: RunConfig = recipe({ ...defaultOptions, ...options, data: "mnist" }, all);
@@ -48,25 +50,28 @@ async function start(options: SharedOptions & { epochs: number }, context: Conte
 
   announce(context, model, config, runDir, threads());
   const result = await trainRun(model, data, config, runDir, false, context);
-  const tested = await testModel(model, data.test, config, { signal });
   const seconds = result.wall.seconds;
-  lock.check();
-  await writeReport(runDir, model, data.test, config, tested, {
-    train: data.train,
-    history: result.history,
-    trainingSeconds: seconds,
+  const finish = async () => {
+    const tested = await testModel(model, data.test, config, { signal });
+    lock.check();
+    const report = { train: data.train, history: result.history, trainingSeconds: seconds };
+    await writeReport(runDir, model, data.test, config, tested, report);
+    const onnx = writeOnnx(runDir, model);
+    const runtime = installed("onnxruntime-node");
+    const compared = runtime === undefined ? undefined : verifyOnnx(model, onnx, await firstImages(data.test, 100));
+    return { tested, verified: await compared };
+  };
+  const { tested, verified } = await until(finish()).catch((error: unknown) => {
+    throw signal.aborted ? stoppedRun(context, runDir, result.steps) : error;
   });
-  const onnx = writeOnnx(runDir, model);
-  const runtime = installed("onnxruntime-node");
-  const verified = runtime === undefined ? undefined : await verifyOnnx(model, onnx, await firstImages(data.test, 100));
 
-  const c = colours();
   const prediction = tested.prediction as ClassPrediction;
   const e = tested.metrics as ClassMetrics;
   out.line();
-  out.line(
-    c.bold(`On ${count(e.count)} digits it has never seen, with ${prediction.samples} Monte-Carlo samples each:`),
-  );
+  out.line([
+    "bold",
+    `On ${count(e.count)} digits it has never seen, with ${prediction.samples} Monte-Carlo samples each:`,
+  ]);
   const rows = [
     [
       "accuracy",
@@ -95,11 +100,13 @@ async function start(options: SharedOptions & { epochs: number }, context: Conte
     ],
   ];
   for (const [name, value, words] of rows)
-    out.line(`  ${c.cyan(name.padEnd(10))} ${c.bold(value.padStart(8))}  ${words}`);
+    out.line("  ", ["cyan", name.padEnd(10)], " ", ["bold", value.padStart(8)], `  ${words}`);
   const wrong = mistakes(prediction, data.test.targets);
   if (wrong !== undefined && wrong >= 2)
-    out.line(
-      `\n  Its uncertainty is ${wrong.toFixed(0)} times as high on the digits it misreads as on the others: it tends to know when it is wrong.`,
+    lines(
+      out,
+      "",
+      `  Its uncertainty is ${wrong.toFixed(0)} times as high on the digits it misreads as on the others: it tends to know when it is wrong.`,
     );
   out.line();
   out.line(
@@ -108,13 +115,14 @@ async function start(options: SharedOptions & { epochs: number }, context: Conte
       : "ONNX Runtime is not installed, so the exported model was not run in it (npm install onnxruntime-node).",
   );
   out.line();
+  const shown = quoted(runDir);
   for (const [name, file, words] of [
     ["report", FILES.reportHtml, "plots, and the images it is least sure of; open it in a browser"],
     ["model", FILES.onnx, "the mean weights, for ONNX Runtime and its kin"],
-    ["run", "", `more: bayescnn evaluate ${runDir}, bayescnn predict ${runDir} --index 0-9, bayescnn prune ${runDir}`],
+    ["run", "", `more: bayescnn evaluate ${shown}, bayescnn predict ${shown} --index 0-9, bayescnn prune ${shown}`],
   ])
-    out.line(`  ${c.cyan(name.padEnd(6))} ${join(runDir, file)}  ${c.dim(words)}`);
-  out.line(`\nDone in ${duration((performance.now() - began) / 1000)}, ${duration(seconds)} of them training.`);
+    out.line("  ", ["cyan", name.padEnd(6)], ` ${join(runDir, file)}  `, ["dim", words]);
+  lines(out, "", `Done in ${duration((performance.now() - began) / 1000)}, ${duration(seconds)} of them training.`);
   out.event("done", {
     seconds,
     epochs: result.history.length,

@@ -6,7 +6,7 @@ import { weightsFile } from "../models/open.ts";
 import { evaluate } from "../predict/predict.ts";
 import { chooseThreshold, type SelectiveResult, selective as selectiveOf } from "../predict/threshold.ts";
 import { amendCheckpoint } from "../train/checkpoint.ts";
-import { type Context, decimal, inContext, integer, type SharedOptions, shared, UsageError } from "./options.ts";
+import { type Context, decimal, inContext, integer, path, type SharedOptions, shared, UsageError } from "./options.ts";
 import { count, percent } from "./output.ts";
 import { testModel, writeOnnx, writeReport } from "./results.ts";
 import { runData } from "./run-data.ts";
@@ -25,7 +25,7 @@ export function thresholdCommand(root: Command): void {
     root
       .command("threshold")
       .description("choose on validation images when a run answers and when it is unsure, and keep that in the run")
-      .argument("<rundir>", "folder of a run")
+      .argument("<rundir>", "folder of a run", path)
       .option(
         "--max-error <share>",
         "the answers are to be wrong this often at most (numbers: off by this much)",
@@ -33,10 +33,10 @@ export function thresholdCommand(root: Command): void {
       )
       .option("--min-coverage <share>", "at least this share of the images is to be answered", decimal(0, 1))
       .option("--samples <n>", "Monte-Carlo samples (default: the run's, as in its predictions)", integer(1, 65_536))
-      .option("--data-dir <dir>", "where the data sets are (default: where they were)"),
+      .option("--data-dir <dir>", "where the data sets are (default: where they were)", path),
     { out: "also write the JSON lines to this file", example: "bayescnn threshold runs/start --max-error 0.01" },
   ).action((dir: string, options: ThresholdOptions) =>
-    inContext(options, (context) => chooseFor(dir, options, context), { linesTo: options.out }),
+    inContext(options, (context) => chooseFor(dir, options, context), { linesTo: options.out, product: false }),
   );
 }
 

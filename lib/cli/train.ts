@@ -13,7 +13,19 @@ import type { Model } from "../models/model.ts";
 import type { ComparisonRow } from "../report/data.ts";
 import { defaults } from "../train/defaults.ts";
 import type { HeldLock } from "../train/lock.ts";
-import { type Context, decimal, inContext, integer, precision, several, shared, spec, UsageError } from "./options.ts";
+import {
+  type Context,
+  decimal,
+  inContext,
+  integer,
+  path,
+  precision,
+  several,
+  shared,
+  spec,
+  UsageError,
+} from "./options.ts";
+import { lines } from "./output.ts";
 import {
   parseAugment,
   parseNoise,
@@ -47,9 +59,10 @@ export function trainCommand(root: Command): void {
     .option(
       "--data <name>",
       `${DATASETS.join(", ")}, a folder of images with one folder a class, or a table of images (.csv, .jsonl)`,
+      path,
       defaults.data,
     )
-    .option("--data-dir <dir>", "where the data sets are (default: BAYESCNN_DATA, else ./data)")
+    .option("--data-dir <dir>", "where the data sets are (default: BAYESCNN_DATA, else ./data)", path)
     .option("--image-size <size>", "resize the images of a folder or table: n, or HEIGHTxWIDTH", spec(parseSize))
     .option("--background <colour>", "colour behind transparent images (default: white)")
     .option("--stream", "decode images when they are needed, also where they would fit into memory")
@@ -131,14 +144,16 @@ export function trainCommand(root: Command): void {
     )
     .option("--best", "test the weights of the best validation, not the final ones")
     .option("--compare <rundir>", "print another tested run beside this one, such as the frequentist twin", several)
-    .option("--resume <rundir>", "go on with a run; all of its settings are kept (--epochs may be raised)");
+    .option("--resume <rundir>", "go on with a run; all of its settings are kept (--epochs may be raised)", path);
   shared(precision(command), {
     out: "run folder, new or empty (default: runs/MODEL-DATA-TIME)",
     seed: "seed of parameters, noise, data order and split (default: 1)",
     example: "bayescnn train --model lenet5 --data mnist --epochs 20 --seed 1",
   }).action((options: TrainOptions) =>
-    inContext(options, (context) =>
-      options.resume === undefined ? fresh(options, context) : resumed(options, context, command),
+    inContext(
+      options,
+      (context) => (options.resume === undefined ? fresh(options, context) : resumed(options, context, command)),
+      { product: false, signals: "save" },
     ),
   );
 }
@@ -147,10 +162,13 @@ async function fresh(options: TrainOptions, context: Context): Promise<void> {
   const beside = (options.compare ?? []).map(comparisonRow);
   const { imageSize, background, skipCorrupt, stream = "auto" } = options;
   const size = imageSize === undefined ? undefined : parseSize(imageSize);
-  const all = await loadData(options.data, options.dataDir, {
-    ...readOptions({ imageSize: size, background, skipCorrupt }),
-    stream,
-  });
+  const all = await context.until(
+    loadData(options.data, options.dataDir, {
+      ...readOptions({ imageSize: size, background, skipCorrupt }),
+      stream,
+      signal: context.signal,
+    }),
+  );
   checkTrainingClasses("train", all.train);
   const notes: string[] = [];
   const config = recipe(options, all, (note) => notes.push(note));
@@ -188,7 +206,7 @@ async function resumed(options: TrainOptions, context: Context, command: Command
   if (epochs < before.training.epochs)
     fail("train", `--epochs of at least ${before.training.epochs}, those of the run`, epochs);
   const config = { ...before, training: { ...before.training, epochs } };
-  const data = await runData(config, options.dataDir);
+  const data = await context.until(runData(config, options.dataDir));
   using model = modelOf(config);
   const checkpoint = join(runDir, FILES.checkpoint);
   if (config.pruning && !existsSync(checkpoint))
@@ -209,27 +227,28 @@ async function whole(
   { resume, beside, notes = [] }: { resume: boolean; beside: readonly ComparisonRow[]; notes?: readonly string[] },
   context: Context,
 ): Promise<void> {
-  const { out, signal } = context;
+  const { out, signal, until } = context;
   const runDir = lock.path;
   announce(context, model, config, runDir, threads());
   for (const sentence of notes) out.note(sentence);
   const result = await trainRun(model, data, config, runDir, resume, context);
-  const tested = await testModel(model, data.test, config, { signal }).catch((error: unknown) => {
-    throw signal.aborted ? stoppedRun(out, runDir, result.steps) : error;
-  });
+  const saved = (error: unknown) => {
+    throw signal.aborted ? stoppedRun(context, runDir, result.steps) : error;
+  };
+  const tested = await testModel(model, data.test, config, { signal }).catch(saved);
   lock.check();
-  await writeReport(runDir, model, data.test, config, tested, {
+  const report = {
     train: data.train,
     history: result.history,
     trainingSeconds: result.wall.seconds,
     comparison: beside,
     notes,
-  });
+  };
+  await until(writeReport(runDir, model, data.test, config, tested, report)).catch(saved);
   writeOnnx(runDir, model);
-  out.line();
-  for (const line of testTable(model, tested)) out.line(line);
-  if (beside.length > 0) out.line(`\n${comparisonTable(model, tested.metrics, beside).join("\n")}`);
-  out.line(`\nreport  ${join(runDir, FILES.reportHtml)}\nmodel   ${join(runDir, FILES.onnx)}`);
+  lines(out, "", ...testTable(model, tested));
+  if (beside.length > 0) lines(out, "", ...comparisonTable(model, tested.metrics, beside));
+  lines(out, "", `report  ${join(runDir, FILES.reportHtml)}`, `model   ${join(runDir, FILES.onnx)}`);
   const { beta } = config.training;
   out.event("done", {
     end: result.end,

@@ -12,10 +12,12 @@ import type { HeldLock } from "../train/lock.ts";
 import { adam, adamw, type Optimizer, sgd } from "../train/optimizers.ts";
 import { parseRate } from "../train/schedules.ts";
 import { duration } from "../util/progress.ts";
-import { type Context, Interrupted } from "./options.ts";
-import { colours, count, fixed, type Output, percent, table } from "./output.ts";
+import type { Context } from "./options.ts";
+import { count, fixed, lines, type Output, percent, table } from "./output.ts";
+import { augmentText } from "./recipe.ts";
 import type { RunData } from "./run-data.ts";
 import { FILES, type RunConfig } from "./run-folder.ts";
+import { standard } from "./standard.ts";
 
 const optimizers: Record<RunConfig["training"]["optimizer"], () => Optimizer> = {
   adam: () => adam(),
@@ -31,9 +33,8 @@ export function announce({ out }: Context, model: Model, config: RunConfig, runD
   const { training, data } = config;
   const device = model.store.device.name;
   out.event("start", { runDir, parameters: model.parameterCount, device, threads, config });
-  const c = colours();
   const settings = model.bayes;
-  out.line(c.bold(`${model.name}${model.bayesian ? "" : ", frequentist,"} on ${data.name}`));
+  out.line(["bold", `${model.name}${model.bayesian ? "" : ", frequentist,"} on ${data.name}`]);
   const rows = [
     ["parameters", count(model.parameterCount) + (model.bayesian ? " (a weight has two: mean and spread)" : "")],
     ...(model.likelihood.config.kind === "categorical" ? [] : [["likelihood", described(model)]]),
@@ -48,17 +49,18 @@ export function announce({ out }: Context, model: Model, config: RunConfig, runD
       "optimizer",
       `${training.optimizer}, learning rate ${parseRate(training.learningRate).name}, batch ${training.batchSize}`,
     ],
+    ...(training.augment ? [["augment", augmentText(training.augment)]] : []),
     ...(training.precision === "fp32" ? [] : [["precision", training.precision]]),
     ["device", `${device}, ${threads} thread${threads === 1 ? "" : "s"}`],
     ["run folder", runDir],
   ];
-  for (const [name, value] of rows) out.line(`  ${c.dim(name.padEnd(11))} ${value}`);
+  for (const [name, value] of rows) out.line("  ", ["dim", name.padEnd(11)], ` ${value}`);
   out.line();
 }
 
 /**
  * Trains, or goes on with a run, and leaves the weights in the model that the recipe asks for.
- * @throws Interrupted after Ctrl-C, when the checkpoint is written and it has been said how to go on
+ * @throws Interrupted after a signal, when the checkpoint is written and it has been said how to go on
  */
 export async function trainRun(
   model: Model,
@@ -71,17 +73,22 @@ export async function trainRun(
   const { out } = context;
   const result = await fit(model, data, fitOptions(model, data, config, runDir, resume, context));
   out.event("checkpoint", { path: join(runDir, FILES.checkpoint), steps: result.steps });
-  if (result.stopped) throw stoppedRun(out, runDir, result.steps);
+  if (result.stopped) throw stoppedRun(context, runDir, result.steps);
   return result;
 }
 
-/** Says how to go on with a run that Ctrl-C has stopped. */
-export function stoppedRun(out: Output, runDir: string, steps?: number): Interrupted {
-  const resume = `bayescnn train --resume ${runDir}`;
+/** Says what is saved of a run that a signal has stopped, and how to go on. Returns the signal's error. */
+export function stoppedRun({ out, signal }: Context, runDir: string, steps?: number): Error {
+  const resume = `bayescnn train --resume ${quoted(runDir)}`;
   out.event("stopped", { runDir, steps, resume });
-  out.line(`stopped${steps === undefined ? "" : ` after ${count(steps)} steps`}; saved. Go on with:\n  ${resume}`);
-  return new Interrupted("stopped");
+  const after = steps === undefined ? "" : steps === 0 ? " before the first step" : ` after ${count(steps)} steps`;
+  lines(out, `stopped${after}; saved in ${runDir}. Go on with:`, `  ${resume}`);
+  return signal.reason as Error;
 }
+
+/** A path as a shell takes it. */
+export const quoted = (path: string): string =>
+  /^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
 
 /** The recipe in fit's own terms. */
 export function fitOptions(
@@ -117,7 +124,7 @@ export function fitOptions(
       onNote: (sentence) => context.out.note(sentence),
       onEpoch(record) {
         // the bar is drawn again below the line
-        if (context.progress) process.stderr.write("\r\x1b[2K");
+        if (context.progress) standard.write("stderr", "\r\x1b[2K");
         context.out.event("epoch", { ...record, epochs: t.epochs });
         epochLine(record);
       },
@@ -148,7 +155,7 @@ function epochPrinter(out: Output, { bayesian, likelihood }: Model, epochs: numb
       ["time", duration(seconds)],
     ];
     const widths = cells.map(([name, cell]) => Math.max(name.length, cell.length, name === "time" ? 6 : 8));
-    if (first) out.line(colours().dim(cells.map(([name], i) => name.padStart(widths[i])).join("  ")));
+    if (first) out.line(["dim", cells.map(([name], i) => name.padStart(widths[i])).join("  ")]);
     out.line(cells.map(([, cell], i) => cell.padStart(widths[i])).join("  "));
     first = false;
   };

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
-import { BayesError, failFile as fail } from "../errors.ts";
+import { BayesError, failFile as fail, words } from "../errors.ts";
 import { MAX_BYTES, readRegular, statOf } from "../util/regular.ts";
 
 /** Deflate cannot pack more tightly than this, so a small file that promises more is lying (zlib's documented limit). */
@@ -20,7 +20,7 @@ export function gunzip(bytes: Uint8Array, limit: number, where: string): Uint8Ar
     return gunzipSync(bytes, { maxOutputLength: Math.max(1, Math.min(limit, MAX_BYTES)) });
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
-    if (code === "ERR_BUFFER_TOO_LARGE") fail(where, `gzip data that unpacks to at most ${limit} bytes`, "more");
+    if (code === "ERR_BUFFER_TOO_LARGE") fail(where, `gzip data that unpacks to at most ${limit} bytes`, words("more"));
     throw new BayesError(
       `[${where}] expected whole gzip data, received damaged or truncated data (${(error as Error).message})`,
       { code: "ERR_BAYES_FILE" },

@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { BayesError, failFile as fail } from "../errors.ts";
+import { BayesError, failFile as fail, words } from "../errors.ts";
 import { readRegular } from "../util/regular.ts";
 import { findFile, gunzip, isGzip, readNames } from "./bytes.ts";
 import { type ClassDataset, makeDataset, type TrainTest } from "./dataset.ts";
@@ -88,12 +88,12 @@ function unpack(bytes: Uint8Array, layout: Layout, where: string): Uint8Array {
   const record = layout.labelBytes + 3 * PLANE;
   const raw = isGzip(bytes) ? gunzip(bytes, MAX_RECORDS * record, where) : bytes;
   if (raw.length === 0 || raw.length % record !== 0) {
-    fail(where, `a whole number of records of ${record} bytes`, `${raw.length} bytes`);
+    fail(where, `a whole number of records of ${record} bytes`, words(`${raw.length} bytes`));
   }
   for (let at = layout.labelAt; at < raw.length; at += record) {
     if (raw[at] >= layout.classes) {
       const index = Math.floor(at / record);
-      fail(where, `labels from 0 to ${layout.classes - 1}`, `${raw[at]} in record ${index}`);
+      fail(where, `labels from 0 to ${layout.classes - 1}`, words(`${raw[at]} in record ${index}`));
     }
   }
   return raw;
@@ -131,5 +131,5 @@ function requireFile(dir: string, name: string): string {
       { code: "ERR_BAYES_FILE" },
     );
   }
-  return fail(dir, `the file ${name} or ${name}.gz`, "a folder without it");
+  return fail(dir, `the file ${name} or ${name}.gz`, words("a folder without it"));
 }

@@ -1,5 +1,5 @@
 /** Classes by name. */
-import { BayesError, checkInt, fail, shorten, show } from "../errors.ts";
+import { BayesError, checkInt, fail, shorten, show, words } from "../errors.ts";
 import { copyList } from "../util/arrays.ts";
 import {
   type AnyClassDataset,
@@ -120,7 +120,7 @@ export function classesOnly({ train, valid, test }: TrainTest<AnyDataset>): Trai
     return fail(
       `data set ${data.name}`,
       "one class for each image",
-      targetNames.length > 0 ? targetNames : "numbers",
+      targetNames.length > 0 ? targetNames : words("numbers"),
       "ERR_BAYES_DATA",
     );
   };

@@ -1,4 +1,4 @@
-import { BayesError, failFile as fail } from "../errors.ts";
+import { BayesError, failFile as fail, words } from "../errors.ts";
 import { quoted } from "./classes.ts";
 
 /** Fields of one record, by column, and the line on which it begins. */
@@ -24,7 +24,7 @@ export function parseCsv(text: string, where: string): TableRow[] {
   const separator = [",", ";", "\t"].reduce((a, b) => (head.split(b).length > head.split(a).length ? b : a));
   const records = recordsOf(text.replace(/^\ufeff/, ""), separator, where);
   const header = records.next().value;
-  if (!header) return fail(where, "a table with a header", "an empty file");
+  if (!header) return fail(where, "a table with a header", words("an empty file"));
   const columns = header.fields.map((name) => name.trim());
   if (columns.length > MOST_COLUMNS) fail(where, `at most ${MOST_COLUMNS} columns`, columns.length);
   const seen = new Set<string>();
@@ -41,7 +41,8 @@ export function parseCsv(text: string, where: string): TableRow[] {
         { code: "ERR_BAYES_FILE" },
       );
     }
-    if ((rows.length + 1) * columns.length > MOST_FIELDS) fail(where, `at most ${MOST_FIELDS} fields in all`, "more");
+    if ((rows.length + 1) * columns.length > MOST_FIELDS)
+      fail(where, `at most ${MOST_FIELDS} fields in all`, words("more"));
     rows.push({ line, fields: Object.fromEntries(columns.map((name, i) => [name, fields[i]])) });
   }
   return rows;
@@ -57,7 +58,7 @@ function* recordsOf(text: string, separator: string, where: string): Generator<F
   let at = 0;
   let line = 1;
   const wrong = (received: string) =>
-    fail(where, `quotes around whole fields, doubled within them, in line ${line}`, received);
+    fail(where, `quotes around whole fields, doubled within them, in line ${line}`, words(received));
   /** The field that begins at `at`, which goes to what ends it. */
   const field = (): string => {
     if (text[at] !== '"') {
@@ -84,7 +85,7 @@ function* recordsOf(text: string, separator: string, where: string): Generator<F
       const next = text[at];
       more = next === separator;
       if (!more && next !== undefined && next !== "\r" && next !== "\n") wrong("others");
-      if (fields.length >= MOST_FIELDS) fail(where, `at most ${MOST_FIELDS} fields in all`, "more");
+      if (fields.length >= MOST_FIELDS) fail(where, `at most ${MOST_FIELDS} fields in all`, words("more"));
       fields.push(inQuotes ? raw.replaceAll('""', '"') : raw);
       if (inQuotes) line += (raw.match(/\r\n|\n|\r/g) ?? []).length;
       at += next === "\r" && text[at + 1] === "\n" ? 2 : 1;

@@ -1,4 +1,4 @@
-import { BayesError, checkInt, checkOptions, failData as fail, fail as failArgument } from "../errors.ts";
+import { BayesError, checkInt, checkOptions, failData as fail, fail as failArgument, words } from "../errors.ts";
 import { classNames } from "./classes.ts";
 
 /** Height, width, channels of one image. */
@@ -155,7 +155,7 @@ export function makeDataset(parts: ClassParts | TargetParts | (Parts & ClassData
   }
   const size = imageSize(checkShape(where, shape));
   const count = images.length / size;
-  if (images.length === 0) fail(where, "at least one image", "none");
+  if (images.length === 0) fail(where, "at least one image", words("none"));
   if (!Number.isInteger(count)) {
     fail(where, `images of a length that is a multiple of ${shape.join("x")} = ${size}`, images.length);
   }

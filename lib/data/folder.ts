@@ -1,6 +1,6 @@
 /** Trees with one folder for each class. */
 import { join } from "node:path";
-import { BayesError, checkOptions, checkPath, failFile as fail } from "../errors.ts";
+import { BayesError, checkOptions, checkPath, failFile as fail, words } from "../errors.ts";
 import { absentClasses, caseNotes, mismatch, sortedClasses } from "./classes.ts";
 import { type AnyClassDataset, type ClassDataset, withNotes } from "./dataset.ts";
 import { type ReadOptions, readImages, STREAM_OPTIONS, type StreamOptions } from "./images.ts";
@@ -97,7 +97,7 @@ export async function readTree(tree: Tree, options: ReadOptions, like?: AnyClass
   const data = read.data as AnyClassDataset;
   const absent = absentClasses(data);
   if (like === undefined && absent.length > 0)
-    fail(dir, `images that can be decoded in every class folder`, `none in ${absent.join(", ")}`);
+    fail(dir, `images that can be decoded in every class folder`, words(`none in ${absent.join(", ")}`));
   if (absent.length > 0) notes.push(`${folderName(dir)} has no images of ${absent.join(", ")}`);
   return withNotes(data, [...notes, ...read.notes]);
 }

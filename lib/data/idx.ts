@@ -1,4 +1,4 @@
-import { checkPath, failFile as fail } from "../errors.ts";
+import { checkPath, failFile as fail, words } from "../errors.ts";
 import { checkMemory } from "../util/memory.ts";
 import { MAX_BYTES, readRegular } from "../util/regular.ts";
 import { gunzip, gunzipHead, gzipCanHold, isGzip } from "./bytes.ts";
@@ -37,7 +37,7 @@ export function parseIdx(bytes: Uint8Array, where: string): IdxArray {
   }
   const header = parseHeader(gunzipHead(bytes, 4 + 4 * MAX_RANK, where), where);
   const total = header.offset + header.size;
-  if (!gzipCanHold(bytes.length, total)) fail(where, `the ${total} bytes that its header declares`, "far fewer");
+  if (!gzipCanHold(bytes.length, total)) fail(where, `the ${total} bytes that its header declares`, words("far fewer"));
   checkMemory(where, total);
   // One byte more than declared is let through, so that trailing bytes are seen.
   return { dims: header.dims, data: body(gunzip(bytes, total + 1, where), header, where) };
@@ -52,25 +52,27 @@ interface Header {
 }
 
 function parseHeader(bytes: Uint8Array, where: string): Header {
-  if (bytes.length < 4) fail(where, "an IDX file of at least 4 bytes", `${bytes.length} bytes`);
+  if (bytes.length < 4) fail(where, "an IDX file of at least 4 bytes", words(`${bytes.length} bytes`));
   const magic = [...bytes.subarray(0, 4)].map((b) => b.toString(16).padStart(2, "0")).join("");
-  if (bytes[0] !== 0 || bytes[1] !== 0) fail(where, "an IDX file, which starts with two zero bytes", `0x${magic}`);
-  if (bytes[2] !== 8) fail(where, "IDX values of type 8 (unsigned byte)", `type ${bytes[2]} in 0x${magic}`);
+  if (bytes[0] !== 0 || bytes[1] !== 0)
+    fail(where, "an IDX file, which starts with two zero bytes", words(`0x${magic}`));
+  if (bytes[2] !== 8) fail(where, "IDX values of type 8 (unsigned byte)", words(`type ${bytes[2]} in 0x${magic}`));
   const rank = bytes[3];
-  if (rank < 1 || rank > MAX_RANK) fail(where, `an IDX array of 1 to ${MAX_RANK} dimensions`, `${rank} in 0x${magic}`);
+  if (rank < 1 || rank > MAX_RANK)
+    fail(where, `an IDX array of 1 to ${MAX_RANK} dimensions`, words(`${rank} in 0x${magic}`));
   const offset = 4 + 4 * rank;
-  if (bytes.length < offset) fail(where, `an IDX header of ${offset} bytes`, `${bytes.length} bytes`);
+  if (bytes.length < offset) fail(where, `an IDX header of ${offset} bytes`, words(`${bytes.length} bytes`));
   const view = new DataView(bytes.buffer, bytes.byteOffset, offset);
   const dims = Array.from({ length: rank }, (_, i) => view.getUint32(4 + 4 * i));
   if (dims.includes(0)) fail(where, "no dimension of size zero", dims);
   const size = dims.reduce((product, d) => product * d, 1);
   if (size > MAX_BYTES - offset)
-    fail(where, `at most ${MAX_BYTES - offset} values`, `a header that declares ${dims.join(" x ")}`);
+    fail(where, `at most ${MAX_BYTES - offset} values`, words(`a header that declares ${dims.join(" x ")}`));
   return { dims, offset, size };
 }
 
 function body(bytes: Uint8Array, { dims, offset, size }: Header, where: string): Uint8Array {
   if (bytes.length === offset + size) return bytes.subarray(offset);
   const received = bytes.length > offset + size ? "trailing bytes after them" : `only ${bytes.length - offset}`;
-  return fail(where, `${size} values (${dims.join(" x ")})`, received);
+  return fail(where, `${size} values (${dims.join(" x ")})`, words(received));
 }

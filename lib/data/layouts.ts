@@ -1,6 +1,6 @@
 /** How folders of images are laid out into training, validation and test images. */
 import { join } from "node:path";
-import { BayesError, checkOptions, checkPath, failFile as fail } from "../errors.ts";
+import { BayesError, checkOptions, checkPath, failFile as fail, words } from "../errors.ts";
 import { statOf } from "../util/regular.ts";
 import { checkTrainingClasses } from "./classes.ts";
 import { type AnyClassDataset, type AnyDataset, type TrainTest, withNotes } from "./dataset.ts";
@@ -97,7 +97,7 @@ export function whole<D extends AnyDataset>(parts: { train: D; valid?: D; test?:
 
 /** Four fifths to train on and one to test on, of every class, drawn by content with seed 0. */
 export function heldOut<D extends AnyDataset>(all: D): TrainTest<D> {
-  if (all.count < 5) fail(all.name, "images to test on, or at least 5 to split", `${all.count} images`);
+  if (all.count < 5) fail(all.name, "images to test on, or at least 5 to split", words(`${all.count} images`));
   const { train, valid } = split(all, { valid: Math.floor(all.count / 5) }, 0);
   return { train: { ...train, name: `${all.name} (4/5)` }, test: { ...valid, name: `${all.name} (held-out 1/5)` } };
 }
@@ -112,7 +112,7 @@ function partsAmong(
     const part = partOf(folder);
     if (part === undefined) continue;
     if (parts[part] !== undefined && parts.train !== undefined)
-      fail(dir, `one folder of ${part} images`, `${parts[part]} and ${folder}`);
+      fail(dir, `one folder of ${part} images`, words(`${parts[part]} and ${folder}`));
     parts[part] = folder;
   }
   const { train, valid, test } = parts;

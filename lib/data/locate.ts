@@ -1,5 +1,5 @@
 import { basename, isAbsolute, join, resolve } from "node:path";
-import { BayesError, checkOptions, checkPath, fail } from "../errors.ts";
+import { BayesError, checkOptions, checkPath, fail, words } from "../errors.ts";
 import { packageRoot } from "../util/package.ts";
 import { headOf, statOf } from "../util/regular.ts";
 import { findFile } from "./bytes.ts";
@@ -144,9 +144,10 @@ export async function loadData(
     );
   if (isFile(found)) {
     if (/\.(zip|tar|t?gz|bz2|xz|7z|rar)$/i.test(found))
-      fail(found, "a folder or a table", "an archive; unpack it first", "ERR_BAYES_FILE");
+      fail(found, "a folder or a table", words("an archive; unpack it first"), "ERR_BAYES_FILE");
     const format = formatOf(headOf(found, HEAD_BYTES));
-    if (format !== undefined) fail(found, "a folder of images or a table", `one file of ${format}`, "ERR_BAYES_FILE");
+    if (format !== undefined)
+      fail(found, "a folder of images or a table", words(`one file of ${format}`), "ERR_BAYES_FILE");
     return loadTable(found, options);
   }
   const known = DATASETS.filter((set) => holds(found, set));

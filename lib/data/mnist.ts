@@ -1,4 +1,4 @@
-import { failFile as fail } from "../errors.ts";
+import { failFile as fail, words } from "../errors.ts";
 import { findFile } from "./bytes.ts";
 import { makeDataset, type TrainTest } from "./dataset.ts";
 import { readIdx } from "./idx.ts";
@@ -54,5 +54,5 @@ function readPair(dir: string, imagesName: string, labelsName: string) {
 }
 
 function requireFile(dir: string, name: string): string {
-  return findFile(dir, name) ?? fail(dir, `the file ${name} or ${name}.gz`, "a folder without it");
+  return findFile(dir, name) ?? fail(dir, `the file ${name} or ${name}.gz`, words("a folder without it"));
 }

@@ -2,7 +2,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { constants, lstatSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { failFile } from "../errors.ts";
+import { failFile, words } from "../errors.ts";
 import { fileError } from "../util/atomic.ts";
 
 const { O_RDWR, O_CREAT, O_EXCL } = constants;
@@ -92,7 +92,11 @@ function take(old: string, own: string): boolean {
   const found = lstatSync(old, { throwIfNoEntry: false });
   if (found === undefined) return false;
   if (!found.isFile() || found.nlink !== 1)
-    failFile(old, "what is left of a download, a file", found.isFile() ? "a file of several names" : "something else");
+    failFile(
+      old,
+      "what is left of a download, a file",
+      words(found.isFile() ? "a file of several names" : "something else"),
+    );
   try {
     renameSync(old, own);
     return true;

@@ -158,7 +158,7 @@ function checkedReader(reader: Reader, keys?: BigUint64Array): StreamedDataset["
       if (signal?.aborted) throw signal.reason;
       const why = error instanceof Error ? error.message : String(error);
       throw new BayesError(`[${where}] expected the pixels of ${some(indices)}, received an error: ${why}`, {
-        code: "ERR_BAYES_DATA",
+        code: error instanceof BayesError ? error.code : "ERR_BAYES_FILE",
         cause: error,
       });
     }

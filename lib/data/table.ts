@@ -1,5 +1,5 @@
 import { basename, dirname, resolve } from "node:path";
-import { BayesError, checkOptions, checkPath, failFile as fail, fail as failArgument, show } from "../errors.ts";
+import { BayesError, checkOptions, checkPath, failFile as fail, fail as failArgument, show, words } from "../errors.ts";
 import { readRegular } from "../util/regular.ts";
 import { absentClasses, caseNotes, checkTrainingClasses, mismatch, quoted, sortedClasses } from "./classes.ts";
 import { MOST_FIELDS, parseCsv, type TableRow } from "./csv.ts";
@@ -47,12 +47,12 @@ export async function loadTable(file: string, options: TableOptions = {}): Promi
   const kinds = { ...STREAM_OPTIONS, image: "string", label: "string", targets: "object", split: "string" };
   checkOptions<object>("table", options, kinds as never);
   const rows = readRows(checkPath("table", file));
-  if (rows.length === 0) fail(file, "at least one row below the header", "none");
+  if (rows.length === 0) fail(file, "at least one row below the header", words("none"));
   const columns = columnsOf(file, rows, options);
   const folder = dirname(resolve(file));
   const files = rows.map((row) => resolve(folder, textIn(file, row, columns.image)));
   const parts = rows.map((row) => partIn(file, row, columns.split));
-  if (!parts.includes("train")) fail(file, "rows to train on", "none");
+  if (!parts.includes("train")) fail(file, "rows to train on", words("none"));
   const targets =
     columns.label === undefined ? numbersOf(file, rows, columns.targets) : labelsOf(file, rows, parts, columns.label);
 
@@ -69,10 +69,10 @@ export async function loadTable(file: string, options: TableOptions = {}): Promi
     const rows = [...kept.keys()].filter((i) => parts[kept[i]] === part);
     return rows.length === 0 ? undefined : subset(all, rows);
   };
-  const train = take("train") ?? fail(file, "images to train on that can be decoded", "none");
+  const train = take("train") ?? fail(file, "images to train on that can be decoded", words("none"));
   checkTrainingClasses(file, train);
   const absent = hasClasses(train) ? absentClasses(train) : [];
-  if (absent.length > 0) fail(file, "images that can be decoded of every class", `none of ${absent.join(", ")}`);
+  if (absent.length > 0) fail(file, "images that can be decoded of every class", words(`none of ${absent.join(", ")}`));
   return whole({ train, valid: take("valid"), test: take("test") });
 }
 
@@ -88,7 +88,7 @@ function readRows(file: string): TableRow[] {
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {
-    return fail(file, "a table as text (UTF-8)", "other bytes");
+    return fail(file, "a table as text (UTF-8)", words("other bytes"));
   }
   if (!/^\s*\{/.test(text)) return parseCsv(text, file);
   const rows: TableRow[] = [];
@@ -101,7 +101,7 @@ function readRows(file: string): TableRow[] {
     if (content === "") continue;
     const row = rowOf(content) ?? fail(file, `a JSON object in line ${line}`, content);
     fields += Math.max(1, row.length);
-    if (fields > MOST_FIELDS) fail(file, `at most ${MOST_FIELDS} fields in all`, "more");
+    if (fields > MOST_FIELDS) fail(file, `at most ${MOST_FIELDS} fields in all`, words("more"));
     rows.push({ line, fields: Object.fromEntries(row) });
   }
   return rows;
@@ -135,7 +135,7 @@ function columnsOf(file: string, rows: readonly TableRow[], options: TableOption
   const { image = "image", targets: asked } = options;
   const label = options.label ?? (asked === undefined && names.includes("label") ? "label" : undefined);
   const split = options.split ?? (names.includes("split") ? "split" : undefined);
-  if (label !== undefined && asked !== undefined) failArgument(file, "either a label or targets", "both");
+  if (label !== undefined && asked !== undefined) failArgument(file, "either a label or targets", words("both"));
   if (asked !== undefined && (!Array.isArray(asked) || asked.length === 0))
     failArgument(file, "targets as a list of columns", asked);
   const rest = names.filter((name) => name !== image && name !== split);

@@ -1,4 +1,4 @@
-import { BayesError, failFile as fail, show } from "../errors.ts";
+import { BayesError, failFile as fail, show, words } from "../errors.ts";
 
 /** One regular file of a tar archive. */
 export interface TarEntry {
@@ -22,18 +22,23 @@ export function readTar(bytes: Uint8Array, where: string): TarEntry[] {
     const path = entryPath(header);
     const size = octal(header.subarray(124, 136), `size of ${show(path)}`, where);
     const start = at + BLOCK;
-    if (start + size > bytes.length) fail(where, `${size} bytes of ${show(path)}`, `only ${bytes.length - start}`);
+    if (start + size > bytes.length)
+      fail(where, `${size} bytes of ${show(path)}`, words(`only ${bytes.length - start}`));
     const type = String.fromCharCode(header[156]);
     if (type === "0" || type === "\0") {
       checkPath(path, where);
       entries.push({ path, data: bytes.subarray(start, start + size) });
     } else if (!"5gx".includes(type)) {
       // Folders are made when needed and pax headers only repeat what we read; all else has no place in a data set.
-      fail(where, "only regular files and folders in the archive", `${path} of type ${type}`);
+      fail(
+        where,
+        "only regular files and folders in the archive",
+        words(`${show(path)} of type ${JSON.stringify(type)}`),
+      );
     }
     at = start + Math.ceil(size / BLOCK) * BLOCK;
   }
-  return fail(where, "a tar archive that ends with an empty block", "a truncated one");
+  return fail(where, "a tar archive that ends with an empty block", words("a truncated one"));
 }
 
 /** The header's bytes, its own checksum field read as spaces, must add up to that field. */
@@ -41,7 +46,7 @@ function checkSum(header: Uint8Array, where: string): void {
   let sum = 0;
   for (let i = 0; i < BLOCK; i++) sum += i >= 148 && i < 156 ? 32 : header[i];
   if (octal(header.subarray(148, 156), "checksum", where) !== sum)
-    fail(where, "a tar header with its checksum", "another");
+    fail(where, "a tar header with its checksum", words("another"));
 }
 
 function entryPath(header: Uint8Array): string {

@@ -1,7 +1,7 @@
 // a user's "lib" may lack [Symbol.dispose]:
 /// <reference lib="esnext.disposable" preserve="true" />
 import { type Device, type DeviceName, openDevice } from "../device.ts";
-import { BayesError, checkInt, checkOptions, fail } from "../errors.ts";
+import { BayesError, checkInt, checkOptions, fail, words } from "../errors.ts";
 import type { Data, NativeStore } from "../native/addon.ts";
 import { asArray, kindsFor } from "../util/arrays.ts";
 import { MapView } from "../util/map-view.ts";
@@ -94,7 +94,7 @@ export class Store {
     const old = this.#slots.get(name);
     if (old) {
       if (sameShape(old.shape, slot.shape) && old.dtype === dtype) return old;
-      return fail(where, `${old.dtype}[${old.shape}] as it was first defined`, `${dtype}[${slot.shape}]`);
+      return fail(where, `${old.dtype}[${old.shape}] as it was first defined`, words(`${dtype}[${slot.shape}]`));
     }
     this.checkOpen(where);
     this.#slots.set(name, slot);
@@ -168,7 +168,7 @@ export class Store {
     if (this.#waiting.has(slot)) this.#fill();
     const index = this.#buffers.get(slot);
     if (index === undefined)
-      fail("store", "one of its own slots, as it is now", `${slot.name} of before or of another`);
+      fail("store", "one of its own slots, as it is now", words(`${slot.name} of before or of another`));
     return index;
   }
 
@@ -252,9 +252,9 @@ export class Store {
   async turn<T>(owner: string, work: (turn: Turn) => T | Promise<T>): Promise<T> {
     if (typeof owner !== "string" || !owner) fail("turn", "the owner's name", owner);
     if (typeof work !== "function") fail("turn", "a function", work);
-    this.checkOpen(`turn of ${owner}`);
+    this.checkOpen(owner);
     return this.#turns.take(owner, async (turn) => {
-      this.checkOpen(`turn of ${owner}`);
+      this.checkOpen(owner);
       try {
         return await work(turn);
       } finally {

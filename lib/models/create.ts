@@ -11,7 +11,7 @@ import type { Prior } from "../bayes/prior.ts";
 import { type ScaleMixturePriorOptions, scaleMixturePrior } from "../bayes/scaleMixturePrior.ts";
 import type { Preprocess } from "../data/prepare.ts";
 import type { Device, DeviceName } from "../device.ts";
-import { fail } from "../errors.ts";
+import { fail, words } from "../errors.ts";
 import type { Tensor } from "../graph/node.ts";
 import { type Categorical, categorical } from "../likelihoods/categorical.ts";
 import { checkLikelihood, likelihoodOf } from "../likelihoods/known.ts";
@@ -146,6 +146,9 @@ export function createModel(config: ClassModelConfig): Model<Categorical>;
 export function createModel<L extends Likelihood>(config: LikelihoodModelConfig<L>): Model<L>;
 export function createModel(config: ModelConfig): Model {
   if (typeof config !== "object" || config === null) fail("createModel", "a configuration", config);
+  const known = [...Object.keys(schema.shape), "classes", "likelihood", "preprocess", "device"];
+  const odd = Object.keys(config).find((key) => !known.includes(key));
+  if (odd !== undefined) fail("createModel", `options among ${known.join(", ")}`, odd);
   const {
     classes,
     likelihood: given,
@@ -158,7 +161,7 @@ export function createModel(config: ModelConfig): Model {
     fail(
       "createModel",
       "classes (names or their number), or else a likelihood",
-      classes === undefined ? "neither" : "both",
+      words(classes === undefined ? "neither" : "both"),
     );
   const likelihood = classes !== undefined ? categorical(classes) : likelihoodFrom(given!);
   const parsed = schema.safeParse({ ...rest, outputs: outputs ?? likelihood.outputs });

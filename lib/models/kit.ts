@@ -1,4 +1,4 @@
-import { fail } from "../errors.ts";
+import { fail, words } from "../errors.ts";
 import type { Tensor } from "../graph/node.ts";
 import type { LayerOptions } from "../graph/trace.ts";
 import { bayesConv2d, type ConvLayerOptions, conv2d } from "../layers/conv.ts";
@@ -17,7 +17,7 @@ export interface Kit {
 /** Throws unless an image is at least so large as the net can make something of. */
 export function checkImageSize(net: string, x: Tensor, height: number, width: number): void {
   const [, h, w] = x.shape;
-  if (h < height || w < width) fail(net, `images of at least ${height}x${width} pixels`, `${h}x${w}`);
+  if (h < height || w < width) fail(net, `images of at least ${height}x${width} pixels`, words(`${h}x${w}`));
 }
 
 export type Activation = "softplus" | "relu";

@@ -38,14 +38,19 @@ export interface OpenOptions<L extends Likelihood = Likelihood> {
  * @throws BayesError when there is none, it is damaged, or it needs options
  */
 export function openModel<L extends Likelihood = Likelihood>(path: string, options: OpenOptions<L> = {}): Model<L> {
-  checkPath("openModel", path);
-  const own = checkOptions("openModel", options, {
+  return openAs("openModel", path, options);
+}
+
+/** {@link openModel} for another function, which its messages name. */
+export function openAs<L extends Likelihood>(where: string, path: string, options: OpenOptions<L>): Model<L> {
+  checkPath(where, path);
+  const own = checkOptions(where, options, {
     device: "object|string",
     build: "function",
     bayes: "object",
     likelihood: "object",
   } as never) as OpenOptions<L>;
-  const checkpoint = loadCheckpoint(weightsFile(path));
+  const checkpoint = loadCheckpoint(weightsFile(path, where));
   const model = made(checkpoint, own);
   try {
     restore(model as Model, checkpoint);
@@ -60,13 +65,13 @@ export function openModel<L extends Likelihood = Likelihood>(path: string, optio
  * The file with the weights that a run ended with; a file itself.
  * @throws BayesError when there is none
  */
-export function weightsFile(path: string): string {
-  if (!existsSync(path)) fail("openModel", "the file of a model, or the folder of a run", path, "ERR_BAYES_FILE");
+export function weightsFile(path: string, where = "openModel"): string {
+  if (!existsSync(path)) fail(where, "the file of a model, or the folder of a run", path, "ERR_BAYES_FILE");
   if (!statSync(path).isDirectory()) return path;
   const file = join(path, "checkpoint.safetensors");
   if (!existsSync(file))
     throw new BayesError(
-      `[openModel] expected the folder of a trained run, received ${path} without ${basename(file)} (yet)`,
+      `[${where}] expected the folder of a trained run, received ${path} without ${basename(file)} (yet)`,
       { code: "ERR_BAYES_FILE" },
     );
   const best = join(path, "best.safetensors");

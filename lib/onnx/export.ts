@@ -1,4 +1,4 @@
-import { BayesError, checkInt, checkOptions, checkPath, fail } from "../errors.ts";
+import { BayesError, checkInt, checkOptions, checkPath, fail, words } from "../errors.ts";
 import { f32, i32, type Shape, sameShape, sizeOf, type Tensor } from "../graph/node.ts";
 import { input } from "../graph/trace.ts";
 import { checkModel, type Model } from "../models/model.ts";
@@ -77,7 +77,11 @@ function checkFits(model: Model): void {
   for (const { name, shape, trainable } of model.store.slots.values())
     if (trainable && !/\/(rho|logAlpha)$/.test(name)) bytes += 4 * sizeOf(shape);
   if (bytes >= 2 ** 31)
-    fail("export", `a model of less than the 2^31 bytes that an ONNX file can hold`, `${bytes} bytes of weights`);
+    fail(
+      "export",
+      `a model of less than the 2^31 bytes that an ONNX file can hold`,
+      words(`${bytes} bytes of weights`),
+    );
   checkMemory("export", 3 * bytes, "a smaller model would fit");
 }
 

@@ -1,4 +1,4 @@
-import { fail } from "../errors.ts";
+import { fail, words } from "../errors.ts";
 import type { Node, Op, Shape, TensorType } from "../graph/node.ts";
 import type { OnnxContext } from "../onnx/context.ts";
 import { checkFloats } from "./elementwise.ts";
@@ -10,7 +10,7 @@ export function broadcastShape(op: string, a: Shape, b: Shape): Shape {
     const x = a[i - rank + a.length] ?? 1;
     const y = b[i - rank + b.length] ?? 1;
     if (x !== y && x !== 1 && y !== 1)
-      fail(op, `shapes that broadcast, [${a.join(",")}] and one like it`, `[${b.join(",")}]`);
+      fail(op, `shapes that broadcast, [${a.join(",")}] and one like it`, words(`[${b.join(",")}]`));
     return x === 1 ? y : x;
   });
 }

@@ -1,4 +1,4 @@
-import { checkInt, fail } from "../errors.ts";
+import { checkInt, fail, words } from "../errors.ts";
 import { apply, checkTensors, type Op, type Tensor, typeName } from "../graph/node.ts";
 import { copyList } from "../util/arrays.ts";
 import { slice } from "./slice.ts";
@@ -10,7 +10,7 @@ type ConcatAttrs = {
 const op: Op<ConcatAttrs> = {
   name: "concat",
   infer(inputs, { axis }) {
-    if (inputs.length === 0) fail("concat", "at least one tensor", "none");
+    if (inputs.length === 0) fail("concat", "at least one tensor", words("none"));
     const [first] = inputs;
     if (first.dtype === "u8") fail("concat", "f32 or i32", first.dtype);
     checkInt("concat", "axis", axis, 0, first.shape.length - 1);

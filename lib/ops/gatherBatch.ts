@@ -1,5 +1,5 @@
 import { type Augmentation, settleAugmentation } from "../data/augment.ts";
-import { checkInt, checkOptions, fail } from "../errors.ts";
+import { checkInt, checkOptions, fail, words } from "../errors.ts";
 import { apply, f32, type Op, sizeOf, type Tensor, typeName } from "../graph/node.ts";
 import { copyList } from "../util/arrays.ts";
 
@@ -36,9 +36,9 @@ const op: Op<GatherAttrs> = {
     checkInt(is, "the largest move of an augmented image", augmentShift, 0, 1 << 15);
     checkInt(is, "the side of the cut out square", cutout, 0, Math.max(h, w));
     if (varied) {
-      if (rng?.dtype !== "i32" || rng.shape[0] !== 4) fail(is, "rng as i32[4]", rng ? typeName(rng) : "none");
+      if (rng?.dtype !== "i32" || rng.shape[0] !== 4) fail(is, "rng as i32[4]", rng ? typeName(rng) : words("none"));
       if (epoch?.dtype !== "i32" || sizeOf(epoch.shape) !== 1)
-        fail(is, "epoch as one i32", epoch ? typeName(epoch) : "none");
+        fail(is, "epoch as one i32", epoch ? typeName(epoch) : words("none"));
       if (examples && (examples.dtype !== "i32" || sizeOf(examples.shape) !== index.shape[0]))
         fail(is, `examples as i32[${index.shape[0]}], one a row`, typeName(examples));
     }

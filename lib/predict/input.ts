@@ -1,4 +1,4 @@
-import { checkInt, fail } from "../errors.ts";
+import { checkInt, fail, words } from "../errors.ts";
 import { checkArray } from "../util/arrays.ts";
 
 /** Numbers a metric reads: model output (float32) or something computed from it (float64). */
@@ -39,10 +39,10 @@ export function checkLabelled(where: string, probs: Floats, labels: Labels): { r
   checkFloats(where, probs);
   const rows = labels?.length;
   if (typeof rows !== "number") fail(where, "labels, one integer per row", labels);
-  if (rows === 0) fail(where, "at least one example", "none");
+  if (rows === 0) fail(where, "at least one example", words("none"));
   const classes = probs.length / rows;
   if (!Number.isInteger(classes) || classes < 2) {
-    fail(where, `probabilities [N, C] with C >= 2 for ${rows} labels`, `${probs.length} probabilities`);
+    fail(where, `probabilities [N, C] with C >= 2 for ${rows} labels`, words(`${probs.length} probabilities`));
   }
   for (let i = 0; i < rows; i++) checkInt(where, `label ${i}`, labels[i], 0, classes - 1);
   checkProbabilities(where, probs, classes);

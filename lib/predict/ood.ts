@@ -5,7 +5,7 @@
  * (entropy, epistemic variance) is passed as it is and a confidence with its sign flipped.
  */
 
-import { fail } from "../errors.ts";
+import { fail, words } from "../errors.ts";
 import { asArray } from "../util/arrays.ts";
 import { sortShared } from "./calibration.ts";
 
@@ -119,7 +119,7 @@ function groups(where: string, scoresIn: Scores, scoresOut: Scores): { in: numbe
 function checkScores(where: string, what: string, scores: Scores): void {
   if (!Array.isArray(scores) && !asArray(scores, "Float32Array", "Float64Array"))
     fail(where, `${what} scores as a list of numbers`, scores);
-  if (scores.length === 0) fail(where, `at least one ${what} score`, "none");
+  if (scores.length === 0) fail(where, `at least one ${what} score`, words("none"));
   for (let i = 0; i < scores.length; i++) {
     if (typeof scores[i] !== "number" || Number.isNaN(scores[i]))
       fail(where, `${what} score ${i} to be a number`, scores[i]);

@@ -6,7 +6,7 @@ import { type ImageInput, pixelsFor, type Taken, takeInput } from "../data/image
 import { BayesError, checkInt, checkNumber, checkOptions, checkPath, fail } from "../errors.ts";
 import { type Answer, answerOf, certaintyOf, doubtOf, type Likelihood } from "../likelihoods/likelihood.ts";
 import type { Model } from "../models/model.ts";
-import { type OpenOptions, openModel } from "../models/open.ts";
+import { type OpenOptions, openAs } from "../models/open.ts";
 import { isSignal } from "../util/arrays.ts";
 import { readJson } from "../util/json.ts";
 import { statOf } from "../util/regular.ts";
@@ -114,7 +114,7 @@ export async function openRun<L extends Likelihood = Likelihood>(
   if (typeof threshold === "number") checkNumber(where, "threshold", threshold);
   if (background !== undefined) await openDecoder({ background }); // a colour?
   const tested = recorded(path);
-  const model = openModel<L>(path, { device, build, bayes, likelihood });
+  const model = openAs<L>(where, path, { device, build, bayes, likelihood });
   try {
     const given = Object.fromEntries(Object.entries(sampling).filter(([, value]) => value !== undefined));
     const predictor = new Predictor(model, { ...tested, ...given, maxQueue: Number.MAX_SAFE_INTEGER });

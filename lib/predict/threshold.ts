@@ -2,7 +2,7 @@
  * When to say "I don't know". The examples are sorted by how sure the model is of them; a threshold on that certainty
  * answers the surest ones and leaves the others to somebody else (Geifman and El-Yaniv 2017).
  */
-import { checkInt, checkNumber, checkObject, checkOptions, fail } from "../errors.ts";
+import { checkInt, checkNumber, checkObject, checkOptions, fail, words } from "../errors.ts";
 import { sizeOf } from "../graph/node.ts";
 import { certaintyOf, type Likelihood, ours, type PredictionOf, type Targets } from "../likelihoods/likelihood.ts";
 import { wilson } from "../likelihoods/report/statistics.ts";
@@ -46,7 +46,7 @@ export function chooseThreshold<L extends Likelihood>(
   const asked = checkOptions(where, options, { maxError: "number", minCoverage: "number" });
   const { maxError, minCoverage } = asked;
   if ((maxError === undefined) === (minCoverage === undefined))
-    fail(where, "maxError, or else minCoverage", maxError === undefined ? "neither" : "both");
+    fail(where, "maxError, or else minCoverage", words(maxError === undefined ? "neither" : "both"));
   const { likelihood } = checkObject(where, "a model", model);
   checkObject(where, "a model with a likelihood", likelihood);
   if (!likelihood.cost)
@@ -84,7 +84,7 @@ export function chooseThreshold<L extends Likelihood>(
   return fail(
     where,
     `a threshold whose answers cost at most ${maxError} on ${n} examples (the surest ${least.answered} cost ${least.risk.toPrecision(2)}; few answers prove little: more examples help)`,
-    "none",
+    words("none"),
     "ERR_BAYES_DATA",
   );
 }

@@ -4,7 +4,7 @@
  *
  * Samples come sample-major, [S, N, C]. Everything is summed in float64 and returned as float32.
  */
-import { checkInt, fail } from "../errors.ts";
+import { checkInt, fail, words } from "../errors.ts";
 import { checkArray } from "../util/arrays.ts";
 import { newArray } from "../util/memory.ts";
 import { softplus } from "../util/softplus.ts";
@@ -53,7 +53,7 @@ function normalizeRows(where: string, logits: Floats, classes: number, score: (z
   checkInt(where, "classes C", classes, 2);
   checkArray(where, "logits", logits, "Float32Array", "Float64Array");
   if (logits.length === 0 || logits.length % classes !== 0) {
-    fail(where, `one or more rows of ${classes} logits`, `${logits.length} values`);
+    fail(where, `one or more rows of ${classes} logits`, words(`${logits.length} values`));
   }
   const out = newArray(where, "f32", logits.length, "fewer samples, or fewer images at a time, would fit");
   const row = new Float64Array(classes);

@@ -1,6 +1,6 @@
 /** Scales and ticks: whole numbers where only those are meant, powers of ten only where there are some. */
 import type { Axis } from "../likelihoods/report/blocks.ts";
-import { visible } from "./text.ts";
+import { visible } from "../util/text.ts";
 
 export interface Scale {
   readonly type: "linear" | "log";

@@ -4,8 +4,8 @@
  */
 import type { TopLevelSpec } from "vega-lite";
 import type { Axis, Histogram, Plot, Reliability, Series } from "../likelihoods/report/blocks.ts";
+import { visible } from "../util/text.ts";
 import { axisOf, type Scale, scaleOf } from "./axes.ts";
-import { visible } from "./text.ts";
 
 const WIDTH = 340;
 const HEIGHT = 210;

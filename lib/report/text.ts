@@ -1,15 +1,5 @@
 import { basename } from "node:path";
-
-/**
- * Characters that show nothing, or turn the text around them, as escapes that can be seen: controls, bidirectional and
- * zero-width marks, halves of surrogate pairs. (Joiners belong to many scripts and stay.) Line breaks too, unless they are
- * asked for.
- */
-export function visible(text: unknown, lines = false): string {
-  return String(text).replace(/(?![\u200c\u200d])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, (c) =>
-    lines && c === "\n" ? c : `\\u${c.codePointAt(0)!.toString(16).padStart(4, "0")}`,
-  );
-}
+import { visible } from "../util/text.ts";
 
 /** Text safe to put between tags or into a quoted attribute, with nothing hidden in it. */
 export function escapeHtml(text: unknown, lines = false): string {

@@ -8,7 +8,7 @@ import { isDeepStrictEqual, types } from "node:util";
 import { crc32 } from "node:zlib";
 import { z } from "zod";
 import { checkPreprocess, type Preprocess, samePreprocess } from "../data/prepare.ts";
-import { BayesError, checkPath, type ErrorCode, fail, shorten } from "../errors.ts";
+import { BayesError, checkPath, type ErrorCode, fail, shorten, words } from "../errors.ts";
 import { type DType, sameShape } from "../graph/node.ts";
 import type { Slot } from "../graph/store.ts";
 import { checkValues } from "../graph/values.ts";
@@ -197,7 +197,7 @@ export function peekCheckpoint(path: string): Omit<Checkpoint, "tensors"> {
 
 function described(path: string, metadata: Readonly<Record<string, string>>): Omit<Checkpoint, "tensors"> {
   if (metadata.format !== "bayescnn" || metadata.checkpoint === undefined)
-    fail(path, "a checkpoint of this library", metadata.format ?? "another safetensors file", "ERR_BAYES_FILE");
+    fail(path, "a checkpoint of this library", metadata.format ?? words("another safetensors file"), "ERR_BAYES_FILE");
   const value = parseJson(path, metadata.checkpoint, { what: "the checkpoint's description to be JSON" });
   const version = (value as { schema?: unknown } | null)?.schema;
   if (version !== 2) fail(path, "a checkpoint of schema 2", version, "ERR_BAYES_FILE");

@@ -8,6 +8,7 @@ import type { Model } from "../models/model.ts";
 import type { Data } from "../native/addon.ts";
 import { evaluate } from "../predict/predict.ts";
 import { seedKey } from "../util/philox.ts";
+import { visible } from "../util/text.ts";
 import { DATA, loadCheckpoint, OPTIMIZER, restore } from "./checkpoint.ts";
 import type { RunFolder } from "./folder.ts";
 import type { FitData, Settings, StepRecord } from "./options.ts";
@@ -23,7 +24,7 @@ const PATIENCE_MS = 30_000;
 
 /** A sentence for whoever started the run. */
 export const note = ({ callbacks }: Settings, sentence: string): unknown =>
-  callbacks?.onNote ? callbacks.onNote(sentence) : process.emitWarning(sentence, "BayesWarning");
+  callbacks?.onNote ? callbacks.onNote(sentence) : process.emitWarning(visible(sentence), "BayesWarning");
 
 /** The likelihood's figures by name: for every step of a chunk the sum over its rows. */
 type Counts = readonly (readonly [name: string, sums: Float32Array])[];
@@ -144,17 +145,29 @@ export class Loop {
     if (this.#checkpointDue(epochEnded)) await this.save();
   }
 
-  /** What `work` gives, which reads streamed data: undefined when the signal aborts, and a checkpoint before any error. */
-  async #reading<T>(work: () => Promise<T>): Promise<T | undefined> {
+  /** What `work` gives; undefined when the signal aborts it. */
+  async #unlessStopped<T>(work: () => Promise<T>): Promise<T | undefined> {
     try {
       return await work();
     } catch (error) {
       if (this.#s.signal?.aborted) return undefined;
+      throw error;
+    }
+  }
+
+  /** What `work` gives, which reads streamed data: undefined when the signal aborts, and a checkpoint before any error. */
+  async #reading<T>(work: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await this.#unlessStopped(work);
+    } catch (error) {
       if (this.#model.store.closed) throw error;
       await this.save();
       const { step } = this.state;
       const where = this.#folder ? `; the checkpoint in ${this.#folder.path} is that after ${step} steps` : "";
-      throw new BayesError(`${error instanceof Error ? error.message : error}${where}`, { cause: error });
+      throw new BayesError(`${error instanceof Error ? error.message : error}${where}`, {
+        code: error instanceof BayesError ? error.code : "ERR_BAYES_FILE",
+        cause: error,
+      });
     }
   }
 
@@ -334,8 +347,8 @@ export class Loop {
     const valid = this.#valid;
     if (!valid || !due) return undefined;
     const figures = async () => (evaluate ? this.#call(() => evaluate(this.#model, valid)) : this.#evaluate(valid));
-    const given = isStreamed(valid) ? await this.#reading(figures) : await figures();
-    if (isStreamed(valid) && !given) return "stopped";
+    const given = isStreamed(valid) ? await this.#reading(figures) : await this.#unlessStopped(figures);
+    if (!given && this.#s.signal?.aborted) return "stopped";
     const metrics: Record<string, number> = { ...given };
     const { step } = this.state;
     for (const [name, value] of Object.entries(metrics))
@@ -356,8 +369,7 @@ export class Loop {
 
   /** The likelihood's own figures: a function of the settings and the parameters alone, so a resumed run sees the same. */
   async #evaluate(valid: AnyDataset): Promise<Record<string, number>> {
-    const { validationSamples: samples, seed, precision } = this.#s;
-    const signal = isStreamed(valid) ? this.#s.signal : undefined; // reading may never end
+    const { validationSamples: samples, seed, precision, signal } = this.#s;
     const { metrics } = await evaluate(this.#model, valid, { samples, seed, precision, signal });
     const { count, ...figures } = metrics;
     return figures;

@@ -125,7 +125,10 @@ export interface FitOptions {
   readonly bestCheckpoint?: boolean;
   /** Go on from runDir's checkpoint; start from the beginning where there is none yet. Default false. */
   readonly resume?: boolean;
-  /** Stops after the chunk under way (about 0.1 s), saves, and resolves with `stopped: true`. */
+  /**
+   * Stops after the chunk under way (about 0.1 s), or within a validation, saves, and resolves with `stopped: true`. A
+   * validation that was due is made up for by the run that goes on.
+   */
   readonly signal?: AbortSignal;
   /** Show progress on standard error; default false. */
   readonly progress?: boolean;
@@ -219,8 +222,8 @@ export function settle(model: Model, data: FitData, options: FitOptions): Settle
     batchSize,
     dropLast: o.dropLast ?? false,
     optimizer: o.optimizer ?? adam(),
-    learningRate: typeof rate === "number" ? constantRate(rate) : rate,
-    beta: typeof beta === "number" ? constantBeta(beta) : beta,
+    learningRate: typeof rate === "number" ? constantRate(checkNumber(where, "the learning rate", rate, 0)) : rate,
+    beta: typeof beta === "number" ? constantBeta(checkNumber(where, "beta", beta, 0)) : beta,
     samples: checkInt(where, "samples", o.samples ?? defaults.samples, 1, 65536),
     seed: checkInt(where, "seed", o.seed ?? 0, 0),
     precision: checkPrecision(where, o.precision) ?? "fp32",

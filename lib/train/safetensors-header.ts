@@ -1,5 +1,5 @@
 /** The header of a safetensors file, of which nothing is believed. */
-import { BayesError, failFile } from "../errors.ts";
+import { BayesError, failFile, words } from "../errors.ts";
 import type { ArrayKind } from "../util/arrays.ts";
 import { parseJson } from "../util/json.ts";
 
@@ -99,7 +99,7 @@ function objectOf(bytes: Uint8Array, where: string): Record<string, unknown> {
   try {
     text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {
-    return failFile(where, "a safetensors header in UTF-8", "other bytes");
+    return failFile(where, "a safetensors header in UTF-8", words("other bytes"));
   }
   // it starts with {, so it is an object; a tensor may be called __proto__
   return parseJson(where, text, { what: "a safetensors header that is JSON", proto: true }) as Record<string, unknown>;

@@ -4,6 +4,7 @@
  */
 import type { BetaMoment } from "../bayes/beta.ts";
 import { checkInt, checkNumber, checkOptions, fail } from "../errors.ts";
+import { parseNumber } from "../util/number.ts";
 
 /** What {@link plateauRate} remembers between validations: plain numbers, saved in checkpoints. */
 export interface PlateauMemory {
@@ -117,13 +118,15 @@ export function parseRate(text: string): LearningRate {
     'a number, "cosine:rate[:last]", "step:rate:every[:factor]", "plateau:rate[:factor[:patience]]", or "warmup:epochs:" before one';
   if (typeof text !== "string" || text.length > 200) return fail("learning rate", expected, text);
   const [kind, ...rest] = text.split(":");
-  if (kind === "warmup" && rest.length >= 2 && isNumber(rest[0])) {
-    return warmUpRate(Number(rest[0]), parseRate(rest.slice(1).join(":")));
+  if (kind === "warmup" && rest.length >= 2 && rest[1] !== "warmup") {
+    const epochs = parseNumber(rest[0]);
+    if (epochs !== undefined) return warmUpRate(epochs, parseRate(rest.slice(1).join(":")));
   }
-  const values = rest.map(Number);
-  const [rate, second, third] = values;
-  if (isNumber(kind) && rest.length === 0) return constantRate(Number(kind));
-  if (!rest.every(isNumber)) return fail("learning rate", expected, text);
+  const alone = parseNumber(kind);
+  if (alone !== undefined && rest.length === 0) return constantRate(alone);
+  const values = rest.slice(0, 4).map(parseNumber);
+  if (values.includes(undefined)) return fail("learning rate", expected, text);
+  const [rate, second, third] = values as number[];
   if (kind === "cosine" && (rest.length === 1 || rest.length === 2)) return cosineRate(rate, second);
   if (kind === "step" && (rest.length === 2 || rest.length === 3)) return stepRate(rate, second, third);
   if (kind === "plateau" && rest.length >= 1 && rest.length <= 3) {
@@ -131,5 +134,3 @@ export function parseRate(text: string): LearningRate {
   }
   return fail("learning rate", expected, text);
 }
-
-const isNumber = (text: string): boolean => text.trim() !== "" && Number.isFinite(Number(text));

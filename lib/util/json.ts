@@ -1,5 +1,5 @@
 /** JSON that others have written, or are to read: what JavaScript would take silently, or break on, is said in one sentence. */
-import { BayesError, fail, failFile, shorten, show } from "../errors.ts";
+import { BayesError, fail, failFile, shorten, show, words } from "../errors.ts";
 import { readRegular } from "./regular.ts";
 
 /** Far deeper than any configuration; whatever walks through a value calls itself for each level. */
@@ -38,7 +38,7 @@ export function readJson(path: string): unknown {
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {
-    return failFile(path, "JSON in UTF-8", "other bytes");
+    return failFile(path, "JSON in UTF-8", words("other bytes"));
   }
   return parseJson(path, text);
 }
@@ -50,7 +50,7 @@ function checkKeys(where: string, json: string, proto: boolean): void {
     const char = json[i];
     if (char === "{" || char === "[") {
       open.push(char === "{" ? new Set() : undefined);
-      if (open.length > DEPTH) failFile(where, `JSON of at most ${DEPTH} levels`, "more");
+      if (open.length > DEPTH) failFile(where, `JSON of at most ${DEPTH} levels`, words("more"));
     } else if (char === "}" || char === "]") open.pop();
     else if (char === '"') {
       const start = i++;

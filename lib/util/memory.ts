@@ -7,6 +7,24 @@ const gib = (bytes: number): string => `${(bytes / 2 ** 30).toPrecision(3)} GiB`
 export const freeMemory = (): number => process.availableMemory?.() ?? freemem();
 
 /**
+ * An error as this library throws it: what JavaScript itself says of an array, a text or a stack that is too large is a
+ * lack of memory. Undefined for what nobody has foreseen.
+ */
+export function asBayesError(where: string, error: unknown): BayesError | undefined {
+  if (error instanceof BayesError) return error;
+  const { name, message } = (error ?? {}) as { name?: unknown; message?: unknown };
+  if (name !== "RangeError" || !TOO_LARGE.test(String(message))) return undefined;
+  return new BayesError(`[${where}] expected something that fits into memory, received what does not (${message})`, {
+    code: "ERR_BAYES_MEMORY",
+    cause: error,
+  });
+}
+
+/** V8's and Node's sentences. */
+const TOO_LARGE =
+  /allocation failed|invalid (typed )?array( buffer)? length|invalid string length|cannot create a string longer|call stack size|set maximum size|map maximum size|value of "size" is out of range|file size .* is greater/i;
+
+/**
  * Throws unless so much memory is there, of the machine or of the container this runs in. Asked before a large piece is
  * allocated: the system would promise it, and end the process when it is used.
  * @param advice what to do about it

@@ -5,6 +5,7 @@
 import cliProgress from "cli-progress";
 import picocolors from "picocolors";
 import { checkNumber } from "../errors.ts";
+import { visible } from "./text.ts";
 
 /** A running progress display. */
 export interface Progress {
@@ -47,21 +48,27 @@ export function progress(label: string, total: number, options: ProgressOptions 
     return `${state.done}/${total} ${unit}  ${compact(rate)}/s  ${ending}${state.extras}`;
   };
   const percent = () => Math.floor(total > 0 ? (100 * state.done) / total : 100);
-  const display = stream.isTTY ? bar(label, total, stream, percent, describe) : lines(label, stream, percent, describe);
+  const name = visible(label);
+  const display = stream.isTTY ? bar(name, total, stream, percent, describe) : lines(name, stream, percent, describe);
+  stream.on("error", ignored); // a log that cannot be written ends no work
   let open = true;
   return {
     update(done, extras = {}) {
       if (!open) return;
       state.done = Math.min(Math.max(0, done), total);
-      state.extras = Object.entries(extras).reduce((text, [name, v]) => `${text}  ${name} ${shown(v)}`, "");
+      state.extras = Object.entries(extras).reduce((text, [name, v]) => `${text}  ${visible(name)} ${shown(v)}`, "");
       display.update(state.done);
     },
     stop() {
-      if (open) display.stop();
+      if (!open) return;
       open = false;
+      display.stop();
+      stream.write("", () => setImmediate(() => stream.off("error", ignored)));
     },
   };
 }
+
+const ignored = (): void => {};
 
 type Stream = NonNullable<ProgressOptions["stream"]>;
 
@@ -111,7 +118,7 @@ function lines(label: string, stream: Stream, percent: () => number, describe: (
 
 /** Four significant digits for a number; text without line breaks. */
 function shown(value: string | number): string {
-  return typeof value === "number" ? String(Number(value.toPrecision(4))) : value.replace(/\s+/g, " ");
+  return typeof value === "number" ? String(Number(value.toPrecision(4))) : visible(value.replace(/\s+/g, " "));
 }
 
 function compact(rate: number): string {

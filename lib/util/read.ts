@@ -1,5 +1,5 @@
 import { closeSync, readSync } from "node:fs";
-import { failFile } from "../errors.ts";
+import { failFile, words } from "../errors.ts";
 import { fileError } from "./atomic.ts";
 import { openRegular } from "./regular.ts";
 
@@ -27,7 +27,7 @@ export class ReadFile implements Disposable {
   fill(bytes: Uint8Array, position: number): void {
     for (let at = 0; at < bytes.byteLength; ) {
       const got = this.readSome(bytes.subarray(at), position + at);
-      if (got === 0) failFile(this.path, `a file of ${this.size} bytes, as it was`, "a shorter one");
+      if (got === 0) failFile(this.path, `a file of ${this.size} bytes, as it was`, words("a shorter one"));
       at += got;
     }
   }

@@ -15,48 +15,19 @@ import { crc32 } from "node:zlib";
 import { beforeAll, describe, expect, it } from "vitest";
 import { defaultOptions, recipe } from "../../lib/cli/recipe.ts";
 import { writeConfig } from "../../lib/cli/run-folder.ts";
-import { type Dataset, subset } from "../../lib/data/dataset.ts";
 import { embeddedMnist } from "../../lib/data/locate.ts";
 import { encodePng } from "../../lib/report/png.ts";
 import { loadCheckpoint } from "../../lib/train/checkpoint.ts";
 import { RunLock } from "../../lib/train/lock.ts";
 import { version } from "../../lib/util/package.ts";
 import { build } from "../built.ts";
-import { cli, temporaryFolder } from "../cli-capture.ts";
+import { cli, temporaryFolder, writeIdx } from "../cli-capture.ts";
 
 const root = join(import.meta.dirname, "../..");
 const tmp = temporaryFolder();
 const data = join(tmp, "data");
 const run = join(tmp, "run");
 const digits = embeddedMnist();
-
-/** Writes a small MNIST, 480 training and 60 test images, as IDX. */
-function writeIdx(dir: string): void {
-  mkdirSync(dir, { recursive: true });
-  const header = (...words: number[]) => {
-    const bytes = Buffer.alloc(4 * words.length);
-    for (const [i, word] of words.entries()) bytes.writeUInt32BE(word, 4 * i);
-    return bytes;
-  };
-  const write = (name: string, part: Dataset) => {
-    const [h, w] = part.shape;
-    writeFileSync(
-      join(dir, `${name}-images-idx3-ubyte`),
-      Buffer.concat([header(0x803, part.count, h, w), part.images as Uint8Array]),
-    );
-    writeFileSync(
-      join(dir, `${name}-labels-idx1-ubyte`),
-      Buffer.concat([header(0x801, part.count), Uint8Array.from(part.targets)]),
-    );
-  };
-  const first = (set: Dataset, n: number) =>
-    subset(
-      set,
-      Array.from({ length: n }, (_, i) => i),
-    );
-  write("train", first(digits.train, 480));
-  write("t10k", first(digits.test, 60));
-}
 
 /** The files of a folder, to be compared quickly. */
 const contents = (dir: string) =>
@@ -223,6 +194,19 @@ describe("train", () => {
     const { test } = resumed.events.at(-1)!;
     expect((await cli("evaluate", run, "--json")).events[0]).toMatchObject(test);
   });
+
+  it("with nothing to save ends at the signal, and writes nothing any more", async () => {
+    const out = join(tmp, "evaluated");
+    const before = { int: process.listenerCount("SIGINT"), term: process.listenerCount("SIGTERM") };
+    for (const [name, code] of [["SIGTERM", 143], ["SIGHUP", 129]] as const) {
+      const running = cli("evaluate", run, "--samples", "65536", "--out", out);
+      await new Promise((wake) => setTimeout(wake, 50));
+      process.emit(name);
+      expect(await running).toMatchObject({ code, stdout: "", stderr: "" });
+    }
+    expect({ int: process.listenerCount("SIGINT"), term: process.listenerCount("SIGTERM") }).toEqual(before);
+    expect(existsSync(out)).toBe(false);
+  }); // biome-ignore format: one line
 
   it("prints a table for people", async () => {
     const args = trainArgs(join(tmp, "text")).filter((a) => a !== "--json");
@@ -476,19 +460,31 @@ describe("the built program", () => {
     expect(spawned("evaluate", join(tmp, "gone"))).toMatchObject({ status: 1, stdout: "" });
   });
 
-  it("saves on the first Ctrl-C and exits with 130", async () => {
+  it.runIf(existsSync("/dev/full"))("knows a reader that has gone from a disk that is full", () => {
+    const shell = (line: string) => spawnSync("sh", ["-c", line, process.execPath, main], { encoding: "utf8" });
+    expect(shell('{ "$0" "$1" --help; echo "rc $?" >&2; } | :').stderr).toBe("rc 141\n");
+    const full = shell('"$0" "$1" data list > /dev/full');
+    expect(full.stderr).toBe(
+      "bayescnn: cannot write standard output: the disk is full (ENOSPC); what follows is lost\n",
+    );
+    expect(full.status).toBe(1);
+  });
+
+  it("saves when its terminal closes while nobody reads, and exits with 129", async () => {
     const out = join(tmp, "killed");
     const child = spawn(process.execPath, [main, ...trainArgs(out, "--epochs", "500")], {
       stdio: ["ignore", "pipe", "pipe"],
     });
     let stdout = "";
-    let asked = false;
     child.stdout.on("data", (chunk) => {
       stdout += chunk;
-      if (!asked && stdout.includes('"epoch"')) asked = child.kill("SIGINT");
+      if (!stdout.includes('"epoch"') || child.killed) return;
+      child.stdout.destroy();
+      child.stderr.destroy();
+      child.kill("SIGHUP");
     });
     const code = await new Promise((done) => child.on("exit", done));
-    expect(code).toBe(130);
-    expect(existsSync(join(out, "checkpoint.safetensors"))).toBe(true);
+    expect(code).toBe(129);
+    expect(readdirSync(out).sort()).toEqual(["checkpoint.safetensors", "config.json", "metrics.jsonl"]);
   });
 });

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it, vi } from "vitest";
-import { loadData, makeDataset, readIdx } from "../../lib/data/index.ts";
+import { loadData, makeDataset, makeSource, readIdx } from "../../lib/data/index.ts";
 import { compile, ops, RunError, Store } from "../../lib/graph/index.ts";
 import {
   BayesError,
@@ -13,6 +13,7 @@ import {
   loadImageFolder,
   loadTable,
   openModel,
+  openRun,
   Predictor,
   predict,
 } from "../../lib/index.ts";
@@ -62,7 +63,10 @@ has("ERR_BAYES_ARGUMENT", {
     compile({ store }, { x: [2, 3] }, ({ x }) => ({ y: ops.reshape(x, [5]) }));
   },
 });
+const source = { name: "s", count: 8, shape: [12, 12, 1], pixels: "u8", labels: Array(8).fill(0), classes: 4 } as const;
 has("ERR_BAYES_DATA", {
+  "pixels of a reader that are no numbers": () =>
+    makeSource({ ...source, pixels: "f32", read: (indices) => new Float32Array(144 * indices.length).fill(NaN) }),
   "labels that are out of range": () =>
     makeDataset({ images: new Uint8Array(4), shape: [1, 1, 1], labels: [0, 1, 2, 3], classes: 3 }),
   "pixels that are no numbers": () =>
@@ -75,6 +79,18 @@ has("ERR_BAYES_DATA", {
     fit(model, { train: makeDataset({ images: new Uint8Array(288), shape: [12, 12, 1], targets: [0.5, 1] }) }),
 });
 has("ERR_BAYES_FILE", {
+  "a reader that fails": () => makeSource({ ...source, read: () => Promise.reject(new Error("no such disk")) }),
+  "a reader that fails later, in fit": async () => {
+    let broken = false;
+    const read = (indices: Int32Array) => {
+      if (broken) throw new Error("no such disk");
+      return new Uint8Array(144 * indices.length);
+    };
+    const train = await makeSource({ ...source, read });
+    broken = true;
+    const runDir = join(folder, "reader");
+    await fit(model, { train }, { epochs: 1, runDir });
+  },
   "a model that is not there": () => openModel(join(folder, "none")),
   "a model that is none": () => openModel(junk),
   "a checkpoint that is none": () => loadCheckpoint(junk),
@@ -164,6 +180,19 @@ has("ERR_BAYES_MISSING", {
       vi.doUnmock("onnxruntime-node");
     }
   },
+});
+
+it("names what the user called, and what he misspelt", async () => {
+  const said = async (run: () => unknown) => (await errorOf(run)).message;
+  expect(await said(() => openRun(join(folder, "none")))).toMatch(/^\[openRun\] expected the file of a model/);
+  expect(await said(() => createModel({ model: "lenet5", input: [28, 28, 1], clases: 10 } as never))).toMatch(
+    /^\[createModel\] expected options among .*classes.*, received "clases"$/,
+  );
+  expect(await said(() => fit(model, { train: data }, { learningRate: -1 }))).toMatch(
+    /^\[fit\] expected the learning rate/,
+  );
+  expect(await said(() => fit(model, { train: data }, { beta: -1 }))).toMatch(/^\[fit\] expected beta/);
+  expect(await said(() => predict(closed, zeros(1)))).not.toMatch(/turn of/);
 });
 
 it("the documents have a line for each code, and every code has been seen here", () => {

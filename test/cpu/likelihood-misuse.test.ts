@@ -146,7 +146,7 @@ describe("a model that does not fit its likelihood", () => {
       "[model] expected likelihood: categorical(classes), or another likelihood, in place of classes, received 10",
     );
     const both = { model: "lenet5", input: [28, 28, 1], classes: 10, likelihood: gaussian() };
-    expect(() => createModel(both as never)).toThrow(/classes .* or else a likelihood, received "both"/);
+    expect(() => createModel(both as never)).toThrow(/classes .* or else a likelihood, received both/);
     const lenet = (likelihood: unknown) => () =>
       createModel({ model: "lenet5", input: [28, 28, 1], likelihood } as never);
     expect(lenet(gaussian)).toThrow(/\[createModel\] expected a likelihood, .*with its brackets/);

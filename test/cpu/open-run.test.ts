@@ -130,7 +130,7 @@ describe.skipIf(sharp === undefined)("a run that is opened", () => {
     const classify = await opened(file, { build });
     const cases: [unknown, RegExp][] = [
       ["nowhere.png", /^\[nowhere\.png\] expected an image that can be decoded, .*: no such file$/],
-      [dir, /it is a folder/],
+      [dir, /it is a directory/],
       [readFileSync(photo).toString("base64").repeat(50), /^\[.{160}\] .*no such file$/],
       ["", /^\[classify\] expected an image \(a path, .*received ""$/],
       ["https://example.org/cat.png", /received a URL: fetch it/],

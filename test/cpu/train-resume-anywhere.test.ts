@@ -34,13 +34,13 @@ const tiny = (config?: Record<string, unknown>) =>
   });
 const common: FitOptions = { epochs: 2, batchSize: 8, beta: 1, learningRate: 0.01, seed: 5 };
 
-async function run(options: Partial<FitOptions>, stopAfter?: number) {
+async function run(options: Partial<FitOptions>, stopAfter?: number, validated = options.evaluate !== undefined) {
   using model = tiny();
   const abort = new AbortController();
   const onStep = ({ step }: { step: number }) => step + 1 === stopAfter && abort.abort();
   const { wall: _, ...result } = await fit(
     model,
-    { train, ...(options.evaluate ? { valid } : {}) },
+    { train, ...(validated ? { valid } : {}) },
     { ...common, chunk: 1, signal: abort.signal, callbacks: { onStep: (r) => void onStep(r) }, ...options },
   );
   return { result, bits: bits(model) };
@@ -63,6 +63,18 @@ describe("a run stopped after any step", () => {
       const resumed = await run({ samples, runDir: folder, resume: true });
       expect({ ...resumed, metrics: metrics() }, `stopped after ${step}`).toEqual(whole);
     }
+  });
+
+  it("also where a validation is due, which is not waited for but made up for", async () => {
+    const at = folder;
+    folder = `${at}-whole`;
+    const whole = { ...(await run({ runDir: folder }, undefined, true)), metrics: metrics() };
+    folder = at;
+    const stopped = await run({ runDir: folder }, 3, true); // three steps are an epoch
+    expect(stopped.result).toMatchObject({ end: "aborted", steps: 3, history: [] });
+    const resumed = await run({ runDir: folder, resume: true }, undefined, true);
+    expect({ ...resumed, metrics: metrics() }).toEqual(whole);
+    expect(whole.result.history).toHaveLength(2);
   });
 
   it("keeps the best value of a figure that is 0, and a plateau's memory", async () => {

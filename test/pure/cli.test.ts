@@ -1,10 +1,10 @@
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { reshaped } from "../../lib/cli/evaluate.ts";
 import { bytes, table } from "../../lib/cli/output.ts";
-import { program } from "../../lib/cli/program.ts";
+import { EXIT_CODES, program, unexpected } from "../../lib/cli/program.ts";
 import { defaultOptions, parseAugment, parsePosterior, parsePrior, rateText, recipe } from "../../lib/cli/recipe.ts";
 import { splitData } from "../../lib/cli/run-data.ts";
 import { createRun, newRunDir, readConfig, validationSize } from "../../lib/cli/run-folder.ts";
@@ -12,8 +12,10 @@ import { makeDataset, subset } from "../../lib/data/dataset.ts";
 import { embeddedMnist } from "../../lib/data/locate.ts";
 import { BayesError } from "../../lib/errors.ts";
 import { defaults } from "../../lib/train/defaults.ts";
+import { asBayesError } from "../../lib/util/memory.ts";
 import { version } from "../../lib/util/package.ts";
 import { cli, temporaryFolder } from "../cli-capture.ts";
+import { read } from "../docs-kit/blocks.ts";
 
 const tmp = temporaryFolder();
 
@@ -62,7 +64,8 @@ describe("a wrong command line is one sentence and exit code 2", () => {
     [["train", "--schedule", "zigzag"], /Expected constant, cosine, step or plateau/],
     [["train", "--posterior", "cauchy"], /Expected rho/],
     [["train", "--prior", "gaussian:x"], /Expected gaussian/],
-    [["train", "--augment", "spin"], /Expected "shift:PIXELS"/],
+    [["train", "--augment", "spin"], /Expected shift, flip, .*, received "spin"/],
+    [["train", "--augment", "shift"], /Expected "shift:PIXELS", received "shift"/],
     [["train", "--device", "tpu"], /Allowed choices are auto, cpu, cuda/],
     [["train", "--threads", "0"], /Expected the value to be an integer from 1 to 64/],
     [["train", "--seed", "-1"], /Expected the value to be an integer >= 0/],
@@ -110,6 +113,161 @@ describe("what cannot be done is one sentence and exit code 1", () => {
   });
 });
 
+describe("numbers and values of options", () => {
+  it.each([
+    ["--epochs", "1e99", /an integer >= 1, received 1e\+99/],
+    ["--epochs", "NaN", /received no number/],
+    ["--epochs", "0x10", /received no number/],
+    ["--epochs", "", /received no number/],
+    ["--epochs", " 5", /received no number/],
+    ["--epochs", "9".repeat(400), /received no number/],
+    ["--epochs", "--json", /received no number/],
+    ["--lr", "Infinity", /received no number/],
+    ["--lr", "1e-400x", /received no number/],
+    ["--beta", "0x1", /Expected a number, "blundell"/],
+    ["--beta", "warmup:", /Expected a number, "blundell"/],
+    ["--schedule", "warmup:1:warmup:1:constant", /Expected constant/],
+    ["--noise", "1_000", /Expected "learned"/],
+    ["--out", "", /Expected a value/],
+    ["--out", "--json", /Expected a value .*received "--json"/],
+    ["--data-dir", "--epochs", /Expected a value/],
+    ["--compare", "--lr", /Expected a value/],
+  ])("%s %j", async (option, value, pattern) => {
+    expectSentence(await cli("train", option, value), 2, pattern);
+  });
+
+  it("-0 is 0, the last of two counts, and a value may begin with a dash where that means something", () => {
+    const parsed = (...args: string[]) => {
+      const root = program();
+      const train = root.commands.find((c) => c.name() === "train")!.action(() => {});
+      root.parse(["train", ...args], { from: "user" });
+      return train.opts();
+    };
+    expect(Object.is(parsed("--lr", "-0").lr, 0)).toBe(true);
+    expect(parsed("--epochs", "3", "--epochs", "4").epochs).toBe(4);
+    expect(parsed("--posterior", "rho:-4", "--out", "-x", "--seed=7")).toMatchObject({ out: "-x", seed: 7 });
+  });
+
+  it("lists of indices end somewhere", async () => {
+    const list = (text: string) => cli("predict", "run", "--index", text);
+    expectSentence(await list(new Array(1000).fill("0-99999").join(",")), 2, /at most 100000 indices, received more/);
+    for (const text of ["1-2-3", "-5", "5-", "", "1,,2", "0-1e9"]) expect((await list(text)).code, text).toBe(2);
+  });
+});
+
+describe("whatever is said", () => {
+  const family = (command: ReturnType<typeof program>): ReturnType<typeof program>[] => [
+    command as never,
+    ...command.commands.flatMap((c) => family(c as never)),
+  ];
+  const all = family(program());
+  const evil = [
+    "\u001b[2J",
+    "\u001b]0;x\u0007",
+    "a\nb",
+    "\u202etxt",
+    "\u009b2J",
+    "--\u001b[2J",
+    "-\u0007",
+    "\ud800",
+    "x".repeat(5000),
+  ];
+  const plain = [
+    "",
+    "0",
+    "-1",
+    "1e99",
+    "NaN",
+    "-0",
+    "0x10",
+    "--",
+    "-",
+    "=",
+    "--=",
+    "--seed=",
+    "none",
+    join(tmp, "no\nwhere"),
+    "__proto__",
+  ];
+  const token = fc.oneof(
+    fc.constantFrom(
+      ...all.flatMap((c) => c.options.map((o) => o.long!)).filter((o) => o !== "--device" && o !== "--debug"),
+    ),
+    fc.constantFrom(...evil, ...plain),
+    fc.string({ maxLength: 8, unit: "binary" }).filter((text) => !text.includes("\0")),
+  );
+  const argv = fc.tuple(
+    fc.constantFrom(...all.map((c) => (c.name() === "get" || c.name() === "list" ? ["data", c.name()] : [c.name()])), [], ["fly"], ["fl\u001b[2Jy"]),
+    fc.array(token, { maxLength: 5 }),
+  ); // biome-ignore format: lists
+
+  it("is answered with a code of the table and one sentence that a terminal can show", async () => {
+    const raw = /(?!\n)(?![\u200c\u200d])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u;
+    await fc.assert(
+      fc.asyncProperty(argv, async ([command, rest]) => {
+        // there is no such device, so that nothing begins by chance
+        const { code, stdout, stderr } = await cli(...command, ...rest, "--device", "cuda");
+        expect([0, 1, 2]).toContain(code);
+        expect(stdout + stderr).not.toMatch(raw);
+        expect(stderr).not.toMatch(/\n {4}at |unexpected/);
+        if (code === 0) expect(stderr).toBe("");
+        else if (!stderr.startsWith("Usage: ")) expect(stderr).toMatch(/^bayescnn: [^\n]+\n(\(--help says what there is\)\n)?$/);
+        expect(stderr.length).toBeLessThan(12_000);
+      }),
+      { numRuns: 400 },
+    ); // biome-ignore format: long lines
+  });
+
+  it("has exit codes that are in the help and in the documents", async () => {
+    const { stdout } = await cli("--help");
+    for (const [code, what] of EXIT_CODES) {
+      expect(stdout.replace(/\s+/g, " ")).toContain(`${code} ${what}`);
+      expect(read("docs/errors.md")).toContain(`| ${code} | ${what}`);
+    }
+  });
+
+  it("shows a stack and causes only with --debug", async () => {
+    const args = ["evaluate", tmp];
+    const quiet = await cli(...args);
+    for (const loud of [await cli(...args, "--debug"), await cli("--debug", ...args)]) {
+      expect(loud.code).toBe(1);
+      expect(loud.stderr.startsWith(quiet.stderr)).toBe(true);
+      expect(loud.stderr).toMatch(/\n {4}at .*code: 'ERR_BAYES_FILE'/s);
+    }
+  });
+
+  it("and what nobody has foreseen is told apart, in one line without --debug", () => {
+    let said = "";
+    const spy = vi.spyOn(process.stderr, "write").mockImplementation((text) => Boolean((said += text)));
+    try {
+      const error = new TypeError("x is\u001b[2J no function", { cause: new Error("why") });
+      expect(unexpected(error, false)).toBe(3);
+      expect(said).toBe("bayescnn: unexpected: TypeError: x is\\u001b[2J no function; please report it; --debug prints the stack\n");
+      expect(unexpected(error, true)).toBe(3);
+      expect(said).toMatch(/\n {4}at .*\[cause\]: Error: why/s);
+      for (const odd of [undefined, null, "text", 3, { toString: null }]) expect(unexpected(odd, false)).toBe(3);
+      expect(said).not.toContain("\u001b");
+    } finally {
+      spy.mockRestore();
+    }
+  }); // biome-ignore format: one line
+});
+
+it("what JavaScript itself says of sizes is a lack of memory", () => {
+  const deep = (n: number): number => deep(n + 1) + 1;
+  for (const make of [() => new Uint8Array(2 ** 53 - 1), () => new Float64Array(-1), () => "x".repeat(2 ** 30), () => new Array(-1), () => deep(0)]) {
+    let error: unknown;
+    try {
+      make();
+    } catch (thrown) {
+      error = thrown;
+    }
+    expect(asBayesError("read", error)).toMatchObject({ code: "ERR_BAYES_MEMORY", message: expect.stringMatching(/^\[read\] expected something that fits/) });
+  }
+  expect(asBayesError("read", new TypeError("x"))).toBeUndefined();
+  expect(asBayesError("read", null)).toBeUndefined();
+}); // biome-ignore format: long lines
+
 it.runIf(process.platform === "linux")("a folder that the kernel will not make is an error, not a hang", async () => {
   const got = await cli("data", "get", "mnist", "--data-dir", "/proc/bayescnn/data");
   expectSentence(got, 1, /cannot make directory .*no such file or directory/);
@@ -142,9 +300,9 @@ describe("specifications", () => {
     });
     expect(parseAugment("crop").resizedCrop).toEqual({ scale: [0.08, 1], ratio: [3 / 4, 4 / 3] });
     for (const [bad, message] of [
-      ["", /"shift:PIXELS", "flip"/],
-      ["flip,", /"shift:PIXELS", "flip"/],
-      ["flip:1", /received "flip:1"/],
+      ["", /shift, flip, .* received ""/],
+      ["flip,", /shift, flip, .* received ""/],
+      ["flip:1", /expected "flip", received "flip:1"/],
       ["shift", /received "shift"/],
       ["crop:0.5", /received "crop:0.5"/],
       ["crop:1-0.5", /least, largest/],
@@ -154,7 +312,8 @@ describe("specifications", () => {
       ["mixup:0", /augment.mixup above 0/],
       ["cutout:1.5", /augment.cutout to be an integer/],
       ["flip,flip", /flip once/],
-      ["constructor:1", /"shift:PIXELS"/],
+      ["constructor:1", /shift, flip, .* received "constructor:1"/],
+      ["rotate:0x10", /received "rotate:0x10"/],
       ["shift:2000", /at most 1024 pixels, received 2000/],
     ] as const)
       expect(() => parseAugment(bad), bad).toThrow(message);

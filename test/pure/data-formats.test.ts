@@ -54,17 +54,17 @@ describe("parseIdx", () => {
   });
 
   it.each<[string, Uint8Array, RegExp]>([
-    ["an empty file", new Uint8Array(0), /at least 4 bytes, received "0 bytes"/],
-    ["a wrong magic number", Uint8Array.of(1, 2, 3, 4, 5), /two zero bytes, received "0x01020304"/],
-    ["floats", idx([1], new Uint8Array(4), 0x0d), /type 8 \(unsigned byte\), received "type 13/],
+    ["an empty file", new Uint8Array(0), /at least 4 bytes, received 0 bytes/],
+    ["a wrong magic number", Uint8Array.of(1, 2, 3, 4, 5), /two zero bytes, received 0x01020304/],
+    ["floats", idx([1], new Uint8Array(4), 0x0d), /type 8 \(unsigned byte\), received type 13/],
     ["rank zero", Uint8Array.of(0, 0, 8, 0), /1 to 4 dimensions/],
     ["rank 255", Uint8Array.of(0, 0, 8, 255, 1, 1, 1, 1), /1 to 4 dimensions/],
-    ["a cut header", idx([2, 2], new Uint8Array(0)).subarray(0, 9), /header of 12 bytes, received "9 bytes"/],
+    ["a cut header", idx([2, 2], new Uint8Array(0)).subarray(0, 9), /header of 12 bytes, received 9 bytes/],
     ["a zero dimension", idx([5, 0], new Uint8Array(0)), /no dimension of size zero, received \[5, 0\]/],
-    ["missing values", idx([2, 3], ramp(5)), /6 values \(2 x 3\), received "only 5"/],
-    ["trailing bytes", idx([2, 3], ramp(7)), /6 values \(2 x 3\), received "trailing bytes/],
+    ["missing values", idx([2, 3], ramp(5)), /6 values \(2 x 3\), received only 5/],
+    ["trailing bytes", idx([2, 3], ramp(7)), /6 values \(2 x 3\), received trailing bytes/],
     ["a huge count", idx([0xffffffff, 0xffffffff], ramp(8)), /at most \d+ values/],
-    ["a large count with few bytes", idx([1 << 20, 1 << 10], ramp(8)), /received "only 8"/],
+    ["a large count with few bytes", idx([1 << 20, 1 << 10], ramp(8)), /received only 8/],
   ])("refuses %s, packed or not", (_, bytes, message) => {
     expect(() => parseIdx(bytes, "file.idx")).toThrow(BayesError);
     expect(() => parseIdx(bytes, "file.idx")).toThrow(message);
@@ -221,10 +221,10 @@ describe("CIFAR", () => {
 
   it("refuses cut files, bad labels, missing files, and says how to unpack xz", () => {
     expect(() => parseCifar(cifar(2, 1).subarray(1), "cifar-10", "t")).toThrow(
-      /records of 3073 bytes, received "6145 bytes"/,
+      /records of 3073 bytes, received 6145 bytes/,
     );
     expect(() => parseCifar(new Uint8Array(0), "cifar-10", "t")).toThrow(BayesError);
-    expect(() => parseCifar(cifar(11, 1), "cifar-10", "t")).toThrow(/labels from 0 to 9, received "10 in record 10"/);
+    expect(() => parseCifar(cifar(11, 1), "cifar-10", "t")).toThrow(/labels from 0 to 9, received 10 in record 10/);
     expect(() => parseCifar(gzipSync(cifar(2, 1)).subarray(0, 90), "cifar-10", "t")).toThrow(/damaged or truncated/);
     const path = join(dir, "c100");
     mkdirSync(path);

@@ -121,7 +121,7 @@ describe.skipIf(sharp === undefined)("streamed image files", () => {
       /^\[data set gone\] expected the pixels of example \d+ \(.*gone.a.7\.png\), received an error: no such file$/,
     );
     mkdirSync(join(dir, "gone/a/7.png"));
-    await expect(both()).rejects.toThrow(/7\.png\), received an error: it is a folder$/);
+    await expect(both()).rejects.toThrow(/7\.png\), received an error: it is a directory$/);
   });
 
   it("stop being opened when they are told to", async () => {

@@ -33,7 +33,7 @@ describe("parseCsv", () => {
   it.each([
     ["a,b\n1,2\n3", "[t.csv] expected 2 fields in line 3, received 1, without b"],
     ["a,b\n1,2,3", "[t.csv] expected 2 fields in line 2, received 3"],
-    ['a,b\n1,"2', 'in line 2, received "a quote that is not closed"'],
+    ['a,b\n1,"2', "in line 2, received a quote that is not closed"],
     ['a,b\n\n1,2"3', "quotes around whole fields, doubled within them, in line 3"],
     ['a,b\n"1"2,3', "in line 2"],
     ["a,a\n1,2", 'columns with a name of their own each, received "a"'],
@@ -190,7 +190,7 @@ describe.skipIf(sharp === undefined)("loadTable", () => {
     const parts = await loadTable(named, { skipCorrupt: true });
     expect([parts.train.count, parts.test.count, parts.test.images[0]]).toEqual([2, 4, 20]);
     const cow = table("cow.csv", `image,label\nimg/none.png,cow\n${list(9, (i) => (i % 2 ? "dog" : "cat"))}`);
-    await expect(loadTable(cow, { skipCorrupt: true })).rejects.toThrow(/of every class, received "none of cow"/);
+    await expect(loadTable(cow, { skipCorrupt: true })).rejects.toThrow(/of every class, received none of cow/);
     for (const part of [train, test])
       for (let i = 0; i < part.count; i++) expect((part.images[12 * i] / 10) % 2).toBe(part.targets[i]);
   });
@@ -219,7 +219,7 @@ describe.skipIf(sharp === undefined)("loadTable", () => {
       {},
       /split in line 2 as train, valid or test, received "tset"/,
     ],
-    ["nothing to train on", "image,label,split\nimg/0.png,a,test", {}, /rows to train on, received "none"/],
+    ["nothing to train on", "image,label,split\nimg/0.png,a,test", {}, /rows to train on, received none/],
     [
       "one class",
       `image,label\n${list(6, () => "a")}`,
@@ -289,8 +289,8 @@ describe.skipIf(sharp === undefined)("loadTable", () => {
       await expect(loadData(nothing)).rejects.toThrow(/which is nothing at/);
     await png("photo.csv", 2, 2, [1, 2, 3]);
     await expect(loadData(join(dir, "photo.csv"))).rejects.toThrow(
-      /a folder of images or a table, received "one file of png"/,
+      /a folder of images or a table, received one file of png/,
     );
-    await expect(loadData(table("pets.zip", "PK"))).rejects.toThrow(/received "an archive; unpack it first"/);
+    await expect(loadData(table("pets.zip", "PK"))).rejects.toThrow(/received an archive; unpack it first/);
   });
 });

@@ -56,7 +56,7 @@ describe("reading", () => {
     writeFileSync(at("short"), "0123456789");
     const file = new ReadFile(at("short"));
     truncateSync(at("short"), 4);
-    oneSentence(() => file.fill(new Uint8Array(10), 0), /a file of 10 bytes, as it was, received "a shorter one"/);
+    oneSentence(() => file.fill(new Uint8Array(10), 0), /a file of 10 bytes, as it was, received a shorter one/);
     file[Symbol.dispose]();
   });
 

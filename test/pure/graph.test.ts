@@ -42,7 +42,7 @@ describe("tracing", () => {
     const options = fresh();
     compile(options, { x: [4, 3] }, net);
     expect(() => compile(options, { x: [2] }, () => ({ y: parameter("w", [2], () => new Float32Array(2)) }))).toThrow(
-      /\[store w\] expected f32\[3\] as it was first defined, received "f32\[2\]"/,
+      /\[store w\] expected f32\[3\] as it was first defined, received f32\[2\]/,
     );
   });
 

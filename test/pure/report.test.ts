@@ -8,8 +8,9 @@ import type { ReportData, ReportTest } from "../../lib/report/data.ts";
 import { buildReport } from "../../lib/report/html.ts";
 import { encodePng, pngDataUri } from "../../lib/report/png.ts";
 import { reportJson } from "../../lib/report/summary.ts";
-import { deepWithoutPaths, escapeHtml, visible, withoutPaths } from "../../lib/report/text.ts";
+import { deepWithoutPaths, escapeHtml, withoutPaths } from "../../lib/report/text.ts";
 import { figure, percent } from "../../lib/util/figures.ts";
+import { visible } from "../../lib/util/text.ts";
 import { certain, checkBalanced, checkPage, labels, numbers, pictures, triangle } from "./report-kit.ts";
 
 const ROWS = 300;
@@ -207,6 +208,17 @@ describe("text from outside", () => {
     });
     checkBalanced(html);
     expect(html).not.toMatch(/<img src=x|<script/);
+    // every "<" that is left begins one of the page's own elements, and no attribute runs or loads anything
+    const own =
+      /^(b|body|dd|details|div|dl|dt|figure|footer|g|h1|h2|h3|head|header|html|i|img|li|line|main|meta|p|path|pre|section|small|span|strong|style|summary|svg|table|tbody|td|text|th|thead|title|tr|ul|figcaption|em)$/;
+    const elements = [...html.matchAll(/<(?!\/|!doctype)([^\s>/]*)([^>]*)>/g)];
+    expect(elements.map(([, name]) => name).filter((name) => !own.test(name))).toEqual([]);
+    expect(html.match(/</g)!.length).toBe(elements.length + html.match(/<(\/|!doctype)/g)!.length);
+    const attributes = elements.flatMap(([, , rest]) =>
+      [...rest.matchAll(/([\w:-]+)="([^"]*)"/g)].map((m) => m.slice(1)),
+    );
+    expect(attributes.filter(([name]) => /^(on|href|xlink|action)/.test(name))).toEqual([]);
+    expect(attributes.filter(([name, value]) => name === "src" && !value.startsWith("data:image/png"))).toEqual([]);
     expect(html).toContain(escapeHtml(evil));
     expect(escapeHtml(`<a b="c">'&`)).toBe("&#60;a b=&#34;c&#34;&#62;&#39;&#38;");
     const named = await buildReport({

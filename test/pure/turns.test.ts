@@ -49,7 +49,7 @@ describe("turns", () => {
     const refused = expect(waiting).rejects.toThrow("[store] expected to stay open until its turn, received close()");
     await first;
     await refused;
-    await expect(store.turn("third", () => 3)).rejects.toThrow(/^\[turn of third\] expected an open store .* closed$/);
+    await expect(store.turn("third", () => 3)).rejects.toThrow(/^\[third\] expected an open store .* closed$/);
   });
 
   it("are refused in words without an owner or work", async () => {
