@@ -145,8 +145,13 @@ export class Store {
     );
     for (const [slot, init] of [...this.#waiting]) {
       this.#waiting.delete(slot);
-      this.#buffers.set(slot, this.alloc(slot.name, bytesOf(slot)));
-      if (init) this.#write(slot, init());
+      try {
+        this.#buffers.set(slot, this.alloc(slot.name, bytesOf(slot)));
+        if (init) this.#write(slot, init());
+      } catch (error) {
+        this.#remove(slot); // also for who catches this inside a trace and goes on
+        throw error;
+      }
     }
   }
 

@@ -137,9 +137,10 @@ export function checkTraceOptions(where: string, options: TraceOptions): TraceOp
   if (rest.samples !== undefined) checkInt(where, "samples", rest.samples, 1, 65536);
   if (rest.seed !== undefined) checkInt(where, "the seed", rest.seed, 0);
   checkPrecision(where, rest.precision);
-  const drawn = noise && checkOptions(`${where} noise`, noise, { rng: "object", rows: "object" });
-  for (const t of drawn ? [drawn.rng, drawn.rows] : [])
+  const { rng, rows } = noise ?? {};
+  for (const t of noise ? [rng, rows] : [])
     if (!Tensor.is(t)) fail(where, "noise as two traced tensors, rng and rows", t);
+  const drawn = noise && { rng: rng!, rows: rows! };
   return { store, mode, noise: drawn, bayes: bayes && settings(bayes), ...rest };
 }
 

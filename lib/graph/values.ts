@@ -1,19 +1,19 @@
 import { BayesError, type ErrorCode } from "../errors.ts";
 import type { Data } from "../native/addon.ts";
 
-const rules = {
-  finite: { of: Number.isFinite, expected: "finite values" },
-  "not negative": { of: (v: number) => v >= 0 && v < Infinity, expected: "finite values of at least 0" },
-  mask: { of: (v: number) => v === 0 || v === 1, expected: "a mask of 0 and 1" },
-  any: undefined,
-} as const;
-
 /**
  * What a slot may hold, so that a damaged file or a caller's mistake is known before a program computes with it: "finite"
  * numbers (of a trained model always: a step that would leave others is not committed), "not negative" ones (variances), a
  * "mask" of 0 and 1, or "any" (examples, whose first bad one a run names).
  */
-export type Values = keyof typeof rules;
+export type Values = "finite" | "not negative" | "mask" | "any";
+
+const rules: Readonly<Record<Values, { of: (v: number) => boolean; expected: string } | undefined>> = {
+  finite: { of: Number.isFinite, expected: "finite values" },
+  "not negative": { of: (v) => v >= 0 && v < Infinity, expected: "finite values of at least 0" },
+  mask: { of: (v) => v === 0 || v === 1, expected: "a mask of 0 and 1" },
+  any: undefined,
+};
 
 export const isValues = (name: string): name is Values => Object.hasOwn(rules, name);
 

@@ -227,9 +227,9 @@ it("a configuration of a size that nothing holds is one sentence of the command 
   }
 });
 
-/** Readers of files and what makes data sets are tried elsewhere; the rest is not for everybody or ends the others' work. */
+/** Readers and writers of files and what makes data sets are tried elsewhere; the rest is not for everybody or ends the others' work. */
 const elsewhere =
-  /^(load|get|make)[A-Z]|^(embeddedMnist|inMemory|isStreamed|split|subset|restore|BayesError|RunError|setThreads)$/;
+  /^(load|get|make|save|write)[A-Z]|^(embeddedMnist|exportPosterior|inMemory|isStreamed|split|subset|restore|BayesError|RunError|setThreads)$/;
 
 it("everything public takes anything badly, but well-mannered", async () => {
   using model = tinyBayes();

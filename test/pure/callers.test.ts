@@ -465,6 +465,12 @@ describe("a program of a store", () => {
       return {};
     };
     expect(() => compile({ store }, {}, wrong)).toThrow(/2 values/);
+    const caught = () => {
+      const u = store.tensor(store.define("u", [2], { init: () => new Float32Array(3) }).name);
+      expect(() => store.get("u")).toThrow(/2 values/);
+      return { u };
+    };
+    expect(() => compile({ store }, {}, caught)).toThrow(/tensor of u as it is now, received one of before/);
     expect([store.slots.size, store.streams.size, asked]).toEqual([0, 0, 0]);
     compile({ store }, { x: [1, 4, 4, 1] }, ({ x }) => {
       build(x);
