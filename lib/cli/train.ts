@@ -11,6 +11,7 @@ import { likelihoodNames } from "../likelihoods/known.ts";
 import { modelNames } from "../models/create.ts";
 import type { Model } from "../models/model.ts";
 import type { ComparisonRow } from "../report/data.ts";
+import { peekCheckpoint } from "../train/checkpoint.ts";
 import { defaults } from "../train/defaults.ts";
 import type { HeldLock } from "../train/lock.ts";
 import {
@@ -215,7 +216,21 @@ async function resumed(options: TrainOptions, context: Context, command: Command
       { code: "ERR_BAYES_FILE" },
     );
   if (epochs !== before.training.epochs) writeConfig(runDir, config);
-  await whole(model, data, config, lock, { resume: true, beside }, context);
+  try {
+    await whole(model, data, config, lock, { resume: true, beside }, context);
+  } catch (error) {
+    if (lock.ours() && plannedEpochs(checkpoint) !== epochs) writeConfig(runDir, before); // it never went on
+    throw error;
+  }
+}
+
+/** For how many epochs a run was planned when its checkpoint was saved; undefined where there is none to be read. */
+function plannedEpochs(checkpoint: string): number | undefined {
+  try {
+    return peekCheckpoint(checkpoint).training?.epochs;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Trains, tests, and writes the results. */

@@ -403,6 +403,10 @@ describe("a trained run", () => {
       expect(got.stderr).toMatch(pattern);
       expect(got.stderr.trim().split("\n")).toHaveLength(1);
     }
+    const flipped = join(tmp, "flipped");
+    const before = contents(flipped);
+    expect(await cli("train", "--resume", flipped, "--epochs", "9", "--json")).toMatchObject({ code: 1 });
+    expect(contents(flipped)).toEqual(before); // its recipe neither
   });
 });
 
