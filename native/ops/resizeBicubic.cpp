@@ -86,9 +86,27 @@ INL size_t resampleScratch(const Step& s) {
          poolThreads() * lineBytes(s.in[0]);
 }
 
+// The contract: `to` is the result, of height and width; x has `step` pixels per pixel of y. Offsets are of 32 bits.
+static inline void resized(Contract& c, const Tensor& x, const Tensor& y, const Tensor& to) {
+  if (maxl(maxl(x.dims[1], x.dims[2]), maxl(y.dims[1], y.dims[2])) > 1 << 28)
+    c.refuse("at most 2^28 rows and columns, received %s and %s", c.typeOf(x), c.typeOf(y));
+  c.numbers("step", 2, 0, Contract::MOST);
+  const long height = c.whole("height", 1, 1 << 28), width = c.whole("width", 1, 1 << 28);
+  if (to.dims[1] != height || to.dims[2] != width)
+    c.refuse("a result of %ldx%ld pixels, received %s", height, width, c.typeOf(to));
+}
+
 OP(resizeBicubic) { resample(s, false); }  // x [N,H,W,C] -> y [N,OH,OW,C]
+CONTRACT(resizeBicubic) {
+  const Tensor &x = c.in("x", "f32[N, H, W, C]"), &y = c.out("y", "f32[N, P, Q, C]");
+  resized(c, x, y, y);
+}
 SCRATCH(resizeBicubic) { return resampleScratch(s); }
 OP(resizeBicubicGrad) { resample(s, true); }  // dy [N,OH,OW,C] -> dx [N,H,W,C]
+CONTRACT(resizeBicubicGrad) {
+  const Tensor &dy = c.in("dy", "f32[N, P, Q, C]"), &dx = c.out("dx", "f32[N, H, W, C]");
+  resized(c, dx, dy, dx);
+}
 SCRATCH(resizeBicubicGrad) { return resampleScratch(s); }
 
 }  // namespace ISA
