@@ -31,7 +31,7 @@ int64_t whole(Napi::Value v, const char* what) {
   const bool is = napi_get_value_double(v.Env(), v, &number) == napi_ok;
   if (is && number == std::floor(number))
     return number >= 0x1p63 ? INT64_MAX : number <= -0x1p63 ? INT64_MIN : static_cast<int64_t>(number);
-  const std::string received = is ? std::to_string(number) : "something else";
+  const std::string received = !is ? "something else" : std::isnan(number) ? "NaN" : std::to_string(number);
   fail(v.Env(), std::string("expected ") + what + " as a whole number, received " + received);
 }
 int32_t whole32(Napi::Value v, const char* what) {

@@ -33,11 +33,11 @@ class Contract {
   ~Contract();
   Contract(const Contract&) = delete;
   Contract& operator=(const Contract&) = delete;
-  void check(const Step& s, ContractOf contract);  // throws the sentence
+  void check(const Step& s, ContractOf contract);  // of the next step of a plan; throws the sentence
 
   // ---- Tensors: the next input or output, whose name is for the sentence.
   const Tensor& in(const char* name, const char* type);
-  const Tensor& inout(const char* name, const char* type);      // an input that the kernel writes
+  const Tensor& inout(const char* name, const char* type);      // an input that the kernel writes, when it commits
   const Tensor& out(const char* name, const char* type);        // an output that the kernel always writes
   const Tensor& perhaps(const char* name, const char* type);    // an output that it leaves out where nobody reads it
   void never(const char* name);                                 // an output that it never writes: nobody may read it
@@ -50,6 +50,9 @@ class Contract {
   INL long operator[](char letter) const { return sizes[letter - 'A']; }
   INL void let(char letter, long size) { sizes[letter - 'A'] = size; }  // at least 1
   INL void anew() { likes = -1; }                                       // "..." is another shape from here on
+
+  // No step before it has committed: where it stops a run, steps are run again to find the culprit.
+  void beforeCommits() const;
 
   // ---- What a type cannot say: "[op] expected <text>", a printf format that says what was received too
   void expect(bool holds, const char* text, ...) __attribute__((format(printf, 3, 4)));
@@ -76,7 +79,8 @@ class Contract {
   const Step* step;
   int ins, outs, likes, dtype;  // tensors so far; axes of "...", -1 before the first; what T is
   unsigned overwritable;
-  uint64_t known;  // attributes, as bits
+  bool committed = false;  // a step of the plan before
+  uint64_t known;          // attributes, as bits
   long sizes[26], like[BAYES_MAX_RANK];
 
   const Tensor& next(bool input, const char* name, const char* type);

@@ -17,7 +17,8 @@ std::string list(const double* values, int count) {
   std::string text;
   for (int i = 0; i < count && i < 8; i++) {
     char one[32];
-    snprintf(one, sizeof one, "%s%.10g", i ? ", " : "", values[i]);
+    if (std::isnan(values[i])) snprintf(one, sizeof one, "%sNaN", i ? ", " : "");
+    else snprintf(one, sizeof one, "%s%.10g", i ? ", " : "", values[i]);
     text += one;
   }
   return count > 8 ? text + ", …" : text;
@@ -93,6 +94,7 @@ void Contract::check(const Step& s, ContractOf contract) {
   for (int i = 0; i < step->nout; i++) read |= static_cast<bool>(step->out[i]);
   if (!read) refuse("an output that is read, received none");
   checkMemory();
+  committed |= step->commits;
 }
 
 void Contract::refuse(const char* text, ...) const {
@@ -133,8 +135,12 @@ const Tensor& Contract::in(const char* name, const char* type) {
 const Tensor& Contract::inout(const char* name, const char* type) {
   const Tensor& t = in(name, type);
   if (t.space == BAYES_FEED) refuse("%s outside the feeds, since it is written, received one in a feed", name);
+  if (!step->commits) refuse("a step that commits, since it writes %s, received one that does not", name);
   ranges->all.back().written = true;
   return t;
+}
+void Contract::beforeCommits() const {
+  if (committed) refuse("to come before the steps that commit, received one before it");
 }
 const Tensor& Contract::perhaps(const char* name, const char* type) {
   const Tensor& t = next(false, name, type);

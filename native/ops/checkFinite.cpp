@@ -18,6 +18,7 @@ OP(checkFinite) {
     if (bad[t]) failNonFinite();
 }
 CONTRACT(checkFinite) {
+  c.beforeCommits();
   while (c.inputsLeft()) c.in("x", "f32[*]");
 }
 SCRATCH(checkFinite) { return (size_t)Groups{s, 0, 1}.tasks() * sizeof(int32_t); }

@@ -90,7 +90,12 @@ INL size_t resampleScratch(const Step& s) {
 static inline void resized(Contract& c, const Tensor& x, const Tensor& y, const Tensor& to) {
   if (maxl(maxl(x.dims[1], x.dims[2]), maxl(y.dims[1], y.dims[2])) > 1 << 28)
     c.refuse("at most 2^28 rows and columns, received %s and %s", c.typeOf(x), c.typeOf(y));
-  c.numbers("step", 2, 0, Contract::MOST);
+  const double* step = c.numbers("step", 2, 1e-9, Contract::MOST);
+  for (int i = 0; i < 2; i++) {  // x is covered but for less than a step at its end (H' = floor(H scale))
+    const double size = static_cast<double>(x.dims[i + 1]), rest = size - step[i] * static_cast<double>(y.dims[i + 1]);
+    c.expect(rest > -1e-9 * size && rest < step[i] * (1 - 1e-12),
+             "a step that takes %.0f pixels to %ld of the result, received %.10g", size, (long)y.dims[i + 1], step[i]);
+  }
   const long height = c.whole("height", 1, 1 << 28), width = c.whole("width", 1, 1 << 28);
   if (to.dims[1] != height || to.dims[2] != width)
     c.refuse("a result of %ldx%ld pixels, received %s", height, width, c.typeOf(to));

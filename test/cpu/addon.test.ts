@@ -50,6 +50,13 @@ const twice = (list: "inputs" | "outputs") => {
   const [step] = program().steps;
   return { ...step, [list]: [...step[list], ...step[list]] };
 };
+/** Running statistics of one channel in the arena, and a guard behind. */
+const updating = (commits: boolean): Partial<NativeProgram> => {
+  const inputs = [0, 64, 128, 192].map((offset) => at(arena, [1], { offset }));
+  const attrs = { momentum: [0.1], count: [4] };
+  const guard = { op: "checkFinite", inputs, outputs: [], attrs: {}, commits: false };
+  return { steps: [{ op: "batchNorm2dUpdate", inputs, outputs: [], attrs, commits }, guard], arenaBytes: 256 };
+};
 const overlapping = { ...program().steps[0], inputs: [at(arena, [4])], outputs: [at(arena, [4], { offset: 4 })] };
 const x = Float32Array.of(0, 1, 2, 3);
 const feeds = (data = x, stride = 0) => [{ data, stride }];
@@ -100,7 +107,7 @@ describe("a plan", () => {
     ["an arena larger than the machine", { arenaBytes: 2 ** 45 }, "out of memory: 33554432 MiB were asked for"],
     ["an arena beyond int64", { arenaBytes: 1e30 }, "out of memory"],
     ["an arena of negative size", { arenaBytes: -1 }, "out of memory"],
-    ["an arena of no number", { arenaBytes: Number.NaN }, "arenaBytes as a whole number, received nan"],
+    ["an arena of no number", { arenaBytes: Number.NaN }, "arenaBytes as a whole number, received NaN"],
     ["a feed of negative size", { feedBytes: [-1] }, "impossible size, -1 bytes"],
     ["a result beyond all memory", { resultBytes: [16, 2 ** 62] }, "impossible size"],
     ["a size that is half a byte", { resultBytes: [16.5] }, "resultBytes as a whole number, received 16.5"],
@@ -113,6 +120,8 @@ describe("a plan", () => {
       "no attribute slope",
     ],
     ["an output in a feed", { steps: [{ ...program().steps[0], outputs: [at(feed, [4])] }] }, "outside the feeds"],
+    ["an update that does not commit", updating(false), "[batchNorm2dUpdate] expected a step that commits"],
+    ["a guard behind an update", updating(true), "[checkFinite] expected to come before the steps that commit"],
     ["an output half over its input", { steps: [overlapping], arenaBytes: 32 }, "memory of its own"],
     ...(
       [
@@ -130,7 +139,7 @@ describe("a plan", () => {
         [
           "an index that is no number",
           at(feed, [4], { index: Number.NaN }),
-          "an index as a whole number, received nan",
+          "an index as a whole number, received NaN",
         ],
         [
           "a dimension that is a text",

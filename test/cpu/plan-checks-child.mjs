@@ -144,6 +144,7 @@ function* changes(step) {
         if (x !== v) yield [`attribute ${name}[${i}] ${x}`, set(x)];
     }
   }
+  yield ["commits otherwise", change((s) => (s.commits = !s.commits))];
   yield ["attribute unheard", change((s) => (s.attrs.unheard = [1]))];
 }
 

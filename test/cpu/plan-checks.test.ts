@@ -150,8 +150,9 @@ function select(steps: readonly Step[]): Step[] {
 const RIGHT: Readonly<Record<string, RegExp>> = {
   "another number":
     /^\w+: attribute (a|b|beta1|beta2|brightness|contrast|count|crop|epsilon|max|min|momentum|pi|priorMean|priorSigma|rate|rotate|scale|shift|sigma1|sigma2|slope|step|weightDecay)\[\d+\] -?\d[\d.e+-]*$/,
-  "another whole number": /^\w+: attribute \w+\[\d+\] \d{1,10}$/,
+  "another whole number": /^\w+: attribute \w+\[\d+\] (\d{1,9}|1000000000)$/,
   "an attribute that may be left out": /^\w+: attribute (activation|bf16|slope) dropped$/,
+  "a step whose results are kept": /^(?!adam|batchNorm2dUpdate|sgd)\w+: commits otherwise$/,
   "no crop": /^gatherBatch: attribute crop empty$/,
   "an output that nobody reads, or somebody does": /^\w+: output \d (none|wanted)$/,
   "a scalar, of any number of axes of 1":
@@ -173,7 +174,6 @@ const RIGHT: Readonly<Record<string, RegExp>> = {
   "a larger tensor to cut from": /^slice: input 0 axis \d .*$/,
   "a window that leaves something over at the border, as before":
     /^(bayesConv2d|conv2d): input [01] (axis [012] [+-]1|axes 1 and 2 exchanged)$/,
-  "another size to come from, at the same step": /^resizeBicubic(Grad)?: input 0 (axis [12]|axes 1 and 2) .*$/,
   "the result in the place of an input, to the same bits": /^\w+: output 0 over input \d$/,
 };
 
