@@ -30,7 +30,7 @@
     {
       "target_name": "bayescnn",
       "include_dirs": ["<!@(node -p \"require('node-addon-api').include_dir\")"],
-      "sources": ["native/addon.cpp", "native/core/pool.cpp", "native/core/isa.cpp", "native/core/cpu.cpp", "native/core/glibc.cpp"],
+      "sources": ["native/addon.cpp", "native/core/pool.cpp", "native/core/isa.cpp", "native/core/cpu.cpp", "native/core/contract.cpp", "native/core/glibc.cpp"],
       "dependencies": ["ops_base"],
       "conditions": [
         ["target_arch=='x64'", { "dependencies": ["ops_avx2", "ops_avx512"] }],

@@ -61,6 +61,12 @@ struct Activate {
   }
 };
 
+// The contract of those attributes, none being no activation; whether there is one.
+static inline bool activationAttributes(Contract& c) {
+  c.number("slope", 0, Contract::ANY, 0);
+  return c.whole("activation", IDENTITY, SOFTPLUS, IDENTITY) != IDENTITY;
+}
+
 // The activation over rows that have just been written.
 INL void activateRows(const Activate& activate, float* y, long rows, long k, long c0, long c1) {
   if (activate.kind == IDENTITY) return;

@@ -1,12 +1,16 @@
 // The boundary: two classes for JavaScript, Store (numbered persistent buffers) and Plan (a compiled program). The only
-// file that knows N-API. TypeScript has validated everything; here a wrong call is an error too, never a crash.
+// file that knows N-API. TypeScript has validated everything; here a wrong call is an error too, never a crash: what
+// JavaScript gives is read once and looked at afterwards, and a plan holds every step to its op's contract
+// (contract.h).
 //
 // A worker_thread may be terminated at any moment. Then every call that needs JavaScript fails, and an exception of
 // ours cannot be thrown on: the wrappers drop it (NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS in binding.gyp; without it
 // they throw a second one out of a function that must not throw). Node also unloads an addon with the last worker that
 // had loaded it, while the pool's threads wait in its code: it is linked so that it stays (-z nodelete).
 #include <napi.h>
+#include <cmath>
 #include <cstring>
+#include <deque>
 #include <memory>
 #include <new>
 #include <string>
@@ -26,6 +30,22 @@ const BayesBackend& backend() { return bayes::cpuBackend(); }
 [[noreturn]] void fail(Napi::Env env, const std::string& why) { throw Napi::Error::New(env, why); }
 void check(Napi::Env env, const char* error) {
   if (error) fail(env, error);
+}
+
+// A number of JavaScript as a whole one; what is beyond 64 bits is held at their ends, which nothing has room for.
+int64_t whole(Napi::Value v, const char* what) {
+  double number;
+  const bool is = napi_get_value_double(v.Env(), v, &number) == napi_ok;
+  if (is && number == std::floor(number))
+    return number >= 0x1p63 ? INT64_MAX : number <= -0x1p63 ? INT64_MIN : static_cast<int64_t>(number);
+  const std::string received = !is ? "something else" : std::isnan(number) ? "NaN" : std::to_string(number);
+  fail(v.Env(), std::string("expected ") + what + " as a whole number, received " + received);
+}
+int32_t whole32(Napi::Value v, const char* what) {
+  const int64_t number = whole(v, what);
+  if (number < INT32_MIN || number > INT32_MAX)
+    fail(v.Env(), std::string("expected ") + what + " of 32 bits, received " + std::to_string(number));
+  return static_cast<int32_t>(number);
 }
 
 struct Bytes {
@@ -111,26 +131,31 @@ class Store : public Napi::ObjectWrap<Store> {
   Napi::Value alloc(const Napi::CallbackInfo& info) {
     auto h = use(info.Env());
     int32_t index = -1;
-    int64_t bytes = info[0].As<Napi::Number>().Int64Value();
+    const int64_t bytes = whole(info[0], "the bytes of a buffer");
     check(info.Env(), backend().storeAlloc(h->store, bytes, &index));
     h->resized(index, bytes);
     return Napi::Number::New(info.Env(), index);
   }
   void release(const Napi::CallbackInfo& info) {
-    const int32_t index = info[0].As<Napi::Number>();
+    const int32_t index = bufferOf(info[0]);
     auto h = use(info.Env());
     check(info.Env(), backend().storeFree(h->store, index));
     h->resized(index, 0);
   }
   void read(const Napi::CallbackInfo& info) {  // (index, offset, into)
-    Bytes b = bytesOf(info[2]);
-    check(info.Env(), backend().storeRead(use(info.Env())->store, info[0].As<Napi::Number>(),
-                                          info[1].As<Napi::Number>().Int64Value(), b.data, b.size));
+    const Bytes b = bytesOf(info[2]);
+    const int32_t index = bufferOf(info[0]);
+    check(info.Env(), backend().storeRead(use(info.Env())->store, index, whole(info[1], "an offset"), b.data, b.size));
   }
   void write(const Napi::CallbackInfo& info) {  // (index, offset, from)
-    Bytes b = bytesOf(info[2]);
-    check(info.Env(), backend().storeWrite(use(info.Env())->store, info[0].As<Napi::Number>(),
-                                           info[1].As<Napi::Number>().Int64Value(), b.data, b.size));
+    const Bytes b = bytesOf(info[2]);
+    const int32_t index = bufferOf(info[0]);
+    check(info.Env(), backend().storeWrite(use(info.Env())->store, index, whole(info[1], "an offset"), b.data, b.size));
+  }
+  static int32_t bufferOf(Napi::Value v) {
+    const int64_t index = whole(v, "the number of a buffer");
+    if (index < 0 || index > INT32_MAX) fail(v.Env(), "store: no buffer " + std::to_string(index));
+    return static_cast<int32_t>(index);
   }
   void close(const Napi::CallbackInfo& info) {
     if (!handle) return;
@@ -140,71 +165,106 @@ class Store : public Napi::ObjectWrap<Store> {
   Napi::Value busy(const Napi::CallbackInfo& info) { return Napi::Boolean::New(info.Env(), handle && handle->running); }
 };
 
-// The program as JavaScript describes it, copied into C structs that live until planCreate returns.
+// The program as JavaScript describes it, copied into C structs that live until planCreate returns. Reading a property
+// may run the caller's code, which may change or free anything: every property is read once, nothing is counted in
+// advance, and pointers are made when all has been read.
 struct ProgramBuilder {
-  std::vector<std::string> names;
+  std::deque<std::string> names;  // a deque, so that pointers into it stay
   std::vector<BayesRef> refs;
   std::vector<BayesAttr> attrs;
-  std::vector<std::vector<double>> values;
+  std::deque<std::vector<double>> values;
   std::vector<BayesStep> steps;
   std::vector<int64_t> feeds, results;
   BayesProgram program{};
 
-  static BayesRef ref(Napi::Value v) {
-    auto o = v.As<Napi::Object>();
-    BayesRef r{};
-    auto number = [&](const char* key) { return o.Get(key).As<Napi::Number>().Int64Value(); };
-    r.dtype = static_cast<int32_t>(number("dtype")), r.space = static_cast<int32_t>(number("space"));
-    r.index = static_cast<int32_t>(number("index")), r.offset = number("offset");
-    auto shape = o.Get("shape").As<Napi::Array>();
-    if (shape.Length() > BAYES_MAX_RANK) fail(v.Env(), "plan: a tensor has more than 6 dimensions");
-    r.rank = static_cast<int32_t>(shape.Length());
-    for (uint32_t i = 0; i < shape.Length(); i++) r.dims[i] = shape.Get(i).As<Napi::Number>().Int64Value();
-    return r;
+  explicit ProgramBuilder(Napi::Value v) : env(v.Env()) {
+    const Napi::Object p = object(v, "the program");
+    eachOf(p.Get("steps"), "the steps", [&](Napi::Value s) { step(s); });
+    eachOf(p.Get("feedBytes"), "feedBytes", [&](Napi::Value n) { feeds.push_back(whole(n, "feedBytes")); });
+    eachOf(p.Get("resultBytes"), "resultBytes", [&](Napi::Value n) { results.push_back(whole(n, "resultBytes")); });
+    program.arenaBytes = whole(p.Get("arenaBytes"), "arenaBytes");
+    size_t ref = 0, attr = 0;
+    for (BayesStep& s : steps) {
+      s.inputs = refs.data() + ref, s.outputs = s.inputs + s.inputCount, s.attrs = attrs.data() + attr;
+      ref += static_cast<size_t>(s.inputCount) + static_cast<size_t>(s.outputCount);
+      attr += static_cast<size_t>(s.attrCount);
+    }
+    program.stepCount = count(steps.size()), program.steps = steps.data();
+    program.feedCount = count(feeds.size()), program.feedBytes = feeds.data();
+    program.resultCount = count(results.size()), program.resultBytes = results.data();
   }
 
-  explicit ProgramBuilder(Napi::Object p) {
-    auto list = p.Get("steps").As<Napi::Array>();
-    size_t nrefs = 0, nattrs = 0;
-    for (uint32_t i = 0; i < list.Length(); i++) {
-      auto o = list.Get(i).As<Napi::Object>();
-      nrefs += o.Get("inputs").As<Napi::Array>().Length() + o.Get("outputs").As<Napi::Array>().Length();
-      nattrs += o.Get("attrs").As<Napi::Object>().GetPropertyNames().Length();
+ private:
+  Napi::Env env;
+  // property names, made once
+  const Napi::String op = key("op"), inputs = key("inputs"), outputs = key("outputs"), named = key("attrs"),
+                     commits = key("commits"), dtype = key("dtype"), space = key("space"), index = key("index"),
+                     offset = key("offset"), shape = key("shape");
+
+  Napi::String key(const char* name) { return Napi::String::New(env, name); }
+  Napi::Object object(Napi::Value v, const char* what) {
+    if (!v.IsObject()) fail(env, std::string("expected ") + what + " as an object");
+    return v.As<Napi::Object>();
+  }
+  int32_t count(size_t n) {
+    if (n > INT32_MAX) fail(env, "plan: expected at most 2^31 - 1 steps, tensors and attributes");
+    return static_cast<int32_t>(n);
+  }
+  // A text without a NUL, which would end it early.
+  std::string text(Napi::Value v, const char* what) {
+    if (!v.IsString()) fail(env, std::string("expected ") + what + " as a text");
+    std::string s = v.As<Napi::String>();
+    if (s.find('\0') != std::string::npos) fail(env, std::string("expected ") + what + " without a NUL");
+    return s;
+  }
+  template <class F>
+  void eachOf(Napi::Value v, const char* what, F f) {
+    if (!v.IsArray()) fail(env, std::string("expected ") + what + " as an array");
+    const auto list = v.As<Napi::Array>();
+    for (uint32_t i = 0, n = list.Length(); i < n; i++) {
+      const Napi::HandleScope scope(env);
+      f(list.Get(i));
     }
-    names.reserve(nattrs + list.Length()), refs.reserve(nrefs), attrs.reserve(nattrs), values.reserve(nattrs);
-    for (uint32_t i = 0; i < list.Length(); i++) {
-      auto o = list.Get(i).As<Napi::Object>();
-      auto in = o.Get("inputs").As<Napi::Array>(), out = o.Get("outputs").As<Napi::Array>();
-      auto a = o.Get("attrs").As<Napi::Object>();
-      BayesStep s{};
-      names.push_back(o.Get("op").As<Napi::String>());
-      s.op = names.back().c_str();
-      s.inputs = refs.data() + refs.size(), s.inputCount = static_cast<int32_t>(in.Length());
-      for (uint32_t k = 0; k < in.Length(); k++) refs.push_back(ref(in.Get(k)));
-      s.outputs = refs.data() + refs.size(), s.outputCount = static_cast<int32_t>(out.Length());
-      for (uint32_t k = 0; k < out.Length(); k++) refs.push_back(ref(out.Get(k)));
-      s.attrs = attrs.data() + attrs.size();
-      auto keys = a.GetPropertyNames();
-      s.attrCount = static_cast<int32_t>(keys.Length());
-      for (uint32_t k = 0; k < keys.Length(); k++) {
-        names.push_back(keys.Get(k).As<Napi::String>());
-        auto v = a.Get(names.back()).As<Napi::Array>();
-        values.emplace_back();
-        for (uint32_t j = 0; j < v.Length(); j++) values.back().push_back(v.Get(j).As<Napi::Number>().DoubleValue());
-        attrs.push_back({names.back().c_str(), static_cast<int32_t>(v.Length()), values.back().data()});
-      }
-      s.commits = o.Get("commits").ToBoolean();
-      steps.push_back(s);
-    }
-    auto sizes = [&](const char* key, std::vector<int64_t>& to) {
-      auto a = p.Get(key).As<Napi::Array>();
-      for (uint32_t i = 0; i < a.Length(); i++) to.push_back(a.Get(i).As<Napi::Number>().Int64Value());
-    };
-    sizes("feedBytes", feeds), sizes("resultBytes", results);
-    program.stepCount = static_cast<int32_t>(steps.size()), program.steps = steps.data();
-    program.feedCount = static_cast<int32_t>(feeds.size()), program.feedBytes = feeds.data();
-    program.resultCount = static_cast<int32_t>(results.size()), program.resultBytes = results.data();
-    program.arenaBytes = p.Get("arenaBytes").As<Napi::Number>().Int64Value();
+  }
+
+  void ref(Napi::Value v) {
+    const Napi::Object o = object(v, "a tensor");
+    BayesRef r{};
+    r.dtype = whole32(o.Get(dtype), "a dtype"), r.space = whole32(o.Get(space), "a space");
+    r.index = whole32(o.Get(index), "an index"), r.offset = whole(o.Get(offset), "an offset");
+    eachOf(o.Get(shape), "a shape", [&](Napi::Value d) {
+      if (r.rank == BAYES_MAX_RANK) fail(env, "plan: a tensor has more than 6 dimensions");
+      r.dims[r.rank++] = whole(d, "a dimension");
+    });
+    refs.push_back(r);
+  }
+  void attr(Napi::String name, Napi::Value v) {
+    names.push_back(text(name, "the name of an attribute"));
+    values.emplace_back();
+    std::vector<double>& to = values.back();
+    eachOf(v, "an attribute", [&](Napi::Value n) {
+      double number;
+      if (napi_get_value_double(env, n, &number) != napi_ok) fail(env, "expected an attribute as an array of numbers");
+      to.push_back(number);
+    });
+    attrs.push_back({names.back().c_str(), count(to.size()), to.data()});
+  }
+  void step(Napi::Value v) {
+    const Napi::Object o = object(v, "a step");
+    BayesStep s{};
+    names.push_back(text(o.Get(op), "an op"));
+    s.op = names.back().c_str();
+    const size_t first = refs.size(), firstAttr = attrs.size();
+    eachOf(o.Get(inputs), "the inputs of a step", [&](Napi::Value t) { ref(t); });
+    s.inputCount = count(refs.size() - first);
+    eachOf(o.Get(outputs), "the outputs of a step", [&](Napi::Value t) { ref(t); });
+    s.outputCount = count(refs.size() - first - static_cast<size_t>(s.inputCount));
+    const Napi::Object all = object(o.Get(named), "the attributes of a step");
+    eachOf(all.GetPropertyNames(), "the attributes of a step",
+           [&](Napi::Value name) { attr(name.As<Napi::String>(), all.Get(name)); });
+    s.attrCount = count(attrs.size() - firstAttr);
+    s.commits = o.Get(commits).ToBoolean();
+    steps.push_back(s);
   }
 };
 
@@ -217,8 +277,9 @@ class Plan : public Napi::ObjectWrap<Plan> {
   }
   explicit Plan(const Napi::CallbackInfo& info)
       : Napi::ObjectWrap<Plan>(info), memory(info.Env()) {  // (store, program)
-    store = Store::of(info[0]);
-    ProgramBuilder b(info[1].As<Napi::Object>());
+    Store::of(info[0]);                                     // before anything else
+    ProgramBuilder b(info[1]);
+    store = Store::of(info[0]);  // again, for reading may have run code that closed it or started a run
     feedBytes = b.feeds, resultBytes = b.results;
     check(info.Env(), backend().planCreate(store->store, &b.program, &plan, &workspaceBytes));
     memory.add(b.program.arenaBytes + workspaceBytes);

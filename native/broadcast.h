@@ -34,6 +34,21 @@ struct Walk {  // out = outer dims (strides in elements; 0 repeats) around one i
   }
 };
 
+// The contract: NumPy's rule, aligned at the last axis, where an axis of size 1 stretches.
+static inline void broadcasts(Contract& c, const Tensor& a, const Tensor& b, const Tensor& y) {
+  bool fits = y.rank == maxl(a.rank, b.rank);
+  for (int k = 1; fits && k <= y.rank; k++) {
+    const long p = k <= a.rank ? a.dim(-k) : 1, q = k <= b.rank ? b.dim(-k) : 1;
+    fits = (p == q || p == 1 || q == 1) && y.dim(-k) == maxl(p, q);
+  }
+  if (!fits) c.refuse("y as what %s and %s broadcast to, received %s", c.typeOf(a), c.typeOf(b), c.typeOf(y));
+}
+static inline void broadcastContract(Contract& c) {
+  const Tensor &a = c.in("a", "f32[*]"), &b = c.in("b", "f32[*]");
+  c.inPlace(3);  // where an input is as large as y
+  broadcasts(c, a, b, c.out("y", "f32[*]"));
+}
+
 // out[0] = f(in[0], in[1]), broadcast
 template <class F>
 INL void broadcastBinary(Step& s, const Tensor& x, const Tensor& y, F f) {

@@ -1,5 +1,6 @@
 // Ops that map equal shapes to an equal shape, one element at a time. Bound by bandwidth, or by the polynomial.
 //   OP(exp) { unary(s, [](vf x) { return expv(x); }); }
+//   CONTRACT(exp) { elementwise(c, "x"); }
 #pragma once
 #include "vmath.h"
 
@@ -7,6 +8,15 @@ namespace bayes {
 namespace ISA {
 
 constexpr long ELEMENTWISE_GRAIN = 8192;
+
+// The contract: the named inputs and y are of one shape. A vector of y is written when those of the inputs have been
+// read.
+template <class... Names>
+static void elementwise(Contract& c, Names... inputs) {
+  (c.in(inputs, "f32[...]"), ...);
+  c.inPlace(~0u);
+  c.out("y", "f32[...]");
+}
 
 // out[0] = f(in[0])
 template <class F>

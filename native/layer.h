@@ -4,6 +4,7 @@
 #pragma once
 #include "conv.h"
 #include "epilogue.h"
+#include "layerContract.h"
 
 namespace bayes {
 namespace ISA {

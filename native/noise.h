@@ -237,6 +237,10 @@ struct NoiseLanes {
 
 // The two noise inputs every stochastic op ends with: rng i32[4] = seed low, seed high, step, first sample; rows
 // i32[B].
+static inline void noiseInputs(Contract& c) {
+  c.whole("stream", 0, 65535);
+  c.in("rng", "i32[4]"), c.in("rows", "i32[B]");
+}
 struct NoiseSource {
   const int32_t *rng, *rows;
   long batch;  // B: launch row q is sample q / B of example q mod B

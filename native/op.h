@@ -7,6 +7,7 @@
 //     float* y = s.out[0].f32();
 //     parallelRange(s.in[0].size(), 16384, [=](long from, long to) { ... });
 //   }
+//   CONTRACT(relu) { elementwise(c, {"x"}); }  // what the kernel takes (contract.h): no op is without one
 //   SCRATCH(relu) { return bytes; }  // optional, asked when the plan is built and when the thread count has changed:
 //                                    // s.scratch is that memory
 #pragma once
@@ -21,6 +22,9 @@
 #ifndef ISA  // files outside native/ops see the plain types only
 #define ISA base
 #define ISA_LEVEL 0
+#endif
+#ifndef CONTRACTS  // contracts know no instruction set: one unit has them, the others drop them as unused
+#define CONTRACTS (ISA_LEVEL == 0)
 #endif
 
 namespace bayes {
@@ -50,10 +54,13 @@ struct Attr {
 };
 
 struct Step;
+class Contract;
+typedef void (*ContractOf)(Contract& c);
 struct OpEntry {
   const char* name;
   void (*run)(Step& s);
   size_t (*scratch)(const Step& s);  // null: none
+  ContractOf contract;               // null: another unit has it
 };
 
 // Both end the step with a fault, before anything is committed. Never from inside a task: a thread of the pool has
@@ -89,7 +96,8 @@ enum Bf16Pairs { NO_PAIRS, EMULATED, INSTRUCTION };
 Bf16Pairs bf16Pairs();  // how products of bfloat16 pairs run here (native/bf16.h)
 
 void registerOp(int level, OpEntry* entry);
-const OpEntry* findOp(const char* name);  // on the instruction set in use; null: no such op
+const OpEntry* findOp(const char* name);    // on the instruction set in use; null: no such op
+ContractOf findContract(const char* name);  // of any unit; null: none
 
 namespace ISA {
 template <class F>
@@ -112,10 +120,16 @@ struct Registrar {
 };
 }  // namespace ISA
 
-#define OP(NAME)                                              \
-  static void run_##NAME(Step& s);                            \
-  static OpEntry entry_##NAME = {#NAME, run_##NAME, nullptr}; \
-  static const Registrar registrar_##NAME(&entry_##NAME);     \
+#if CONTRACTS
+#define CONTRACT_OF(NAME) contract_##NAME
+#else
+#define CONTRACT_OF(NAME) nullptr
+#endif
+#define OP(NAME)                                                                 \
+  static void run_##NAME(Step& s);                                               \
+  [[maybe_unused]] static void contract_##NAME(Contract& c);                     \
+  static OpEntry entry_##NAME = {#NAME, run_##NAME, nullptr, CONTRACT_OF(NAME)}; \
+  static const Registrar registrar_##NAME(&entry_##NAME);                        \
   static void run_##NAME([[maybe_unused]] Step& s)
 #define SCRATCH(NAME)                                                             \
   static size_t scratch_##NAME(const Step& s);                                    \
@@ -123,3 +137,5 @@ struct Registrar {
   static size_t scratch_##NAME([[maybe_unused]] const Step& s)
 
 }  // namespace bayes
+
+#include "contract.h"  // needs Step and Tensor

@@ -8,6 +8,16 @@ namespace ISA {
 
 constexpr long PARAM_CHUNK = 16384;
 
+// The contract of the inputs of one parameter: (param, grad, state that is written,
+// [mask]).
+static inline void parameterInputs(Contract& c, bool masked, const char* state1, const char* state2) {
+  c.anew();
+  c.inout("param", "f32[...]"), c.in("grad", "f32[...]");
+  if (state1) c.inout(state1, "f32[...]");
+  if (state2) c.inout(state2, "f32[...]");
+  if (masked) c.in("mask", "f32[...]");
+}
+
 // Inputs from `first` on come in groups of `size`; the first of a group gives the shape.
 struct Groups {
   const Step& s;

@@ -5,6 +5,15 @@
 namespace bayes {
 namespace ISA {
 
+// The contract, mask included; "..." are the weights. perWeight: whether mean and sigma may be inputs; tie: whether the
+// mean may be the posterior's.
+static inline void priorInputs(Contract& c, bool perWeight, bool tie) {
+  c.number("priorMean"), c.number("priorSigma", 1e-10, 1e10), c.whole("tied", 0, tie);
+  if (c.whole("meanInput", 0, perWeight)) c.in("priorMean", "f32[...]");
+  if (c.whole("sigmaInput", 0, perWeight)) c.in("priorSigma", "f32[...]");
+  maskInput(c);
+}
+
 struct GaussianPrior {
   const float *mean = nullptr, *sigma = nullptr;  // [weights] or null
   vf mean1, sigma1, logSigma1, precision1;        // the constants otherwise

@@ -12,6 +12,10 @@ INL void forRows(const Tensor& x, F f) {  // f(row, C)
     for (long r = from; r < to; r++) f(r, c);
   });
 }
+// The contract of logits [N, C] that have labels [B]: row q has label q mod B.
+static inline void labelledRows(Contract& c) {
+  c.expect(c['N'] % c['B'] == 0, "rows of logits as a multiple of the %ld labels, received %ld", c['B'], c['N']);
+}
 INL float rowMax(const float* x, long n) {  // a NaN may or may not show: the sums after it do
   vf m = set1(-__builtin_inff());
   for (long i = 0; i < n; i += W) {

@@ -18,6 +18,17 @@ struct Mask {
   INL vf of(vf term, long i, long n) const { return keep ? select(loadn(keep + i, n) != 0.f, term, vf{}) : term; }
 };
 
+// The contract of a mask, after all other inputs; "..." are the weights.
+static inline void maskInput(Contract& c) {
+  if (c.flag("masked")) c.in("mask", "f32[...]");
+}
+
+// The type of logAlpha, the next input: [1] (shared) or one per weight, "...".
+static inline const char* alphaType(const Contract& c) {
+  const Tensor* next = c.nextInput();
+  return next && next->size() == 1 ? "f32[1...]" : "f32[...]";
+}
+
 INL size_t sumScratch(long n) { return (size_t)ceilDiv(n, SUM_CHUNK) * sizeof(double); }
 
 // Sum over [from, to) of block(from, to), one block after the other.

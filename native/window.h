@@ -19,6 +19,30 @@ struct Window {
   }
 };
 
+// The contract of such a window over [N, H, W, C], sizes that are known: [P, Q] is the result's. It fits, and every one
+// holds a pixel.
+static inline void pooling(Contract& c) {
+  const double *kernel = c.wholes("kernel", 2, 1), *stride = c.wholes("stride", 2, 1);
+  const double* padding = c.wholes("padding", 4);
+  double reach = static_cast<double>(c['C']);
+  for (int i = 0; i < 2; i++) {
+    const double size = c["HW"[i]] + padding[i] + padding[i + 2];
+    c.expect(padding[i] < kernel[i] && padding[i + 2] < kernel[i],
+             "padding less than the kernel of %.0f, received %.0f", kernel[i],
+             padding[padding[i] < kernel[i] ? i + 2 : i]);
+    c.expect(kernel[i] <= size, "a kernel that fits into %.0f pixels, received %.0f", size, kernel[i]);
+    c.let("PQ"[i], static_cast<long>((size - kernel[i]) / stride[i]) + 1);
+    reach *= size + stride[i];
+  }
+  c.expect(reach < 1e15, "windows over at most 1e15 values, received %g", reach);
+}
+
+// The same of an attribute of two sizes: a byte tells the pixels of a window apart.
+static inline void indexInByte(Contract& c, const char* name) {
+  const double* kernel = c.wholes(name, 2, 1);
+  c.expect(kernel[0] * kernel[1] <= 256, "windows of at most 256 pixels, received %.0fx%.0f", kernel[0], kernel[1]);
+}
+
 // Windows of kh x kw side by side over a map [n, h, w, k] -> [n, rows, columns, k]; what is left over is dropped.
 struct Tiles {
   long kh, kw, h, w, k, rows, columns, size;  // size: of a pooled image

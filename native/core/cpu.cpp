@@ -20,6 +20,8 @@ struct StepFailure : std::runtime_error {
 
 constexpr int64_t MOST_BYTES = int64_t{1} << 46;  // of one buffer: sums and products of sizes below do not overflow
 
+[[noreturn]] void refuse(const std::string& why) { throw std::runtime_error("plan: " + why); }
+
 #if defined(__linux__)
 // The number in the first line of a file that has this form; -1: none.
 int64_t numberIn(const char* path, const char* form) {
@@ -116,9 +118,12 @@ struct Store {
 };
 
 int64_t bytesOf(const BayesRef& r) {
+  if (r.dtype < BAYES_F32 || r.dtype > BAYES_U8) refuse("no dtype has the number " + std::to_string(r.dtype));
+  if (r.rank < 0 || r.rank > BAYES_MAX_RANK) refuse("a tensor has more than 6 dimensions");
   int64_t n = r.dtype == BAYES_U8 ? 1 : 4;
+  if (r.offset < 0 || r.offset > MOST_BYTES || r.offset % n) refuse("an offset is out of range or not aligned");
   for (int i = 0; i < r.rank; i++) {
-    if (r.dims[i] < 1 || r.dims[i] > MOST_BYTES / n) throw std::runtime_error("plan: a dimension is out of range");
+    if (r.dims[i] < 1 || r.dims[i] > MOST_BYTES / n) refuse("a dimension is out of range");
     n *= r.dims[i];
   }
   return n;
@@ -128,6 +133,7 @@ struct Plan {
   Store* store;
   std::vector<std::shared_ptr<Block>> held;  // the store's buffers that tensors point into
   Block arena, scratch;
+  int64_t arenaBytes = 0;
   int threads = 0;
   std::atomic<bool> stopped{false};
   std::vector<Tensor> tensors;
@@ -146,18 +152,32 @@ struct Plan {
     }
     // reserved whole, so that pointers into them stay
     tensors.reserve(nt), attrs.reserve(na), values.reserve(nv), names.reserve(na + p.stepCount);
-    arena.resize(p.arenaBytes);
+    arenaBytes = p.arenaBytes;
     feedBytes.assign(p.feedBytes, p.feedBytes + p.feedCount);
     resultBytes.assign(p.resultBytes, p.resultBytes + p.resultCount);
-    for (int i = 0; i < p.stepCount; i++) add(p.steps[i]);
+    for (const auto* sizes : {&feedBytes, &resultBytes})
+      for (int64_t n : *sizes)
+        if (n < 0 || n > MOST_BYTES)
+          refuse("a feed or a result has an impossible size, " + std::to_string(n) + " bytes");
+    Contract contract;
+    for (int i = 0; i < p.stepCount; i++) try {
+        add(p.steps[i], contract);
+      } catch (const std::runtime_error& e) {
+        throw std::runtime_error(e.what() + (" (step " + std::to_string(i) + ")"));
+      }
+    arena.resize(arenaBytes);  // when everything is right
+    for (Tensor& t : tensors)
+      if (t.space == BAYES_ARENA) t.data = arena.data + t.offset;
     const PinnedThreads pin;
     sizeScratch();
   }
 
-  void add(const BayesStep& b) {
+  void add(const BayesStep& b, Contract& contract) {
     Step s{};
     s.entry = findOp(b.op);
-    if (!s.entry) throw std::runtime_error(std::string("no kernel for op '") + b.op + "' on this device");
+    const ContractOf rules = findContract(b.op);
+    if (!s.entry || !rules)
+      throw std::runtime_error("no kernel for op '" + std::string(b.op).substr(0, 60) + "' on this device");
     s.op = s.entry->name;
     s.nin = b.inputCount, s.nout = b.outputCount, s.nattr = b.attrCount, s.commits = b.commits;
     s.in = tensors.data() + tensors.size();
@@ -170,36 +190,36 @@ struct Plan {
       attrs.push_back({names.back().c_str(), b.attrs[k].count, values.data() + values.size()});
       values.insert(values.end(), b.attrs[k].values, b.attrs[k].values + b.attrs[k].count);
     }
+    contract.check(s, rules);
     steps.push_back(s);
   }
 
   Tensor resolve(const BayesRef& r) {
+    const int64_t bytes = bytesOf(r), end = r.offset + bytes;
     Tensor t{};
     t.dtype = r.dtype, t.rank = r.rank, t.space = r.space, t.index = r.index, t.offset = r.offset;
     for (int i = 0; i < r.rank; i++) t.dims[i] = r.dims[i];
-    if (r.offset < 0 || r.offset > MOST_BYTES) throw std::runtime_error("plan: an offset is out of range");
-    const int64_t bytes = bytesOf(r), end = r.offset + bytes;
+    const auto within = [&](const std::vector<int64_t>& sizes) {
+      return r.index >= 0 && r.index < static_cast<int64_t>(sizes.size()) && end <= sizes[r.index];
+    };
     switch (r.space) {
       case BAYES_ARENA:
-        if (end > arena.bytes) throw std::runtime_error("plan: tensor outside the arena");
-        t.data = arena.data + r.offset;
-        break;
+        if (end > arenaBytes) refuse("tensor outside the arena");
+        break;  // its place comes with the arena
       case BAYES_STORE:
         held.push_back(store->at(r.index, r.offset, bytes));
         t.data = held.back()->data + r.offset;
         break;
       case BAYES_FEED:
-        if (r.index < 0 || r.index >= static_cast<int>(feedBytes.size()) || end > feedBytes[r.index])
-          throw std::runtime_error("plan: tensor outside its feed");
+        if (!within(feedBytes)) refuse("tensor outside its feed");
         break;
       case BAYES_RESULT:
-        if (r.index < 0 || r.index >= static_cast<int>(resultBytes.size()) || end > resultBytes[r.index])
-          throw std::runtime_error("plan: tensor outside its result");
+        if (!within(resultBytes)) refuse("tensor outside its result");
         break;
       case BAYES_NONE:
         break;
       default:
-        throw std::runtime_error("plan: tensor in no known space");
+        refuse("tensor in no known space");
     }
     return t;
   }

@@ -27,6 +27,14 @@ OP(adam) {  // (lr f32[], step i32[], then per parameter: param, grad, m, v, [ma
     });
   });
 }
+CONTRACT(adam) {
+  c.number("beta1", 0, 1 - 1e-7), c.number("beta2", 0, 1 - 1e-7), c.number("epsilon", 0), c.number("weightDecay", 0);
+  c.flag("decoupled");
+  const bool masked = c.flag("masked");
+  c.in("lr", "f32[1...]"), c.in("step", "i32[1...]");
+  do parameterInputs(c, masked, "m", "v");
+  while (c.inputsLeft());
+}
 
 }  // namespace ISA
 }  // namespace bayes

@@ -35,6 +35,11 @@ OP(avgPool2d) {  // x [N,H,W,C] -> y [N,OH,OW,C]
     }
   });
 }
+CONTRACT(avgPool2d) {
+  c.in("x", "f32[N, H, W, C]");
+  c.flag("countIncludePad"), pooling(c);
+  c.out("y", "f32[N, P, Q, C]");
+}
 
 OP(avgPool2dGrad) {  // dy [N,OH,OW,C] -> dx [N,H,W,C]
   const Window g = Window::of(s, s.out[0], s.in[0]);
@@ -60,6 +65,11 @@ OP(avgPool2dGrad) {  // dy [N,OH,OW,C] -> dx [N,H,W,C]
       }
     });
   });
+}
+CONTRACT(avgPool2dGrad) {
+  c.shape("shape", c.out("dx", "f32[N, H, W, C]"));
+  c.flag("countIncludePad"), pooling(c);
+  c.in("dy", "f32[N, P, Q, C]");
 }
 
 }  // namespace ISA

@@ -98,6 +98,11 @@ OP(batchNorm2d) {  // x, gamma, beta -> y, mean [C], variance [C] (biased)
   }
   if (s.out[0]) normalize(s, g, m, a, b);
 }
+CONTRACT(batchNorm2d) {
+  c.in("x", "f32[..., C]"), c.in("gamma", "f32[C]"), c.in("beta", "f32[C]");
+  c.number("epsilon", 1e-30), activationAttributes(c);
+  c.perhaps("y", "f32[..., C]"), c.perhaps("mean", "f32[C]"), c.perhaps("variance", "f32[C]");
+}
 SCRATCH(batchNorm2d) { return Layout::of(s.in[0]).scratch(); }
 
 OP(batchNorm2dInference) {  // x, gamma, beta, mean, variance -> y
@@ -109,6 +114,12 @@ OP(batchNorm2dInference) {  // x, gamma, beta, mean, variance -> y
     a[c] = static_cast<float>(gamma[c] / sqrt(variance[c] + s.attr("epsilon")));
   }
   normalize(s, g, m, a, b);
+}
+CONTRACT(batchNorm2dInference) {
+  c.in("x", "f32[..., C]"), c.in("gamma", "f32[C]"), c.in("beta", "f32[C]");
+  c.in("mean", "f32[C]"), c.in("variance", "f32[C]");
+  c.number("epsilon", 1e-30), activationAttributes(c);
+  c.inPlace(1), c.out("y", "f32[..., C]");
 }
 SCRATCH(batchNorm2dInference) { return Layout::of(s.in[0]).scratch(); }
 
@@ -171,6 +182,14 @@ OP(batchNorm2dGrad) {  // dy, x, gamma, mean, variance, [y] -> dx, dgamma [C], d
     });
   });
 }
+CONTRACT(batchNorm2dGrad) {
+  c.in("dy", "f32[..., C]"), c.in("x", "f32[..., C]"), c.in("gamma", "f32[C]");
+  c.in("mean", "f32[C]"), c.in("variance", "f32[C]");
+  c.number("epsilon", 1e-30), c.flag("frozen");
+  if (activationAttributes(c)) c.in("y", "f32[..., C]");
+  c.inPlace(1);  // dz is written to dx and x read after that: dx may lie where dy does, but not where x does
+  c.perhaps("dx", "f32[..., C]"), c.perhaps("dgamma", "f32[C]"), c.perhaps("dbeta", "f32[C]");
+}
 SCRATCH(batchNorm2dGrad) { return Layout::of(s.in[0]).scratch(); }
 
 // running <- (1 - momentum) running + momentum * batch, with the variance made unbiased: n / (n - 1)
@@ -181,6 +200,11 @@ OP(batchNorm2dUpdate) {  // running mean, running variance (both written), mean,
     mean[c] = static_cast<float>((1 - momentum) * mean[c] + momentum * s.in[2].f32()[c]);
     variance[c] = static_cast<float>((1 - momentum) * variance[c] + momentum * unbias * s.in[3].f32()[c]);
   }
+}
+CONTRACT(batchNorm2dUpdate) {
+  c.inout("running mean", "f32[C]"), c.inout("running variance", "f32[C]");
+  c.in("mean", "f32[C]"), c.in("variance", "f32[C]");
+  c.number("momentum", 0, 1), c.number("count", 1);
 }
 
 }  // namespace ISA

@@ -7,7 +7,9 @@ namespace bayes {
 namespace ISA {
 
 LAYER(bayesConv2d, bayesForward)
+CONTRACT(bayesConv2d) { bayesLayer(c, CONV); }
 LAYER(bayesConv2dGrad, bayesBackward)
+CONTRACT(bayesConv2dGrad) { bayesGradient(c, CONV); }
 
 }  // namespace ISA
 }  // namespace bayes

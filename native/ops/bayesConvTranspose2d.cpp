@@ -48,7 +48,9 @@ static size_t transposedBackward(const Step& s,
 }
 
 LAYER(bayesConvTranspose2d, transposedForward)
+CONTRACT(bayesConvTranspose2d) { bayesLayer(c, TRANSPOSED); }
 LAYER(bayesConvTranspose2dGrad, transposedBackward)
+CONTRACT(bayesConvTranspose2dGrad) { bayesGradient(c, TRANSPOSED); }
 
 }  // namespace ISA
 }  // namespace bayes

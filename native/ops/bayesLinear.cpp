@@ -4,7 +4,9 @@ namespace bayes {
 namespace ISA {
 
 LAYER(bayesLinear, bayesForward)
+CONTRACT(bayesLinear) { bayesLayer(c, LINEAR); }
 LAYER(bayesLinearGrad, bayesBackward)
+CONTRACT(bayesLinearGrad) { bayesGradient(c, LINEAR); }
 
 }  // namespace ISA
 }  // namespace bayes

@@ -17,6 +17,10 @@ OP(checkFinite) {
   for (long t = 0; t < inputs.tasks(); t++)
     if (bad[t]) failNonFinite();
 }
+CONTRACT(checkFinite) {
+  c.beforeCommits();
+  while (c.inputsLeft()) c.in("x", "f32[*]");
+}
 SCRATCH(checkFinite) { return (size_t)Groups{s, 0, 1}.tasks() * sizeof(int32_t); }
 
 }  // namespace ISA

@@ -14,6 +14,10 @@ OP(globalNorm) {  // (tensors...) -> f32[]
   for (long t = 0; t < inputs.tasks(); t++) total += partial[t];
   *s.out[0].f32() = (float)::sqrt(total);
 }
+CONTRACT(globalNorm) {
+  while (c.inputsLeft()) c.in("x", "f32[*]");
+  c.out("norm", "f32[1...]");
+}
 SCRATCH(globalNorm) { return (size_t)Groups{s, 0, 1}.tasks() * sizeof(double); }
 
 OP(clipByGlobalNorm) {  // (norm f32[], maxNorm f32[], tensors...) -> tensors...
@@ -25,6 +29,10 @@ OP(clipByGlobalNorm) {  // (norm f32[], maxNorm f32[], tensors...) -> tensors...
     float* y = s.out[group].f32();
     for (long i = from; i < to; i += W) storen(y + i, k * loadn(x + i, to - i), to - i);
   });
+}
+CONTRACT(clipByGlobalNorm) {
+  c.in("norm", "f32[1...]"), c.in("maxNorm", "f32[1...]");
+  while (c.inputsLeft()) c.anew(), c.in("x", "f32[...]"), c.perhaps("y", "f32[...]");
 }
 
 }  // namespace ISA

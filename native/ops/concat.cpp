@@ -17,6 +17,20 @@ OP(concat) {
     at += x.dims[axis];
   }
 }
+CONTRACT(concat) {
+  const Tensor& y = c.out("y", "f32|i32[*]");
+  const long axis = c.whole("axis", 0, y.rank - 1);
+  long total = 0;
+  do {
+    const Tensor& x = c.in("x", "T[*]");
+    bool fits = x.rank == y.rank;
+    for (int i = 0; fits && i < y.rank; i++) fits = i == axis || x.dims[i] == y.dims[i];
+    if (!fits) c.refuse("x as %s but for axis %ld, received %s", c.typeOf(y), axis, c.typeOf(x));
+    total += x.dims[axis];
+    c.expect(total <= y.dims[axis], "%ld values along axis %ld, received more", (long)y.dims[axis], axis);
+  } while (c.inputsLeft());
+  c.expect(total == y.dims[axis], "%ld values along axis %ld, received %ld", (long)y.dims[axis], axis, total);
+}
 
 }  // namespace ISA
 }  // namespace bayes

@@ -4,7 +4,9 @@ namespace bayes {
 namespace ISA {
 
 LAYER(conv2d, plainForward)
+CONTRACT(conv2d) { plainLayer(c, CONV); }
 LAYER(conv2dGrad, plainBackward)
+CONTRACT(conv2dGrad) { plainGradient(c, CONV); }
 
 }  // namespace ISA
 }  // namespace bayes

@@ -41,7 +41,9 @@ static size_t plainTransposedBackward(const Step& s, void* scratch) {  // dy, x,
 }
 
 LAYER(convTranspose2d, plainTransposedForward)
+CONTRACT(convTranspose2d) { plainLayer(c, TRANSPOSED); }
 LAYER(convTranspose2dGrad, plainTransposedBackward)
+CONTRACT(convTranspose2dGrad) { plainGradient(c, TRANSPOSED); }
 
 }  // namespace ISA
 }  // namespace bayes

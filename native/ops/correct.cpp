@@ -20,6 +20,11 @@ OP(correct) {
   }
   *s.out[0].f32() = (float)right;
 }
+CONTRACT(correct) {
+  c.in("logits", "f32[N, C]"), c.in("labels", "i32[B]");
+  labelledRows(c);
+  c.out("count", "f32[1...]");
+}
 
 }  // namespace ISA
 }  // namespace bayes

@@ -55,6 +55,14 @@ OP(dropout) {  // x [q, ..., C], rng, rows -> y
     }
   });
 }
+CONTRACT(dropout) {
+  c.number("rate", 0, 0.999999);
+  const Tensor& x = c.in("x", "f32[...]");
+  noiseInputs(c);
+  c.expect(x.rank > 1 && x.dims[0] % c['B'] == 0, "a batch that is a multiple of %ld rows, received %s", c['B'],
+           c.typeOf(x));
+  c.inPlace(1), c.out("y", "f32[...]");
+}
 
 }  // namespace ISA
 }  // namespace bayes

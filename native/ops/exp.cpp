@@ -6,6 +6,7 @@ namespace ISA {
 OP(exp) {
   unary(s, [](vf x) { return expv(x); });
 }
+CONTRACT(exp) { elementwise(c, "x"); }
 
 }  // namespace ISA
 }  // namespace bayes

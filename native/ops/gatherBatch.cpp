@@ -13,6 +13,9 @@ INL vf loadPixels(const float* p, long n) { return loadn(p, n); }
 INL vf clampPixels(const uint8_t*, vf v) { return minv(maxv(v, vf{}), set1(255)); }
 INL vf clampPixels(const float*, vf v) { return v; }
 
+// An index that has been checked, read again: shared memory may have changed under the run.
+INL long within(int32_t index, long n) { return maxl(0, minl(index, n - 1)); }
+
 INL long tableSize(long c) { return ceilDiv(1024, c * W) * c * W; }  // whole pixels and whole vectors
 
 // How one image is varied.
@@ -207,13 +210,13 @@ INL void gatherMoved(const Step& s, Gather g, const Augment* augment) {
   float* out = s.out[0].f32();
   const long h = g.h, w = g.w;
   if (!augment && !g.pad) g.w *= g.h, g.h = 1;  // an image that only has to be converted is one row
-  const long oh = g.h + 2 * g.pad, ow = g.w + 2 * g.pad;
+  const long oh = g.h + 2 * g.pad, ow = g.w + 2 * g.pad, images = s.in[0].dim(0);
   parallelRange(s.in[1].size() * oh, maxl(1, 16384 / (ow * g.c)), [&](long from, long to) {
     long image = -1;
     Variation v{};
     for (long r = from; r < to; r++) {
       if (augment && r / oh != image) image = r / oh, v = augment->of(examples[image], h, w);
-      g.moved(out + r * ow * g.c, data + static_cast<long>(index[r / oh]) * h * w * g.c, r % oh - g.pad, v);
+      g.moved(out + r * ow * g.c, data + within(index[r / oh], images) * h * w * g.c, r % oh - g.pad, v);
     }
   });
 }
@@ -223,14 +226,14 @@ template <class T>
 INL void gatherVaried(const Step& s, const Gather& g, const Augment& augment, const float* ones, const float* zeros) {
   const T* data = static_cast<const T*>(s.in[0].data);
   const int32_t *index = s.in[1].i32(), *examples = s.nin > 4 ? s.in[4].i32() : index;
-  const long pad = g.pad, oh = g.h + 2 * pad, stride = (g.w + 2 * pad) * g.c;
+  const long pad = g.pad, oh = g.h + 2 * pad, stride = (g.w + 2 * pad) * g.c, images = s.in[0].dim(0);
   const bool colours = augment.colours();
   const Gather stored{g.h, g.w, g.c, 0, g.size, ones, zeros, nullptr},
       plain{g.h, g.w, g.c, 0, g.size, g.scale, g.shift, nullptr};
   parallelRange(s.in[1].size(), 1, [&](long from, long to) {
     for (long i = from; i < to; i++) {
       const Variation v = augment.of(examples[i], g.h, g.w);
-      const T* in = data + static_cast<long>(index[i]) * g.h * g.w * g.c;
+      const T* in = data + within(index[i], images) * g.h * g.w * g.c;
       float *out = s.out[0].f32() + i * oh * stride, *inner = out + pad * stride + pad * g.c;
       for (long y = 0; pad && y < oh; y++) g.black(out + y * stride, y < pad || y >= pad + g.h ? stride / g.c : pad);
       for (long y = 0; y < g.h; y++) {
@@ -259,6 +262,19 @@ INL void gather(const Step& s, const Gather& g, const float* ones, const float* 
   else gatherVaried<T>(s, g, augment, ones, zeros);
 }
 
+// The contract: none, or [least, largest] of the share of the area and of the ratio of the sides, and the logarithms of
+// the latter.
+static inline void cropAttribute(Contract& c) {
+  if (!c.count("crop")) return static_cast<void>(c.numbers("crop", 0));
+  const double* v = c.numbers("crop", 6);
+  const bool area = v[0] >= 1e-6 && v[1] >= v[0] && v[1] <= 1, ratio = v[2] >= 0.01 && v[3] >= v[2] && v[3] <= 100;
+  const bool logs = ratio && fabs(v[4] - ::log(v[2])) < 1e-9 && fabs(v[5] - ::log(v[3])) < 1e-9;
+  c.expect(
+      area && logs,
+      "crop as shares from 1e-6 to 1, ratios from 0.01 to 100 and their logarithms, received %g, %g, %g, %g, %g, %g",
+      v[0], v[1], v[2], v[3], v[4], v[5]);
+}
+
 OP(gatherBatch) {  // data u8 | f32 [N,H,W,C], index i32[B] (, rng i32[4], epoch i32[1] (, examples i32[B]))
                    // -> x [B, H + 2 pad, W + 2 pad, C]
   const Tensor& data = s.in[0];
@@ -281,6 +297,23 @@ OP(gatherBatch) {  // data u8 | f32 [N,H,W,C], index i32[B] (, rng i32[4], epoch
   const Gather g{data.dim(1), data.dim(2), c, static_cast<long>(s.attr("pad")), size, scale, shift, grey};
   if (data.dtype == BAYES_U8) gather<uint8_t>(s, g, ones, zeros);
   else gather<float>(s, g, ones, zeros);
+}
+CONTRACT(gatherBatch) {
+  const Tensor& data = c.in("data", "u8|f32[N, H, W, C]");
+  const int channels = static_cast<int>(minl(c['C'], Contract::MOST));
+  c.in("index", "i32[B]");
+  c.numbers("scale", channels), c.numbers("shift", channels);
+  const long pad = c.whole("pad", 0, 1 << 15);
+  c.whole("augmentShift", 0, 1 << 15), c.flag("augmentFlip");
+  c.whole("cutout", 0, maxl(c['H'], c['W']));
+  c.number("rotate", 0, 180), c.number("brightness", 0, 1), c.number("contrast", 0, 1);
+  cropAttribute(c);
+  if (c.flag("varied")) {
+    c.in("rng", "i32[4]"), c.in("epoch", "i32[1...]");
+    if (c.inputsLeft()) c.in("examples", "i32[B]");
+  }
+  c.let('P', data.dims[1] + 2 * pad), c.let('Q', data.dims[2] + 2 * pad);
+  c.out("x", "f32[B, P, Q, C]");
 }
 SCRATCH(gatherBatch) { return 5 * tableSize(s.in[0].dim(3)) * sizeof(float); }
 

@@ -14,6 +14,7 @@ OP(gaussianNll) {
     }
   });
 }
+CONTRACT(gaussianNll) { elementwise(c, "mean", "logVar", "target"); }
 
 OP(gaussianNllGrad) {  // (dloss, mean, logVar, target) -> dmean, dlogVar
   const float *d = s.in[0].f32(), *mean = s.in[1].f32(), *logVar = s.in[2].f32(), *target = s.in[3].f32();
@@ -27,6 +28,10 @@ OP(gaussianNllGrad) {  // (dloss, mean, logVar, target) -> dmean, dlogVar
       if (dlogVar) storen(dlogVar + i, 0.5f * (1.f - e * e * p) * g, n);
     }
   });
+}
+CONTRACT(gaussianNllGrad) {
+  c.in("dloss", "f32[...]"), c.in("mean", "f32[...]"), c.in("logVar", "f32[...]"), c.in("target", "f32[...]");
+  c.perhaps("dmean", "f32[...]"), c.perhaps("dlogVar", "f32[...]");
 }
 
 }  // namespace ISA

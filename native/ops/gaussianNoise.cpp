@@ -33,6 +33,12 @@ OP(gaussianNoise) {
     }
   });
 }
+CONTRACT(gaussianNoise) {
+  noiseInputs(c);
+  c.let('N', c.whole("samples", 1, 65536) * c['B']);
+  const Tensor& y = c.out("eps", "f32[N, ..., C]");
+  c.shape("shape", y, 1);
+}
 
 }  // namespace ISA
 }  // namespace bayes

@@ -39,6 +39,10 @@ OP(klGaussian) {  // (mu, rho, [priorMean], [priorSigma], [mask])
     return keep ? klBlock<true>(mu, rho, p, keep, from, to) : klBlock<false>(mu, rho, p, keep, from, to);
   });
 }
+CONTRACT(klGaussian) {
+  c.in("mu", "f32[...]"), c.in("rho", "f32[...]"), priorInputs(c, true, true);
+  c.out("kl", "f32[1...]");
+}
 SCRATCH(klGaussian) { return sumScratch(s.in[0].size()); }
 
 OP(klGaussianGrad) {  // (dkl, mu, rho, [priorMean], [priorSigma], [mask]) -> dmu, drho
@@ -58,6 +62,10 @@ OP(klGaussianGrad) {  // (dkl, mu, rho, [priorMean], [priorSigma], [mask]) -> dm
       storen(drho + i, mask.of(k * q.ratio * fma(q.sigma * q.sigma, precision, set1(-1.f)), i, n), n);
     });
   });
+}
+CONTRACT(klGaussianGrad) {
+  c.in("dkl", "f32[1...]"), c.in("mu", "f32[...]"), c.in("rho", "f32[...]"), priorInputs(c, true, true);
+  c.perhaps("dmu", "f32[...]"), c.perhaps("drho", "f32[...]");
 }
 
 }  // namespace ISA

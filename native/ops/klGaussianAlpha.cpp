@@ -28,6 +28,10 @@ OP(klGaussianAlpha) {  // (mu, logAlpha, [mask])
   });
   *s.out[0].f32() = (float)kl;
 }
+CONTRACT(klGaussianAlpha) {
+  c.in("mu", "f32[...]"), c.in("logAlpha", alphaType(c)), priorInputs(c, false, true);
+  c.out("kl", "f32[1...]");
+}
 SCRATCH(klGaussianAlpha) { return sumScratch(s.in[0].size()); }
 
 OP(klGaussianAlphaGrad) {  // (dkl, mu, logAlpha, [mask]) -> dmu, dlogAlpha
@@ -50,6 +54,12 @@ OP(klGaussianAlphaGrad) {  // (dkl, mu, logAlpha, [mask]) -> dmu, dlogAlpha
     return dLog;
   });
   if (dlogAlpha && shared) *dlogAlpha = (float)((double)k * total);
+}
+CONTRACT(klGaussianAlphaGrad) {
+  c.in("dkl", "f32[1...]"), c.in("mu", "f32[...]");
+  const char* alpha = alphaType(c);
+  c.in("logAlpha", alpha), priorInputs(c, false, true);
+  c.perhaps("dmu", "f32[...]"), c.perhaps("dlogAlpha", alpha);
 }
 SCRATCH(klGaussianAlphaGrad) { return sumScratch(s.in[1].size()); }
 

@@ -5,7 +5,9 @@ namespace bayes {
 namespace ISA {
 
 LAYER(linear, plainForward)
+CONTRACT(linear) { plainLayer(c, LINEAR); }
 LAYER(linearGrad, plainBackward)
+CONTRACT(linearGrad) { plainGradient(c, LINEAR); }
 
 }  // namespace ISA
 }  // namespace bayes

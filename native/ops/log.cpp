@@ -6,6 +6,7 @@ namespace ISA {
 OP(log) {
   unary(s, [](vf x) { return logv(x); });
 }
+CONTRACT(log) { elementwise(c, "x"); }
 
 }  // namespace ISA
 }  // namespace bayes

@@ -14,6 +14,10 @@ OP(logNormalSum) {  // (w, [priorMean], [priorSigma], [mask])
   });
   *s.out[0].f32() = (float)total;
 }
+CONTRACT(logNormalSum) {
+  c.in("w", "f32[...]"), priorInputs(c, true, false);
+  c.out("sum", "f32[1...]");
+}
 SCRATCH(logNormalSum) { return sumScratch(s.in[0].size()); }
 
 OP(logNormalSumGrad) {  // (dy, w, [priorMean], [priorSigma], [mask]) -> dw, dmean, dsigma
@@ -34,6 +38,14 @@ OP(logNormalSumGrad) {  // (dy, w, [priorMean], [priorSigma], [mask]) -> dw, dme
       storen(dsigma + i, mask.of(select(sigma <= 1e-10f, vf{}, k * (e * g - 1.f) / sigma), i, n), n);
     }
   });
+}
+CONTRACT(logNormalSumGrad) {
+  c.in("dy", "f32[1...]"), c.in("w", "f32[...]"), priorInputs(c, true, false);
+  c.perhaps("dw", "f32[...]");
+  if (c.flag("meanInput")) c.perhaps("dmean", "f32[...]");
+  else c.never("dmean");
+  if (c.flag("sigmaInput")) c.perhaps("dsigma", "f32[...]");
+  else c.never("dsigma");
 }
 
 }  // namespace ISA

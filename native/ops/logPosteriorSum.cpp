@@ -13,6 +13,10 @@ OP(logPosteriorSum) {  // (sigma2, eps, [mask])
   });
   *s.out[0].f32() = (float)total;
 }
+CONTRACT(logPosteriorSum) {
+  c.in("sigma2", "f32[...]"), c.in("eps", "f32[...]"), maskInput(c);
+  c.out("sum", "f32[1...]");
+}
 SCRATCH(logPosteriorSum) { return sumScratch(s.in[0].size()); }
 
 OP(logPosteriorSumGrad) {  // (dy, sigma2, [mask]): -1 / (2 sigma^2), 0 where it is held
@@ -25,6 +29,10 @@ OP(logPosteriorSumGrad) {  // (dy, sigma2, [mask]): -1 / (2 sigma^2), 0 where it
       storen(d + i, mask.of(select(v <= 1e-20f, vf{}, -0.5f * k / v), i, to - i), to - i);
     }
   });
+}
+CONTRACT(logPosteriorSumGrad) {
+  c.in("dy", "f32[1...]"), c.in("sigma2", "f32[...]"), maskInput(c);
+  c.out("dsigma2", "f32[...]");
 }
 
 }  // namespace ISA

@@ -12,6 +12,10 @@ struct ScaleMixture {
   }
 };
 
+static inline void mixtureAttributes(Contract& c) {  // and the mask
+  c.number("pi", 0, 1), c.number("sigma1", 1e-10, 1e10), c.number("sigma2", 1e-10, 1e10), maskInput(c);
+}
+
 OP(logScaleMixtureSum) {  // (w, [mask])
   const float* w = s.in[0].f32();
   const Mask mask(s);
@@ -21,6 +25,10 @@ OP(logScaleMixtureSum) {  // (w, [mask])
     return mask.of((maxv(l1, l2) - 0.91893853320467274f) + log1p01v(expv(-absv(l1 - l2))), i, n);
   });
   *s.out[0].f32() = (float)total;
+}
+CONTRACT(logScaleMixtureSum) {
+  c.in("w", "f32[...]"), mixtureAttributes(c);
+  c.out("sum", "f32[1...]");
 }
 SCRATCH(logScaleMixtureSum) { return sumScratch(s.in[0].size()); }
 
@@ -37,6 +45,10 @@ OP(logScaleMixtureSumGrad) {  // (dy, w, [mask]): -w (r / s1^2 + (1 - r) / s2^2)
       storen(dw + i, mask.of(g, i, to - i), to - i);
     }
   });
+}
+CONTRACT(logScaleMixtureSumGrad) {
+  c.in("dy", "f32[1...]"), c.in("w", "f32[...]"), mixtureAttributes(c);
+  c.out("dw", "f32[...]");
 }
 
 }  // namespace ISA

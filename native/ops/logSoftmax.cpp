@@ -12,6 +12,7 @@ OP(logSoftmax) {
     for (long i = 0; i < c; i += W) storen(y + row * c + i, (loadn(a + i, c - i) - max) - log, c - i);
   });
 }
+CONTRACT(logSoftmax) { c.in("x", "f32[..., C]"), c.out("y", "f32[..., C]"); }
 
 OP(logSoftmaxGrad) {  // (dy, y): dy - e^y sum dy
   const float *dy = s.in[0].f32(), *y = s.in[1].f32();
@@ -23,6 +24,7 @@ OP(logSoftmaxGrad) {  // (dy, y): dy - e^y sum dy
       storen(dx + row * c + i, loadn(g + i, c - i) - expv(loadn(l + i, c - i)) * total, c - i);
   });
 }
+CONTRACT(logSoftmaxGrad) { c.in("dy", "f32[..., C]"), c.in("y", "f32[..., C]"), c.out("dx", "f32[..., C]"); }
 
 }  // namespace ISA
 }  // namespace bayes

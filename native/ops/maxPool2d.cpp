@@ -93,6 +93,11 @@ OP(maxPool2d) {  // x [N,H,W,C] -> y [N,OH,OW,C], index u8 of the same shape
   if (s.out[1]) pool<true>(g, s.in[0].f32(), y, s.out[1].u8(), Activate(s));
   else pool<false>(g, s.in[0].f32(), y, nullptr, Activate(s));
 }
+CONTRACT(maxPool2d) {
+  c.in("x", "f32[N, H, W, C]");
+  activationAttributes(c), pooling(c), indexInByte(c, "kernel");
+  c.perhaps("y", "f32[N, P, Q, C]"), c.perhaps("index", "u8[N, P, Q, C]");
+}
 
 // What W results give to their pixel k: dy where the maximum lies there.
 INL vf share(const float* dy, const uint8_t* index, long left, long k) {
@@ -191,6 +196,11 @@ OP(maxPool2dGrad) {  // dy, index [N,OH,OW,C] -> dx [N,H,W,C]
     float* dx = s.out[0].f32();
     parallelRows(g.n * g.h, g.w * g.c, [=](long from, long to) { gradRows(g, dy, index, dx, from, to); });
   }
+}
+CONTRACT(maxPool2dGrad) {
+  c.shape("shape", c.out("dx", "f32[N, H, W, C]"));
+  pooling(c), indexInByte(c, "kernel");
+  c.in("dy", "f32[N, P, Q, C]"), c.in("index", "u8[N, P, Q, C]");
 }
 
 }  // namespace ISA

@@ -6,6 +6,7 @@ namespace ISA {
 OP(maximum) {
   broadcastBinary(s, s.in[0], s.in[1], [](vf a, vf b) { return select(a == a, maxv(a, b), a); });
 }
+CONTRACT(maximum) { broadcastContract(c); }
 
 }  // namespace ISA
 }  // namespace bayes

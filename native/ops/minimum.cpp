@@ -6,6 +6,7 @@ namespace ISA {
 OP(minimum) {
   broadcastBinary(s, s.in[0], s.in[1], [](vf a, vf b) { return select(a == a, minv(a, b), a); });
 }
+CONTRACT(minimum) { broadcastContract(c); }
 
 }  // namespace ISA
 }  // namespace bayes

@@ -6,6 +6,7 @@ namespace ISA {
 OP(mul) {
   broadcastBinary(s, s.in[0], s.in[1], [](vf a, vf b) { return a * b; });
 }
+CONTRACT(mul) { broadcastContract(c); }
 
 }  // namespace ISA
 }  // namespace bayes

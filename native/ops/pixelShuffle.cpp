@@ -24,8 +24,23 @@ INL void shuffle(const Tensor& packed, const Tensor& shuffled, long r) {
   });
 }
 
+// The contract: packed [N, H, W, D], sizes that are known, and shuffled [N, P, Q, C].
+static inline void shuffled(Contract& c) {
+  const long r = c.whole("factor", 1, 1024);
+  c.expect(c['D'] % (r * r) == 0, "channels as a multiple of %ldx%ld, received %ld", r, r, c['D']);
+  c.let('P', c['H'] * r), c.let('Q', c['W'] * r), c.let('C', c['D'] / (r * r));
+}
+
 OP(pixelShuffle) { shuffle<false>(s.in[0], s.out[0], static_cast<long>(s.attr("factor"))); }
+CONTRACT(pixelShuffle) {
+  c.in("x", "f32[N, H, W, D]"), shuffled(c);
+  c.out("y", "f32[N, P, Q, C]");
+}
 OP(pixelUnshuffle) { shuffle<true>(s.out[0], s.in[0], static_cast<long>(s.attr("factor"))); }
+CONTRACT(pixelUnshuffle) {
+  c.out("y", "f32[N, H, W, D]"), shuffled(c);
+  c.in("x", "f32[N, P, Q, C]");
+}
 
 }  // namespace ISA
 }  // namespace bayes

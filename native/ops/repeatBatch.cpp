@@ -12,6 +12,10 @@ OP(repeatBatch) {
     for (long k = 0; k < samples; k++) memcpy(y + k * n + from, x + from, (to - from) * sizeof(float));
   });
 }
+CONTRACT(repeatBatch) {
+  c.in("x", "f32[B, ...]");
+  c.let('N', c.whole("samples", 1, 1 << 20) * c['B']), c.out("y", "f32[N, ...]");
+}
 
 OP(repeatBatchGrad) {
   const float* dy = s.in[0].f32();
@@ -24,6 +28,10 @@ OP(repeatBatchGrad) {
       storen(dx + i, sum, to - i);
     }
   });
+}
+CONTRACT(repeatBatchGrad) {
+  c.out("dx", "f32[B, ...]");
+  c.let('N', c.whole("samples", 1, 1 << 20) * c['B']), c.in("dy", "f32[N, ...]");
 }
 
 }  // namespace ISA

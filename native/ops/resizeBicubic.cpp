@@ -86,9 +86,32 @@ INL size_t resampleScratch(const Step& s) {
          poolThreads() * lineBytes(s.in[0]);
 }
 
+// The contract: `to` is the result, of height and width; x has `step` pixels per pixel of y. Offsets are of 32 bits.
+static inline void resized(Contract& c, const Tensor& x, const Tensor& y, const Tensor& to) {
+  if (maxl(maxl(x.dims[1], x.dims[2]), maxl(y.dims[1], y.dims[2])) > 1 << 28)
+    c.refuse("at most 2^28 rows and columns, received %s and %s", c.typeOf(x), c.typeOf(y));
+  const double* step = c.numbers("step", 2, 1e-9, Contract::MOST);
+  for (int i = 0; i < 2; i++) {  // x is covered but for less than a step at its end (H' = floor(H scale))
+    const double size = static_cast<double>(x.dims[i + 1]), rest = size - step[i] * static_cast<double>(y.dims[i + 1]);
+    c.expect(rest > -1e-9 * size && rest < step[i] * (1 - 1e-12),
+             "a step that takes %.0f pixels to %ld of the result, received %.10g", size, (long)y.dims[i + 1], step[i]);
+  }
+  const long height = c.whole("height", 1, 1 << 28), width = c.whole("width", 1, 1 << 28);
+  if (to.dims[1] != height || to.dims[2] != width)
+    c.refuse("a result of %ldx%ld pixels, received %s", height, width, c.typeOf(to));
+}
+
 OP(resizeBicubic) { resample(s, false); }  // x [N,H,W,C] -> y [N,OH,OW,C]
+CONTRACT(resizeBicubic) {
+  const Tensor &x = c.in("x", "f32[N, H, W, C]"), &y = c.out("y", "f32[N, P, Q, C]");
+  resized(c, x, y, y);
+}
 SCRATCH(resizeBicubic) { return resampleScratch(s); }
 OP(resizeBicubicGrad) { resample(s, true); }  // dy [N,OH,OW,C] -> dx [N,H,W,C]
+CONTRACT(resizeBicubicGrad) {
+  const Tensor &dy = c.in("dy", "f32[N, P, Q, C]"), &dx = c.out("dx", "f32[N, H, W, C]");
+  resized(c, dx, dy, dx);
+}
 SCRATCH(resizeBicubicGrad) { return resampleScratch(s); }
 
 }  // namespace ISA

@@ -14,6 +14,10 @@ OP(sigma2FromLogAlpha) {  // (mu, logAlpha)
     }
   });
 }
+CONTRACT(sigma2FromLogAlpha) {
+  c.in("mu", "f32[...]"), c.in("logAlpha", alphaType(c));
+  c.out("sigma2", "f32[...]");
+}
 
 OP(sigma2FromLogAlphaGrad) {  // (dy, mu, logAlpha) -> dmu, dlogAlpha
   const float *dy = s.in[0].f32(), *mu = s.in[1].f32(), *logAlpha = s.in[2].f32();
@@ -26,6 +30,12 @@ OP(sigma2FromLogAlphaGrad) {  // (dy, mu, logAlpha) -> dmu, dlogAlpha
     return g * (m * m);
   });
   if (dlogAlpha && shared) *dlogAlpha = (float)total;
+}
+CONTRACT(sigma2FromLogAlphaGrad) {
+  c.in("dy", "f32[...]"), c.in("mu", "f32[...]");
+  const char* alpha = alphaType(c);
+  c.in("logAlpha", alpha);
+  c.perhaps("dmu", "f32[...]"), c.perhaps("dlogAlpha", alpha);
 }
 SCRATCH(sigma2FromLogAlphaGrad) { return sumScratch(s.in[1].size()); }
 

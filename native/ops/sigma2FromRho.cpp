@@ -9,6 +9,7 @@ OP(sigma2FromRho) {
     return sigma * sigma;
   });
 }
+CONTRACT(sigma2FromRho) { elementwise(c, "rho"); }
 
 OP(sigma2FromRhoGrad) {  // (dy, rho): 2 softplus(rho) sigmoid(rho)
   binary(s, [](vf dy, vf rho) {
@@ -16,6 +17,7 @@ OP(sigma2FromRhoGrad) {  // (dy, rho): 2 softplus(rho) sigmoid(rho)
     return dy * (2.f * g.sigma * g.slope);
   });
 }
+CONTRACT(sigma2FromRhoGrad) { elementwise(c, "dy", "rho"); }
 
 }  // namespace ISA
 }  // namespace bayes

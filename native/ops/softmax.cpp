@@ -18,6 +18,7 @@ OP(softmax) {
     for (long i = 0; i < c; i += W) storen(b + i, loadn(b + i, c - i) / total, c - i);
   });
 }
+CONTRACT(softmax) { c.in("x", "f32[..., C]"), c.out("y", "f32[..., C]"); }
 
 OP(softmaxGrad) {  // (dy, y): y (dy - sum dy y)
   const float *dy = s.in[0].f32(), *y = s.in[1].f32();
@@ -28,6 +29,7 @@ OP(softmaxGrad) {  // (dy, y): y (dy - sum dy y)
     for (long i = 0; i < c; i += W) storen(dx + row * c + i, loadn(p + i, c - i) * (loadn(g + i, c - i) - mean), c - i);
   });
 }
+CONTRACT(softmaxGrad) { c.in("dy", "f32[..., C]"), c.in("y", "f32[..., C]"), c.out("dx", "f32[..., C]"); }
 
 }  // namespace ISA
 }  // namespace bayes

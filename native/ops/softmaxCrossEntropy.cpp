@@ -19,8 +19,15 @@ OP(softmaxCrossEntropy) {
   forRows(s.in[0], [=](long row, long c) {
     const float* a = x + row * c;
     const float max = rowMax(a, c);
-    loss[row] = logSumBelow(a, max, c) - (a[labels[row % batch]] - max);
+    const long y = labels[row % batch];
+    const float own = y >= 0 && y < c ? a[y] : NAN;  // it may have changed under the run
+    loss[row] = logSumBelow(a, max, c) - (own - max);
   });
+}
+CONTRACT(softmaxCrossEntropy) {
+  c.in("logits", "f32[N, C]"), c.in("labels", "i32[B]");
+  labelledRows(c);
+  c.out("loss", "f32[N]");
 }
 
 OP(softmaxCrossEntropyGrad) {  // (dloss, logits, labels): (softmax - onehot) dloss
@@ -40,8 +47,14 @@ OP(softmaxCrossEntropyGrad) {  // (dloss, logits, labels): (softmax - onehot) dl
     });
     const vf k = set1(g / total);
     for (long i = 0; i < c; i += W) storen(d + i, loadn(d + i, c - i) * k, c - i);
-    d[labels[row % batch]] -= g;
+    const long y = labels[row % batch];
+    if (y >= 0 && y < c) d[y] -= g;  // else it has changed under the run
   });
+}
+CONTRACT(softmaxCrossEntropyGrad) {
+  c.in("dloss", "f32[N]"), c.in("logits", "f32[N, C]"), c.in("labels", "i32[B]");
+  labelledRows(c);
+  c.out("dlogits", "f32[N, C]");
 }
 
 }  // namespace ISA

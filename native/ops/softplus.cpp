@@ -7,10 +7,12 @@ namespace ISA {
 OP(softplus) {
   unary(s, [](vf x) { return softplusv(x); });
 }
+CONTRACT(softplus) { elementwise(c, "x"); }
 
 OP(softplusGrad) {  // (dy, y)
   binary(s, [](vf dy, vf y) { return beforeActivation<SOFTPLUS>(dy, y, vf{}); });
 }
+CONTRACT(softplusGrad) { elementwise(c, "dy", "y"); }
 
 }  // namespace ISA
 }  // namespace bayes

@@ -6,10 +6,12 @@ namespace ISA {
 OP(sqrt) {
   unary(s, [](vf x) { return sqrtv(x); });
 }
+CONTRACT(sqrt) { elementwise(c, "x"); }
 
 OP(sqrtGrad) {  // (dy, y)
   binary(s, [](vf dy, vf y) { return select(y == 0.f, vf{}, dy * 0.5f / y); });
 }
+CONTRACT(sqrtGrad) { elementwise(c, "dy", "y"); }
 
 }  // namespace ISA
 }  // namespace bayes

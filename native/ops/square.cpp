@@ -6,6 +6,7 @@ namespace ISA {
 OP(square) {
   unary(s, [](vf x) { return x * x; });
 }
+CONTRACT(square) { elementwise(c, "x"); }
 
 }  // namespace ISA
 }  // namespace bayes

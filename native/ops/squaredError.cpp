@@ -6,6 +6,7 @@ namespace ISA {
 OP(squaredError) {
   binary(s, [](vf y, vf t) { return (y - t) * (y - t); });
 }
+CONTRACT(squaredError) { elementwise(c, "prediction", "target"); }
 
 OP(squaredErrorGrad) {  // (dloss, prediction, target): 2 (prediction - target) dloss
   const float *d = s.in[0].f32(), *y = s.in[1].f32(), *t = s.in[2].f32();
@@ -17,6 +18,7 @@ OP(squaredErrorGrad) {  // (dloss, prediction, target): 2 (prediction - target) 
     }
   });
 }
+CONTRACT(squaredErrorGrad) { elementwise(c, "dloss", "prediction", "target"); }
 
 }  // namespace ISA
 }  // namespace bayes

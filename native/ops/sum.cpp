@@ -63,6 +63,17 @@ OP(sum) {
     }
   });
 }
+CONTRACT(sum) {
+  const Tensor &x = c.in("x", "f32[*]"), &y = c.out("y", "f32[*]");
+  const long from = c.whole("from", 0, x.rank - 1), to = c.whole("to", from + 1, x.rank);
+  const bool keep = c.flag("keepdims");
+  bool fits = y.rank == (keep ? x.rank : x.rank - (to - from));
+  for (int i = 0, k = 0; fits && i < x.rank; i++) {
+    const bool summed = i >= from && i < to;
+    if (!summed || keep) fits = y.dims[k++] == (summed ? 1 : x.dims[i]);
+  }
+  if (!fits) c.refuse("y as %s without the axes from %ld to %ld, received %s", c.typeOf(x), from, to, c.typeOf(y));
+}
 SCRATCH(sum) {
   const SumShape d(s);
   return (size_t)(d.o * d.chunks * d.i) * sizeof(double);

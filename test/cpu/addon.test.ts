@@ -47,6 +47,18 @@ const program = (change: Partial<NativeProgram> = {}): NativeProgram => ({
   arenaBytes: 0,
   ...change,
 });
+const twice = (list: "inputs" | "outputs") => {
+  const [step] = program().steps;
+  return { ...step, [list]: [...step[list], ...step[list]] };
+};
+/** Running statistics of one channel in the arena, and a guard behind. */
+const updating = (commits: boolean): Partial<NativeProgram> => {
+  const inputs = [0, 64, 128, 192].map((offset) => at(arena, [1], { offset }));
+  const attrs = { momentum: [0.1], count: [4] };
+  const guard = { op: "checkFinite", inputs, outputs: [], attrs: {}, commits: false };
+  return { steps: [{ op: "batchNorm2dUpdate", inputs, outputs: [], attrs, commits }, guard], arenaBytes: 256 };
+};
+const overlapping = { ...program().steps[0], inputs: [at(arena, [4])], outputs: [at(arena, [4], { offset: 4 })] };
 const x = Float32Array.of(0, 1, 2, 3);
 const feeds = (data = x, stride = 0) => [{ data, stride }];
 
@@ -96,6 +108,22 @@ describe("a plan", () => {
     ["an arena larger than the machine", { arenaBytes: 2 ** 45 }, "out of memory: 33554432 MiB were asked for"],
     ["an arena beyond int64", { arenaBytes: 1e30 }, "out of memory"],
     ["an arena of negative size", { arenaBytes: -1 }, "out of memory"],
+    ["an arena of no number", { arenaBytes: Number.NaN }, "arenaBytes as a whole number, received NaN"],
+    ["a feed of negative size", { feedBytes: [-1] }, "impossible size, -1 bytes"],
+    ["a result beyond all memory", { resultBytes: [16, 2 ** 62] }, "impossible size"],
+    ["a size that is half a byte", { resultBytes: [16.5] }, "resultBytes as a whole number, received 16.5"],
+    ["an op that ends early", { steps: [{ ...program().steps[0], op: "exp\0" }] }, "an op without a NUL"],
+    ["an input too many", { steps: [twice("inputs")] }, "[exp] expected 1 inputs, received 2"],
+    ["an output too many", { steps: [twice("outputs")] }, "[exp] expected 1 outputs, received 2"],
+    [
+      "an attribute that the op does not know",
+      { steps: [{ ...program().steps[0], attrs: { slope: [1] } }] },
+      "no attribute slope",
+    ],
+    ["an output in a feed", { steps: [{ ...program().steps[0], outputs: [at(feed, [4])] }] }, "outside the feeds"],
+    ["an update that does not commit", updating(false), "[batchNorm2dUpdate] expected a step that commits"],
+    ["a guard behind an update", updating(true), "[checkFinite] expected to come before the steps that commit"],
+    ["an output half over its input", { steps: [overlapping], arenaBytes: 32 }, "memory of its own"],
     ...(
       [
         ["a tensor outside the arena", at(arena, [4], { offset: 64 }), "outside the arena"],
@@ -106,6 +134,20 @@ describe("a plan", () => {
         ["dimensions whose product overflows", at(feed, [2 ** 31, 2 ** 31, 2 ** 31]), "a dimension is out of range"],
         ["seven dimensions", at(feed, [1, 1, 1, 1, 1, 1, 4]), "more than 6 dimensions"],
         ["no known space", at(9, [4]), "no known space"],
+        ["no known dtype", at(feed, [4], { dtype: 77 }), "no dtype has the number 77"],
+        ["an offset between floats", at(feed, [3], { offset: 2 }), "not aligned"],
+        ["an index beyond 32 bits", at(feed, [4], { index: 2 ** 32 }), "an index of 32 bits, received 4294967296"],
+        [
+          "an index that is no number",
+          at(feed, [4], { index: Number.NaN }),
+          "an index as a whole number, received NaN",
+        ],
+        [
+          "a dimension that is a text",
+          at(feed, ["4"] as never),
+          "a dimension as a whole number, received something else",
+        ],
+        ["no place", at(4, [4]), "[exp] expected a place for the input x, received none"],
       ] as const
     ).map(([name, input, why]) => [name, { steps: [{ ...program().steps[0], inputs: [input] }] }, why] as const),
   ] as const)("with %s is refused", (_, change, why) => {
@@ -119,6 +161,37 @@ describe("a plan", () => {
     for (const what of [null, 7, {}, { steps: 1 }, { ...program(), steps: [null] }, { ...program(), feedBytes: 3 }])
       expect(() => new addon.Plan(new addon.Store(), what as never)).toThrow();
     expect(() => (addon.Plan as unknown as () => void)()).toThrow();
+  });
+
+  it("is made of what it has read, once, whatever a getter does meanwhile", () => {
+    const store = new addon.Store();
+    const index = store.alloc(16);
+    const step = { ...program().steps[0], inputs: [at(stored, [4], { index })] };
+    const reading = (meanwhile: () => void) => {
+      const outputs = () => {
+        meanwhile();
+        return step.outputs;
+      };
+      return program({ steps: [Object.defineProperty({ ...step }, "outputs", { get: outputs })] });
+    };
+    expect(
+      () =>
+        new addon.Plan(
+          store,
+          reading(() => store.free(index)),
+        ),
+    ).toThrow("no buffer 0");
+    let reads = 0;
+    const growing = { ...program().steps[0], get inputs() { return Array(++reads).fill(at(feed, [4])); } }; // biome-ignore format: short
+    new addon.Plan(store, program({ steps: [growing] })).close();
+    expect(reads).toBe(1);
+    expect(
+      () =>
+        new addon.Plan(
+          store,
+          reading(() => store.close()),
+        ),
+    ).toThrow("the store is closed");
   });
 
   it.each([
@@ -259,7 +332,13 @@ describe("a store", () => {
       expect(() => store.read(index, offset, data)).toThrow("past the end of buffer");
       expect(() => store.write(index, offset, data)).toThrow("past the end of buffer");
     }
-    for (const other of [-1, 1, 2 ** 31]) expect(() => store.read(other, 0, some)).toThrow("no buffer");
+    for (const other of [-1, 1, 2 ** 31, 2 ** 32]) expect(() => store.read(other, 0, some)).toThrow("no buffer");
+    for (const other of [Number.NaN, 0.5, "0"]) {
+      expect(() => store.read(other as number, 0, some)).toThrow("expected the number of a buffer as a whole number");
+      expect(() => store.write(index, other as number, some)).toThrow("expected an offset as a whole number");
+      expect(() => store.free(other as number)).toThrow("expected the number of a buffer as a whole number");
+      expect(() => store.alloc(other as number)).toThrow("expected the bytes of a buffer as a whole number");
+    }
     expect(() => store.alloc(-1)).toThrow("out of memory");
     expect(() => store.alloc(2 ** 60)).toThrow("out of memory");
     expect(() => store.read(index, 0, [1] as never)).toThrow("expected a typed array");

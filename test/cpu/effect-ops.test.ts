@@ -13,6 +13,7 @@ import { klGaussian } from "../../lib/ops/klGaussian.ts";
 import { klGaussianAlpha } from "../../lib/ops/klGaussianAlpha.ts";
 import { log } from "../../lib/ops/log.ts";
 import { logScaleMixtureSum } from "../../lib/ops/logScaleMixtureSum.ts";
+import { relu } from "../../lib/ops/relu.ts";
 import { scale } from "../../lib/ops/scale.ts";
 import { type SgdAttrs, sgdUpdate } from "../../lib/ops/sgd.ts";
 import { softmax } from "../../lib/ops/softmax.ts";
@@ -167,6 +168,7 @@ describe("bad input is one clear sentence", () => {
       /\[add\] expected shapes that broadcast/,
     ],
     ["integers", () => log(labels), /\[log\] expected float32 inputs, received "i32\[2\]"/],
+    ["integers for a ReLU", () => relu(labels), /\[relu\] expected float32 inputs, received "i32\[2\]"/],
     ["an axis that is not there", () => sum(x, 2), /\[sum\] expected axes from -2 to 1, received 2/],
     ["an axis twice", () => sum(x, [0, -2]), /\[sum\] expected every axis once/],
     ["a factor of NaN", () => scale(x, NaN), /\[scale\] expected the factor to be a finite number/],

@@ -43,7 +43,7 @@ const processors: Record<string, Processor> = {
   },
   "AVX-512 with bfloat16": {
     compiler: "g++",
-    flags: "-mavx2 -mfma -DISA=avx512 -DISA_LEVEL=2 -include test/driver/avx512.h",
+    flags: "-mavx2 -mfma -DISA=avx512 -DISA_LEVEL=2 -DCONTRACTS=1 -include test/driver/avx512.h",
     device: "cpu-avx512bf16",
   },
 };
@@ -57,7 +57,9 @@ for (const [name, { compiler, flags, emulator, device, env }] of Object.entries(
 
   const test = reason ? it.skip : it.concurrent; // the emulators side by side, one a core
   test(`agrees with float64 references on ${name}${reason}`, { timeout: 900_000 }, async () => {
-    const sources = ["unity/ops", "unity/layers", "core/pool", "core/isa", "core/cpu"].map((s) => `native/${s}.cpp`);
+    const sources = ["unity/ops", "unity/layers", "core/pool", "core/isa", "core/cpu", "core/contract"].map(
+      (s) => `native/${s}.cpp`,
+    );
     const options = [...common.split(" "), ...flags.split(" ")];
     const objects = await Promise.all(
       [...sources, "test/driver/driver.cpp"].map(async (source, i) => {

@@ -1,4 +1,4 @@
-// The op rows, products of every form and a training run under AddressSanitizer and UndefinedBehaviorSanitizer, in a copy with its own build.
+// The op rows, products of every form and steps that are changed a little under AddressSanitizer and UndefinedBehaviorSanitizer, in a copy with its own build.
 import { execFileSync, spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
@@ -45,7 +45,11 @@ it.skipIf(!has)(
     });
     const run = spawnSync(
       process.execPath,
-      [join(root, "node_modules/vitest/vitest.mjs"), "run", "test/cpu/ops.test.ts", "test/cpu/products.test.ts"],
+      [
+        join(root, "node_modules/vitest/vitest.mjs"),
+        "run",
+        ...["ops", "products", "plan-checks"].map((name) => `test/cpu/${name}.test.ts`),
+      ],
       {
         cwd: copy,
         encoding: "utf8",
