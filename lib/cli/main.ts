@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { INTERRUPTED, run, unexpected } from "./program.ts";
+import { endProcess } from "./signals.ts";
 import { standard } from "./standard.ts";
 
 standard.takeOver();
@@ -7,7 +8,7 @@ process.on("uncaughtException", (error) => process.exit(unexpected(error, proces
 const code = await run(process.argv.slice(2));
 if (INTERRUPTED.includes(code)) {
   await standard.flush(1000); // a reader that sleeps does not keep anybody waiting
-  process.exit(code); // whatever was given up may still be under way
+  endProcess(code); // whatever was given up may still be under way
 }
 await standard.flush();
 process.exitCode = standard.exitCode(code);

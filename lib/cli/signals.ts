@@ -1,4 +1,5 @@
 import { readFileSync, readlinkSync } from "node:fs";
+import { isatty } from "node:tty";
 import { orAborted } from "../util/abort.ts";
 import { standard } from "./standard.ts";
 
@@ -58,11 +59,24 @@ export class Interruption {
 
   #received(name: SignalName): void {
     const reason = new Interrupted(name);
-    if (this.signal.aborted) process.exit(reason.exitCode);
+    if (this.signal.aborted) endProcess(reason.exitCode);
     if (this.#saves && this.#waiting === 0)
       standard.write("stderr", `\nstopping after ${name}; a second one ends it at once\n`);
     this.#abort.abort(reason);
   }
+}
+
+const onTerminal = [0, 1, 2].some((fd) => isatty(fd));
+
+/** Ends the process now, whatever is under way. */
+export function endProcess(code: number): never {
+  if (code === 128 + NUMBERS.SIGHUP && onTerminal) {
+    // Node.js crashes when it exits and puts back the settings of a terminal that is gone: the signal itself ends it as well
+    process.removeAllListeners("SIGHUP");
+    process.kill(process.pid, "SIGHUP");
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1000);
+  }
+  process.exit(code);
 }
 
 /**
