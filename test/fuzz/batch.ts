@@ -20,15 +20,20 @@ function child(
   });
 }
 
-/** A shorter list with which the process dies as well: halves, quarters, … left out, for so many tries. */
-async function shorter(list: readonly number[], where: Elsewhere, tries = 40): Promise<readonly number[]> {
+/** A list with which the process dies as well, its end left out and choices put to the first one: the best of so many tries. */
+async function simpler(list: readonly number[], where: Elsewhere, tries = 60): Promise<readonly number[]> {
   let best = list;
+  const dies = async (some: readonly number[]): Promise<boolean> => {
+    if (tries-- <= 0 || (await child([JSON.stringify(some)], where)).ok) return false;
+    best = some;
+    return true;
+  };
   for (let size = best.length >> 1; size >= 1; size >>= 1)
-    for (let at = 0; at < best.length && tries-- > 0; ) {
-      const some = best.filter((_, i) => i < at || i >= at + size);
-      if ((await child([JSON.stringify(some)], where)).ok) at += size;
-      else best = some;
-    }
+    while (size < best.length && (await dies(best.slice(0, -size))));
+  for (let size = best.length >> 1; size >= 1; size >>= 1)
+    for (let at = 0; at < best.length; at += size)
+      if (best.slice(at, at + size).some((choice) => choice > 0))
+        await dies(best.map((choice, i) => (i >= at && i < at + size ? 0 : choice)));
   return best;
 }
 
@@ -45,7 +50,7 @@ export async function batch(seed: number, count: number, where: Elsewhere = {}):
   if (ok) return JSON.parse(lines.at(-1)!) as Batch;
   const died = how !== "1"; // else fast-check has shrunk it, and says so
   const last = lines.findLast((line) => line.startsWith("["));
-  const list = died && last ? JSON.stringify(await shorter(JSON.parse(last), where)) : last;
+  const list = died && last ? JSON.stringify(await simpler(JSON.parse(last), where)) : last;
   throw new Error(
     `programs from seed ${seed} ended with ${how}; ${died ? "" : "see the counterexample below, or "}node test/fuzz/programs.mjs '${list}'\n${err.slice(0, 8000)}`,
   );
