@@ -226,7 +226,8 @@ const scenarios = {
     return tries;
   },
   async exit(n) {
-    void compiled(new Store()).runAsync({ x }, 1e6);
+    const endless = compile({ store: new Store() }, { x: [64, 64] }, ({ x }) => ({ y: ops.sum(ops.exp(ops.linear(x, x))) }));
+    void endless.runAsync({ x }, 1e6);
     await pause(10 * random(n));
     process.exit(3);
   },
