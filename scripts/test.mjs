@@ -2,6 +2,7 @@
 //   node scripts/test.mjs fast   pure TypeScript and the CPU addon, on the best and on the other instruction sets
 //   node scripts/test.mjs slow   real data, kill and resume, the packed package, sanitizers, NEON and AVX-512 emulated
 //   node scripts/test.mjs all    both
+//   node scripts/test.mjs fuzz   random programs, damaged files and options, far more of them and each time others
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -43,7 +44,7 @@ function run(title, args, env = {}) {
 }
 
 try {
-  if (tier !== "slow") {
+  if (tier === "fast" || tier === "all") {
     run(`pure TypeScript and CPU (${isa})`, ["test/pure", "test/cpu", "--coverage"]);
     const kernels = ["ops", "products", "tiles", "elementwise-accuracy", "golden"].map((t) => `test/cpu/${t}.test.ts`);
     for (const level of lower) run(`CPU kernels on ${level}`, kernels, { BAYESCNN_SIMD: level });
@@ -52,9 +53,16 @@ try {
     run(`products in bf16, ${form}`, [...products, "-t", "bf16"], { BAYESCNN_BF16: form });
     if (untested.length > 0) console.log(notRun);
   }
-  if (tier !== "fast") {
+  if (tier === "slow" || tier === "all") {
     run("real data", ["test/data"]);
-    run("slow: guides, examples, kill and resume, package, sanitizers, emulated instruction sets", ["test/slow"]);
+    run(
+      "slow: guides, examples, kill and resume, boundary, fuzzing, soak, package, sanitizers, emulated instruction sets",
+      ["test/slow"],
+    );
+  }
+  if (tier === "fuzz") {
+    const { FC_SEED = String(Date.now() % 2 ** 31), FUZZ = "10" } = process.env;
+    run(`fuzzing, ${FUZZ} times, seed ${FC_SEED}`, ["test/slow/fuzz.test.ts"], { FC_SEED, FUZZ });
   }
 } finally {
   rmSync(tmp, { recursive: true, force: true });

@@ -195,7 +195,7 @@ export function openRunFolder(dir: string): OpenRun {
       code: "ERR_BAYES_FILE",
     });
   const checkpoint = loadCheckpoint(weightsFile(dir));
-  const model = modelOf(config);
+  const model = described(dir, config);
   try {
     restore(model, checkpoint);
   } catch (error) {
@@ -203,6 +203,19 @@ export function openRunFolder(dir: string): OpenRun {
     throw error;
   }
   return { dir, config, checkpoint, model };
+}
+
+/** The model of a run's configuration; what is wrong with it is wrong with the file. */
+function described(dir: string, config: RunConfig): Model {
+  try {
+    return modelOf(config);
+  } catch (error) {
+    if (!(error instanceof BayesError) || error.code !== "ERR_BAYES_ARGUMENT") throw error;
+    throw new BayesError(
+      `[${join(dir, FILES.config)}] expected the configuration of a run, received one with a wrong model (${error.message})`,
+      { code: "ERR_BAYES_FILE", cause: error },
+    );
+  }
 }
 
 /** In a sentence, that the run has not come to its end; undefined if it has, or where its weights alone are there. */

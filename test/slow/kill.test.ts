@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { loadCheckpoint } from "../../lib/train/checkpoint.ts";
 import { withoutWall } from "../cpu/train-kit.ts";
 import { random } from "../ops/harness.ts";
+import { tries } from "../tries.ts";
 
 const KILLS = 20;
 const root = mkdtempSync(join(tmpdir(), "bayescnn-kill-"));
@@ -79,5 +80,5 @@ it(`a run killed ${KILLS} times at random moments and resumed equals the uninter
     }
     expect(outcome(path)).toEqual(expected);
   }
-  console.log(`killed ${kills} times`);
+  tries("trainings killed and resumed, bit for bit", kills);
 }, 600_000);
