@@ -69,6 +69,10 @@ bool holds(size_t size, int64_t stride, int64_t each, int32_t steps) {
   return each >= 0 && stride >= 0 && have >= 0 && (stride == 0 || have / stride >= steps - 1);
 }
 
+bool aligned(const char* data, int64_t stride, int64_t unit) {
+  return reinterpret_cast<uintptr_t>(data) % static_cast<uintptr_t>(unit) == 0 && stride % unit == 0;
+}
+
 // Memory that V8 does not see but that its objects hold: told, so that dropped ones are collected before it runs out.
 struct ExternalMemory {
   napi_env env;
@@ -283,6 +287,10 @@ class Plan : public Napi::ObjectWrap<Plan> {
     feedBytes = b.feeds, resultBytes = b.results;
     check(info.Env(), backend().planCreate(store->store, &b.program, &plan, &workspaceBytes));
     memory.add(b.program.arenaBytes + workspaceBytes);
+    feedUnits.assign(feedBytes.size(), 1), resultUnits.assign(resultBytes.size(), 1);
+    for (const BayesRef& r : b.refs)
+      if (r.dtype != BAYES_U8 && (r.space == BAYES_FEED || r.space == BAYES_RESULT))
+        (r.space == BAYES_FEED ? feedUnits : resultUnits)[static_cast<size_t>(r.index)] = 4;
   }
   ~Plan() override { destroy(); }
 
@@ -312,6 +320,7 @@ class Plan : public Napi::ObjectWrap<Plan> {
   void* plan = nullptr;
   std::shared_ptr<StoreHandle> store;
   std::vector<int64_t> feedBytes, resultBytes;
+  std::vector<int64_t> feedUnits, resultUnits;  // bytes of an element: where each slice has to begin
   int64_t workspaceBytes = 0;
   ExternalMemory memory;
   std::thread worker;
@@ -363,6 +372,7 @@ class Plan : public Napi::ObjectWrap<Plan> {
       const Bytes b = bytesOf(data[i]);
       BayesFeed& f = job.feeds[i];
       if (!holds(b.size, f.stride, feedBytes[i], job.steps)) fail(env, "a feed is too short");
+      if (!aligned(b.data, f.stride, feedUnits[i])) fail(env, "a feed does not lie on whole elements");
       f.data = b.data;
       if (!async && !b.shared) continue;
       char* copy = job.alloc(length(i, f.stride, job.steps));
@@ -373,6 +383,7 @@ class Plan : public Napi::ObjectWrap<Plan> {
     for (size_t i = 0; i < job.results.size(); i++) {
       const Bytes b = bytesOf(job.results[i]);
       if (!holds(b.size, resultBytes[i], resultBytes[i], job.steps)) fail(env, "a result array is too short");
+      if (!aligned(b.data, resultBytes[i], resultUnits[i])) fail(env, "a result does not lie on whole elements");
       job.into.push_back(async ? job.alloc(resultBytes[i] * job.steps) : b.data);
       if (!job.into.back() && b.size) fail(env, "out of memory: for the results");
     }

@@ -60,6 +60,7 @@ const updating = (commits: boolean): Partial<NativeProgram> => {
 };
 const overlapping = { ...program().steps[0], inputs: [at(arena, [4])], outputs: [at(arena, [4], { offset: 4 })] };
 const x = Float32Array.of(0, 1, 2, 3);
+const y4 = new Float32Array(4);
 const feeds = (data = x, stride = 0) => [{ data, stride }];
 
 /** Adds buffer `one` to buffer `counter`: with enough steps, a run that is still under way when the next line is reached. */
@@ -199,6 +200,9 @@ describe("a plan", () => {
     ["a short feed", 1, feeds(new Float32Array(3)), [new Float32Array(4)], "a feed is too short"],
     ["a feed too short for its stride", 2, feeds(x, 16), [new Float32Array(8)], "a feed is too short"],
     ["a stride beyond all memory", 3, feeds(x, 2 ** 62), [new Float32Array(12)], "a feed is too short"],
+    ["a feed between two numbers", 1, [{ data: new Uint8Array(20).subarray(1), stride: 0 }], [y4], "on whole elements"],
+    ["a stride of a number and a half", 2, feeds(new Float32Array(8), 6), [new Float32Array(8)], "on whole elements"],
+    ["a result between two numbers", 1, feeds(), [new Uint8Array(20).subarray(1)], "on whole elements"],
     ["a negative stride", 2, feeds(x, -16), [new Float32Array(8)], "a feed is too short"],
     ["a short result", 2, feeds(), [new Float32Array(7)], "a result array is too short"],
     ["a plain array", 1, [{ data: [1, 2, 3, 4], stride: 0 }], [new Float32Array(4)], "expected a typed array"],
