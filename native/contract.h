@@ -20,7 +20,7 @@
 //   1...  any number of axes of size 1: a scalar, [] or [1]
 // Sizes are at least 1 and their product does not overflow: the device has seen to that.
 //
-// Memory. Inputs lie somewhere; an output lies somewhere unless it is `perhaps` or `never` (nobody reads it). No output
+// Memory. Inputs lie somewhere; an output lies somewhere unless it is `perhaps` (and nobody reads it). No output
 // overlaps another one or an input, but for output 0 after `inPlace`, and nor does an input that the kernel writes.
 #pragma once
 #include "op.h"
@@ -40,7 +40,6 @@ class Contract {
   const Tensor& inout(const char* name, const char* type);      // an input that the kernel writes, when it commits
   const Tensor& out(const char* name, const char* type);        // an output that the kernel always writes
   const Tensor& perhaps(const char* name, const char* type);    // an output that it leaves out where nobody reads it
-  void never(const char* name);                                 // an output that it never writes: nobody may read it
   INL void inPlace(unsigned inputs) { overwritable = inputs; }  // output 0 may lie where one of these (bits) lies
   INL const Tensor* nextInput() const { return inputsLeft() ? step->in + ins : nullptr; }
   INL int inputsLeft() const { return step->nin - ins; }

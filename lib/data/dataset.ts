@@ -1,4 +1,5 @@
 import { BayesError, checkInt, checkOptions, failData as fail, fail as failArgument, words } from "../errors.ts";
+import { checkArray } from "../util/arrays.ts";
 import { classNames } from "./classes.ts";
 
 /** Height, width, channels of one image. */
@@ -148,11 +149,9 @@ export function makeDataset(parts: ClassParts | TargetParts | (Parts & ClassData
     background: "string",
     notes: "object",
   } as never);
-  const { name = "data", images, shape } = parts;
+  const { name = "data", shape } = parts;
   const where = `data set ${name}`;
-  if (!(images instanceof Uint8Array) && !(images instanceof Float32Array)) {
-    fail(where, "images as Uint8Array or Float32Array", images);
-  }
+  const images = checkArray(where, "images", parts.images, "Uint8Array", "Float32Array");
   const size = imageSize(checkShape(where, shape));
   const count = images.length / size;
   if (images.length === 0) fail(where, "at least one image", words("none"));

@@ -8,6 +8,7 @@ import { FORMATS, formatOf, HEAD_BYTES, refusal } from "./format.ts";
 const AT_ONCE = 16;
 /** Pixels that one image may have. */
 export const MAX_PIXELS = 1e8;
+const MAX_SIDE = 1 << 16;
 /** Bytes that one image may have, decoded or as a file: all its pixels at 16 bits a channel, with alpha. */
 const MAX_IMAGE = 8 * MAX_PIXELS;
 /** Bytes of files, their pixels and what becomes of them that all readers of a thread together hold at once: large images come one after the other. */
@@ -99,6 +100,9 @@ export async function openDecoder({ background = "white" }: DecodeOptions = {}):
         if (format !== formatOf(bytes)) throw new Error(`it begins as ${formatOf(bytes)} and is read as ${format}`);
         if (height * width > MAX_PIXELS)
           throw new Error(`it has ${height}x${width} pixels, more than ${MAX_PIXELS} in all`);
+        // a decoder works in strips as wide as the image, whatever its height
+        if (Math.max(height, width) > MAX_SIDE)
+          throw new Error(`it has ${height}x${width} pixels, more than ${MAX_SIDE} along one side`);
         const size = height * width * bytesEach(meta);
         if (size > MAX_IMAGE) throw new Error(`it has ${size} bytes decoded, more than ${MAX_IMAGE}`);
         const grey = meta.space === "b-w" || meta.space === "grey16";

@@ -4,19 +4,15 @@ import { type GaussianPriorAttrs, gaussianPriorInputs } from "./gaussianPrior.ts
 
 const gradOp: Op<GaussianPriorAttrs> = {
   name: "logNormalSumGrad",
-  infer: ([, w]: readonly TensorType[], { meanInput, sigmaInput }) => [w, meanInput ? w : none, sigmaInput ? w : none],
+  infer: ([, w]: readonly TensorType[], { meanInput, sigmaInput }) => Array(1 + +meanInput + +sigmaInput).fill(w),
 };
-const none: TensorType = { shape: [], dtype: "f32" }; // an output that is never read
 const op: Op<GaussianPriorAttrs> = {
   name: "logNormalSum",
   infer(inputs) {
     checkSame("logNormalSum", inputs);
     return [{ shape: [], dtype: "f32" }];
   },
-  grad([dy], { inputs, attrs }) {
-    const [dw, dmean, dsigma] = apply(gradOp, [dy!, ...inputs], attrs);
-    return [dw, ...(attrs.meanInput ? [dmean] : []), ...(attrs.sigmaInput ? [dsigma] : [])];
-  },
+  grad: ([dy], { inputs, attrs }) => apply(gradOp, [dy!, ...inputs], attrs),
   flops: (node) => 8 * node.inputs[0].size,
 };
 

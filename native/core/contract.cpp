@@ -153,9 +153,6 @@ const Tensor& Contract::out(const char* name, const char* type) {
   if (!t) refuse("a place for the output %s, received none", name);
   return t;
 }
-void Contract::never(const char* name) {
-  if (next(false, name, "f32[*]")) refuse("no place for the output %s, received one", name);
-}
 
 void Contract::match(const Tensor& t, const char* name, const char* type) {
   const Type want(type);

@@ -24,6 +24,7 @@ import { mean } from "../../lib/ops/mean.ts";
 import { sgdUpdate } from "../../lib/ops/sgd.ts";
 import { softmaxCrossEntropy } from "../../lib/ops/softmaxCrossEntropy.ts";
 import { softplus } from "../../lib/ops/softplus.ts";
+import { square } from "../../lib/ops/square.ts";
 import { type FitOptions, type FitResult, fit as fitModel, type StepRecord } from "../../lib/train/fit.ts";
 import { cosineRate } from "../../lib/train/schedules.ts";
 import { random } from "../ops/harness.ts";
@@ -140,7 +141,7 @@ export function bits(model: Model): Record<string, string> {
 export function spoil(model: Model, name: string): void {
   using program = compile({ store: model.store }, { lr: [] }, ({ lr }) => {
     const param = model.store.tensor(name);
-    sgdUpdate(lr, [{ param, grad: param }]);
+    sgdUpdate(lr, [{ param, grad: square(param) }]);
     return { lr };
   });
   program.run({ lr: Number.NaN });
