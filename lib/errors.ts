@@ -125,7 +125,8 @@ export function checkOptions<T extends object>(
       const value = options[key];
       if (value === undefined) continue;
       const kind: string = kinds[key];
-      if (!kind.split("|").includes(value === null ? "null" : typeof value))
+      const type = value === null ? "null" : typeof value;
+      if (kind !== type && !kind.split("|").includes(type))
         fail(where, `${key} as ${kind.replaceAll("|", " or ")}`, value);
       own[key] = value;
     }

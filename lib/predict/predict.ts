@@ -17,6 +17,15 @@ export interface Images {
 /** Those of predict() that have calls waiting, by their options: calls alike share launches. */
 const predictors = new WeakMap<Model, Map<string, Predictor>>();
 
+const PREDICT_OPTIONS: { readonly [K in keyof PredictOptions]-?: string } = {
+  samples: "number",
+  mode: "string",
+  seed: "number",
+  precision: "string",
+  onProgress: "function",
+  signal: "object",
+};
+
 /**
  * Predicts by Monte Carlo: all samples of a batch in one launch, the first stochastic layer's mean and variance computed
  * once. The noise of image i is a function of (seed, i, sample), whatever the batching. Pixels are scaled as the model
@@ -32,14 +41,7 @@ export async function predict<L extends Likelihood>(
   options: PredictOptions = {},
 ): Promise<PredictionOf<L>> {
   checkModel("predict", model, { idle: false });
-  const { onProgress, signal, ...sampling } = checkOptions<PredictOptions>("predict", options, {
-    samples: "number",
-    mode: "string",
-    seed: "number",
-    precision: "string",
-    onProgress: "function",
-    signal: "object",
-  });
+  const { onProgress, signal, ...sampling } = checkOptions("predict", options, PREDICT_OPTIONS);
   const fresh = new Predictor(model, { ...sampling, maxQueue: Number.MAX_SAFE_INTEGER });
   const { key } = fresh;
   const known = predictors.get(model) ?? new Map<string, Predictor>();

@@ -40,6 +40,7 @@ export const LAUNCH_OPTIONS = {
   maxBatch: "number",
   maxWait: "number",
 } as const;
+const PREDICTOR_OPTIONS = { ...LAUNCH_OPTIONS, maxQueue: "number" } as const;
 
 /**
  * Predicts for any number of callers at a time, also while `fit` trains the same model. Images of concurrent calls share
@@ -72,7 +73,7 @@ export class Predictor<L extends Likelihood = Likelihood> {
   /** @throws BayesError for options that make no sense */
   constructor(model: Model<L>, options: PredictorOptions = {}) {
     checkModel("predict", model, { idle: false });
-    const own = checkOptions<PredictorOptions>("predict", options, { ...LAUNCH_OPTIONS, maxQueue: "number" });
+    const own = checkOptions<PredictorOptions>("predict", options, PREDICTOR_OPTIONS);
     const precision = checkPrecision("predict", own.precision) ?? "fp32";
     const seed = checkInt("predict", "the seed", own.seed ?? 0, 0);
     const wanted = own.mode ?? "sample";
@@ -188,9 +189,10 @@ const MOST_STREAMED = 2 ** 31;
  * @throws BayesError when they are too many for this machine, or for a streamed set
  */
 function checkWhole(count: number, samples: number, each: number, name?: string): number {
-  const most = name === undefined ? freeMemory() : MOST_STREAMED;
   const bytes = samples * count * each * 4;
-  if (bytes <= most || bytes < 2 ** 28) return samples * count * each;
+  if (bytes < 2 ** 28) return samples * count * each; // not worth asking the system
+  const most = name === undefined ? freeMemory() : MOST_STREAMED;
+  if (bytes <= most) return samples * count * each;
   const fewer = Math.floor(most / (count * each * 4));
   throw new BayesError(
     `[predict] expected a prediction of at most ${most} bytes, received ${bytes} (${samples} samples of ${count} images${name === undefined ? "" : ` of data set ${name}`}, of ${each} value${each > 1 ? "s" : ""} at least); ` +

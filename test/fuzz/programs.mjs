@@ -158,7 +158,12 @@ const steps = {
   klGaussian: (x, c, p) =>
     ops.klGaussian(x, p.parameter(x.shape), c.of([undefined, { priorMean: "tied" }, { priorMean: 1, priorSigma: 0.5 }])),
   klGaussianAlpha: (x, _c, p) => ops.klGaussianAlpha(ops.add(ops.abs(x), 0.1), p.parameter([1])),
-  logNormalSum: (x, c, p) => ops.logNormalSum(x, other(x, c, p, true), ops.softplus(other(x, c, p, true))),
+  logNormalSum: (x, c, p) =>
+    ops.logNormalSum(
+      x,
+      c.of([true, false]) ? 0.1 : other(x, c, p, true),
+      c.of([true, false]) ? 0.5 : ops.softplus(other(x, c, p, true)),
+    ),
   logPosteriorSum: (x, c, p) => ops.logPosteriorSum(ops.softplus(x), ops.stopGradient(other(x, c, p, true))),
   logScaleMixtureSum: (x) => ops.logScaleMixtureSum(x, { pi: 0.5, sigma1: 1, sigma2: 0.1 }),
   sigma2FromRho: (x) => ops.sigma2FromRho(x),
