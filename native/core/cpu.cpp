@@ -133,7 +133,6 @@ struct Plan {
   Store* store;
   std::vector<std::shared_ptr<Block>> held;  // the store's buffers that tensors point into
   Block arena, scratch;
-  int64_t arenaBytes = 0;
   int threads = 0;
   std::atomic<bool> stopped{false};
   std::vector<Tensor> tensors;
@@ -152,7 +151,7 @@ struct Plan {
     }
     // reserved whole, so that pointers into them stay
     tensors.reserve(nt), attrs.reserve(na), values.reserve(nv), names.reserve(na + p.stepCount);
-    arenaBytes = p.arenaBytes;
+    arena.resize(p.arenaBytes);
     feedBytes.assign(p.feedBytes, p.feedBytes + p.feedCount);
     resultBytes.assign(p.resultBytes, p.resultBytes + p.resultCount);
     for (const auto* sizes : {&feedBytes, &resultBytes})
@@ -165,9 +164,6 @@ struct Plan {
       } catch (const std::runtime_error& e) {
         throw std::runtime_error(e.what() + (" (step " + std::to_string(i) + ")"));
       }
-    arena.resize(arenaBytes);  // when everything is right
-    for (Tensor& t : tensors)
-      if (t.space == BAYES_ARENA) t.data = arena.data + t.offset;
     const PinnedThreads pin;
     sizeScratch();
   }
@@ -204,7 +200,8 @@ struct Plan {
     };
     switch (r.space) {
       case BAYES_ARENA:
-        if (end > arenaBytes) refuse("tensor outside the arena");
+        if (end > arena.bytes) refuse("tensor outside the arena");
+        t.data = arena.data + r.offset;
         break;  // its place comes with the arena
       case BAYES_STORE:
         held.push_back(store->at(r.index, r.offset, bytes));
