@@ -313,7 +313,7 @@ class Plan : public Napi::ObjectWrap<Plan> {
     Plan* plan;
     Job job;
     Napi::Promise::Deferred deferred;
-    Napi::Reference<Napi::Array> keep;  // the result arrays, and the plan last, stay alive until the run is over
+    std::vector<Napi::ObjectReference> keep;  // the result arrays, and the plan last, live until the run is over
   };
   static void finished(Napi::Env env, Napi::Function, std::nullptr_t*, Call* call);
   using Done = Napi::TypedThreadSafeFunction<std::nullptr_t, Call, finished>;
@@ -414,27 +414,29 @@ class Plan : public Napi::ObjectWrap<Plan> {
     Napi::Env env = info.Env();
     Job job = read(info, true);
     if (worker.joinable()) worker.join();  // the thread of the run before: it has ended
-    auto keep = Napi::Array::New(env);
-    uint32_t kept = 0;
-    for (Napi::Value v : job.results) keep.Set(kept++, v);
-    keep.Set(kept, info.This());
-    job.results.clear();  // values live no longer than this call
-    std::unique_ptr<Call> call(
-        new Call{this, std::move(job), Napi::Promise::Deferred::New(env), Napi::Persistent(keep)});
-    Done done = Done::New(env, "bayescnn", 0, 1);
+    busy = store->running = true;          // from here on: what follows may run code of the caller's
     try {
-      worker = std::thread([this, done, c = call.get()]() mutable {
-        execute(c->job);
-        done.BlockingCall(c);
+      std::unique_ptr<Call> call(new Call{this, std::move(job), Napi::Promise::Deferred::New(env), {}});
+      for (Napi::Value v : call->job.results) call->keep.push_back(Napi::Persistent(v.As<Napi::Object>()));
+      call->keep.push_back(Napi::Persistent(info.This().As<Napi::Object>()));
+      call->job.results.clear();  // values live no longer than this call
+      Done done = Done::New(env, "bayescnn", 0, 1);
+      try {
+        worker = std::thread([this, done, c = call.get()]() mutable {
+          execute(c->job);
+          done.BlockingCall(c);
+          done.Release();
+        });
+      } catch (const std::system_error& e) {
         done.Release();
-      });
-    } catch (const std::system_error& e) {
-      done.Release();
-      fail(env, std::string("no thread for the run: ") + e.what());
+        fail(env, std::string("no thread for the run: ") + e.what());
+      }
+      napi_add_env_cleanup_hook(env, teardown, this);
+      return call.release()->deferred.Promise();
+    } catch (...) {
+      busy = store->running = false;
+      throw;
     }
-    napi_add_env_cleanup_hook(env, teardown, this);
-    busy = store->running = true;
-    return call.release()->deferred.Promise();
   }
 
   void close(const Napi::CallbackInfo& info) {
@@ -454,9 +456,8 @@ void Plan::finished(Napi::Env env, Napi::Function, std::nullptr_t*, Call* c) {
   if (env == nullptr) return;
   napi_remove_env_cleanup_hook(env, teardown, plan);
   try {
-    auto arrays = call->keep.Value();
-    for (uint32_t i = 0; i < call->job.into.size(); i++) {
-      const Bytes b = bytesOf(arrays.Get(i));
+    for (size_t i = 0; i < call->job.into.size(); i++) {
+      const Bytes b = bytesOf(call->keep[i].Value());
       const int64_t bytes = plan->resultBytes[i] * call->job.steps;
       if (b.size >= static_cast<size_t>(bytes)) memcpy(b.data, call->job.into[i], static_cast<size_t>(bytes));
       else if (call->job.error.empty()) call->job.error = "a result array was taken away during the run";

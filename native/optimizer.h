@@ -18,6 +18,11 @@ static inline void parameterInputs(Contract& c, bool masked, const char* state1,
   if (masked) c.in("mask", "f32[...]");
 }
 
+// Before anything is written. Gradients are guarded by a step of their own (checkFinite), before the first update.
+static inline void checkRate(const Step& s, double rate) {
+  if (!(rate - rate == 0)) failStep(s, "the learning rate is not finite");
+}
+
 // Inputs from `first` on come in groups of `size`; the first of a group gives the shape.
 struct Groups {
   const Step& s;

@@ -4,7 +4,7 @@ import { constant, type Tensor } from "../graph/node.ts";
 import { klGaussian } from "../ops/klGaussian.ts";
 import { klGaussianAlpha } from "../ops/klGaussianAlpha.ts";
 import { logNormalSum } from "../ops/logNormalSum.ts";
-import { checkArray } from "../util/arrays.ts";
+import { checkArray, copyOf } from "../util/arrays.ts";
 import type { Prior } from "./prior.ts";
 
 export interface GaussianPriorOptions {
@@ -23,11 +23,11 @@ export interface GaussianPriorOptions {
  */
 export function gaussianPrior(options: GaussianPriorOptions = {}): Prior {
   const given = checkOptions("gaussianPrior", options, { mean: "number|string|object", sigma: "number|object" });
-  const mean = typeof given.mean === "object" ? copied(given.mean) : (given.mean ?? 0);
-  const sigma = typeof given.sigma === "object" ? copied(given.sigma) : (given.sigma ?? 0.1);
+  const mean = typeof given.mean === "object" ? copied("the mean", given.mean) : (given.mean ?? 0);
+  const sigma = typeof given.sigma === "object" ? copied("sigma", given.sigma, ...SIGMAS) : (given.sigma ?? 0.1);
   if (typeof mean === "string" && mean !== "tied") fail("gaussianPrior", 'the mean as a number, "tied" or a Map', mean);
   if (typeof mean === "number") checkNumber("gaussianPrior", "the mean", mean);
-  if (typeof sigma === "number") checkNumber("gaussianPrior", "sigma", sigma, 1e-10, 1e10);
+  if (typeof sigma === "number") checkNumber("gaussianPrior", "sigma", sigma, ...SIGMAS);
   const per = (values: ReadonlyMap<string, Float32Array>, weight: string, count: number): Float32Array => {
     const v = values.get(weight);
     if (v?.length === count) return v;
@@ -59,13 +59,18 @@ export function gaussianPrior(options: GaussianPriorOptions = {}): Prior {
   });
 }
 
-/** The caller's values by weight, his no more. */
-function copied(given: unknown): ReadonlyMap<string, Float32Array> {
+const SIGMAS = [1e-10, 1e10] as const;
+
+/** The caller's values by weight, his no more, each a finite number in [min, max]. */
+function copied(what: string, given: unknown, min?: number, max?: number): ReadonlyMap<string, Float32Array> {
   if (!types.isMap(given)) fail("gaussianPrior", "values by weight as a Map", given);
   return new Map(
-    [...given].map(([weight, values]) => [
-      String(weight),
-      checkArray("gaussianPrior", `the values for ${weight}`, values, "Float32Array").slice(),
-    ]),
+    [...given].map(([weight, values]) => {
+      const own = copyOf(checkArray("gaussianPrior", `the values for ${weight}`, values, "Float32Array"));
+      for (let i = 0; i < own.length; i++)
+        if (!(own[i] >= (min ?? -Infinity) * (1 - 1e-6) && own[i] <= (max ?? Infinity)) || !Number.isFinite(own[i]))
+          checkNumber("gaussianPrior", `${what} of ${weight} at ${i}`, own[i], min, max);
+      return [String(weight), own];
+    }),
   );
 }

@@ -5,7 +5,7 @@ import type { Prior } from "./prior.ts";
 export interface ScaleMixturePriorOptions {
   /** Share of the first Gaussian, in [0, 1]; default 0.5. */
   readonly pi?: number;
-  /** Standard deviations, > 0; defaults 1 and exp(-6). */
+  /** Standard deviations, from 1e-10 to 1e10; defaults 1 and exp(-6). */
   readonly sigma1?: number;
   readonly sigma2?: number;
 }
@@ -21,8 +21,8 @@ export function scaleMixturePrior(options: ScaleMixturePriorOptions = {}): Prior
     sigma2 = Math.exp(-6),
   } = checkOptions("scaleMixturePrior", options, { pi: "number", sigma1: "number", sigma2: "number" });
   checkNumber("scaleMixturePrior", "pi", pi, 0, 1);
-  checkNumber("scaleMixturePrior", "sigma1", sigma1, Number.MIN_VALUE);
-  checkNumber("scaleMixturePrior", "sigma2", sigma2, Number.MIN_VALUE);
+  checkNumber("scaleMixturePrior", "sigma1", sigma1, 1e-10, 1e10);
+  checkNumber("scaleMixturePrior", "sigma2", sigma2, 1e-10, 1e10);
   return Object.freeze<Prior>({
     name: `scaleMixture(${pi}, ${sigma1}, ${Number(sigma2.toPrecision(4))})`,
     logDensity: (w, _mu, _weight, mask) => logScaleMixtureSum(w, { pi, sigma1, sigma2 }, mask),

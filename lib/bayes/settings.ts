@@ -43,5 +43,5 @@ export function settings(options: BayesOptions = {}, otherwise: BayesOptions = {
   oneOf("kl", full.kl, ["closed", "sampled"]);
   if (typeof full.bias !== "boolean" && full.bias !== "point")
     fail("bayes", 'bias to be true, false or "point"', full.bias);
-  return full;
+  return Object.freeze(full);
 }

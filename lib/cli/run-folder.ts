@@ -11,8 +11,9 @@ import { weightsFile } from "../models/open.ts";
 import { type Checkpoint, loadCheckpoint, restore } from "../train/checkpoint.ts";
 import { checkFree, type HeldLock, isLock, RunLock } from "../train/lock.ts";
 import { parseRate } from "../train/schedules.ts";
-import { writeFileAtomic } from "../util/atomic.ts";
+import { checkTarget, writeFileAtomic } from "../util/atomic.ts";
 import { readJson } from "../util/json.ts";
+import { statOf } from "../util/regular.ts";
 import { isTemporary } from "../util/temporary.ts";
 
 export const FILES = {
@@ -102,6 +103,8 @@ const schema = z.strictObject({
   testSeed: count,
   /** Present in a pruned run: where it came from, and how. */
   pruning: z.record(z.string(), z.json()).optional(),
+  /** Made by `start`, which may replace it. */
+  tour: z.literal(true).optional(),
 });
 
 /** The whole recipe of a run; with the data it makes the run again, bit for bit. */
@@ -139,14 +142,21 @@ function checkEmpty(dir: string): void {
 /** Locks the folder of a run that is there already. @throws BayesError as {@link readConfig} does, or when somebody works in it */
 export function lockRun(dir: string): HeldLock {
   readConfig(dir);
-  return RunLock.take(dir, { lend: true });
+  const lock = RunLock.take(dir, { lend: true });
+  try {
+    for (const name of Object.values(FILES)) checkTarget(join(dir, name)); // now, not after the work
+    return lock;
+  } catch (error) {
+    lock[Symbol.dispose]();
+    throw error;
+  }
 }
 
 /** Throws a BayesError when a file that a command is to write is one of the run that it reads. */
 export function checkOutput(where: string, path: string | undefined, dir: string): void {
-  const stat = path === undefined ? undefined : statSync(path, { throwIfNoEntry: false });
-  for (const name of Object.values(FILES)) {
-    const file = statSync(join(dir, name), { throwIfNoEntry: false });
+  const stat = path === undefined ? undefined : statOf(path);
+  for (const name of stat ? Object.values(FILES) : []) {
+    const file = statOf(join(dir, name));
     if (name === FILES.onnx || !stat || !file || file.ino !== stat.ino || file.dev !== stat.dev) continue;
     throw new BayesError(`[${where}] expected --out to be another file than those of the run, received ${path}`, {
       code: "ERR_BAYES_FILE",

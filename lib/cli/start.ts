@@ -1,6 +1,5 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { isDeepStrictEqual } from "node:util";
 import type { Command } from "commander";
 import { embeddedMnist } from "../data/locate.ts";
 import { threads } from "../device.ts";
@@ -39,11 +38,11 @@ async function start(options: SharedOptions & { epochs: number }, context: Conte
   const { out, signal, until } = context;
   const began = performance.now();
   const all = embeddedMnist();
-  const config: RunConfig = recipe({ ...defaultOptions, ...options, data: "mnist" }, all);
+  const config: RunConfig = { ...recipe({ ...defaultOptions, ...options, data: "mnist" }, all), tour: true };
   const runDir = options.out ?? join("runs", "start");
   const data = { ...splitData(all, config.data), test: all.test };
   using model = modelOf(config);
-  checkTour(runDir, config);
+  checkTour(runDir);
   using lock = RunLock.take(runDir, { lend: true });
   clearRun(runDir);
   writeConfig(runDir, config);
@@ -139,12 +138,11 @@ async function start(options: SharedOptions & { epochs: number }, context: Conte
 }
 
 /** Throws a BayesError where the folder holds files of another run, which the tour would replace. */
-function checkTour(dir: string, { data }: RunConfig): void {
+function checkTour(dir: string): void {
   const found = Object.values(FILES).find((name) => existsSync(join(dir, name)));
   if (found === undefined) return;
   const tour = existsSync(join(dir, FILES.config)) ? readConfig(dir) : undefined;
-  if (tour && !tour.pruning && tour.data.name === data.name && isDeepStrictEqual(tour.data.identity, data.identity))
-    return;
+  if (tour?.tour && !tour.pruning) return;
   throw new BayesError(
     `[start] expected --out to be a new folder or one of an earlier tour, received ${dir} with ${found} of something else`,
     { code: "ERR_BAYES_FILE" },

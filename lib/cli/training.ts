@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { parseBeta } from "../bayes/beta.ts";
 import type { ClassDataset } from "../data/dataset.ts";
 import { classWeights } from "../data/weights.ts";
+import { BayesError } from "../errors.ts";
 import type { Figure } from "../likelihoods/likelihood.ts";
 import type { Model } from "../models/model.ts";
 import type { EvaluateResult } from "../predict/predict.ts";
@@ -11,7 +12,9 @@ import { type EpochRecord, type FitOptions, type FitResult, fit } from "../train
 import type { HeldLock } from "../train/lock.ts";
 import { adam, adamw, type Optimizer, sgd } from "../train/optimizers.ts";
 import { parseRate } from "../train/schedules.ts";
+import { fileError } from "../util/atomic.ts";
 import { duration } from "../util/progress.ts";
+import { statOf } from "../util/regular.ts";
 import type { Context } from "./options.ts";
 import { count, fixed, lines, type Output, percent, table } from "./output.ts";
 import { augmentText } from "./recipe.ts";
@@ -189,7 +192,18 @@ export function discardRun(lock: HeldLock): void {
   if (lock.ours() && !existsSync(join(lock.path, FILES.checkpoint))) clearRun(lock.path);
 }
 
-/** Removes what an earlier run left in the folder, and nothing else. */
+/** Removes what an earlier run left in the folder, and nothing else: all of it, or nothing where a folder has such a name. */
 export function clearRun(dir: string): void {
-  for (const name of Object.values(FILES).toReversed()) rmSync(join(dir, name), { force: true }); // its recipe last
+  const files = Object.values(FILES).map((name) => join(dir, name));
+  const folder = files.find((file) => statOf(file)?.isDirectory());
+  if (folder !== undefined)
+    throw new BayesError(`[run folder] expected a file of a run, received ${folder}, which is a directory`, {
+      code: "ERR_BAYES_FILE",
+    });
+  for (const file of files.toReversed()) // its recipe last
+    try {
+      rmSync(file, { force: true });
+    } catch (error) {
+      throw fileError(error, "remove", file);
+    }
 }

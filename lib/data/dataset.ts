@@ -135,8 +135,8 @@ export interface TargetParts extends Parts {
  */
 export function makeDataset(parts: ClassParts | (Parts & ClassDataset)): ClassDataset;
 export function makeDataset(parts: TargetParts): Dataset;
-export function makeDataset(parts: ClassParts | TargetParts | (Parts & ClassDataset)): Dataset {
-  checkOptions<object>("data set", parts, {
+export function makeDataset(given: ClassParts | TargetParts | (Parts & ClassDataset)): Dataset {
+  const parts = checkOptions<object>("data set", given, {
     name: "string",
     images: "object",
     labels: "object",
@@ -148,7 +148,7 @@ export function makeDataset(parts: ClassParts | TargetParts | (Parts & ClassData
     targetNames: "object",
     background: "string",
     notes: "object",
-  } as never);
+  } as never) as typeof given;
   const { name = "data", shape } = parts;
   const where = `data set ${name}`;
   const images = checkArray(where, "images", parts.images, "Uint8Array", "Float32Array");
@@ -252,12 +252,11 @@ export function subset<D extends AnyDataset>(data: D, indices: ArrayLike<number>
   const where = `subset of ${data?.name}`;
   checkDataset(where, data);
   if (!(indices?.length > 0)) failArgument(where, "at least one index", indices);
-  for (let i = 0; i < indices.length; i++) checkInt(where, `index ${i}`, indices[i], 0, data.count - 1);
-  const targets = rowsOf(data.targets, data.targets.length / data.count, indices);
-  const pixels = isStreamed(data)
-    ? streamOf(data, Int32Array.from(indices))
-    : { images: rowsOf(data.images, imageSize(data.shape), indices) };
-  return { ...data, name, ...pixels, targets, count: indices.length };
+  const rows = new Int32Array(checkInt(where, "the number of indices", indices.length, 1, 2 ** 31 - 1));
+  for (let i = 0; i < rows.length; i++) rows[i] = checkInt(where, `index ${i}`, indices[i], 0, data.count - 1);
+  const targets = rowsOf(data.targets, data.targets.length / data.count, rows);
+  const pixels = isStreamed(data) ? streamOf(data, rows) : { images: rowsOf(data.images, imageSize(data.shape), rows) };
+  return { ...data, name, ...pixels, targets, count: rows.length };
 }
 
 function streamOf({ read, keys, name }: StreamedDataset, rows: Int32Array): Pick<StreamedDataset, "read" | "keys"> {

@@ -305,10 +305,11 @@ async function streamedNormalization(data: StreamedDataset, { signal, onProgress
  */
 export async function inMemory<D extends Examples>(
   data: D & AnyDataset,
-  indices: ArrayLike<number> = Int32Array.from({ length: data.count }, (_, i) => i),
+  indices?: ArrayLike<number>,
   signal?: AbortSignal,
 ): Promise<Dataset & Omit<D, keyof StreamedDataset>> {
-  const part = subset(data as AnyDataset, indices);
+  checkDataset("inMemory", data);
+  const part = subset(data as AnyDataset, indices ?? Int32Array.from({ length: data.count }, (_, i) => i));
   if (!isStreamed(part)) return part as never;
   const { read, keys, pixels, ...about } = part;
   checkMemory(`data set ${part.name}`, part.count * bytesEach(part), "take fewer examples at a time");

@@ -3,7 +3,7 @@
 import { types } from "node:util";
 import { BayesError, checkInt, type ErrorCode, fail } from "../errors.ts";
 import type { Data, NativeFeed, NativePlan } from "../native/addon.ts";
-import { checkArray } from "../util/arrays.ts";
+import { checkArray, copyOf } from "../util/arrays.ts";
 import { MapView } from "../util/map-view.ts";
 import { checkMemory, newArray } from "../util/memory.ts";
 import { fuse } from "./fuse.ts";
@@ -122,7 +122,7 @@ export class Program<I extends string, O extends string> {
     const call = this.#prepare(values, steps);
     if (!turn) {
       // the device copies what it is given when the run begins: that may be later
-      const own = { ...call, feeds: call.feeds.map(({ data, stride }) => ({ data: data.slice(), stride })) };
+      const own = { ...call, feeds: call.feeds.map(({ data, stride }) => ({ data: copyOf(data), stride })) };
       await this.store.turn("a run", () => this.#execute(own, steps));
     } else {
       this.store.checkTurn("run", turn);
@@ -220,6 +220,9 @@ const CODES: readonly (readonly [text: string, code: ErrorCode])[] = [
   ["out of memory", "ERR_BAYES_MEMORY"],
   ["was stopped", "ERR_BAYES_CLOSED"],
   ["is outside", "ERR_BAYES_DATA"],
+  ["is busy", "ERR_BAYES_BUSY"],
+  ["is closed", "ERR_BAYES_CLOSED"],
+  ["has been freed", "ERR_BAYES_CLOSED"],
 ];
 
 /** A fault inside a run: which of its steps, and which node. Steps before it have been committed, the faulty one has not. */

@@ -1,7 +1,7 @@
 // a user's "lib" may lack [Symbol.dispose]:
 /// <reference lib="esnext.disposable" preserve="true" />
 import { type Device, type DeviceName, openDevice } from "../device.ts";
-import { BayesError, checkInt, checkOptions, fail, words } from "../errors.ts";
+import { BayesError, checkInt, checkOptions, fail, show, words } from "../errors.ts";
 import type { Data, NativeStore } from "../native/addon.ts";
 import { asArray, kindsFor } from "../util/arrays.ts";
 import { MapView } from "../util/map-view.ts";
@@ -77,22 +77,20 @@ export class Store {
   define(name: string, shape: Shape, options: SlotOptions = {}): Slot {
     if (typeof name !== "string" || name === "") fail("store", "a name for a slot", name);
     const where = `store ${name}`;
-    const {
-      dtype = "f32",
-      trainable = false,
-      values = dtype === "f32" ? "finite" : "any",
-      init,
-    } = checkOptions<SlotOptions>(where, options, {
+    const own = checkOptions<SlotOptions>(where, options, {
       dtype: "string",
       trainable: "boolean",
       init: "function",
       values: "string",
     });
+    const { dtype = "f32", trainable = false, values = dtype === "f32" ? "finite" : "any", init } = own;
     if (!Object.hasOwn(arrayOf, dtype)) fail(where, `dtype ${Object.keys(arrayOf).join(", ")}`, dtype);
     if (!isValues(values)) fail(where, 'values "finite", "not negative", "mask" or "any"', values);
     const slot: Slot = Object.freeze({ name, shape: checkShape(where, shape), dtype, trainable, values });
     const old = this.#slots.get(name);
     if (old) {
+      if (own.values !== undefined && own.values !== old.values)
+        fail(where, `values "${old.values}" as it was first defined`, own.values);
       if (sameShape(old.shape, slot.shape) && old.dtype === dtype) return old;
       return fail(where, `${old.dtype}[${old.shape}] as it was first defined`, words(`${dtype}[${slot.shape}]`));
     }
@@ -157,7 +155,7 @@ export class Store {
 
   #remove(slot: Slot): void {
     const index = this.#buffers.get(slot);
-    if (index !== undefined) this.native.free(index);
+    if (index !== undefined) this.release(index); // maybe not before a run is over that `init` has begun
     this.#buffers.delete(slot);
     this.#waiting.delete(slot);
     if (this.#slots.get(slot.name) === slot) this.#slots.delete(slot.name);
@@ -220,10 +218,14 @@ export class Store {
     try {
       return this.native.alloc(bytes);
     } catch (error) {
-      throw new BayesError(
-        `[store ${name}] expected memory for ${bytes} bytes, received none (${(error as Error).message})`,
-        { code: "ERR_BAYES_MEMORY" },
-      );
+      const why = (error as Error).message;
+      if (/is (busy|closed)/.test(why))
+        throw new BayesError(`[store ${name}] expected an idle store, received one that cannot be written to: ${why}`, {
+          code: why.includes("is busy") ? "ERR_BAYES_BUSY" : "ERR_BAYES_CLOSED",
+        });
+      throw new BayesError(`[store ${name}] expected memory for ${bytes} bytes, received none (${why})`, {
+        code: "ERR_BAYES_MEMORY",
+      });
     }
   }
 
@@ -360,13 +362,23 @@ export class Store {
     if (this.#closed) return;
     this.checkIdle("store");
     this.#closed = true;
-    for (const closer of this.#closers) closer();
+    let wrong: unknown;
+    for (const closer of this.#closers)
+      try {
+        closer();
+      } catch (error) {
+        wrong ??= error ?? "nothing";
+      }
     this.native.close();
     this.#slots.clear();
     this.#buffers.clear();
     this.#turns.refuse(
       new BayesError("[store] expected to stay open until its turn, received close()", { code: "ERR_BAYES_CLOSED" }),
     );
+    if (wrong !== undefined)
+      throw new BayesError(`[store] expected closers that do not throw, received one that did: ${show(wrong)}`, {
+        cause: wrong,
+      });
   }
   [Symbol.dispose](): void {
     this.close();

@@ -276,6 +276,10 @@ export function effect<A extends Attrs>(op: Op<A>, inputs: readonly Tensor[], at
   for (const i of op.mutates?.(node) ?? []) {
     const name = checkWritten(op.name, node.inputs[i], t.store);
     if (written.has(name)) fail(op.name, "every parameter once", name);
+    if (node.inputs.some((t, k) => k !== i && t === node.inputs[i]))
+      throw new BayesError(
+        `[${op.name}] expected values of their own beside ${name}, which is written, received itself`,
+      );
     written.add(name);
   }
   t.effects.push(node as unknown as Node);

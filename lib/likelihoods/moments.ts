@@ -5,6 +5,7 @@ import { mean } from "../ops/mean.ts";
 import { square } from "../ops/square.ts";
 import { sub } from "../ops/sub.ts";
 import { checkArray } from "../util/arrays.ts";
+import { newArray } from "../util/memory.ts";
 import type { Figure } from "./likelihood.ts";
 
 /**
@@ -98,7 +99,7 @@ export function surprisesOf(samples: number, count: number, log: (s: number, n: 
   checkInt("predictiveNll", "samples", samples, 1);
   checkInt("predictiveNll", "the number of examples", count, 1, 2 ** 32);
   if (typeof log !== "function") fail("predictiveNll", "a function of sample and example", log);
-  const each = new Float64Array(samples);
+  const each = newArray("predictiveNll", "f64", samples);
   return Float64Array.from({ length: count }, (_, n) => {
     for (let s = 0; s < samples; s++) each[s] = log(s, n);
     return Math.log(samples) - logSumExp(each);

@@ -4,7 +4,7 @@ import { compile } from "../graph/compile.ts";
 import { constant } from "../graph/node.ts";
 import { checkModel, type Model } from "../models/model.ts";
 import { gaussianNoise } from "../ops/gaussianNoise.ts";
-import { asArray, checkArray, largest } from "../util/arrays.ts";
+import { asArray, checkArray, copyOf, largest } from "../util/arrays.ts";
 import { parseJson } from "../util/json.ts";
 import { readRegular } from "../util/regular.ts";
 import type { ExportMode } from "./export.ts";
@@ -53,14 +53,13 @@ export async function verifyOnnx(
 ): Promise<VerifyResult> {
   checkModel("verifyOnnx", model);
   const own = checkOptions("verifyOnnx", options, { tolerance: "number", runs: "number", seed: "number" });
+  const given8 = typeof onnx === "string" ? undefined : asArray(onnx, "Uint8Array");
   const bytes =
-    typeof onnx === "string"
-      ? readRegular(checkPath("verifyOnnx", onnx), { most: MOST })
-      : asArray(onnx, "Uint8Array")?.slice();
+    typeof onnx === "string" ? readRegular(checkPath("verifyOnnx", onnx), { most: MOST }) : given8 && copyOf(given8);
   if (!bytes) fail("verifyOnnx", "the bytes of an exported model, or its path", onnx);
   const about = describe(bytes);
   const [height, width, channels] = model.inputShape;
-  const images = checkArray("verifyOnnx", "images", given, "Float32Array").slice();
+  const images = copyOf(checkArray("verifyOnnx", "images", given, "Float32Array"));
   const batch = images.length / (height * width * channels);
   if (batch < 1 || !Number.isInteger(batch))
     fail("verifyOnnx", `images of ${height}x${width}x${channels}, one or more and whole`, images);

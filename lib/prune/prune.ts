@@ -1,6 +1,7 @@
 import type { PriorMoments } from "../bayes/prior.ts";
 import { BayesError, checkOptions, fail } from "../errors.ts";
 import type { Store } from "../graph/store.ts";
+import { checkValues } from "../graph/values.ts";
 import { maskName } from "../layers/mask.ts";
 import { checkModel, type Model } from "../models/model.ts";
 import { priorMoments } from "../models/priors.ts";
@@ -92,20 +93,24 @@ export function prune(model: Model, options: PruneOptions): PruneResult {
     own,
   );
   const before = weights.map((w) => keptOf(store, w));
+  const returned = new Map<string, Float32Array>();
   try {
     weights.forEach((w, i) => {
       if (before[i] || masks[i].includes(0)) setMask(store, w, masks[i]);
     });
     priorMoments(model, weights); // a trace: a prior of the user's own may refuse
+    for (const [i, w] of weights.entries())
+      for (const [slot, data] of returnedToPrior(store, w, masks[i], priors.get(w.name))) {
+        checkValues(`prune: ${slot}`, "finite", data, "ERR_BAYES_NUMERIC");
+        returned.set(slot, data);
+      }
   } catch (error) {
     weights.forEach((w, i) => {
       setMask(store, w, before[i]);
     });
     throw error;
   }
-  weights.forEach((w, i) => {
-    returnToPrior(store, w, masks[i], priors.get(w.name));
-  });
+  for (const [slot, data] of returned) store.set(slot, data);
   return { score, scope, ...sparsity(model) };
 }
 
@@ -139,29 +144,34 @@ const defaultScore = (weights: readonly PrunableWeight[]): ScoreName =>
 const keptOf = (store: Store, w: PrunableWeight): Float32Array | undefined =>
   store.slots.has(maskName(w.name)) ? (store.get(maskName(w.name)) as Float32Array) : undefined;
 
-function returnToPrior(store: Store, w: PrunableWeight, mask: Float32Array, prior: PriorMoments | undefined): void {
+function returnedToPrior(
+  store: Store,
+  w: PrunableWeight,
+  mask: Float32Array,
+  prior: PriorMoments | undefined,
+): Map<string, Float32Array> {
+  const returned = new Map<string, Float32Array>();
   const mu = store.get(meanSlot(w)) as Float32Array;
   const meanAt = (i: number): number => (!prior || prior.mean === "tied" ? 0 : at(prior.mean, i));
   const sigmaAt = (i: number): number => at(prior!.sigma, i);
   const fill = (values: Float32Array, value: (i: number) => number): Float32Array =>
     values.map((v, i) => (mask[i] === 0 ? value(i) : v));
-  const set = (slot: string, value: (i: number) => number): void =>
-    store.set(slot, fill(store.get(slot) as Float32Array, value));
+  const set = (slot: string, value: (i: number) => number) =>
+    returned.set(slot, fill(store.get(slot) as Float32Array, value));
 
-  if (!prior || w.posterior !== "alpha") store.set(meanSlot(w), fill(mu, meanAt));
-  if (!prior) return; // a plain weight, or a prior that does not say
+  if (!prior || w.posterior !== "alpha") returned.set(meanSlot(w), fill(mu, meanAt));
+  if (!prior) return returned; // a plain weight, or a prior that does not say
   if (w.posterior === "rho") set(`${w.name}/rho`, (i) => inverseSoftplus(sigmaAt(i)));
-  if (w.posterior !== "alpha") return;
+  if (w.posterior !== "alpha") return returned;
   if (w.shared) {
     // where the derivative of -ln|mu| + (alpha mu^2 + (mu - m)^2) / (2 s^2) is zero
     const one = 1 + Math.exp(store.get(`${w.name}/logAlpha`)[0]);
-    store.set(
+    return returned.set(
       meanSlot(w),
       fill(mu, (i) => (meanAt(i) + Math.hypot(meanAt(i), 2 * Math.sqrt(one) * sigmaAt(i))) / (2 * one)),
     );
-    return;
   }
   const place = (i: number): number => (Math.abs(meanAt(i)) > sigmaAt(i) / 1024 ? meanAt(i) : sigmaAt(i) / 1024);
-  store.set(meanSlot(w), fill(mu, place));
-  set(`${w.name}/logAlpha`, (i) => 2 * Math.log(sigmaAt(i) / Math.abs(place(i))));
+  returned.set(meanSlot(w), fill(mu, place));
+  return set(`${w.name}/logAlpha`, (i) => 2 * Math.log(sigmaAt(i) / Math.abs(place(i))));
 }

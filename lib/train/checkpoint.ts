@@ -8,7 +8,7 @@ import { isDeepStrictEqual, types } from "node:util";
 import { z } from "zod";
 import { checkPreprocess, type Preprocess, samePreprocess } from "../data/prepare.ts";
 import { BayesError, checkPath, type ErrorCode, fail, shorten, words } from "../errors.ts";
-import { type DType, sameShape } from "../graph/node.ts";
+import { type DType, sameShape, sizeOf } from "../graph/node.ts";
 import type { Slot } from "../graph/store.ts";
 import { checkValues } from "../graph/values.ts";
 import { likelihoodNames, likelihoodOf } from "../likelihoods/known.ts";
@@ -20,6 +20,7 @@ import { parseJson } from "../util/json.ts";
 import { FIRST_RESERVED_STREAM } from "../util/philox.ts";
 import { checkSums, checksums } from "./checksum.ts";
 import { readSafetensors, type SafeTensor, SafetensorsFile, writeSafetensors } from "./safetensors.ts";
+import { KINDS } from "./safetensors-header.ts";
 import type { Json, TrainingState } from "./state.ts";
 import { trainingState } from "./state-schema.ts";
 
@@ -174,13 +175,14 @@ function described(path: string, metadata: Readonly<Record<string, string>>): Om
   const version = (value as { schema?: unknown } | null)?.schema;
   if (version !== 2) fail(path, "a checkpoint of schema 2", version, "ERR_BAYES_FILE");
   const parsed = about.safeParse(value);
-  if (!parsed.success) {
-    const issue = parsed.error.issues[0];
-    const what = shorten(`${issue.path.join(".")}: ${issue.message}`);
-    throw new BayesError(`[${path}] expected a valid checkpoint, received ${what}`, { code: "ERR_BAYES_FILE" });
-  }
+  if (!parsed.success) return invalid(path, parsed.error);
   const { model, device, streams, training } = parsed.data;
   return { path, model, device, streams, training };
+}
+
+function invalid(path: string, { issues: [issue] }: z.ZodError): never {
+  const what = shorten(`${issue.path.join(".")}: ${issue.message}`);
+  throw new BayesError(`[${path}] expected a valid checkpoint, received ${what}`, { code: "ERR_BAYES_FILE" });
 }
 
 /**
@@ -192,7 +194,13 @@ function described(path: string, metadata: Readonly<Record<string, string>>): Om
 export function restore(model: Model, checkpoint: Checkpoint, { moments = false } = {}): void {
   checkTarget("restore", model);
   if (!types.isMap(checkpoint?.tensors)) fail("restore", "a checkpoint, as loadCheckpoint gives it", checkpoint);
-  const { path, tensors } = checkpoint;
+  const { tensors } = checkpoint;
+  const path = checkPath("restore", checkpoint.path);
+  const valid = about.pick({ model: true, streams: true }).safeParse({
+    model: checkpoint.model,
+    streams: checkpoint.streams,
+  });
+  if (!valid.success) invalid(path, valid.error);
   const { store } = model;
   const knowledge = agreed(path, model, checkpoint.model);
   if (checkpoint.model.name !== model.name)
@@ -273,10 +281,18 @@ function checkTensor(path: string, slot: Slot, tensor: SafeTensor | undefined): 
     throw new BayesError(`[${path}: ${slot.name}] expected ${expected}, received a file without it`, {
       code: "ERR_BAYES_FILE",
     });
-  if (tensor.dtype !== codes[slot.dtype] || !sameShape(tensor.shape, slot.shape))
+  if (tensor.dtype !== codes[slot.dtype] || !Array.isArray(tensor.shape) || !sameShape(tensor.shape, slot.shape))
     throw new BayesError(
       `[${path}: ${slot.name}] expected ${expected}, received ${tensor.dtype}[${tensor.shape.join(", ")}]`,
       { code: "ERR_BAYES_FILE" },
+    );
+  const kind = KINDS[codes[slot.dtype]];
+  if (arrayKind(tensor.data) !== kind || tensor.data.length !== sizeOf(slot.shape))
+    fail(
+      `${path}: ${slot.name}`,
+      `${expected} with ${sizeOf(slot.shape)} values as ${kind}`,
+      tensor.data,
+      "ERR_BAYES_FILE",
     );
   checkValues(`${path}: ${slot.name}`, slot.values, tensor.data as Data, "ERR_BAYES_FILE");
 }

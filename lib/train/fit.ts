@@ -6,6 +6,7 @@ import { normalizationOf } from "../data/source.ts";
 import { BayesError } from "../errors.ts";
 import type { Store } from "../graph/store.ts";
 import { checkModel, type Model } from "../models/model.ts";
+import { copyOf } from "../util/arrays.ts";
 import { type Progress, progress } from "../util/progress.ts";
 import { OPTIMIZER, restore } from "./checkpoint.ts";
 import { RunFolder } from "./folder.ts";
@@ -40,8 +41,8 @@ const busy = new WeakSet<Store>();
  * of (model, data, options): the number of threads, the length of a chunk, and whether the run was stopped and resumed
  * never show in a single bit of the parameters or the metrics.
  *
- * Options and the parts of the data are copied at once, pixels and targets when the run begins or reads them: leave those as they
- * are until it has ended.
+ * Options and the parts of the data are copied at once, pixels and targets of the training set when the first step begins:
+ * leave those as they are until then, and the pixels of a streamed set until the run has ended.
  *
  * A NaN or an infinity in the loss or a gradient ends it with an error that names the op, the layer and the step; the
  * parameters are then those before that step.
@@ -66,14 +67,23 @@ export async function fit(model: Model, given: FitData, options: FitOptions = {}
       code: "ERR_BAYES_BUSY",
     });
   busy.add(store);
+  const own = ownValidation(data);
   try {
     using lock = settled.runDir === undefined ? undefined : RunLock.take(settled.runDir);
     const preprocess = settled.preprocess ?? (await readPreprocess(model, data, settled));
     if (!preprocess) return STOPPED_BEFORE;
-    return await train(model, data, { ...settled, preprocess }, lock);
+    return await train(model, own, { ...settled, preprocess }, lock);
   } finally {
     busy.delete(store);
   }
+}
+
+/** The validation set is looked at until the end: it is not the caller's any more. */
+function ownValidation({ train, valid }: FitData): FitData {
+  if (!valid || isStreamed(valid)) return { train, valid };
+  const images = copyOf(valid.images);
+  const copied = { ...valid, images, targets: copyOf(valid.targets) };
+  return { train: sameImages(train, valid) ? { ...train, images } : train, valid: copied };
 }
 
 const STOPPED_BEFORE: FitResult = Object.freeze({

@@ -1,8 +1,9 @@
-import { readdirSync, rmSync, statSync } from "node:fs";
+import { readdirSync, rmSync, type Stats, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { BayesError } from "../errors.ts";
 import type { Model } from "../models/model.ts";
+import { fileError } from "../util/atomic.ts";
 import { kindOf } from "../util/regular.ts";
 import { type Checkpoint, inShort, loadCheckpoint, peekCheckpoint, saveCheckpoint } from "./checkpoint.ts";
 import type { HeldLock } from "./lock.ts";
@@ -106,7 +107,12 @@ export class RunFolder {
 
 /** Whether a file of a run is there. @throws BayesError where something else has its name: a run writes files, not devices */
 function isThere(path: string): boolean {
-  const stat = statSync(path, { throwIfNoEntry: false });
+  let stat: Stats | undefined;
+  try {
+    stat = statSync(path, { throwIfNoEntry: false });
+  } catch (error) {
+    throw fileError(error, "read", path);
+  }
   if (stat && !stat.isFile())
     throw new BayesError(`[run folder] expected a file, received ${path}, which is ${kindOf(stat)}`, {
       code: "ERR_BAYES_FILE",

@@ -9,6 +9,7 @@ import {
   fstatSync,
   ftruncateSync,
   linkSync,
+  lstatSync,
   openSync,
   readdirSync,
   realpathSync,
@@ -21,10 +22,10 @@ import {
 import { hostname } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import { isMainThread, threadId } from "node:worker_threads";
-import { BayesError } from "../errors.ts";
+import { BayesError, failFile, words } from "../errors.ts";
 import { ensureDir, fileError, removeEmpty } from "../util/atomic.ts";
 import { lifeOf, ownerText, parseOwner, self } from "../util/owner.ts";
-import { readRegular } from "../util/regular.ts";
+import { headOf, kindOf, statOf } from "../util/regular.ts";
 import { temporaryName } from "../util/temporary.ts";
 
 export const LOCK = ".lock";
@@ -132,7 +133,7 @@ export class RunLock implements Disposable {
   }
 
   #there(): string {
-    if (!statSync(dirname(this.#file), { throwIfNoEntry: false })) return "none: it was removed or renamed";
+    if (!statOf(dirname(this.#file))) return "none: it was removed or renamed";
     return "another one: it was replaced, or its lock was removed or taken over";
   }
 
@@ -167,7 +168,8 @@ function acquire(file: string, text: string, path: string): void {
     for (let tries = 0; ; tries++) {
       if (placed(own, file, text)) return;
       const found = read(file);
-      if (!found) continue; // gone again
+      if (!found && tries <= 25) continue; // gone again
+      if (!found) throw busy(path, WRITING);
       const holder = holderOf(found, now);
       if (holder !== undefined || tries > 25) throw busy(path, holder ?? WRITING);
       if (holder === undefined && takeOver(file, found, own, text, path)) return;
@@ -224,11 +226,11 @@ function clearClaims(folder: string): void {
 
 function read(file: string): Found | undefined {
   try {
-    const modified = statSync(file).mtimeMs;
-    return { text: new TextDecoder().decode(readRegular(file, { most: 4096 })), modified };
+    const stat = lstatSync(file);
+    if (!stat.isFile()) failFile(file, "a file", words(kindOf(stat)));
+    return { text: new TextDecoder().decode(headOf(file, 4096)), modified: stat.mtimeMs };
   } catch (error) {
-    const { code } = ((error as Error).cause ?? error) as NodeJS.ErrnoException;
-    if (code === "ENOENT") return undefined;
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     throw error;
   }
 }
@@ -239,12 +241,12 @@ function holderOf({ text, modified }: Found, now: number): string | undefined {
   try {
     said = JSON.parse(text);
   } catch {
-    return now - modified < WRITING_MS ? WRITING : undefined;
+    return Math.abs(now - modified) < WRITING_MS ? WRITING : undefined; // a clock may have been wrong
   }
   const owner = parseOwner(String(said?.owner));
   if (!owner) return undefined; // given free
   const life = lifeOf(owner);
-  const silent = now - modified;
+  const silent = Math.abs(now - modified);
   if (life === "dead" || (life === "unknown" && silent > SILENCE_MS)) return undefined;
   const worker = typeof said?.worker === "number" ? `, worker ${said.worker},` : "";
   const process = `process ${owner.pid}${owner.pid === self().pid && life === "alive" ? " (this one)" : ""}${worker}`;

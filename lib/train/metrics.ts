@@ -90,9 +90,16 @@ interface Line {
 function* kept(file: ReadFile, steps: number, drop: (line: number) => void): Generator<Uint8Array> {
   let last = -1;
   let waiting: Line | undefined;
-  for (const { number, bytes } of linesOf(file)) {
+  let late: number[] = []; // lines that the checkpoint knows nothing of, if they are the last
+  for (const { number, bytes, cut } of linesOf(file)) {
     const place = bytes && placeOf(bytes);
-    if (place !== undefined && place >= steps) continue; // the checkpoint knows nothing of it
+    if (place === undefined && cut) continue; // by a kill
+    if (place !== undefined && place >= steps) {
+      late.push(number);
+      continue;
+    }
+    late.forEach(drop);
+    late = [];
     if (place === undefined || !bytes || place <= last || place === waiting?.place) {
       drop(number);
       continue;
@@ -111,15 +118,18 @@ const NEWLINE = 10;
 /** A line of the library has some hundred bytes. */
 const LONGEST = 1 << 20;
 
-/** The whole lines of a file with their ends, numbered from 1; no bytes of one that is too long. */
-function* linesOf(file: ReadFile): Generator<{ number: number; bytes: Uint8Array | undefined }> {
+/** The lines of a file with their ends, numbered from 1; no bytes of one that is too long. `cut`: the file has no end of it. */
+function* linesOf(file: ReadFile): Generator<{ number: number; bytes: Uint8Array | undefined; cut?: boolean }> {
   const chunk = new Uint8Array(1 << 16);
   let begun: Uint8Array[] = [];
   let length = 0;
   let number = 1;
   for (let at = 0; ; ) {
     const got = file.readSome(chunk, at);
-    if (got === 0) return; // what has no end was cut off by a kill
+    if (got === 0) {
+      if (begun.length > 0) yield { number, bytes: Buffer.concat([...begun, Uint8Array.of(NEWLINE)]), cut: true };
+      return;
+    }
     at += got;
     for (let from = 0; from < got; ) {
       const end = chunk.subarray(0, got).indexOf(NEWLINE, from) + 1;

@@ -38,6 +38,11 @@ export function asArray<K extends ArrayKind>(value: unknown, ...kinds: readonly 
   return new own[kind](buffer, byteOffset, length) as ArrayOf<K>;
 }
 
+/** A copy of an array's values, the caller's no more. Not by its own slice(): a Buffer's is a view. */
+export function copyOf<T extends ArrayBufferView>(array: T): T {
+  return new own[arrayKind(array) as "Float32Array"](array as unknown as Float32Array) as unknown as T;
+}
+
 /** {@link asArray}, or throws "expected `what` as a Float32Array, …", with how to make one of numbers that are none. */
 export function checkArray<K extends ArrayKind>(
   where: string,

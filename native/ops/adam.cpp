@@ -7,6 +7,8 @@ namespace ISA {
 OP(adam) {  // (lr f32[], step i32[], then per parameter: param, grad, m, v, [mask]); writes param, m and v. step is
             // from 1
   const double b1 = s.attr("beta1", 0.9), b2 = s.attr("beta2", 0.999), lr = *s.in[0].f32(), step = *s.in[1].i32();
+  checkRate(s, lr);
+  if (!(step >= 1)) failStep(s, "the number of the step is not from 1 on");
   const double correct1 = 1 - ::pow(b1, step), correct2 = 1 - ::pow(b2, step), weightDecay = s.attr("weightDecay");
   const bool decoupled = s.attr("decoupled") != 0;
   // lr / c1 m / (sqrt(v) / r + epsilon), r = sqrt(c2), is (lr / c1) r m / (sqrt(v) + r epsilon): one division

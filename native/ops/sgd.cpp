@@ -5,6 +5,7 @@ namespace ISA {
 
 OP(sgd) {  // (lr, then per parameter: param, grad, [velocity where momentum > 0], [mask]); writes param, velocity
   const float momentum = (float)s.attr("momentum"), decay = (float)s.attr("weightDecay"), lr = *s.in[0].f32();
+  checkRate(s, lr);
   const bool nesterov = s.attr("nesterov") != 0;
   const bool moving = s.attr("momentum") > 0;  // of the attribute: a float may be 0
   const bool masked = s.attr("masked") != 0;   // what is 0 in the mask stays as it is, whatever its gradient or decay

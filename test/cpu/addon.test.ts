@@ -12,11 +12,15 @@ import { withTrace } from "../../lib/graph/trace.ts";
 import { bayesConv2d } from "../../lib/layers/conv.ts";
 import { bayesLinear } from "../../lib/layers/linear.ts";
 import type { NativeProgram, NativeRef } from "../../lib/native/addon.ts";
+import { adamUpdate } from "../../lib/ops/adam.ts";
 import { flatten } from "../../lib/ops/flatten.ts";
+import { gatherBatch } from "../../lib/ops/gatherBatch.ts";
 import { maxPool2d } from "../../lib/ops/maxPool2d.ts";
 import { mean } from "../../lib/ops/mean.ts";
 import { relu } from "../../lib/ops/relu.ts";
+import { sgdUpdate } from "../../lib/ops/sgd.ts";
 import { softmaxCrossEntropy } from "../../lib/ops/softmaxCrossEntropy.ts";
+import { square } from "../../lib/ops/square.ts";
 import { sgd } from "../../lib/train/optimizers.ts";
 import { resizable } from "../hostile.ts";
 import { nullDevice } from "../null-device.ts";
@@ -252,6 +256,28 @@ describe("a plan", () => {
     plan.close();
   });
 
+  it("is under way before any more of the caller's code can run", async () => {
+    const plan = new addon.Plan(new addon.Store(), program());
+    const y = new Float32Array(4);
+    let called = 0;
+    const set = function (this: object, value: unknown) {
+      Object.defineProperty(this, 0, { value, writable: true, configurable: true, enumerable: true });
+      if (value !== y || called++) return;
+      expect(() => plan.close()).toThrow("busy");
+      expect(() => plan.runAsync(1, feeds(), [y4])).toThrow("busy");
+    };
+    Object.defineProperty(Array.prototype, 0, { configurable: true, set });
+    let run: Promise<void>;
+    try {
+      run = plan.runAsync(1, feeds(), [y]);
+    } finally {
+      delete (Array.prototype as { 0?: unknown })[0];
+    }
+    await run;
+    expect(y[0]).toBe(1);
+    plan.close();
+  });
+
   it("looks at its arguments after the last getter has run", () => {
     const plan = new addon.Plan(new addon.Store(), { ...program(), feedBytes: [16, 16] });
     const big = new Float32Array(1 << 20);
@@ -412,6 +438,41 @@ it("a compiled program that waits for its turn runs with the values it was calle
   values.fill(9);
   const results = await Promise.all(runs);
   expect(results.map(({ y }) => [...new Set(y)])).toEqual([[1], [2], [3]]);
+
+  // a Buffer's own slice() is a view
+  const spec = { d: { shape: [1, 2, 2, 1], dtype: "u8" }, i: { shape: [1], dtype: "i32" } } as const;
+  using gather = compile({ store }, spec, ({ d, i }) => ({ y: gatherBatch(d, i, { scale: [1], shift: [0] }) }));
+  const bytes = Buffer.from([1, 2, 3, 4]);
+  const first = program.runAsync({ x: values }, 1000);
+  const second = gather.runAsync({ d: bytes, i: Int32Array.of(0) });
+  bytes.fill(9);
+  await first;
+  expect([...(await second).y]).toEqual([1, 2, 3, 4]);
+});
+
+it("an update is refused before it writes what no rate or step can be meant by", () => {
+  using store = new Store("cpu");
+  store.define("w", [2], { trainable: true, init: () => Float32Array.of(1, 2) });
+  const step = { shape: [], dtype: "i32" } as const;
+  for (const name of ["m", "v"]) store.define(name, [2]);
+  const [w, m, v] = ["w", "m", "v"].map((name) => store.tensor(name));
+  using sgd = compile({ store }, { lr: [] }, ({ lr }) => {
+    sgdUpdate(lr, [{ param: w, grad: square(w) }]);
+    return { lr };
+  });
+  using adam = compile({ store }, { lr: [], step }, ({ lr, step }) => {
+    adamUpdate(lr, step, [{ param: w, grad: square(w), m, v }]);
+    return { lr };
+  });
+  for (const lr of [Number.NaN, Infinity]) {
+    expect(() => sgd.run({ lr })).toThrow(expect.objectContaining({ code: "ERR_BAYES_NUMERIC" }));
+    expect(() => adam.run({ lr, step: 1 })).toThrow("the learning rate is not finite");
+  }
+  for (const step of [0, -5])
+    expect(() => adam.run({ lr: 0.1, step })).toThrow("the number of the step is not from 1 on");
+  expect([...store.get("w")]).toEqual([1, 2]);
+  const twice = () => compile({ store }, { lr: [] }, ({ lr }) => (sgdUpdate(lr, [{ param: w, grad: w }]), { lr }));
+  expect(twice).toThrow("[sgd] expected values of their own beside w, which is written, received itself");
 });
 
 describe("worker_threads", () => {

@@ -5,7 +5,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, describe, expect, it } from "vitest";
+import { gaussianPrior } from "../../lib/bayes/gaussianPrior.ts";
+import { subset } from "../../lib/data/dataset.ts";
 import { cpu } from "../../lib/device.ts";
+import { BayesError } from "../../lib/errors.ts";
 import { compile } from "../../lib/graph/compile.ts";
 import * as graph from "../../lib/graph/index.ts";
 import { constant } from "../../lib/graph/node.ts";
@@ -138,6 +141,86 @@ function unsummed(file: string) {
   const { crc32: _, ...rest } = metadata;
   return { tensors, metadata: rest };
 }
+
+describe("what is refused half-way", () => {
+  it("leaves the model as it was: a prior whose moments no weight can have", () => {
+    for (const moments of [
+      { mean: 0, sigma: 0 },
+      { mean: new Float32Array(1), sigma: 1 },
+    ]) {
+      using model = tinyBayes({ bayes: { prior: { ...gaussianPrior(), moments: () => moments } } });
+      const before = bits(model);
+      expect(() => prune(model, { sparsity: 0.5 })).toThrow(BayesError);
+      expect(bits(model)).toEqual(before);
+      expect([...model.store.slots.keys()].filter((name) => name.startsWith("mask/"))).toEqual([]);
+    }
+  });
+
+  it("leaves the model as it was: a checkpoint that has been tampered with in memory", () => {
+    using model = tinyBayes();
+    using other = tinyBayes({ seed: 9 });
+    const file = join(folder, "tampered.safetensors");
+    saveCheckpoint(file, other);
+    const good = loadCheckpoint(file);
+    const before = bits(model);
+    const [last] = [...good.tensors.keys()].slice(-1);
+    const tensor = good.tensors.get(last)!;
+    const tensors = (bad: unknown) => new Map([...good.tensors, [last, bad]]);
+    for (const bad of [
+      { ...good, tensors: tensors({ ...tensor, data: new Float32Array(1) }) },
+      { ...good, tensors: tensors({ ...tensor, data: [1] }) },
+      { ...good, streams: { a: -1 } },
+      { ...good, model: undefined },
+      { ...good, model: { ...good.model, threshold: 7 } },
+      { ...good, model: { ...good.model, likelihood: undefined } },
+    ]) {
+      expect(() => restore(model, bad as never)).toThrow(BayesError);
+      expect(bits(model)).toEqual(before);
+    }
+  });
+});
+
+it("validation images may be used again while fit runs", async () => {
+  const history = async (change: boolean) => {
+    using model = tinyBayes();
+    const valid = squares(32, 5);
+    const own = { ...valid, images: valid.images.slice(), targets: valid.targets.slice() };
+    const run = fit(
+      model,
+      { train: squares(32), valid: own },
+      { epochs: 3, batchSize: 16, chunk: 1, validationSamples: 2 },
+    );
+    if (change) own.images.fill(0);
+    if (change) own.targets.fill(99);
+    return (await run).history.map((epoch) => epoch.valid);
+  };
+  expect(await history(true)).toEqual(await history(false));
+});
+
+it("lists are read once, and values that a prior cannot have are named", () => {
+  const data = squares(8);
+  let reads = 0;
+  const shifty = {
+    length: 2,
+    0: 1,
+    get 1() {
+      return reads++ ? 9999 : 2;
+    },
+  };
+  expect(subset(data, shifty).images).toEqual(subset(data, [1, 2]).images);
+  for (const bad of [-1, 0, Infinity, Number.NaN])
+    expect(() => gaussianPrior({ sigma: new Map([["fc1/weight", Float32Array.of(1, bad)]]) })).toThrow(
+      /sigma of fc1\/weight at 1 to be a finite number >= 1e-10/,
+    );
+  using store = new Store("cpu");
+  store.define("v", [2], { values: "any" });
+  expect(() => store.define("v", [2], { values: "not negative" })).toThrow(/values "any" as it was first defined/);
+  store.onClose(() => {
+    throw new Error("mine");
+  });
+  expect(() => store.close()).toThrow(expect.objectContaining({ name: "BayesError" }));
+  expect(() => store.get("v")).toThrow(/open|closed/);
+});
 
 describe("state from a file", () => {
   it("that no model can have is refused by name and place, and nothing has changed", () => {

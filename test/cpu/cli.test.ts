@@ -232,7 +232,13 @@ describe("start", () => {
     expect((await cli("start", "--epochs", "1", "--out", out)).code).toBe(1); // a run on other data
     expect(readFileSync(join(out, "config.json"))).toEqual(readFileSync(join(run, "config.json")));
     for (const name of readdirSync(out)) if (name !== "mine.txt") rmSync(join(out, name));
-    writeConfig(out, recipe({ ...defaultOptions, data: "mnist" }, digits));
+    const own = recipe({ ...defaultOptions, data: "mnist" }, digits);
+    writeConfig(out, own); // a run of the user's on the same digits
+    expect((await cli("start", "--epochs", "1", "--out", out)).stderr).toMatch(/with config\.json of something else/);
+    writeConfig(out, { ...own, tour: true });
+    mkdirSync(join(out, "model.onnx"));
+    expect((await cli("start", "--epochs", "1", "--out", out)).stderr).toMatch(/model\.onnx, which is a directory/);
+    rmSync(join(out, "model.onnx"), { recursive: true });
     writeFileSync(join(out, "checkpoint.safetensors"), "of an earlier tour");
     const { code, stdout, stderr } = await cli("start", "--epochs", "1", "--out", out);
     expect(stderr).toBe("");

@@ -20,6 +20,7 @@ import { sgdUpdate } from "../../lib/ops/sgd.ts";
 import { sum } from "../../lib/ops/sum.ts";
 import { nullDevice } from "../null-device.ts";
 import type { OpCase } from "../ops/harness.ts";
+import { tries } from "../tries.ts";
 
 const root = join(import.meta.dirname, "../..");
 const tmp = mkdtempSync(join(tmpdir(), "bayescnn-plans-"));
@@ -197,4 +198,5 @@ it("what contracts let through is right, for every op of the library", { timeout
   const wrong = (said.accepted as string[]).filter((what) => !right.some((r) => r.test(what)));
   expect(wrong).toEqual([]);
   expect(said.refused).toBeGreaterThan(10_000);
+  tries("steps of native programs, each changed a little, that were refused", said.refused);
 });

@@ -21,10 +21,10 @@ import { flatten } from "../../lib/ops/flatten.ts";
 import { gatherBatch } from "../../lib/ops/gatherBatch.ts";
 import { maxPool2d } from "../../lib/ops/maxPool2d.ts";
 import { mean } from "../../lib/ops/mean.ts";
+import { mul } from "../../lib/ops/mul.ts";
 import { sgdUpdate } from "../../lib/ops/sgd.ts";
 import { softmaxCrossEntropy } from "../../lib/ops/softmaxCrossEntropy.ts";
 import { softplus } from "../../lib/ops/softplus.ts";
-import { square } from "../../lib/ops/square.ts";
 import { type FitOptions, type FitResult, fit as fitModel, type StepRecord } from "../../lib/train/fit.ts";
 import { cosineRate } from "../../lib/train/schedules.ts";
 import { random } from "../ops/harness.ts";
@@ -139,12 +139,12 @@ export function bits(model: Model): Record<string, string> {
 
 /** Makes a parameter NaN, as only a program of one's own without a guard can. */
 export function spoil(model: Model, name: string): void {
-  using program = compile({ store: model.store }, { lr: [] }, ({ lr }) => {
+  using program = compile({ store: model.store }, { lr: [], factor: [] }, ({ lr, factor }) => {
     const param = model.store.tensor(name);
-    sgdUpdate(lr, [{ param, grad: square(param) }]);
+    sgdUpdate(lr, [{ param, grad: mul(param, factor) }]);
     return { lr };
   });
-  program.run({ lr: Number.NaN });
+  program.run({ lr: 1, factor: Number.NaN });
 }
 
 /** A metrics file without what the clock said. */

@@ -16,6 +16,7 @@ import { asBayesError } from "../../lib/util/memory.ts";
 import { version } from "../../lib/util/package.ts";
 import { cli, temporaryFolder } from "../cli-capture.ts";
 import { read } from "../docs-kit/blocks.ts";
+import { tries } from "../tries.ts";
 
 const tmp = temporaryFolder();
 
@@ -216,6 +217,7 @@ describe("whatever is said", () => {
       }),
       { numRuns: 400 },
     ); // biome-ignore format: long lines
+    tries("command lines of random words", 400);
   });
 
   it("has exit codes that are in the help and in the documents", async () => {

@@ -16,6 +16,7 @@ import { loadTable } from "../../lib/data/table.ts";
 import { readTar } from "../../lib/data/tar.ts";
 import { BayesError } from "../../lib/errors.ts";
 import { imageFolder, sharp } from "../images.ts";
+import { tries } from "../tries.ts";
 
 const { dir, image, png } = imageFolder("mutated");
 const CODES = ["ERR_BAYES_FILE", "ERR_BAYES_DATA"];
@@ -147,6 +148,7 @@ async function check(read: (bytes: Uint8Array) => unknown, good: Uint8Array, num
     { numRuns, seed: createHash("md5").update(good).digest().readInt32LE(0) },
   );
   expect(refused).toBeGreaterThan(numRuns / 20);
+  tries("data files that are nearly right", numRuns);
 }
 
 describe("a file that is nearly right", () => {

@@ -19,6 +19,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vites
 import { download } from "../../lib/data/download.ts";
 import { getData } from "../../lib/data/get.ts";
 import { BayesError } from "../../lib/errors.ts";
+import { tries } from "../tries.ts";
 
 const SIZE = 40_000;
 const payload = randomBytes(SIZE);
@@ -175,6 +176,7 @@ describe("download, from a server that", () => {
       expect((error as Error).message).toMatch(/^\[download\] [ -~]+$/);
       expect(existsSync(path)).toBe(false);
       expect(requests).toBeLessThan(8);
+      tries("servers that mean ill", 1);
     },
     5000,
   );

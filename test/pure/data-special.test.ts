@@ -17,6 +17,7 @@ import { BayesError } from "../../lib/errors.ts";
 import { headOf, readRegular, readRegularAsync, statRegular } from "../../lib/util/regular.ts";
 import { onlyAsync } from "../hostile.ts";
 import { imageFolder, sharp } from "../images.ts";
+import { tries } from "../tries.ts";
 
 const { dir, png, place } = imageFolder("special");
 const socket = createServer();
@@ -83,6 +84,7 @@ describe.skipIf(process.platform === "win32")("is refused", () => {
         expect((error as Error).message).toMatch(/received a (pipe|socket|character device)$/);
       rmSync(path, { recursive: true });
     }
+    tries("pipes, devices and the like in the place of a data file", Object.keys(readers).length);
   });
 
   const noFolder = Object.keys(special).filter((kind) => kind !== "a folder");

@@ -105,6 +105,8 @@ describe("a lock that somebody left", () => {
     ["somebody who gave it free", () => left("{}\n")],
     ["somebody who was killed while writing it", () => left('{"owner', 3)],
     ["nobody knows whom", () => left("null", 3)],
+    ["somebody whose clock was years ahead", () => left("", -1e8)],
+    ["somebody who wrote too much", () => left("\0".repeat(5000), 3)],
   ];
   it.each(overtaken)("%s, does not count", (_, leave) => {
     leave();
@@ -115,6 +117,13 @@ describe("a lock that somebody left", () => {
     expect(JSON.parse(readFileSync(file(), "utf8")).owner).toBe(ownerText(self()));
     release(lock);
     expect(readdirSync(dir).filter(isLock)).toEqual([]);
+  });
+
+  it("but a link to nowhere is told, not waited for", () => {
+    mkdirSync(dir, { recursive: true });
+    symlinkSync("nowhere", file());
+    expect(() => RunLock.take(dir)).toThrow(/\.lock\] expected a file, received a link$/);
+    rmSync(file());
   });
 
   it("on another machine counts as long as it gives signs of life", () => {
