@@ -471,7 +471,11 @@ it("an update is refused before it writes what no rate or step can be meant by",
   for (const step of [0, -5])
     expect(() => adam.run({ lr: 0.1, step })).toThrow("the number of the step is not from 1 on");
   expect([...store.get("w")]).toEqual([1, 2]);
-  const twice = () => compile({ store }, { lr: [] }, ({ lr }) => (sgdUpdate(lr, [{ param: w, grad: w }]), { lr }));
+  const twice = () =>
+    compile({ store }, { lr: [] }, ({ lr }) => {
+      sgdUpdate(lr, [{ param: w, grad: w }]);
+      return { lr };
+    });
   expect(twice).toThrow("[sgd] expected values of their own beside w, which is written, received itself");
 });
 
