@@ -17,6 +17,8 @@ afterAll(() => rmSync(tmp, { recursive: true, force: true }));
 
 interface Sanitizer {
   readonly flags: string;
+  /** The tests of kernels that run under it. */
+  readonly files: readonly string[];
   /** Its libraries: they have to come first in a process that does not know them. */
   readonly libraries: readonly string[];
   readonly options: Record<string, string>;
@@ -27,6 +29,7 @@ interface Sanitizer {
 const sanitizers: Record<string, Sanitizer> = {
   "AddressSanitizer and UndefinedBehaviorSanitizer": {
     flags: "address,undefined",
+    files: ["ops", "products", "plan-checks"],
     libraries: ["libasan.so", "libubsan.so"],
     options: {
       ASAN_OPTIONS: "detect_leaks=0:halt_on_error=1", // node itself keeps what it allocated
@@ -37,6 +40,7 @@ const sanitizers: Record<string, Sanitizer> = {
   },
   ThreadSanitizer: {
     flags: "thread",
+    files: ["ops"], // the forms of products share the pool's one way to split work
     libraries: ["libtsan.so"],
     options: { TSAN_OPTIONS: "ignore_noninstrumented_modules=1:report_thread_leaks=0" }, // a process may end during a run
     // two threads: what the one that loads the library does meanwhile counts as node's
@@ -113,9 +117,9 @@ for (const [name, sanitizer] of Object.entries(sanitizers)) {
       expect(status).not.toBe(0);
     });
 
-    it("in the op rows, products and steps that are changed a little", { timeout }, () => {
+    it(`in the rows of ${sanitizer.files.join(", ")}`, { timeout }, () => {
       const vitest = join(root, "node_modules/vitest/vitest.mjs");
-      const files = ["ops", "products", "plan-checks"].map((file) => `test/cpu/${file}.test.ts`);
+      const files = sanitizer.files.map((file) => `test/cpu/${file}.test.ts`);
       const { status, stdout, stderr } = node([vitest, "run", ...files], {
         BAYESCNN_BF16: "pairs",
         NO_COLOR: "1",
