@@ -1,6 +1,7 @@
 import { readFileSync, readlinkSync } from "node:fs";
 import { isatty } from "node:tty";
 import { orAborted } from "../util/abort.ts";
+import { pause } from "../util/atomic.ts";
 import { standard } from "./standard.ts";
 
 const NUMBERS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
@@ -74,7 +75,7 @@ export function endProcess(code: number): never {
     // Node.js crashes when it exits and puts back the settings of a terminal that is gone: the signal itself ends it as well
     process.removeAllListeners("SIGHUP");
     process.kill(process.pid, "SIGHUP");
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1000);
+    pause(1000);
   }
   process.exit(code);
 }

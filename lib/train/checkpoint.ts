@@ -269,9 +269,7 @@ function checkTarget(where: string, model: Model): void {
 
 function checkFinite(where: string, data: SafeTensor["data"], code: ErrorCode): void {
   if (arrayKind(data) !== "Float32Array") return;
-  for (let i = 0; i < data.length; i++)
-    if (!Number.isFinite(data[i]))
-      throw new BayesError(`[${where}] expected finite values, received ${data[i]} at ${i}`, { code });
+  checkValues(where, "finite", data as Data, code);
 }
 
 /** Throws unless a file's tensor is of the slot's type, and holds what the slot may hold: before any of it is taken over. */

@@ -23,7 +23,7 @@ import { hostname } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import { isMainThread, threadId } from "node:worker_threads";
 import { BayesError, failFile, words } from "../errors.ts";
-import { ensureDir, fileError, removeEmpty } from "../util/atomic.ts";
+import { ensureDir, fileError, pause, quietly, removeEmpty } from "../util/atomic.ts";
 import { lifeOf, ownerText, parseOwner, self } from "../util/owner.ts";
 import { headOf, kindOf, statOf } from "../util/regular.ts";
 import { temporaryName } from "../util/temporary.ts";
@@ -172,7 +172,7 @@ function acquire(file: string, text: string, path: string): void {
       if (!found) throw busy(path, WRITING);
       const holder = holderOf(found, now);
       if (holder !== undefined || tries > 25) throw busy(path, holder ?? WRITING);
-      if (holder === undefined && takeOver(file, found, own, text, path)) return;
+      if (takeOver(file, found, own, text, path)) return;
       pause(20);
     }
   } finally {
@@ -275,14 +275,4 @@ export function checkFree(path: string): void {
   const found = read(file);
   const holder = found && holderOf(found, Date.now());
   if (holder !== undefined) throw busy(path, holder);
-}
-
-const pause = (ms: number): unknown => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
-
-function quietly(action: () => void): void {
-  try {
-    action();
-  } catch {
-    // nothing to undo
-  }
 }

@@ -137,7 +137,7 @@ function writeAll(fd: number, pieces: Iterable<Uint8Array>): void {
         if ((error as NodeJS.ErrnoException).code !== "EAGAIN") throw error;
         if (waited >= PATIENCE_MS) throw Object.assign(new Error("nobody reads"), { code: "EPIPE" });
         waited += 5;
-        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+        pause(5);
       }
     }
   }
@@ -210,10 +210,13 @@ function syncFolder(folder: string): void {
 }
 
 /** For what makes nothing worse where it fails. */
-function quietly(action: () => void): void {
+export function quietly(action: () => void): void {
   try {
     action();
   } catch {
     // nothing to undo
   }
 }
+
+/** Waits, and lets nothing else happen meanwhile. */
+export const pause = (ms: number): unknown => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
