@@ -156,13 +156,13 @@ export async function runExperiment(
   const units = chosen(experiments, experiment, options);
   const open = units.filter((placed) => !resultOf(options, placed));
   if (open.length < units.length) on.say(`${units.length - open.length} of ${units.length} units are done already`);
-  const data = new Map<DatasetName, Promise<TrainTest>>();
+  const shared = { data: new Map<DatasetName, Promise<TrainTest>>(), commit: commit() };
   let [spent, planned] = [0, 0]; // seconds
   for (const [i, placed] of open.entries()) {
     const ahead = open.slice(i).reduce((sum, { unit }) => sum + 60 * unit.minutes, 0);
     const left = duration(planned > 0 ? (ahead * spent) / planned : ahead);
     const began = performance.now();
-    await attempt(experiments, placed, options, data, () =>
+    await attempt(experiments, placed, options, shared, () =>
       on.begin(placed.unit, { number: i + 1, of: open.length, left }),
     );
     signal.throwIfAborted();
@@ -180,7 +180,7 @@ async function attempt(
   experiments: readonly Experiment[],
   placed: Placed,
   options: RunnerOptions,
-  data: Map<DatasetName, Promise<TrainTest>>,
+  { data, commit }: { readonly data: Map<DatasetName, Promise<TrainTest>>; readonly commit: string | null },
   begin: () => void,
 ): Promise<void> {
   const { unit, experiment } = placed;
@@ -234,7 +234,7 @@ async function attempt(
         figures: figures as Result["figures"],
         provenance: {
           version,
-          commit: commit(),
+          commit,
           command: `npx bayescnn experiment ${experiment} --only ${unit.name}${quick ? " --quick" : ""}`,
           device: options.device,
           threads: threads(),
