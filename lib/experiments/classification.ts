@@ -35,7 +35,7 @@ const plans: readonly Plan[] = [
 ];
 
 /** What validation picks the twin's weight decay from. */
-const DECAYS = [0, 1e-4, 5e-4];
+export const DECAYS = [0, 1e-4, 5e-4];
 
 export const classification: Experiment = {
   name: "classification",
