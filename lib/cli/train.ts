@@ -29,6 +29,7 @@ import {
 import { lines } from "./output.ts";
 import {
   parseAugment,
+  parseDropout,
   parseNoise,
   parsePosterior,
   parsePrior,
@@ -109,6 +110,15 @@ export function trainCommand(root: Command): void {
         "relu",
       ]),
     )
+    .addOption(
+      new Option("--norm <name>", "norm of a residual net (default: batch)").choices(["batch", "filter-response"]),
+    )
+    .option(
+      "--dropout <spec>",
+      "RATE of dropout, or RATE:LAYER,LAYER behind these layers alone, as 0.5:conv1,conv3",
+      spec(parseDropout),
+    )
+    .option("--monte-carlo-dropout", "dropout stays on in predictions, which are stochastic by it")
     .option(
       "--posterior <spec>",
       "rho[:rhoInit], alpha[:weight|layer[:logAlphaInit]]",
