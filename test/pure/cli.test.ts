@@ -15,11 +15,12 @@ import {
   recipe,
 } from "../../lib/cli/recipe.ts";
 import { splitData } from "../../lib/cli/run-data.ts";
-import { createRun, newRunDir, readConfig, validationSize } from "../../lib/cli/run-folder.ts";
+import { createRun, newRunDir, readConfig } from "../../lib/cli/run-folder.ts";
 import { makeDataset, subset } from "../../lib/data/dataset.ts";
 import { embeddedMnist } from "../../lib/data/locate.ts";
 import { BayesError } from "../../lib/errors.ts";
 import { defaults } from "../../lib/train/defaults.ts";
+import { validationSize } from "../../lib/train/validation.ts";
 import { asBayesError } from "../../lib/util/memory.ts";
 import { version } from "../../lib/util/package.ts";
 import { cli, temporaryFolder } from "../cli-capture.ts";
