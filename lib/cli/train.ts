@@ -105,10 +105,10 @@ export function trainCommand(root: Command): void {
     .option("--test-samples <n>", "Monte-Carlo samples in the test", integer(1, 65_536), defaults.testSamples)
     .option("--frequentist", "the same network with plain weights")
     .addOption(
-      new Option("--activation <name>", "activation (default: softplus, with --frequentist relu)").choices([
-        "softplus",
-        "relu",
-      ]),
+      new Option(
+        "--activation <name>",
+        "activation (default: softplus; relu with --frequentist and in residual nets)",
+      ).choices(["softplus", "relu"]),
     )
     .addOption(
       new Option("--norm <name>", "norm of a residual net (default: batch)").choices(["batch", "filter-response"]),

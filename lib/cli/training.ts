@@ -32,12 +32,13 @@ const optimizers: Record<RunConfig["training"]["optimizer"], () => Optimizer> = 
 const described = ({ likelihood: { config } }: Model): string =>
   config.kind + (config.noise === undefined ? "" : `, noise ${config.noise}`);
 
-/** The parts of an architecture that were chosen, by name: norm and dropout. */
+/** The parts of an architecture that may be chosen, by name. */
 export function chosenParts({ config }: Model): [name: string, text: string][] {
-  const { norm, dropout, dropoutAfter, monteCarloDropout } = config as Partial<ArchitectureConfig>;
+  const { activation, norm, dropout, dropoutAfter, monteCarloDropout } = config as Partial<ArchitectureConfig>;
   const where = dropoutAfter ? ` behind ${dropoutAfter.join(", ") || "nothing"}` : "";
   const always = monteCarloDropout ? ", also in predictions" : "";
   return [
+    ...(activation === undefined ? [] : [["activation", activation] as [string, string]]),
     ...(norm === undefined ? [] : [["norm", norm] as [string, string]]),
     ...(dropout === undefined ? [] : [["dropout", `rate ${dropout}${where}${always}`] as [string, string]]),
   ];

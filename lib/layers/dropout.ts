@@ -27,7 +27,8 @@ export function dropout(x: Tensor, rate: number, options: DropoutLayerOptions = 
     own,
     (name) => {
       const { training, mode } = trace();
-      return training || (always && mode === "sample") ? dropoutOp(x, rate, noiseFor(name)) : x;
+      const on = rate > 0 && (training || (always && mode === "sample"));
+      return on ? dropoutOp(x, rate, noiseFor(name)) : x;
     },
     always ? "always on" : "",
   );

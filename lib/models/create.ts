@@ -55,7 +55,7 @@ export interface ArchitectureConfig {
   readonly input: readonly [height: number, width: number, channels: number];
   /** Default true; false is the frequentist twin. */
   readonly bayesian?: boolean;
-  /** Default softplus in a Bayesian model, ReLU in its twin. */
+  /** Default softplus in a Bayesian model, ReLU in its twin and in residual nets. */
   readonly activation?: Activation;
   /** Of resnet18 and resnet20: "batch" (default), or "filter-response". */
   readonly norm?: Norm;
@@ -195,8 +195,9 @@ export function createModel(config: ModelConfig): Model {
   }
   const c = parsed.data;
   const { bayesian, norm, dropout, dropoutAfter, monteCarloDropout } = c;
-  const activation = c.activation ?? defaultActivation(bayesian);
-  if (norm !== undefined && !normed.includes(c.model))
+  const hasNorms = normed.includes(c.model);
+  const activation = c.activation ?? defaultActivation(bayesian, hasNorms);
+  if (norm !== undefined && !hasNorms)
     fail("createModel", `norm with ${normed.join(" or ")}, the nets that have one`, words(`it with ${c.model}`));
   const layers = kit({ bayesian, activation, norm, dropout, dropoutAfter, monteCarloDropout });
   return new Model({

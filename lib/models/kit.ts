@@ -17,7 +17,10 @@ export type Norm = "batch" | "filter-response";
 export interface KitOptions {
   /** Default true; false: plain weights, the frequentist twin. */
   readonly bayesian?: boolean;
-  /** Default softplus in a Bayesian net ("the variance must never be 0", Shridhar et al. 2019), ReLU in its twin. */
+  /**
+   * Default softplus in a Bayesian net ("the variance must never be 0", Shridhar et al. 2019), ReLU in its twin and behind
+   * norms (see {@link defaultActivation}).
+   */
   readonly activation?: Activation;
   /** Of nets that have norms, which are the residual ones: batch norm (default), or filter response norm, which looks at one image alone. */
   readonly norm?: Norm;
@@ -39,7 +42,8 @@ export interface Kit {
   dense(x: Tensor, out: number, options?: LayerOptions): Tensor;
   /** The last layer. */
   head(x: Tensor, out: number, options?: LayerOptions): Tensor;
-  activate(x: Tensor): Tensor;
+  /** @param normed in a net with norms, where another activation is usual */
+  activate(x: Tensor, normed?: boolean): Tensor;
   /** Behind a convolution of a residual net; where `active`, with the activation that goes with the norm. */
   norm(x: Tensor, name: string, active: boolean): Tensor;
   /** Behind the activation of a layer: dropout where it is wanted there, else x. */
@@ -74,14 +78,16 @@ export function kit(options: KitOptions = {}): Kit {
     monteCarloDropout: "boolean",
   });
   const { bayesian = true, norm = "batch", dropout: rate, monteCarloDropout: always = false } = own;
-  const { activation = defaultActivation(bayesian) } = own;
-  if (activation !== "softplus" && activation !== "relu") fail("kit", 'activation "softplus" or "relu"', activation);
+  const { activation } = own;
+  if (activation !== undefined && activation !== "softplus" && activation !== "relu")
+    fail("kit", 'activation "softplus" or "relu"', activation);
   if (norm !== "batch" && norm !== "filter-response") fail("kit", 'norm "batch" or "filter-response"', norm);
   if (rate === undefined && (own.dropoutAfter || always))
     fail("kit", `the rate of dropout beside ${always ? "monteCarloDropout" : "dropoutAfter"}`, words("none"));
   if (rate !== undefined) checkNumber("kit", "the rate of dropout", rate, 0, 0.999999);
   const after = own.dropoutAfter && Object.freeze(copyList("kit", "dropoutAfter", own.dropoutAfter));
-  const activate = activation === "relu" ? relu : softplus;
+  const activate = (x: Tensor, normed = false) =>
+    (activation ?? defaultActivation(bayesian, normed)) === "relu" ? relu(x) : softplus(x);
   const dense = bayesian ? bayesLinear : linear;
   return Object.freeze({
     conv: bayesian ? bayesConv2d : conv2d,
@@ -91,7 +97,7 @@ export function kit(options: KitOptions = {}): Kit {
     norm(x: Tensor, name: string, active: boolean) {
       if (norm === "filter-response") return filterResponseNorm2d(x, { name, threshold: active });
       const y = batchNorm2d(x, { name });
-      return active ? activate(y) : y;
+      return active ? activate(y, true) : y;
     },
     drop: (x: Tensor, layer: string) =>
       rate === undefined || (after && !after.includes(layer))
@@ -101,7 +107,13 @@ export function kit(options: KitOptions = {}): Kit {
   });
 }
 
-export const defaultActivation = (bayesian: boolean): Activation => (bayesian ? "softplus" : "relu");
+/**
+ * The activation of a net when nothing is said: the paper's softplus in Bayesian ones, but ReLU in those with norms. What softplus
+ * gives is positive everywhere, so that the sums behind it have means larger than their spread, which move with the weights:
+ * batch norm's running means, some steps old, are then far off, and a net that trains well predicts badly (docs/experiments.md).
+ */
+export const defaultActivation = (bayesian: boolean, normed: boolean): Activation =>
+  bayesian && !normed ? "softplus" : "relu";
 
 /** Throws unless dropout is asked for behind layers alone that have a place for it. */
 export function checkPlaces(net: string, { dropoutAfter = [] }: Kit, places: readonly string[]): void {

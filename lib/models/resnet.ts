@@ -82,7 +82,7 @@ export function resnet(x: Tensor, kit: Kit, outputs: number, options: ResnetOpti
       const name = `stage${stage + 1}/block${block + 1}`;
       const stride = stage > 0 && block === 0 ? 2 : 1;
       const inner = drop(conv(h, filters, 3, stride, `${name}/conv1`, true), `${name}/conv1`);
-      h = activate(add(conv(inner, filters, 3, 1, `${name}/conv2`), shortcut(h, filters, stride, name)));
+      h = activate(add(conv(inner, filters, 3, 1, `${name}/conv2`), shortcut(h, filters, stride, name)), true);
     }
   return head(globalAvgPool2d(h), outputs, { name: "classifier" });
 }
