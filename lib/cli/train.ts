@@ -11,6 +11,7 @@ import { likelihoodNames } from "../likelihoods/known.ts";
 import { modelNames } from "../models/create.ts";
 import type { Model } from "../models/model.ts";
 import type { ComparisonRow } from "../report/data.ts";
+import { splitMeans } from "../report/diagnosis.ts";
 import { peekCheckpoint } from "../train/checkpoint.ts";
 import { defaults } from "../train/defaults.ts";
 import type { HeldLock } from "../train/lock.ts";
@@ -259,9 +260,11 @@ async function whole(
     comparison: beside,
     notes,
   };
-  await until(writeReport(runDir, model, data.test, config, tested, report)).catch(saved);
+  const { verdict, diagnosis = [] } = await until(
+    writeReport(runDir, model, data.test, config, tested, report),
+  ).catch(saved);
   writeOnnx(runDir, model);
-  lines(out, "", ...testTable(model, tested));
+  lines(out, "", ...testTable(model, tested, { split: !verdict || splitMeans(verdict) }), "", ...diagnosis);
   if (beside.length > 0) lines(out, "", ...comparisonTable(model, tested.metrics, beside));
   lines(out, "", `report  ${join(runDir, FILES.reportHtml)}`, `model   ${join(runDir, FILES.onnx)}`);
   const { beta } = config.training;
@@ -272,6 +275,7 @@ async function whole(
     seconds: result.wall.seconds,
     best: result.best,
     test: testFields(tested),
+    diagnosis,
     beta: beta === undefined ? null : Number.isFinite(Number(beta)) ? Number(beta) : beta,
     ...(beside.length > 0 ? { beside } : {}),
     runDir,

@@ -6,6 +6,7 @@ import type { ClassDataset } from "../data/dataset.ts";
 import { classWeights } from "../data/weights.ts";
 import { BayesError } from "../errors.ts";
 import type { Figure } from "../likelihoods/likelihood.ts";
+import { UNCERTAINTY } from "../likelihoods/moments.ts";
 import type { Model } from "../models/model.ts";
 import type { EvaluateResult } from "../predict/predict.ts";
 import { type EpochRecord, type FitOptions, type FitResult, fit } from "../train/fit.ts";
@@ -164,12 +165,19 @@ function epochPrinter(out: Output, { bayesian, likelihood }: Model, epochs: numb
   };
 }
 
-/** The figures of a test in the order in which people want them. */
-export function testTable({ likelihood }: Model, { prediction, metrics }: EvaluateResult): string[] {
+/**
+ * The figures of a test in the order in which people want them.
+ * @param options split: false leaves epistemic and aleatoric out, whose hints are about the images
+ */
+export function testTable(
+  { likelihood }: Model,
+  { prediction, metrics }: EvaluateResult,
+  { split = true }: { readonly split?: boolean } = {},
+): string[] {
   const { samples, count: images } = prediction;
   const unit = samples === 1 ? "one pass" : `${samples} Monte-Carlo samples`;
   const rows = likelihood.figures.flatMap((f) =>
-    metrics[f.name] === undefined ? [] : [[`  ${f.title}`, shown(f, metrics[f.name]), f.hint]],
+    metrics[f.name] === undefined || (!split && UNCERTAINTY.includes(f)) ? [] : [[`  ${f.title}`, shown(f, metrics[f.name]), f.hint]],
   );
   return [`test on ${count(images)} images, ${unit}`, ...table(rows, "left")];
 }

@@ -14,6 +14,8 @@ export interface Verdict {
   readonly failed: boolean;
   /** Why training failed, as far as the figures tell. */
   readonly cause?: "diverged" | "kl" | "overfitting" | "learning rate" | "epochs" | "unknown";
+  /** Whether it has not even learned the training images, though more than nothing: its doubt is about itself. */
+  readonly underFitted?: true;
   /** How sure it is beside how sure it should be; absent where training failed. */
   readonly confidence?:
     | "over-confident"
@@ -64,6 +66,14 @@ export const CALIBRATION_TOLERANCE = 0.02;
 
 /** A test set that does not know its own share of right answers to ten points has nothing to say about calibration. */
 export const TOO_FEW = 0.1;
+
+/**
+ * A fit that explains less than this much of the training images themselves is under-fitted, if it is plain what kept it back:
+ * a KL term that dominates, or few steps. More than that, it may be all that there is to learn.
+ */
+export const UNDER_FITTED = 0.6;
+/** So few steps are few for any network: Adam moves a weight by the learning rate in one, 0.002, and they are about 0.1. */
+export const FEW_STEPS = 300;
 
 /** This far above the baseline's NLL (or above where it began), training has run away instead of converging. */
 const RUN_AWAY = 1.5;
@@ -144,9 +154,12 @@ export function judge(evidence: Evidence): Verdict {
 
   const confidence = confidenceOf(appraisal);
   const { says, selective } = appraisal;
+  const short = record !== undefined && record.step + 1 < FEW_STEPS;
+  const underFitted = trainingSkill !== undefined && trainingSkill < UNDER_FITTED && (heavy || short);
   return {
     sentence: `${says}: ${CONFIDENCE[confidence]}${selective ? `; ${selective}` : ""}.`,
     failed: false,
+    ...(underFitted ? { underFitted } : {}),
     confidence,
     ...defined(about),
   };
@@ -184,7 +197,12 @@ function slow(history: readonly HistoryPoint[], baselineNll: number | undefined)
       "epochs",
       `${history.length === 1 ? "one epoch is" : `${history.length} epochs are`} not enough at this learning rate: more epochs, or a higher rate`,
     ];
-  return ["unknown", "try a higher learning rate or more epochs, and look whether the targets belong to the images"];
+  const steps = (history[history.length - 1]?.step ?? FEW_STEPS) + 1;
+  if (steps < FEW_STEPS) return ["epochs", `${steps} steps are few: more epochs, or a smaller batch`];
+  return [
+    "unknown",
+    "try a higher learning rate or more epochs; if neither helps, look whether the targets belong to the images",
+  ];
 }
 
 /** The weighted KL term, nats per image: what the objective has beside the NLL. */
