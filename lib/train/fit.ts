@@ -130,10 +130,7 @@ async function train(model: Model, data: FitData, s: Settings, lock: HeldLock | 
     const state = await store.turn(owner, () => prepare(model, data, s, programs, folder, identity));
     folder?.open(state.step, (sentence) => note(s, sentence));
     loop = new Loop(model, data, s, programs, folder, state, owner);
-    if (model.threshold && !loop.over) {
-      model.threshold = undefined;
-      note(s, "the model's threshold was chosen for other weights and is gone: choose it again after training");
-    }
+    if (!loop.over) forget(model, before.likelihood.temperature, s);
     bar = progress("train", loop.examplesLeft, { unit: "examples", silent: !s.progress });
     return await follow(loop, s, bar);
   } catch (error) {
@@ -153,6 +150,18 @@ async function train(model: Model, data: FitData, s: Settings, lock: HeldLock | 
         if (!store.closed) throw error; // else there is nothing left to drop
       });
   }
+}
+
+/** Takes back what was chosen for the weights that training changes now. */
+function forget(model: Model, temperature: number | undefined, s: Settings): void {
+  const gone = [
+    ...(temperature !== undefined || model.temperature !== undefined ? ["temperature"] : []),
+    ...(model.threshold ? ["threshold"] : []),
+  ];
+  model.temperature = undefined;
+  model.threshold = undefined;
+  for (const what of gone)
+    note(s, `the model's ${what} was chosen for other weights and is gone: choose it again after training`);
 }
 
 /** Everything in the store that a run needs, and where it begins. */

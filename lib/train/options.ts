@@ -8,7 +8,7 @@ import { BayesError, checkInt, checkNumber, checkOptions, checkPath, fail } from
 import type { Tensor } from "../graph/node.ts";
 import { checkPrecision, type Precision } from "../graph/trace.ts";
 import type { Better, Likelihood, Targets } from "../likelihoods/likelihood.ts";
-import type { Model } from "../models/model.ts";
+import { type Model, temperedBy } from "../models/model.ts";
 import { isSignal } from "../util/arrays.ts";
 import { defaults } from "./defaults.ts";
 import { adam, type Optimizer } from "./optimizers.ts";
@@ -192,10 +192,11 @@ export function settle(model: Model, data: FitData, options: FitOptions): Settle
   const o = checkShapes(options);
   const { train, valid } = data;
   for (const part of valid ? [train, valid] : [train]) checkImages(model, part);
-  const informed = model.likelihood.informed(train);
+  const current = temperedBy(where, model.likelihood, 1); // a temperature is of the weights that it was fitted to
+  const informed = current.informed(train);
   // where nothing is new the model keeps its own, which may be a changed copy of the one that answers
-  const news = !isDeepStrictEqual(informed.config, model.likelihood.config);
-  const likelihood = news ? informed : model.likelihood;
+  const news = !isDeepStrictEqual(informed.config, current.config);
+  const likelihood = news ? informed : current;
   if (likelihood.config.kind !== model.likelihood.config.kind)
     fail(
       where,

@@ -174,6 +174,42 @@ describe("a threshold", () => {
   });
 });
 
+describe("a temperature and sets", () => {
+  it("are fitted to the run's validation images; the temperature is kept, and taken back", async () => {
+    await cli("threshold", run, "--min-coverage", "0.5");
+    const before = (await cli("evaluate", run, "--json")).events.at(-1)!;
+    const { code, events } = await cli("evaluate", run, "--temperature", "--conformal", "0.8", "--json");
+    expect(code).toBe(0);
+    const done = events.at(-1)!;
+    expect(done.fitted.nll.after).toBeLessThanOrEqual(done.fitted.nll.before);
+    expect(done.fitted.count + done.conformal.count).toBe(18); // each has its half
+    expect(done.conformal).toMatchObject({ kind: "sets", coverage: 0.8, test: { count: done.count } });
+    expect(done.threshold).toBeUndefined();
+    expect(notes(events).join()).toMatch(/threshold was chosen at another temperature and is gone/);
+    using model = openModel(run);
+    expect(model.temperature ?? 1).toBe(done.fitted.temperature);
+    expect(model.threshold).toBeUndefined();
+    expect((await cli("evaluate", run, "--json")).events.at(-1)!.nll).toBe(done.nll);
+    expect((await cli("evaluate", run, "--temperature", "2.5")).stdout).toMatch(/exported model have the temperature/);
+    const onnx = readMetadata(readFileSync(join(run, "model.onnx")));
+    expect(JSON.parse(onnx.get("bayescnn.likelihood")!).temperature).toBe(2.5);
+    const again = (await cli("evaluate", run, "--temperature", "1", "--json")).events.at(-1)!;
+    expect(again.nll).toBe(before.nll);
+    expect((await cli("evaluate", run, "--temperature", "0")).code).toBe(2);
+  });
+
+  it("need images that nothing was trained or tested on, and enough of them", async () => {
+    const none = join(tmp, "no-validation");
+    await cli("train", "--model", "lenet5", "--data", pets, "--image-size", "28", "--epochs", "1", "--validation", "0", "--out", none);
+    for (const asked of [["--temperature"], ["--conformal", "0.9"]]) {
+      const { code, stderr } = await cli("evaluate", none, ...asked);
+      expect(code).toBe(1);
+      expect(stderr).toMatch(/expected a run with validation images to fit to, received one trained with --validation 0/);
+    }
+    expect((await cli("evaluate", run, "--conformal", "0.99")).stderr).toMatch(/at least 99 validation images/);
+  });
+});
+
 describe("numbers as targets", () => {
   it("are read from a table, learned with their noise, and answered with sigma", async () => {
     const dir = join(tmp, "numbers");
