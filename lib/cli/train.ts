@@ -82,8 +82,8 @@ export function trainCommand(root: Command): void {
     )
     .option("--class-weights <spec>", "balanced, or a weight for each class as cat:2,dog:1", spec(parseWeights))
     .option("--validation <n>", "training images kept for validation (default: a twelfth)", integer(0))
-    .option("--epochs <n>", "how often every image is seen", integer(1), defaults.epochs)
-    .option("--batch <n>", "images in one step", integer(1), defaults.batchSize)
+    .option("--epochs <n>", `how often every image is seen (default: ${defaults.epochs}, more on few images)`, integer(1))
+    .option("--batch <n>", `images in one step (default: ${defaults.batchSize}, fewer of few images)`, integer(1))
     .option("--lr <rate>", "learning rate", decimal(0), defaults.learningRate)
     .addOption(
       new Option("--optimizer <name>", "optimizer").choices(["adam", "adamw", "sgd"]).default(defaults.optimizer),
@@ -97,9 +97,8 @@ export function trainCommand(root: Command): void {
     .option("--warmup <epochs>", "epochs over which the learning rate grows to full size", decimal(0))
     .option(
       "--beta <spec>",
-      "weight of the KL term: a number (1 is the ELBO), blundell, warmup[:share[:beta]], cosine[:share[:beta]]",
+      `weight of the KL term: a number (1 is the ELBO), blundell, warmup[:share[:beta]], cosine[:share[:beta]] (default: ${defaults.beta}, less on few images)`,
       spec(parseBeta),
-      defaults.beta,
     )
     .option("--samples <n>", "Monte-Carlo samples in one training step", integer(1, 1024), defaults.samples)
     .option("--test-samples <n>", "Monte-Carlo samples in the test", integer(1, 65_536), defaults.testSamples)
@@ -204,7 +203,7 @@ async function resumed(options: TrainOptions, context: Context, command: Command
   const beside = (options.compare ?? []).map(comparisonRow);
   using lock = lockRun(runDir);
   const before = readConfig(runDir);
-  const epochs = command.getOptionValueSource("epochs") === "cli" ? options.epochs : before.training.epochs;
+  const epochs = options.epochs ?? before.training.epochs;
   if (epochs < before.training.epochs)
     fail("train", `--epochs of at least ${before.training.epochs}, those of the run`, epochs);
   const config = { ...before, training: { ...before.training, epochs } };

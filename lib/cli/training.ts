@@ -111,6 +111,7 @@ export function fitOptions(
     optimizer: optimizers[t.optimizer](),
     learningRate: parseRate(t.learningRate),
     beta: t.beta === undefined ? undefined : parseBeta(t.beta),
+    initialSigma: t.initialSigma ?? 0,
     samples: t.samples,
     seed: t.seed,
     precision: t.precision,
