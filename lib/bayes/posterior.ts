@@ -51,7 +51,11 @@ export interface RhoPosteriorOptions {
  * 2015 and rho = -5 + 0.1 N(0, 1); `referenceInit` is the reference implementation's.
  */
 export function rhoPosterior(options: RhoPosteriorOptions = {}): Posterior {
-  const own = checkOptions("rhoPosterior", options, { rhoInit: "number", muInit: "number|string", rhoSpread: "number" });
+  const own = checkOptions("rhoPosterior", options, {
+    rhoInit: "number",
+    muInit: "number|string",
+    rhoSpread: "number",
+  });
   const { rhoInit = RHO_INIT, muInit = "he", rhoSpread = RHO_SPREAD } = own;
   checkNumber("rhoPosterior", "rhoInit", rhoInit, -100, 100);
   checkNumber("rhoPosterior", "rhoSpread", rhoSpread, 0);

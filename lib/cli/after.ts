@@ -1,13 +1,13 @@
 /** What `evaluate` fits to a run's validation images: a temperature, which the run keeps, and conformal sets. */
 import { split } from "../data/split.ts";
 import { BayesError, fail } from "../errors.ts";
-import type { EvaluateResult, PredictOptions } from "../predict/predict.ts";
-import { type ConformalIntervals, type ConformalResult, type ConformalSets, conformal } from "../predict/conformal.ts";
-import { type FittedTemperature, fitTemperature } from "../predict/temperature.ts";
 import { TEMPERATURES } from "../likelihoods/temperature.ts";
-import { amendCheckpoint } from "../train/checkpoint.ts";
-import { weightsFile } from "../models/open.ts";
 import type { Model } from "../models/model.ts";
+import { weightsFile } from "../models/open.ts";
+import { type ConformalIntervals, type ConformalResult, type ConformalSets, conformal } from "../predict/conformal.ts";
+import type { EvaluateResult, PredictOptions } from "../predict/predict.ts";
+import { type FittedTemperature, fitTemperature } from "../predict/temperature.ts";
+import { amendCheckpoint } from "../train/checkpoint.ts";
 import { parseNumber } from "../util/number.ts";
 import { count, percent } from "./output.ts";
 import type { RunData } from "./run-data.ts";
@@ -48,7 +48,9 @@ export async function fitAfter(
   const where = temperature === undefined ? "--conformal" : "--temperature";
   const early = unfinished(run);
   if (early)
-    throw new BayesError(`[${where}] expected a finished run, for what is fitted holds for its weights alone: ${early}`);
+    throw new BayesError(
+      `[${where}] expected a finished run, for what is fitted holds for its weights alone: ${early}`,
+    );
   if (typeof temperature === "string") run.model.temperature = parseTemperature(temperature);
   const fits = temperature === true;
   if (!fits && coverage === undefined) return {};
@@ -73,7 +75,10 @@ export function keepTemperature(dir: string, { likelihood, threshold }: Model): 
 }
 
 /** How the sets do on the test. */
-export function testSets({ conformal: made }: After, { prediction, targets }: EvaluateResult): ConformalResult | undefined {
+export function testSets(
+  { conformal: made }: After,
+  { prediction, targets }: EvaluateResult,
+): ConformalResult | undefined {
   return made?.test(prediction as never, targets);
 }
 
@@ -81,7 +86,12 @@ export function testSets({ conformal: made }: After, { prediction, targets }: Ev
 export function afterLines({ temperature: t, conformal: made }: After, tested: ConformalResult | undefined): string[] {
   const said: string[] = [];
   if (t) {
-    const was = t.temperature > 1 ? "surer than it was right" : t.temperature < 1 ? "less sure than it was right" : "as sure as it should be";
+    const was =
+      t.temperature > 1
+        ? "surer than it was right"
+        : t.temperature < 1
+          ? "less sure than it was right"
+          : "as sure as it should be";
     said.push(
       `temperature ${t.temperature.toFixed(3)}: on ${count(t.count)} validation images it was ${was} (NLL ${t.nll.before.toFixed(4)}, now ${t.nll.after.toFixed(4)})`,
     );

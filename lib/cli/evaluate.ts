@@ -85,7 +85,10 @@ async function evaluateRun(dir: string, options: EvaluateOptions, { out, signal 
   if (early) out.note(early);
   const { config } = run;
   const fits = options.temperature !== undefined || options.conformal !== undefined;
-  const whole = options.data === undefined || fits ? await runData(config, options.data === undefined ? options.dataDir : undefined) : undefined;
+  const whole =
+    options.data === undefined || fits
+      ? await runData(config, options.data === undefined ? options.dataDir : undefined)
+      : undefined;
   const own = options.data === undefined ? whole : undefined;
   const test = own?.test ?? (await otherData(options.data!, options.dataDir, config, classesOf(model)));
   for (const sentence of test.notes ?? []) out.note(sentence);
@@ -146,7 +149,10 @@ async function evaluateRun(dir: string, options: EvaluateOptions, { out, signal 
     out.line(`  AURC          ${fixed(aurc)}  error rate, averaged over how many images are answered`);
   if (selected) lines(out, "", thresholdLine(model, selected));
   if (fits) lines(out, "", ...afterLines(after, sets));
-  if (lock) out.line(`kept in ${dir}: ${model.temperature === undefined ? "no temperature" : "its predictions and the exported model have the temperature"}`);
+  if (lock)
+    out.line(
+      `kept in ${dir}: ${model.temperature === undefined ? "no temperature" : "its predictions and the exported model have the temperature"}`,
+    );
   if (beside.length > 0) lines(out, "", ...comparisonTable(model, metrics, beside));
   if (!strange) return;
   out.line();

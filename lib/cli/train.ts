@@ -82,7 +82,11 @@ export function trainCommand(root: Command): void {
     )
     .option("--class-weights <spec>", "balanced, or a weight for each class as cat:2,dog:1", spec(parseWeights))
     .option("--validation <n>", "training images kept for validation (default: a twelfth)", integer(0))
-    .option("--epochs <n>", `how often every image is seen (default: ${defaults.epochs}, more on few images)`, integer(1))
+    .option(
+      "--epochs <n>",
+      `how often every image is seen (default: ${defaults.epochs}, more on few images)`,
+      integer(1),
+    )
     .option("--batch <n>", `images in one step (default: ${defaults.batchSize}, fewer of few images)`, integer(1))
     .option("--lr <rate>", "learning rate", decimal(0), defaults.learningRate)
     .addOption(
@@ -259,9 +263,9 @@ async function whole(
     comparison: beside,
     notes,
   };
-  const { verdict, diagnosis = [] } = await until(
-    writeReport(runDir, model, data.test, config, tested, report),
-  ).catch(saved);
+  const { verdict, diagnosis = [] } = await until(writeReport(runDir, model, data.test, config, tested, report)).catch(
+    saved,
+  );
   writeOnnx(runDir, model);
   lines(out, "", ...testTable(model, tested, { split: !verdict || splitMeans(verdict) }), "", ...diagnosis);
   if (beside.length > 0) lines(out, "", ...comparisonTable(model, tested.metrics, beside));

@@ -178,7 +178,9 @@ export function testTable(
   const { samples, count: images } = prediction;
   const unit = samples === 1 ? "one pass" : `${samples} Monte-Carlo samples`;
   const rows = likelihood.figures.flatMap((f) =>
-    metrics[f.name] === undefined || (!split && UNCERTAINTY.includes(f)) ? [] : [[`  ${f.title}`, shown(f, metrics[f.name]), f.hint]],
+    metrics[f.name] === undefined || (!split && UNCERTAINTY.includes(f))
+      ? []
+      : [[`  ${f.title}`, shown(f, metrics[f.name]), f.hint]],
   );
   return [`test on ${count(images)} images, ${unit}`, ...table(rows, "left")];
 }

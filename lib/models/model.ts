@@ -85,7 +85,8 @@ export function temperedBy<L extends Likelihood>(where: string, likelihood: L, t
   if (!likelihood.tempered)
     fail(where, "a likelihood of logits (categorical, bernoulli) for a temperature", likelihood.config.kind);
   const other = likelihood.tempered(temperature);
-  if (other.config.kind !== likelihood.config.kind) // a copy that took the method with it
+  if (other.config.kind !== likelihood.config.kind)
+    // a copy that took the method with it
     fail(where, `tempered of likelihood ${likelihood.config.kind} to return one of its kind`, other.config.kind);
   return other as L;
 }

@@ -125,7 +125,8 @@ const isNumbers = (p: Prediction): p is NumberPrediction =>
 /** How badly each image's prediction is off, [N]. */
 function scoresOf(p: Scored, targets: Targets): Float64Array {
   const D = p.mean.length / p.count;
-  if (p instanceof ClassPrediction) return Float64Array.from({ length: p.count }, (_, n) => 1 - p.mean[n * D + targets[n]]);
+  if (p instanceof ClassPrediction)
+    return Float64Array.from({ length: p.count }, (_, n) => 1 - p.mean[n * D + targets[n]]);
   return Float64Array.from({ length: p.count }, (_, n) => {
     let most = 0;
     for (let i = n * D; i < (n + 1) * D; i++) most = Math.max(most, Math.abs(targets[i] - p.mean[i]) / p.sigma[i]);

@@ -1,7 +1,7 @@
 /**
  * How wide the posterior of a new model begins. A step moves rho by about the learning rate, so what few steps can reach is
  * near where they begin; and noise that is a share of the weights is felt alike in narrow and in wide layers (the share squared
- * is the alpha of variational dropout, Kingma et al. 2015: 0.5 is a dropout of one weight in five).
+ * is the alpha of variational dropout, Kingma et al. 2015: a third is a dropout of one weight in ten).
  */
 import { initialRho } from "../bayes/posterior.ts";
 import { checkNumber, fail } from "../errors.ts";

@@ -80,8 +80,8 @@ export interface FitOptions {
   readonly beta?: number | BetaSchedule;
   /**
    * Standard deviation that a weight's posterior begins with, as a share of the root mean square of its layer's initial means; 0
-   * leaves it as the model has it. For a new model whose `rhoPosterior` says nothing of it; default 0.5 on fewer than 5,000
-   * images, else 0.
+   * leaves it as the model has it. For a new model whose `rhoPosterior` says nothing of it; default a third on fewer than
+   * 5,000 images, else 0.
    */
   readonly initialSigma?: number;
   /** Monte-Carlo samples per step; default 1. */

@@ -14,7 +14,7 @@ const LEAST_BATCHES = 8;
 /** ... unless they would be smaller than this. */
 const LEAST_BATCH = 32;
 /** Sigma of a weight at the beginning, as a share of its layer's root mean square weight. */
-const INITIAL_SIGMA = 0.5;
+const INITIAL_SIGMA = 1 / 3;
 
 /** What was said about the recipe; the rest is chosen to go with it. */
 export interface SaidOfRecipe {
@@ -57,12 +57,10 @@ export function recipeFor(images: number, said: SaidOfRecipe = {}, bayesian = tr
   if (bayesian && said.beta === undefined && few)
     why.beta = `beta ${beta} in place of ${defaults.beta}, so that the KL term weighs on an image no more than among ${MANY_IMAGES}`;
   if (bayesian && said.initialSigma === undefined && few)
-    why.initialSigma = `sigmas that begin at ${initialSigma} of the weights of their layer, because so few steps do not widen them`;
+    why.initialSigma = `sigmas that begin at a third of the weights of their layer, because so few steps do not widen them`;
   return { epochs, batchSize, beta, initialSigma, why };
 }
 
 /** What was chosen, as a sentence; undefined where it is what it always is. */
 export const recipeSentence = (images: number, { why }: Recipe): string | undefined =>
-  Object.keys(why).length === 0
-    ? undefined
-    : `chosen for ${images} training images: ${Object.values(why).join("; ")}`;
+  Object.keys(why).length === 0 ? undefined : `chosen for ${images} training images: ${Object.values(why).join("; ")}`;

@@ -16,12 +16,13 @@ import { conformal, quantile } from "../../lib/predict/conformal.ts";
 import { evaluate, predict } from "../../lib/predict/predict.ts";
 import { fitTemperature } from "../../lib/predict/temperature.ts";
 import { fit } from "../../lib/train/fit.ts";
-import { STREAM_INIT, fillGaussians } from "../../lib/util/philox.ts";
+import { fillGaussians, STREAM_INIT } from "../../lib/util/philox.ts";
 import { generator } from "../pure/report-kit.ts";
 
 const C = 5;
 const preprocess = { scale: [1], shift: [0] };
-const normals = (n: number, seed: number) => fillGaussians(new Float32Array(n), (z) => z, seed, STREAM_INIT, { row: 1 });
+const normals = (n: number, seed: number) =>
+  fillGaussians(new Float32Array(n), (z) => z, seed, STREAM_INIT, { row: 1 });
 
 /** A network that gives its image, C values, back; `sure` times as large. */
 function echo(sure = 1, bayesian = false): Model<Categorical> {
@@ -29,7 +30,10 @@ function echo(sure = 1, bayesian = false): Model<Categorical> {
     scale((bayesian ? bayesLinear : linear)(flatten(x), C, { name: "fc" }), sure);
   const model = new Model({ name: "echo", input: [1, C, 1], likelihood: categorical(C), build, preprocess });
   const weight = bayesian ? "fc/weight/mu" : "fc/weight";
-  model.store.set(weight, new Float32Array(C * C).map((_, i) => Number(i % (C + 1) === 0)));
+  model.store.set(
+    weight,
+    new Float32Array(C * C).map((_, i) => Number(i % (C + 1) === 0)),
+  );
   return model;
 }
 
@@ -115,11 +119,14 @@ describe("a temperature", () => {
       preprocess,
     });
     const data = makeDataset({ name: "n", images: normals(9 * C, 1), targets: new Float32Array(9), shape: [1, C, 1] });
-    await expect(fitTemperature(numbers, data)).rejects.toThrow(/expected a likelihood of logits .*received "gaussian"/);
+    await expect(fitTemperature(numbers, data)).rejects.toThrow(
+      /expected a likelihood of logits .*received "gaussian"/,
+    );
     expect(() => {
       numbers.temperature = 2;
     }).toThrow(/likelihood of logits/);
-    for (const t of [0, -1, Number.NaN, Infinity]) expect(() => categorical(3, { temperature: t })).toThrow(/temperature/);
+    for (const t of [0, -1, Number.NaN, Infinity])
+      expect(() => categorical(3, { temperature: t })).toThrow(/temperature/);
     expect(() => categorical(3, { temprature: 2 } as never)).toThrow(/temprature/);
     expect(bernoulli({ labels: 2, temperature: 2 }).config.temperature).toBe(2);
     expect(bernoulli({ labels: 2, temperature: 1 }).config).not.toHaveProperty("temperature");
@@ -156,7 +163,11 @@ describe("conformal sets", () => {
     const score = (i: number) => 1 - p[i * C + labels[i]];
     return {
       quantileOf: (first: number, n: number, coverage: number) =>
-        quantile("test", Float64Array.from({ length: n }, (_, i) => score(first + i)), coverage),
+        quantile(
+          "test",
+          Float64Array.from({ length: n }, (_, i) => score(first + i)),
+          coverage,
+        ),
       covered: (first: number, n: number, limit: number) =>
         Array.from({ length: n }, (_, i) => Number(score(first + i) <= limit)).reduce((a, b) => a + b, 0) / n,
     };
@@ -190,7 +201,8 @@ describe("conformal sets", () => {
     expect(() => quantile("t", scores, 0.91)).toThrow(/at least 11 validation images.*received 9/);
     using model = echo();
     await expect(conformal(model, drawn(20, 1), { coverage: 0.99 })).rejects.toThrow(/at least 99 validation images/);
-    for (const coverage of [0, 1, 90]) await expect(conformal(model, drawn(20, 1), { coverage })).rejects.toThrow(/coverage/);
+    for (const coverage of [0, 1, 90])
+      await expect(conformal(model, drawn(20, 1), { coverage })).rejects.toThrow(/coverage/);
     using labels = new Model({
       input: [1, C, 1],
       likelihood: bernoulli(),
@@ -217,14 +229,19 @@ describe("conformal intervals", () => {
       build: (x) => linear(flatten(x), D, { name: "fc" }),
       preprocess,
     });
-    model.store.set("fc/weight", new Float32Array(D * D).map((_, i) => Number(i % (D + 1) === 0)));
+    model.store.set(
+      "fc/weight",
+      new Float32Array(D * D).map((_, i) => Number(i % (D + 1) === 0)),
+    );
     const made = await conformal(model, make(n, 1), { coverage: 0.9 });
     const test = make(tests, 2);
     const { prediction, targets } = await evaluate(model, test);
     const { low, high } = made.of(prediction);
     let inside = 0;
     for (let i = 0; i < tests; i++)
-      inside += Number([0, 1, 2].every((d) => targets[i * D + d] >= low[i * D + d] && targets[i * D + d] <= high[i * D + d]));
+      inside += Number(
+        [0, 1, 2].every((d) => targets[i * D + d] >= low[i * D + d] && targets[i * D + d] <= high[i * D + d]),
+      );
     const found = made.test(prediction, targets);
     expect(found.coverage).toBeCloseTo(inside / tests, 3);
     expect(Math.abs(found.coverage - 0.9)).toBeLessThan(4 * Math.sqrt(0.09 / n + 0.09 / tests));

@@ -200,11 +200,27 @@ describe("a temperature and sets", () => {
 
   it("need images that nothing was trained or tested on, and enough of them", async () => {
     const none = join(tmp, "no-validation");
-    await cli("train", "--model", "lenet5", "--data", pets, "--image-size", "28", "--epochs", "1", "--validation", "0", "--out", none);
+    await cli(
+      "train",
+      "--model",
+      "lenet5",
+      "--data",
+      pets,
+      "--image-size",
+      "28",
+      "--epochs",
+      "1",
+      "--validation",
+      "0",
+      "--out",
+      none,
+    );
     for (const asked of [["--temperature"], ["--conformal", "0.9"]]) {
       const { code, stderr } = await cli("evaluate", none, ...asked);
       expect(code).toBe(1);
-      expect(stderr).toMatch(/expected a run with validation images to fit to, received one trained with --validation 0/);
+      expect(stderr).toMatch(
+        /expected a run with validation images to fit to, received one trained with --validation 0/,
+      );
     }
     expect((await cli("evaluate", run, "--conformal", "0.99")).stderr).toMatch(/at least 99 validation images/);
   });
