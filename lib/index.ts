@@ -150,5 +150,6 @@ export {
   type FitResult,
   fit,
   type Monitor,
+  type Recipe,
   type StepRecord,
 } from "./train/fit.ts";

@@ -61,7 +61,7 @@ export async function fitAfter(
     );
   const both = fits && coverage !== undefined;
   const { train: first, valid: second } = both
-    ? split(valid, { valid: 0.5 }, run.config.data.seed)
+    ? split(valid, { valid: Math.floor(valid.count / 2) }, run.config.data.seed)
     : { train: valid, valid };
   return {
     ...(fits ? { temperature: await fitTemperature(run.model, first, predicting) } : {}),

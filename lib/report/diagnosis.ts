@@ -19,7 +19,7 @@ export function diagnosisOf(
   { absent = [] }: Appraisal,
   { split, record }: { readonly split: boolean; readonly record?: HistoryPoint },
 ): string[] {
-  const { sentence, failed, underFitted, confidence, trainingSkill = 0, klTerm } = verdict;
+  const { sentence, failed, underFitted, byHeart, confidence, trainingSkill = 0, klTerm } = verdict;
   const said = [sentence];
   if (underFitted) {
     const steps = record!.step + 1;
@@ -33,6 +33,8 @@ export function diagnosisOf(
     said.push(
       `How its uncertainty splits means nothing ${failed ? "then" : "yet"}: epistemic and aleatoric are about the images only once the model has learned from them.`,
     );
+  if (byHeart)
+    said.push(`It knows its training images far better than others (${byHeart}): more images help most, or augmented ones.`);
   if (absent.length > 0)
     said.push(
       `There are no test images of ${listed(absent)}: nothing is known of ${absent.length > 1 ? "them" : "it"}, and the figures are those of the other classes.`,

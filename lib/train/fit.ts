@@ -19,6 +19,7 @@ import { type EpochRecord, freshState, type TrainingState } from "./state.ts";
 import { compileStep, dropData, residentData, type StepProgram } from "./step.ts";
 
 export type { Callbacks, FitData, FitOptions, Monitor, StepRecord } from "./options.ts";
+export type { Recipe } from "./recipe.ts";
 export type { EpochRecord } from "./state.ts";
 
 export interface FitResult {
