@@ -110,6 +110,13 @@ export { softmax } from "./ops/softmax.ts";
 export { softplus } from "./ops/softplus.ts";
 export { tanh } from "./ops/tanh.ts";
 export type { Padding, Pair, WindowOptions } from "./ops/window.ts";
+export {
+  type ConformalIntervals,
+  type ConformalOptions,
+  type ConformalResult,
+  type ConformalSets,
+  conformal,
+} from "./predict/conformal.ts";
 export type { CallOptions } from "./predict/engine.ts";
 export {
   type AnswerOf,
@@ -122,6 +129,7 @@ export {
 } from "./predict/open-run.ts";
 export { type EvaluateResult, evaluate, type Images, type PredictOptions, predict } from "./predict/predict.ts";
 export { Predictor, type PredictorOptions, type SamplingOptions } from "./predict/predictor.ts";
+export { type FittedTemperature, fitTemperature } from "./predict/temperature.ts";
 export { chooseThreshold, type SelectiveResult, type ThresholdOptions } from "./predict/threshold.ts";
 export {
   type LayerSparsity,
@@ -143,5 +151,6 @@ export {
   type FitResult,
   fit,
   type Monitor,
+  type Recipe,
   type StepRecord,
 } from "./train/fit.ts";

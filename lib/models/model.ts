@@ -79,6 +79,18 @@ export interface Threshold {
   readonly count: number;
 }
 
+/** A likelihood at a temperature. @throws BayesError where it has no logits */
+export function temperedBy<L extends Likelihood>(where: string, likelihood: L, temperature: number): L {
+  if (temperature === (likelihood.temperature ?? 1)) return likelihood;
+  if (!likelihood.tempered)
+    fail(where, "a likelihood of logits (categorical, bernoulli) for a temperature", likelihood.config.kind);
+  const other = likelihood.tempered(temperature);
+  if (other.config.kind !== likelihood.config.kind)
+    // a copy that took the method with it
+    fail(where, `tempered of likelihood ${likelihood.config.kind} to return one of its kind`, other.config.kind);
+  return other as L;
+}
+
 const applyKinds = { mode: "string", training: "boolean", samples: "number", noise: "object" };
 
 /** Throws unless `model` is a {@link Model} that is open and, unless the caller waits for its turn, has no run under way. */
@@ -176,6 +188,19 @@ export class Model<L extends Likelihood = Likelihood> {
     for (const key of ["certainty", "risk", "coverage", "count"] as const)
       if (own) checkNumber(where, `the threshold's ${key}`, own[key]);
     this.#threshold = own;
+  }
+  /**
+   * What the logits are divided by before they become probabilities; undefined where that is nothing (1). See `fitTemperature`;
+   * another one takes the threshold back, which was chosen on other certainties.
+   * @throws BayesError for a likelihood that has no logits
+   */
+  get temperature(): number | undefined {
+    return this.#likelihood.temperature;
+  }
+  set temperature(temperature: number | undefined) {
+    if (temperature === this.temperature) return;
+    this.#likelihood = temperedBy(`model ${this.name}`, this.#likelihood, temperature ?? 1) as L;
+    this.#threshold = undefined;
   }
   /** What happens to pixels first; undefined until it is given or the first training set has decided. */
   get preprocess(): Preprocess | undefined {
