@@ -54,6 +54,7 @@ export { type Device, type DeviceName, setThreads, threads } from "./device.ts";
 export { BayesError, type ErrorCode } from "./errors.ts";
 export type { Mode, Precision, Shape, Tensor } from "./graph/index.ts";
 export type { LayerOptions } from "./graph/trace.ts";
+export { type ImportOptions, importWeights } from "./import/weights.ts";
 export { bayesConv2d, type ConvLayerOptions, conv2d } from "./layers/conv.ts";
 export { bayesConvTranspose2d, type ConvTransposeLayerOptions, convTranspose2d } from "./layers/convTranspose.ts";
 export { dropout } from "./layers/dropout.ts";

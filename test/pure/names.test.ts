@@ -14,7 +14,7 @@ const values: Readonly<Record<string, string[]>> = {
     BayesError Model Predictor add alphaPosterior avgPool2d batchNorm2d bayesConv2d bayesConvTranspose2d bayesLinear
     bernoulli buildReport categorical chooseThreshold classWeights concat conv2d convTranspose2d createModel
     cubicSchedule dropout embeddedMnist evaluate exportOnnx exportPosterior fit flatten gaussian gaussianPrior
-    getData globalAvgPool2d inMemory isStreamed laplace leakyRelu linear loadData loadImageFolder loadImageFolders
+    getData globalAvgPool2d importWeights inMemory isStreamed laplace leakyRelu linear loadData loadImageFolder loadImageFolders
     loadImages loadTable makeDataset makeSource maxPool2d modelNames normalizationOf openModel openRun pixelShuffle
     posteriorOf predict prune pruneExperiment referenceInit relu reportJson rhoPosterior saveModel scaleMixturePrior
     setThreads sigmoid softmax softplus sparsity split subset tanh threads`),
@@ -47,7 +47,7 @@ const types: Readonly<Record<string, string[]>> = {
     CallOptions Callbacks Categorical ClassAnswer ClassDataset ClassMetrics ClassModelConfig ClassPrediction
     ConvLayerOptions ConvOptions ConvTransposeLayerOptions ConvTransposeOptions Dataset Device DeviceName
     EpochRecord ErrorCode EvaluateResult ExportMode ExportOptions FitData FitOptions FitResult GaussianPriorOptions
-    ImageInput ImageShape Images Judged Knowledge LayerOptions LayerSparsity Likelihood LikelihoodModelConfig
+    ImageInput ImageShape Images ImportOptions Judged Knowledge LayerOptions LayerSparsity Likelihood LikelihoodModelConfig
     LoadedImages MetricsOf Mode ModelConfig ModelOptions Monitor NoiseScale Normalization NumberPrediction
     OpenOptions OpenRunOptions OpenedRun Padding Pair PointOptions Posterior PosteriorConfig Precision
     PredictOptions Prediction PredictionOf PredictorOptions Preprocess Prior PriorConfig PriorMoments
