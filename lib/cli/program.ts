@@ -6,6 +6,7 @@ import { fitting, visible } from "../util/text.ts";
 import { benchCommand } from "./bench.ts";
 import { dataCommand } from "./data.ts";
 import { evaluateCommand } from "./evaluate.ts";
+import { experimentCommand } from "./experiment.ts";
 import { exportCommand } from "./export.ts";
 import { infoCommand } from "./info.ts";
 import { debug, UsageError } from "./options.ts";
@@ -62,6 +63,7 @@ export function program(): Command {
     dataCommand,
     infoCommand,
     benchCommand,
+    experimentCommand,
     startCommand,
   ])
     add(root);

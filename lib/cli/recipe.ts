@@ -8,11 +8,12 @@ import type { Precision } from "../graph/trace.ts";
 import type { ClassModelConfig } from "../models/create.ts";
 import { defaults } from "../train/defaults.ts";
 import { parseRate } from "../train/schedules.ts";
+import { validationSize } from "../train/validation.ts";
 import { parseNumber } from "../util/number.ts";
 import { version } from "../util/package.ts";
 import { type SharedOptions, UsageError } from "./options.ts";
 import { identities } from "./run-data.ts";
-import { type RunConfig, validationSize } from "./run-folder.ts";
+import type { RunConfig } from "./run-folder.ts";
 
 export interface TrainOptions extends SharedOptions {
   readonly model: string;

@@ -239,11 +239,6 @@ export function unfinished({ dir, config, checkpoint }: OpenRun): string | undef
 /** A new model by the recipe. */
 export const modelOf = ({ model }: RunConfig): Model => createModel(model as unknown as LikelihoodModelConfig);
 
-/** A twelfth of the training images (5,000 of 60,000), but up to 1,000 where that is no more than a sixth. */
-export function validationSize(images: number): number {
-  return Math.min(Math.max(1000, Math.round(images / 12)), Math.floor(images / 6));
-}
-
 /** runs/lenet5-mnist-20260131-235959, with a number behind it if that exists. */
 export function newRunDir(model: string, data: string, now = new Date()): string {
   const stamp = now.toISOString().slice(0, 19).replace(/[-:]/g, "").replace("T", "-");

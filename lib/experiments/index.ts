@@ -1,0 +1,5 @@
+/** The experiments, by name. A new one is a file beside this one, and a line here. */
+import { classification } from "./classification.ts";
+import type { Experiment } from "./experiment.ts";
+
+export const experiments: readonly Experiment[] = [classification];
