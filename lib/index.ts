@@ -74,6 +74,7 @@ export type { Likelihood, MetricsOf, Prediction, PredictionOf, Targets } from ".
 export { laplace } from "./likelihoods/laplace.ts";
 export type { NumberPrediction } from "./likelihoods/location.ts";
 export type { NoiseScale, RegressionOptions } from "./likelihoods/noise.ts";
+export { type ToBayesianOptions, toBayesian, toFrequentist } from "./models/convert.ts";
 export {
   type ArchitectureConfig,
   type ClassModelConfig,
@@ -88,6 +89,7 @@ export {
   type ApplyOptions,
   type ApplyResult,
   type Knowledge,
+  type LayerChoice,
   Model,
   type ModelOptions,
   type Threshold,

@@ -84,6 +84,10 @@ export function distance(a: number[][], b: number[][]): number {
   return Math.max(...a.flatMap((row, n) => row.map((v, i) => Math.abs(v - b[n][i]) / size)));
 }
 
-/** Everything in the model's store. */
+/** Everything in the model's store, but for moments. */
 export const contents = ({ store }: Model): Record<string, number[]> =>
-  Object.fromEntries([...store.slots.keys()].map((name) => [name, [...store.get(name)]]));
+  Object.fromEntries(
+    [...store.slots.keys()]
+      .filter((name) => !name.startsWith("optimizer/"))
+      .map((name) => [name, [...store.get(name)]]),
+  );

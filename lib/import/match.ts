@@ -1,5 +1,5 @@
 /** Which tensor of a file is which of a model: by the usual names, else by the order of the layers of each kind. */
-import type { LayerTensor, Role } from "../models/layers.ts";
+import type { LayerTensor, Role } from "../layers/names.ts";
 import type { ForeignTensor, Source } from "./source.ts";
 
 /** Undefined: of a layer of which the file has no weight. */

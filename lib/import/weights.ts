@@ -1,7 +1,7 @@
 import { BayesError, checkOptions, fail, shorten, words } from "../errors.ts";
 import { type Shape, sameShape } from "../graph/node.ts";
 import { checkValues } from "../graph/values.ts";
-import { checkLayers, isAmong, type LayerTensor, layerNames, layerTensors } from "../models/layers.ts";
+import { checkLayers, isAmong, type LayerTensor, layerNames, layerTensors } from "../layers/names.ts";
 import { checkModel, type Model } from "../models/model.ts";
 import { copyList } from "../util/arrays.ts";
 import { flattenedInputs, type Order } from "./flatten.ts";

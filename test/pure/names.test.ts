@@ -17,7 +17,7 @@ const values: Readonly<Record<string, string[]>> = {
     getData globalAvgPool2d importWeights inMemory isStreamed laplace leakyRelu linear loadData loadImageFolder loadImageFolders
     loadImages loadTable makeDataset makeSource maxPool2d modelNames normalizationOf openModel openRun pixelShuffle
     posteriorOf predict prune pruneExperiment referenceInit relu reportJson rhoPosterior saveModel scaleMixturePrior
-    setThreads sigmoid softmax softplus sparsity split subset tanh threads`),
+    setThreads sigmoid softmax softplus sparsity split subset tanh threads toBayesian toFrequentist`),
   "bayescnn/data": words(`
     absentClasses alignClasses canonical classWeights classesOnly embeddedMnist getData hasClasses identity inMemory
     isStreamed loadData loadImageFolder loadImageFolders loadImages loadTable makeDataset makeSource normalizationOf
@@ -47,14 +47,14 @@ const types: Readonly<Record<string, string[]>> = {
     CallOptions Callbacks Categorical ClassAnswer ClassDataset ClassMetrics ClassModelConfig ClassPrediction
     ConvLayerOptions ConvOptions ConvTransposeLayerOptions ConvTransposeOptions Dataset Device DeviceName
     EpochRecord ErrorCode EvaluateResult ExportMode ExportOptions FitData FitOptions FitResult GaussianPriorOptions
-    ImageInput ImageShape Images ImportOptions Judged Knowledge LayerOptions LayerSparsity Likelihood LikelihoodModelConfig
+    ImageInput ImageShape Images ImportOptions Judged Knowledge LayerChoice LayerOptions LayerSparsity Likelihood LikelihoodModelConfig
     LoadedImages MetricsOf Mode ModelConfig ModelOptions Monitor NoiseScale Normalization NumberPrediction
     OpenOptions OpenRunOptions OpenedRun Padding Pair PointOptions Posterior PosteriorConfig Precision
     PredictOptions Prediction PredictionOf PredictorOptions Preprocess Prior PriorConfig PriorMoments
     PruneExperimentOptions PruneExperimentResult PruneOptions PruneResult RawImage ReadOptions RegressionOptions
     ReportData ReportSummary RhoPosteriorOptions SamplingOptions ScaleMixturePriorOptions ScoreName Selection
     SelectiveResult Shape SourceOptions SourceParts Sparsity SplitSizes StepRecord StreamOptions StreamedDataset
-    TableOptions Targets Tensor Threshold ThresholdOptions TrainTest Unanswered WeightDistribution WeightPosterior
+    TableOptions Targets Tensor Threshold ThresholdOptions ToBayesianOptions TrainTest Unanswered WeightDistribution WeightPosterior
     WindowOptions`),
   "bayescnn/data": words(`
     AnyClassDataset AnyDataset Augmentation BadImage BlobLike Checksum ClassDataset ClassExamples ClassParts Dataset

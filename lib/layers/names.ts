@@ -2,6 +2,7 @@
 import { fail, words } from "../errors.ts";
 import type { Shape } from "../graph/node.ts";
 import type { Slot } from "../graph/store.ts";
+import { copyList } from "../util/arrays.ts";
 
 /** What a parameter is to its layer; "other": one of the user's own, which is a layer by itself. */
 export type Role = "weight" | "bias" | "gamma" | "beta" | "mean" | "variance" | "other";
@@ -54,4 +55,18 @@ export function checkLayers(where: string, what: string, names: readonly string[
   for (const name of names)
     if (typeof name !== "string" || !layers.some((layer) => isAmong([name], layer)))
       fail(where, `${what} among the layers ${layers.join(", ")}`, typeof name === "string" ? words(name) : name);
+}
+
+/** Those of a model's layers that stay as they are, as a list of names or a function says. */
+export function frozenLayers(
+  where: string,
+  freeze: readonly string[] | ((layer: string) => boolean),
+  layers: readonly string[],
+): string[] {
+  const given = typeof freeze === "function" ? freeze : copyList(where, "freeze", freeze);
+  if (typeof given !== "function") checkLayers(where, "freeze", given, layers);
+  return layers.filter((layer) => {
+    const stays: unknown = typeof given === "function" ? given(layer) : isAmong(given, layer);
+    return typeof stays === "boolean" ? stays : fail(where, "freeze to say true or false of a layer", stays);
+  });
 }
