@@ -54,6 +54,7 @@ export { type Device, type DeviceName, setThreads, threads } from "./device.ts";
 export { BayesError, type ErrorCode } from "./errors.ts";
 export type { Mode, Precision, Shape, Tensor } from "./graph/index.ts";
 export type { LayerOptions } from "./graph/trace.ts";
+export { type ImportOptions, importWeights } from "./import/weights.ts";
 export { bayesConv2d, type ConvLayerOptions, conv2d } from "./layers/conv.ts";
 export { bayesConvTranspose2d, type ConvTransposeLayerOptions, convTranspose2d } from "./layers/convTranspose.ts";
 export { type DropoutLayerOptions, dropout } from "./layers/dropout.ts";
@@ -74,6 +75,7 @@ export type { Likelihood, MetricsOf, Prediction, PredictionOf, Targets } from ".
 export { laplace } from "./likelihoods/laplace.ts";
 export type { NumberPrediction } from "./likelihoods/location.ts";
 export type { NoiseScale, RegressionOptions } from "./likelihoods/noise.ts";
+export { type ToBayesianOptions, toBayesian, toFrequentist } from "./models/convert.ts";
 export {
   type ArchitectureConfig,
   type ClassModelConfig,
@@ -88,6 +90,7 @@ export {
   type ApplyOptions,
   type ApplyResult,
   type Knowledge,
+  type LayerChoice,
   Model,
   type ModelOptions,
   type Threshold,
