@@ -34,7 +34,9 @@ export function diagnosisOf(
       `How its uncertainty splits means nothing ${failed ? "then" : "yet"}: epistemic and aleatoric are about the images only once the model has learned from them.`,
     );
   if (byHeart)
-    said.push(`It knows its training images far better than others (${byHeart}): more images help most, or augmented ones.`);
+    said.push(
+      `It knows its training images far better than others (${byHeart}): more images help most, or augmented ones.`,
+    );
   if (absent.length > 0)
     said.push(
       `There are no test images of ${listed(absent)}: nothing is known of ${absent.length > 1 ? "them" : "it"}, and the figures are those of the other classes.`,

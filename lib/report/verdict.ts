@@ -126,7 +126,10 @@ export function judge(evidence: Evidence): Verdict {
   const own = (values: Quality | undefined) => values && skillOf(only(values, main), baseline, figures);
   const [fit, held, valid] = [own(training), own(test), own(record?.valid)];
   const gap = fit !== undefined && held !== undefined ? fit - held : 0;
-  const inTraining = gap > 0 ? `${words(main, training![main], figures)} in training, ${amount(main, test[main], figures)} in the test` : "";
+  const inTraining =
+    gap > 0
+      ? `${words(main, training![main], figures)} in training, ${amount(main, test[main], figures)} in the test`
+      : "";
   // who is less surprised than the baseline by what he has not seen has learned more than his training images
   const useful = baseline.nll - test.nll > LEAST_SKILL * Math.abs(baseline.nll);
   if (fit !== undefined && gap > OVERFITTING_GAP && !useful) {

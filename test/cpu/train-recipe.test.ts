@@ -7,6 +7,7 @@ import { rhoPosterior } from "../../lib/bayes/posterior.ts";
 import { makeDataset } from "../../lib/data/dataset.ts";
 import { bayesLinear } from "../../lib/layers/linear.ts";
 import { categorical } from "../../lib/likelihoods/categorical.ts";
+import { gaussian } from "../../lib/likelihoods/gaussian.ts";
 import { Model } from "../../lib/models/model.ts";
 import { flatten } from "../../lib/ops/flatten.ts";
 import { type FitOptions, fit } from "../../lib/train/fit.ts";
@@ -81,6 +82,28 @@ describe("fit with nothing said", () => {
     await expect(trained(100, { initialSigma: 0.2 }, rhoPosterior({ rhoInit: -5 }))).rejects.toThrow(
       /expected initialSigma with rhoPosterior\(\) and no rhoInit, received "rho\(-5, he\)"/,
     );
+  });
+
+  it("of numbers begins narrow, unless asked", async () => {
+    const numbers = () =>
+      new Model({
+        input: [2, 2, 1],
+        likelihood: gaussian(),
+        build: (x) => bayesLinear(flatten(x), 1, { name: "fc" }),
+        seed: 5,
+      });
+    const { images, shape } = dots(40);
+    const train = makeDataset({ name: "numbers", images, shape, targets: new Float32Array(40).map((_, i) => i % 3) });
+    for (const [asked, given] of [
+      [undefined, 0],
+      [0.5, 0.5],
+    ]) {
+      using m = numbers();
+      const { recipe } = await fit(m, { train }, { epochs: 1, ...(asked ? { initialSigma: asked } : {}) });
+      expect(recipe!.initialSigma).toBe(given);
+      const rho = (m.store.get("fc/weight/rho") as Float32Array)[0];
+      expect(rho > -4).toBe(asked !== undefined);
+    }
   });
 
   it("does not widen what has been trained", async () => {

@@ -132,7 +132,12 @@ describe("verdict on training that failed", () => {
       of(
         {
           ...appraisal(0.4),
-          baseline: { name: "b", figures: { accuracy: 0.1, nll: 2.3 }, test: { accuracy: 0.4, nll }, standardErrors: 9 },
+          baseline: {
+            name: "b",
+            figures: { accuracy: 0.1, nll: 2.3 },
+            test: { accuracy: 0.4, nll },
+            standardErrors: 9,
+          },
         },
         [point(0.8)],
       );
