@@ -80,7 +80,7 @@ export interface FitOptions {
   readonly beta?: number | BetaSchedule;
   /**
    * Standard deviation that a weight's posterior begins with, as a share of the root mean square of its layer's initial means; 0
-   * leaves it as the model has it. For a new model whose `rhoPosterior` says nothing of it; default a third on fewer than
+   * leaves it as the model has it. For a new model whose `rhoPosterior` says nothing of it; default a third to a half on fewer than
    * 5,000 images of classes or labels, else 0.
    */
   readonly initialSigma?: number;

@@ -60,8 +60,8 @@ beforeAll(async () => {
   expect(code).toBe(0);
   expect(notes(events)).toEqual([
     "chosen for 74 training images: batches of 32 in place of 128, so that an epoch has 3 steps; " +
-      "beta 0.0015 in place of 0.1, so that the KL term weighs on an image no more than among 5000; " +
-      "sigmas that begin at a third of the weights of their layer, because so few steps do not widen them",
+      "beta 0.02 in place of 0.1, because the KL term would outweigh so few images; " +
+      "sigmas that begin at 0.5 of the weights of their layer, because so few steps do not widen them",
     "left out 1 file: 1 .db (pets/cat/thumbs.db)",
   ]);
   expect(events.at(-1)!.test.accuracy).toBe(1);

@@ -56,10 +56,10 @@ describe("fit with nothing said", () => {
 
   it("on few images is the one that suits them, and says so", async () => {
     const own = await trained(100);
-    const said = await trained(100, { epochs: 125, batchSize: 32, beta: 0.002, initialSigma: 1 / 3 });
+    const said = await trained(100, { epochs: 125, batchSize: 32, beta: 0.02, initialSigma: 0.5 });
     expect(own.weights).toEqual(said.weights);
     expect(own.result.steps).toBe(500);
-    expect(own.result.recipe).toMatchObject({ epochs: 125, batchSize: 32, beta: 0.002, initialSigma: 1 / 3 });
+    expect(own.result.recipe).toMatchObject({ epochs: 125, batchSize: 32, beta: 0.02, initialSigma: 0.5 });
     expect(own.notes).toEqual([expect.stringMatching(/^chosen for 100 training images: .*125 epochs/)]);
     expect(said.notes).toEqual([]);
     const narrow = await trained(100, { initialSigma: 0 });
@@ -72,7 +72,7 @@ describe("fit with nothing said", () => {
     const mu = fresh.store.get("fc/weight/mu") as Float32Array;
     const rms = Math.sqrt(mu.reduce((sum, m) => sum + m * m, 0) / mu.length);
     const wide = await trained(100, before);
-    const made = await trained(100, before, rhoPosterior({ rhoInit: Math.log(Math.expm1(rms / 3)) }));
+    const made = await trained(100, before, rhoPosterior({ rhoInit: Math.log(Math.expm1(rms / 2)) }));
     expect(wide.weights["fc/weight/rho"]).toEqual(made.weights["fc/weight/rho"]);
     for (const rhoInit of [-5, -2]) {
       const { rho, result } = await trained(100, before, rhoPosterior({ rhoInit }));
