@@ -31,6 +31,7 @@ import {
   rhoPosterior,
   saveModel,
   subset,
+  type ToBayesianOptions,
   toBayesian,
   toFrequentist,
 } from "../../lib/index.ts";
@@ -105,9 +106,9 @@ describe("toBayesian", () => {
       (s, i) => -Math.log(s) + (s * s + (moved[i] - w[i]) ** 2 - 1) / 2,
     );
     expect(out.own[0] / expected.reduce((a, b) => a + b)).toBeCloseTo(1, 5);
-    out.mu.forEach((g, i) => expect(g).toBeCloseTo(moved[i] - w[i], 5));
+    for (const [i, g] of out.mu.entries()) expect(g).toBeCloseTo(moved[i] - w[i], 5);
     const posterior = posteriorOf(model).find(({ name }) => name === "fc3/weight")!;
-    posterior.kl!.forEach((k, i) => expect(k).toBeCloseTo(expected[i], 4));
+    for (const [i, k] of posterior.kl!.entries()) expect(k).toBeCloseTo(expected[i], 4);
   });
 
   it("makes any function of plain layers Bayesian, and toFrequentist undoes it bit for bit", async () => {
@@ -156,11 +157,11 @@ describe("toBayesian", () => {
     expect(logits(model, 3)).toEqual(logits(net, 3));
   });
 
-  it.each([
-    ["tied", 0],
-    [{ kind: "gaussian", mean: "initial", sigma: 0.05 } as const, 0.05],
-    [{ kind: "gaussian", sigma: 0.5 } as const, 0.5],
-    [{ kind: "mixture" } as const, 0],
+  it.each<NonNullable<ToBayesianOptions["prior"]>>([
+    "tied",
+    { kind: "gaussian", mean: "initial", sigma: 0.05 },
+    { kind: "gaussian", sigma: 0.5 },
+    { kind: "mixture" },
   ])("takes the prior %j", (prior) => {
     using net = plain();
     using model = toBayesian(net, { prior });
