@@ -57,7 +57,8 @@ export type { LayerOptions } from "./graph/trace.ts";
 export { type ImportOptions, importWeights } from "./import/weights.ts";
 export { bayesConv2d, type ConvLayerOptions, conv2d } from "./layers/conv.ts";
 export { bayesConvTranspose2d, type ConvTransposeLayerOptions, convTranspose2d } from "./layers/convTranspose.ts";
-export { dropout } from "./layers/dropout.ts";
+export { type DropoutLayerOptions, dropout } from "./layers/dropout.ts";
+export { type FilterResponseNormOptions, filterResponseNorm2d } from "./layers/filterResponseNorm.ts";
 export { bayesLinear, linear } from "./layers/linear.ts";
 export { type BatchNormLayerOptions, batchNorm2d } from "./layers/norm.ts";
 export type { PointOptions } from "./layers/weights.ts";
@@ -112,6 +113,13 @@ export { softmax } from "./ops/softmax.ts";
 export { softplus } from "./ops/softplus.ts";
 export { tanh } from "./ops/tanh.ts";
 export type { Padding, Pair, WindowOptions } from "./ops/window.ts";
+export {
+  type ConformalIntervals,
+  type ConformalOptions,
+  type ConformalResult,
+  type ConformalSets,
+  conformal,
+} from "./predict/conformal.ts";
 export type { CallOptions } from "./predict/engine.ts";
 export {
   type AnswerOf,
@@ -124,6 +132,7 @@ export {
 } from "./predict/open-run.ts";
 export { type EvaluateResult, evaluate, type Images, type PredictOptions, predict } from "./predict/predict.ts";
 export { Predictor, type PredictorOptions, type SamplingOptions } from "./predict/predictor.ts";
+export { type FittedTemperature, fitTemperature } from "./predict/temperature.ts";
 export { chooseThreshold, type SelectiveResult, type ThresholdOptions } from "./predict/threshold.ts";
 export {
   type LayerSparsity,
@@ -145,5 +154,6 @@ export {
   type FitResult,
   fit,
   type Monitor,
+  type Recipe,
   type StepRecord,
 } from "./train/fit.ts";

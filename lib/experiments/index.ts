@@ -1,6 +1,9 @@
 /** The experiments, by name. A new one is a file beside this one, and a line here. */
 import { classification } from "./classification.ts";
 import type { Experiment } from "./experiment.ts";
+import { posterior } from "./posterior.ts";
+import { smallData } from "./smallData.ts";
 import { transfer } from "./transfer.ts";
+import { uncertainty } from "./uncertainty.ts";
 
-export const experiments: readonly Experiment[] = [classification, transfer];
+export const experiments: readonly Experiment[] = [classification, uncertainty, posterior, smallData, transfer];

@@ -7,7 +7,7 @@ import { type Device, type DeviceName, openDevice } from "../device.ts";
 import { BayesError, checkInt, checkNumber, checkOptions, fail } from "../errors.ts";
 import { f32, i32, type Shape, sizeOf, Tensor } from "../graph/node.ts";
 import { type Slot, Store } from "../graph/store.ts";
-import { input, type KlTerm, type Mode, type TraceOptions, withTrace } from "../graph/trace.ts";
+import { drewNoise, input, type KlTerm, type Mode, type TraceOptions, withTrace } from "../graph/trace.ts";
 import { checkLayers, isAmong, layerOf, layerTensors } from "../layers/names.ts";
 import { checkLikelihood } from "../likelihoods/known.ts";
 import type { Likelihood, LikelihoodConfig } from "../likelihoods/likelihood.ts";
@@ -93,6 +93,18 @@ export interface Threshold {
   readonly count: number;
 }
 
+/** A likelihood at a temperature. @throws BayesError where it has no logits */
+export function temperedBy<L extends Likelihood>(where: string, likelihood: L, temperature: number): L {
+  if (temperature === (likelihood.temperature ?? 1)) return likelihood;
+  if (!likelihood.tempered)
+    fail(where, "a likelihood of logits (categorical, bernoulli) for a temperature", likelihood.config.kind);
+  const other = likelihood.tempered(temperature);
+  if (other.config.kind !== likelihood.config.kind)
+    // a copy that took the method with it
+    fail(where, `tempered of likelihood ${likelihood.config.kind} to return one of its kind`, other.config.kind);
+  return other as L;
+}
+
 const applyKinds = { mode: "string", training: "boolean", samples: "number", noise: "object", frozen: "object" };
 
 /** Throws unless `model` is a {@link Model} that is open and, unless the caller waits for its turn, has no run under way. */
@@ -119,8 +131,10 @@ export class Model<L extends Likelihood = Likelihood> {
   readonly seed: number;
   /** Layers that training leaves as they are, unless `fit` is told otherwise. */
   readonly frozen: readonly string[];
-  /** Whether any layer is stochastic. */
+  /** Whether any weight has a distribution, so that the loss has a KL term. */
   readonly bayesian: boolean;
+  /** Whether predictions draw noise: for Bayesian layers, dropout that stays on, or a layer of your own. */
+  readonly stochastic: boolean;
   #likelihood: L;
   #preprocess: Preprocess | undefined;
   #threshold: Threshold | undefined;
@@ -174,6 +188,7 @@ export class Model<L extends Likelihood = Likelihood> {
     this.store = new Store(openDevice(own.device, where));
     try {
       ({ bayesian: this.bayesian, output: this.outputShape } = this.#initialize());
+      this.stochastic = this.#draws();
       this.targetShape = Object.freeze([...likelihood.targetShape(where, this.outputShape)]);
       this.#checkLayers(where);
     } catch (error) {
@@ -228,6 +243,19 @@ export class Model<L extends Likelihood = Likelihood> {
       if (own) checkNumber(where, `the threshold's ${key}`, own[key]);
     this.#threshold = own;
   }
+  /**
+   * What the logits are divided by before they become probabilities; undefined where that is nothing (1). See `fitTemperature`;
+   * another one takes the threshold back, which was chosen on other certainties.
+   * @throws BayesError for a likelihood that has no logits
+   */
+  get temperature(): number | undefined {
+    return this.#likelihood.temperature;
+  }
+  set temperature(temperature: number | undefined) {
+    if (temperature === this.temperature) return;
+    this.#likelihood = temperedBy(`model ${this.name}`, this.#likelihood, temperature ?? 1) as L;
+    this.#threshold = undefined;
+  }
   /** What happens to pixels first; undefined until it is given or the first training set has decided. */
   get preprocess(): Preprocess | undefined {
     return this.#preprocess;
@@ -260,6 +288,14 @@ export class Model<L extends Likelihood = Likelihood> {
     if (trace.parameters.size === 0)
       throw new BayesError(`[model ${this.name}] expected a model with parameters, received one without`);
     return { bayesian: trace.kl.length > 0, output: value };
+  }
+
+  // Training has noise that predictions do without, so a trace as they make it has to say.
+  #draws(): boolean {
+    const noise = { rng: input("rng", i32([4])), rows: input("rows", i32([1])) };
+    const { store, seed, bayes } = this;
+    const options = { store, mode: "sample", noise, seed, bayes, bayesianLayers: this.#bayesianLayers } as const;
+    return drewNoise(withTrace(options, () => this.#build(input("x", f32([1, ...this.inputShape])))).trace);
   }
 
   /**
