@@ -56,6 +56,7 @@ const starts: Readonly<Record<string, Start>> = {
 
 export const transfer: Experiment = {
   name: "transfer",
+  title: "A pretrained net",
   summary: "a net pretrained on CIFAR-100 on few images of CIFAR-10: frequentist, with a Bayesian head, and by MOPED",
   units: ({ quick, seed: first }: UnitOptions) => [
     pretraining(quick),
