@@ -55,6 +55,9 @@ export interface TrainOptions extends SharedOptions {
   readonly best?: boolean;
   readonly resume?: string;
   readonly compare?: readonly string[];
+  readonly from?: string;
+  readonly moped?: boolean;
+  readonly headOnly?: boolean;
 }
 
 /** What `train` does on many images when nothing is said. */
