@@ -18,17 +18,19 @@ import { checkLikelihood, likelihoodOf } from "../likelihoods/known.ts";
 import type { Likelihood, LikelihoodConfig } from "../likelihoods/likelihood.ts";
 import { alexnet } from "./alexnet.ts";
 import { conv3fc3 } from "./conv3fc3.ts";
+import { espcn } from "./espcn.ts";
 import { defaultActivation, type Kit, kit } from "./kit.ts";
 import { lenet5 } from "./lenet5.ts";
 import { Model } from "./model.ts";
 import { resnet20 } from "./resnet20.ts";
 
-const architectures: Record<string, (x: Tensor, kit: Kit, outputs: number) => Tensor> = {
+const architectures: Record<string, (x: Tensor, kit: Kit, outputs: number, scale?: number) => Tensor> = {
   lenet5,
   alexnet,
   "alexnet-half": (x, k, outputs) => alexnet(x, k, outputs, 0.5),
   "3conv3fc": conv3fc3,
   resnet20,
+  espcn,
 };
 export const modelNames: readonly string[] = Object.keys(architectures);
 
@@ -49,8 +51,10 @@ export interface ArchitectureConfig {
   readonly input: readonly [height: number, width: number, channels: number];
   /** Default true; false is the frequentist twin. */
   readonly bayesian?: boolean;
-  /** Default softplus in a Bayesian model, ReLU in its twin. */
+  /** Default softplus in a Bayesian model, ReLU in its twin and in espcn. */
   readonly activation?: "softplus" | "relu";
+  /** How many times larger espcn makes a picture, along each side: 2, 3 (default) or 4. */
+  readonly scale?: 2 | 3 | 4;
   readonly posterior?: PosteriorConfig;
   readonly prior?: PriorConfig;
   /** See `BayesSettings`, as of the three below. Default "local". */
@@ -97,6 +101,7 @@ const schema = z.strictObject({
   outputs: z.int().positive(),
   bayesian: z.boolean().default(true),
   activation: z.enum(["softplus", "relu"]).optional(),
+  scale: z.union([z.literal(2), z.literal(3), z.literal(4)], { error: "2, 3 or 4" }).optional(),
   posterior: posterior.default({ kind: "rho" }),
   prior: prior.default({ kind: "gaussian" }),
   estimator: z.enum(["local", "weight"]).default("local"),
@@ -172,14 +177,16 @@ export function createModel(config: ModelConfig): Model {
     fail("createModel", `a valid ${issue.path.join(".") || "configuration"} (${issue.message})`, unknown);
   }
   const c = parsed.data;
-  const activation = c.activation ?? defaultActivation(c.bayesian);
+  if (c.scale !== undefined && c.model !== "espcn") fail("createModel", "a scale with model espcn alone", c.model);
+  const scale = c.model === "espcn" ? (c.scale ?? 3) : undefined;
+  const activation = c.activation ?? (c.model === "espcn" ? "relu" : defaultActivation(c.bayesian));
   const layers = kit(c.bayesian, activation);
   return new Model({
     name: c.model,
     input: c.input,
     likelihood,
     preprocess,
-    build: (x) => architectures[c.model](x, layers, c.outputs),
+    build: (x) => architectures[c.model](x, layers, c.outputs, scale),
     bayes: {
       posterior: posteriorOf(c.posterior),
       prior: priorOf(c.prior),
@@ -189,7 +196,7 @@ export function createModel(config: ModelConfig): Model {
     },
     seed: c.seed,
     device,
-    config: { ...c, activation },
+    config: { ...c, activation, ...(scale ? { scale } : {}) },
   });
 }
 

@@ -43,6 +43,8 @@ export interface ApplyOptions {
   readonly samples?: number;
   /** Needed in mode "sample", and by dropout in training. */
   readonly noise?: TraceOptions["noise"];
+  /** How layers draw in mode "sample"; default: as the model's settings say. */
+  readonly estimator?: BayesSettings["estimator"];
 }
 
 export interface ApplyResult<R = undefined> {
@@ -79,7 +81,13 @@ export interface Threshold {
   readonly count: number;
 }
 
-const applyKinds = { mode: "string", training: "boolean", samples: "number", noise: "object" };
+const applyKinds = {
+  mode: "string",
+  training: "boolean",
+  samples: "number",
+  noise: "object",
+  estimator: "string",
+};
 
 /** Throws unless `model` is a {@link Model} that is open and, unless the caller waits for its turn, has no run under way. */
 export function checkModel(where: string, model: Model, { idle = true } = {}): void {
@@ -207,9 +215,10 @@ export class Model<L extends Likelihood = Likelihood> {
   apply<R = undefined>(x: Tensor, options: ApplyOptions, then?: (output: Tensor, likelihood: L) => R): ApplyResult<R> {
     const where = `model ${this.name}`;
     this.store.checkOpen(where);
-    const own = checkOptions(where, options, applyKinds);
+    const { estimator, ...own } = checkOptions(where, options, applyKinds);
     if (own.mode === undefined) fail(where, 'mode "mean" or "sample"', own.mode);
-    const { value, trace } = withTrace({ store: this.store, seed: this.seed, bayes: this.bayes, ...own }, () => {
+    const bayes = estimator === undefined ? this.bayes : settings({ estimator }, this.bayes);
+    const { value, trace } = withTrace({ store: this.store, seed: this.seed, bayes, ...own }, () => {
       const output = this.#build(x);
       return { output, result: then?.(output, this.#likelihood) as R };
     });
