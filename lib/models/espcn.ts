@@ -15,7 +15,7 @@ export const ESPCN_RADIUS = 5;
 /** What the layers give counts so much, so that a new network is nearly the bicubic picture. */
 const DETAIL = 1 / 8;
 /** Where a predicted scale begins, before its softplus: 0.08 of the targets' spread, about the error of the bicubic picture. */
-const FIRST_SCALE = -2.5;
+export const FIRST_SCALE = -2.5;
 
 /**
  * The sub-pixel network of the paper's section on super-resolution (after Shi et al. 2016): conv 5x5 to 64, 3x3 to 64, 3x3 to

@@ -5,6 +5,7 @@ import { BayesError } from "../../errors.ts";
 import type { Likelihood } from "../../likelihoods/likelihood.ts";
 import type { NumberPrediction } from "../../likelihoods/location.ts";
 import type { Model } from "../../models/model.ts";
+import { openModel } from "../../models/open.ts";
 import { superResolutionModel } from "../../pictures/model.ts";
 import { picturePatches } from "../../pictures/patches.ts";
 import { type LumaPicture, loadLuma } from "../../pictures/read.ts";
@@ -27,6 +28,8 @@ export interface TrainingSettings {
   /** 1: the evidence lower bound, of all pixels of all patches as if they were independent. */
   readonly beta?: number;
   readonly seed: number;
+  /** The unit whose network it begins as. */
+  readonly from?: string;
 }
 
 /** Trains, or goes on training, in the unit's folder. Close the model when done. */
@@ -42,7 +45,8 @@ export async function trained(
     count: patches,
     seed,
   });
-  const model = superResolutionModel({ scale, bayesian, noise, patch, seed });
+  using from = settings.from === undefined ? undefined : openModel(join(work.dirOf(settings.from), "run"));
+  const model = superResolutionModel({ scale, bayesian, noise, patch, seed, ...(from ? { from } : {}) });
   try {
     const result = await fit(
       model,
