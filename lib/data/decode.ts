@@ -126,14 +126,18 @@ export async function openDecoder({ background = "white" }: DecodeOptions = {}):
         file,
         async (bytes) => {
           const image = sharp(bytes, { ...LIMITS, limitInputPixels: head.height * head.width });
-          const space = head.grey ? (head.deep ? "grey16" : "b-w") : head.deep ? "rgb16" : "srgb";
+          const { hasAlpha } = await image.metadata();
+          const grey = head.grey && !hasAlpha; // of grey with alpha sharp gives the grey alone as raw pixels
+          const space = grey ? (head.deep ? "grey16" : "b-w") : head.deep ? "rgb16" : "srgb";
           const raw = image.toColourspace(space).raw({ depth: head.deep ? "ushort" : "uchar" });
           const { data, info } = await raw.toBuffer({ resolveWithObject: true });
           const { height, width, channels } = info;
           const values = head.deep ? new Uint16Array(data.buffer, data.byteOffset, data.length / 2) : data;
           if (values.length !== height * width * channels || channels > 4)
             throw new Error(`it gives ${values.length} values of ${channels} channels for ${height}x${width} pixels`);
-          return { values, height, width, channels };
+          if (!head.grey || channels < 4) return { values, height, width, channels };
+          const two = values.filter((_, i) => i % 4 === 0 || i % 4 === 3);
+          return { values: two, height, width, channels: 2 };
         },
         head.bytes,
       ),

@@ -3,6 +3,7 @@
  * with the same patches and schedule, and how far what they say of their own errors is true.
  */
 import type { Experiment, JsonObject, Unit, UnitOptions } from "./experiment.ts";
+import { figuresOn, SAMPLES } from "./superResolution/figures.ts";
 import { curvesOf, type TrainingSettings, trained } from "./superResolution/training.ts";
 
 /** Scale, and the epochs with one learned sigma, then with a predicted one for each pixel. */
@@ -19,7 +20,7 @@ export const superResolution: Experiment = {
 };
 
 function unitsOf([scale, first, second]: (typeof plans)[number], { quick, seed }: UnitOptions): Unit[] {
-  return [true, false].flatMap((bayesian) => {
+  const trainings = [true, false].flatMap((bayesian) => {
     const name = (noise: string) => `x${scale}-${noise}-${bayesian ? "bayesian" : "frequentist"}-${seed}`;
     const settings = {
       data: "bsd300",
@@ -51,6 +52,24 @@ function unitsOf([scale, first, second]: (typeof plans)[number], { quick, seed }
       ),
     ];
   });
+  return [...trainings, ...["bsd300/test", "set5"].map((set) => figures(set, scale, trainings, seed, quick ? 0.1 : 5))];
+}
+
+/** Of all networks of one scale on one set of pictures. */
+function figures(set: string, scale: number, trainings: readonly Unit[], seed: number, minutes: number): Unit {
+  const names = trainings.map((unit) => unit.name);
+  return {
+    name: `x${scale}-${set.replace("/", "-")}-${seed}`,
+    settings: { set, scale, seed, samples: SAMPLES, networks: trainings.map((unit) => unit.settings) },
+    needs: names,
+    minutes: set === "set5" ? minutes / 10 : minutes,
+    async run(work) {
+      const found: Record<string, JsonObject> = { bicubic: await figuresOn(work, set, { scale }) };
+      for (const unit of names)
+        found[unit.split("-").slice(1, 3).join(" ")] = await figuresOn(work, set, { scale, unit });
+      return found;
+    },
+  };
 }
 
 const training = (name: string, settings: TrainingSettings, minutes: number): Unit => ({

@@ -1,7 +1,7 @@
 import type { Pixels } from "../data/decode.ts";
 import { checkInt, checkObject, checkOptions, fail } from "../errors.ts";
 import type { Model } from "../models/model.ts";
-import { asArray, copyOf } from "../util/arrays.ts";
+import { asArray } from "../util/arrays.ts";
 import { newArray } from "../util/memory.ts";
 import { BicubicRows } from "./bicubic.ts";
 import { BLACK, LUMA, SWING } from "./luma.ts";
@@ -89,7 +89,8 @@ function checkedPixels(pixels: Pixels): Pixels {
   checkInt(where, "channels", channels, 1, 4);
   if (!(values instanceof Uint8Array || values instanceof Uint16Array) || values.length !== height * width * channels)
     fail(where, `${height * width * channels} values in a Uint8Array or Uint16Array`, values);
-  return { values: copyOf(values), height, width, channels };
+  const own = values instanceof Uint16Array ? new Uint16Array(values) : new Uint8Array(values);
+  return { values: own, height, width, channels };
 }
 
 /**

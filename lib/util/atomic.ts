@@ -118,7 +118,10 @@ export class AtomicFile {
 
   /** It is whole: gives it its name. */
   finish(): void {
-    if (this.#target.kind !== "file") return this.discard();
+    if (this.#target.kind !== "file") {
+      this.discard();
+      return;
+    }
     try {
       fsyncSync(this.#fd);
       closeSync(this.#fd);
