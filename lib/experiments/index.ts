@@ -4,12 +4,14 @@ import type { Experiment } from "./experiment.ts";
 import { gan } from "./gan.ts";
 import { posterior } from "./posterior.ts";
 import { smallData } from "./smallData.ts";
+import { superResolution } from "./superResolution.ts";
 import { transfer } from "./transfer.ts";
 import { uncertainty } from "./uncertainty.ts";
 
 export const experiments: readonly Experiment[] = [
   classification,
   uncertainty,
+  superResolution,
   gan,
   posterior,
   smallData,
