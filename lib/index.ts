@@ -122,6 +122,8 @@ export {
 export { type EvaluateResult, evaluate, type Images, type PredictOptions, predict } from "./predict/predict.ts";
 export { Predictor, type PredictorOptions, type SamplingOptions } from "./predict/predictor.ts";
 export { chooseThreshold, type SelectiveResult, type ThresholdOptions } from "./predict/threshold.ts";
+export type { ChannelScore } from "./prune/channelScores.ts";
+export { type Costs, costsOf, type LayerCosts } from "./prune/costs.ts";
 export {
   type LayerSparsity,
   type PruneOptions,
@@ -133,6 +135,7 @@ export {
 export { type PruneExperimentOptions, type PruneExperimentResult, pruneExperiment } from "./prune/report.ts";
 export type { ScoreName } from "./prune/scores.ts";
 export { cubicSchedule, type Selection } from "./prune/select.ts";
+export { type ShrinkOptions, shrink } from "./prune/shrink.ts";
 export { buildReport, type ReportData, type ReportSummary, reportJson } from "./report/index.ts";
 export {
   type Callbacks,

@@ -93,7 +93,14 @@ export interface Trace {
   /** How Bayesian layers treat their weights unless they say otherwise. */
   readonly bayes: BayesSettings;
   readonly precision: Precision;
+  /** @internal How many filters or units layers have left, where those are fewer than their function says. */
+  readonly widths: Widths;
+  /** @internal Layers that take their number of filters from there, and how many their function says. */
+  readonly declared: Map<string, number>;
 }
+
+/** Filters or units by the layer's name, of a model that was shrunk. */
+export type Widths = Readonly<Record<string, number>>;
 
 export interface TraceOptions {
   readonly store: Store;
@@ -107,6 +114,8 @@ export interface TraceOptions {
   readonly bayes?: BayesSettings;
   /** Default: that of the trace around this one, else "fp32". */
   readonly precision?: Precision;
+  /** @internal See {@link widthOf}. */
+  readonly widths?: Widths;
 }
 
 let current: Trace | undefined;
@@ -127,6 +136,7 @@ const traceKinds = {
   seed: "number",
   bayes: "object",
   precision: "string",
+  widths: "object",
 };
 
 /** A checked copy of the options of a trace: of what the caller holds nothing is read again. */
@@ -169,6 +179,8 @@ export function withTrace<T>(options: TraceOptions, build: () => T): { value: T;
     seed: more.seed ?? 0,
     bayes: more.bayes ?? settings(),
     precision: more.precision ?? before?.precision ?? "fp32",
+    widths: more.widths ?? {},
+    declared: new Map(),
   };
   return { value: store.together(() => within(mine, build)), trace: mine };
 }
@@ -225,6 +237,17 @@ export function scope<T>(
   } finally {
     sharing = around;
   }
+}
+
+/**
+ * How many filters or units a layer has: as many as its function says, or what shrinking has left of them. The layers after
+ * it follow by themselves, for they take the number of their inputs from the tensor that they are given.
+ */
+export function widthOf(layer: string, declared: number): number {
+  const t = trace();
+  t.declared.set(layer, declared);
+  if (!Object.hasOwn(t.widths, layer)) return declared;
+  return checkInt(layer, "its width, in place of the model function's,", t.widths[layer], 1, declared);
 }
 
 let sharing = false; // whether the layer under way uses parameters again

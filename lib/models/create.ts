@@ -61,6 +61,8 @@ export interface ArchitectureConfig {
   readonly bias?: boolean | "point";
   /** Seed of the initial parameters; default 0. */
   readonly seed?: number;
+  /** Filters or units left by layer, of a model that was shrunk (see `shrink`). */
+  readonly widths?: Readonly<Record<string, number>>;
 }
 
 const posterior = z.discriminatedUnion("kind", [
@@ -103,6 +105,7 @@ const schema = z.strictObject({
   kl: z.enum(["closed", "sampled"]).default("closed"),
   bias: z.union([z.boolean(), z.literal("point")], { error: 'true, false or "point"' }).default(true),
   seed: z.int().nonnegative().default(0),
+  widths: z.record(z.string(), z.int().positive()).optional(),
 }) satisfies z.ZodType<ArchitectureConfig & { readonly outputs: number }>;
 
 /** What a model takes besides its architecture. */
@@ -171,7 +174,7 @@ export function createModel(config: ModelConfig): Model {
     const unknown = issue.code === "unrecognized_keys" ? issue.keys[0] : received;
     fail("createModel", `a valid ${issue.path.join(".") || "configuration"} (${issue.message})`, unknown);
   }
-  const c = parsed.data;
+  const { widths, ...c } = parsed.data;
   const activation = c.activation ?? defaultActivation(c.bayesian);
   const layers = kit(c.bayesian, activation);
   return new Model({
@@ -190,6 +193,7 @@ export function createModel(config: ModelConfig): Model {
     seed: c.seed,
     device,
     config: { ...c, activation },
+    widths,
   });
 }
 

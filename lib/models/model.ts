@@ -7,7 +7,7 @@ import { type Device, type DeviceName, openDevice } from "../device.ts";
 import { BayesError, checkInt, checkNumber, checkOptions, fail } from "../errors.ts";
 import { f32, i32, type Shape, sizeOf, Tensor } from "../graph/node.ts";
 import { type Slot, Store } from "../graph/store.ts";
-import { input, type KlTerm, type Mode, type TraceOptions, withTrace } from "../graph/trace.ts";
+import { input, type KlTerm, type Mode, type TraceOptions, type Widths, withTrace } from "../graph/trace.ts";
 import { checkLikelihood } from "../likelihoods/known.ts";
 import type { Likelihood, LikelihoodConfig } from "../likelihoods/likelihood.ts";
 import { add } from "../ops/add.ts";
@@ -34,6 +34,11 @@ export interface ModelOptions<L extends Likelihood = Likelihood> {
   readonly device?: DeviceName | Device;
   /** How to make this model again, as JSON (copied); kept in checkpoints. */
   readonly config?: Readonly<Record<string, unknown>>;
+  /**
+   * Filters or units that layers have left, by the layer's name, in place of what `build` says: what {@link shrink} has made of
+   * a model. Kept in the config.
+   */
+  readonly widths?: Widths;
 }
 
 export interface ApplyOptions {
@@ -56,6 +61,8 @@ export interface ApplyResult<R = undefined> {
   readonly klTerms: readonly KlTerm[];
   /** The trainable leaves, by name. */
   readonly parameters: ReadonlyMap<string, Tensor>;
+  /** @internal Names of the layers whose number of filters or units may be another (see {@link Model.resized}). */
+  readonly resizable: ReadonlySet<string>;
 }
 
 /** What a model knows besides its weights, as checkpoints keep it. */
@@ -109,6 +116,7 @@ export class Model<L extends Likelihood = Likelihood> {
   #preprocess: Preprocess | undefined;
   #threshold: Threshold | undefined;
   readonly #build: (x: Tensor) => Tensor;
+  readonly #widths: Widths;
 
   /** @throws BayesError for options that make no sense, or a function whose output the likelihood cannot read */
   constructor(options: ModelOptions<L>) {
@@ -125,6 +133,7 @@ export class Model<L extends Likelihood = Likelihood> {
       seed: "number",
       device: "object|string",
       config: "object",
+      widths: "object",
     });
     const { name = "model", likelihood, build, preprocess, seed = 0 } = own;
     if (!name) fail("model", "a name", name);
@@ -142,7 +151,10 @@ export class Model<L extends Likelihood = Likelihood> {
     this.inputShape = Object.freeze(shape);
     this.seed = seed;
     this.bayes = settings(own.bayes);
-    this.config = frozenJson(where, "config", own.config ?? { name, input: [...shape] });
+    this.#widths = frozenJson(where, "widths", own.widths ?? {});
+    const config = own.config ?? { name, input: [...shape] };
+    const shrunk = Object.keys(this.#widths).length > 0;
+    this.config = frozenJson(where, "config", shrunk ? { ...config, widths: this.#widths } : config);
     this.#likelihood = likelihood;
     this.#preprocess = preprocess && checkPreprocess(where, preprocess, shape[2]);
     this.#build = build;
@@ -182,8 +194,9 @@ export class Model<L extends Likelihood = Likelihood> {
   // One throw-away trace (of two examples: batch norm has no statistics of one) makes the parameters and the noise streams.
   #initialize(): { bayesian: boolean; output: Shape } {
     const noise = { rng: input("rng", i32([4])), rows: input("rows", i32([2])) };
+    const { seed, bayes, store } = this;
     const { value, trace } = withTrace(
-      { store: this.store, mode: "sample", training: true, noise, seed: this.seed, bayes: this.bayes },
+      { store, mode: "sample", training: true, noise, seed, bayes, widths: this.#widths },
       () => {
         const output = this.#build(input("x", f32([2, ...this.inputShape])));
         if (!Tensor.is(output)) fail(`model ${this.name}`, "a function that returns a traced tensor", output);
@@ -197,6 +210,10 @@ export class Model<L extends Likelihood = Likelihood> {
     );
     if (trace.parameters.size === 0)
       throw new BayesError(`[model ${this.name}] expected a model with parameters, received one without`);
+    const { declared } = trace;
+    for (const layer of Object.keys(this.#widths))
+      if (!declared.has(layer))
+        fail(`model ${this.name}`, `widths of its layers ${[...declared.keys()].join(", ")}`, layer);
     return { bayesian: trace.kl.length > 0, output: value };
   }
 
@@ -209,12 +226,14 @@ export class Model<L extends Likelihood = Likelihood> {
     this.store.checkOpen(where);
     const own = checkOptions(where, options, applyKinds);
     if (own.mode === undefined) fail(where, 'mode "mean" or "sample"', own.mode);
-    const { value, trace } = withTrace({ store: this.store, seed: this.seed, bayes: this.bayes, ...own }, () => {
+    const { store, seed, bayes } = this;
+    const { value, trace } = withTrace({ store, seed, bayes, ...own, widths: this.#widths }, () => {
       const output = this.#build(x);
       return { output, result: then?.(output, this.#likelihood) as R };
     });
     return {
       ...value,
+      resizable: new Set(trace.declared.keys()),
       kl: trace.kl.length ? trace.kl.map((k) => k.value).reduce((a, b) => add(a, b)) : undefined,
       klTerms: trace.kl,
       parameters: new Map([...trace.parameters].filter(([name]) => this.store.slot(name).trainable)),
@@ -239,6 +258,27 @@ export class Model<L extends Likelihood = Likelihood> {
     this.#likelihood = likelihood as L;
     const known = this.#preprocess && preprocess && isDeepStrictEqual(this.#preprocess, preprocess);
     if (!known) this.#preprocess = preprocess && checkPreprocess(`model ${this.name}`, preprocess, this.inputShape[2]);
+  }
+
+  /**
+   * A new model of the same function and knowledge whose layers have other widths, with initial parameters.
+   * @throws BayesError for a function that does not work with them
+   * @internal
+   */
+  resized(widths: Widths): Model<L> {
+    const { name, inputShape: input, bayes, seed, config } = this;
+    return new Model<L>({
+      name,
+      input,
+      likelihood: this.#likelihood,
+      build: this.#build,
+      preprocess: this.#preprocess,
+      bayes,
+      seed,
+      device: this.store.device,
+      config,
+      widths: { ...this.#widths, ...widths },
+    });
   }
 
   /** Trainable parameters, in order of creation. */

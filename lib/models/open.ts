@@ -97,5 +97,6 @@ function made<L extends Likelihood>(checkpoint: Checkpoint, options: OpenOptions
     return createModel({ ...config, likelihood, device } as unknown as LikelihoodModelConfig<L>);
   }
   const input = config.input as [number, number, number];
-  return new Model<L>({ name: about.name, input, likelihood, build, bayes, device, config });
+  const { widths } = config as { widths?: Record<string, number> };
+  return new Model<L>({ name: about.name, input, likelihood, build, bayes, device, config, widths });
 }

@@ -19,6 +19,7 @@ const op: Op<DropoutAttrs> = {
   },
   grad: ([dy], { inputs: [, rng, rows], attrs }) => [apply(op, [dy!, rng, rows], attrs)[0]],
   onnx: (_ctx, _node, [x]) => x, // an exported model predicts, and dropout is for training
+  channels: (flow, { inputs: [x] }) => flow.of(x),
   inplace: [0],
 };
 
