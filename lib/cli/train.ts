@@ -29,6 +29,7 @@ import {
 import { lines } from "./output.ts";
 import {
   parseAugment,
+  parseDropout,
   parseNoise,
   parsePosterior,
   parsePrior,
@@ -104,11 +105,20 @@ export function trainCommand(root: Command): void {
     .option("--test-samples <n>", "Monte-Carlo samples in the test", integer(1, 65_536), defaults.testSamples)
     .option("--frequentist", "the same network with plain weights")
     .addOption(
-      new Option("--activation <name>", "activation (default: softplus, with --frequentist relu)").choices([
-        "softplus",
-        "relu",
-      ]),
+      new Option(
+        "--activation <name>",
+        "activation (default: softplus; relu with --frequentist and in residual nets)",
+      ).choices(["softplus", "relu"]),
     )
+    .addOption(
+      new Option("--norm <name>", "norm of a residual net (default: batch)").choices(["batch", "filter-response"]),
+    )
+    .option(
+      "--dropout <spec>",
+      "RATE of dropout, or RATE:LAYER,LAYER behind these layers alone, as 0.5:conv1,conv3",
+      spec(parseDropout),
+    )
+    .option("--monte-carlo-dropout", "dropout stays on in predictions, which are stochastic by it")
     .option(
       "--posterior <spec>",
       "rho[:rhoInit], alpha[:weight|layer[:logAlphaInit]]",

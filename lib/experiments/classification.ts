@@ -35,10 +35,11 @@ const plans: readonly Plan[] = [
 ];
 
 /** What validation picks the twin's weight decay from. */
-const DECAYS = [0, 1e-4, 5e-4];
+export const DECAYS = [0, 1e-4, 5e-4];
 
 export const classification: Experiment = {
   name: "classification",
+  title: "Classification",
   summary: "accuracy, NLL and calibration of the paper's nets and of their frequentist twins",
   units: (options) => plans.flatMap((plan) => unitsOf(plan, options)),
 };

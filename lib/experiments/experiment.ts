@@ -10,6 +10,8 @@ export interface JsonObject {
 export interface Experiment {
   /** As the command line calls it. */
   readonly name: string;
+  /** Heading of its section in docs/results.md. */
+  readonly title: string;
   /** One line for people. */
   readonly summary: string;
   /** All there is to compute, in order. */

@@ -1,5 +1,7 @@
 /** The experiments, by name. A new one is a file beside this one, and a line here. */
 import { classification } from "./classification.ts";
 import type { Experiment } from "./experiment.ts";
+import { posterior } from "./posterior.ts";
+import { uncertainty } from "./uncertainty.ts";
 
-export const experiments: readonly Experiment[] = [classification];
+export const experiments: readonly Experiment[] = [classification, uncertainty, posterior];

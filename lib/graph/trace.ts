@@ -332,11 +332,16 @@ export function checkWritten(where: string, t: Tensor, store: Store): string {
 export function noiseFor(name: string, shared = false): Noise {
   const t = trace();
   if (typeof name !== "string") fail("noise", "the name of a stochastic node", name);
-  const key = `noise of ${name}`;
+  const key = `${NOISE}${name}`;
   const use = shared ? 0 : (t.counters.get(key) ?? 0);
   t.counters.set(key, use + 1);
   return noiseOf(use === 0 ? name : `${name}@${use}`);
 }
+
+const NOISE = "noise of ";
+
+/** Whether anything in that trace has drawn noise. */
+export const drewNoise = ({ counters }: Trace): boolean => [...counters.keys()].some((key) => key.startsWith(NOISE));
 
 function noiseOf(name: string): Noise {
   const t = trace();

@@ -18,18 +18,24 @@ import { checkLikelihood, likelihoodOf } from "../likelihoods/known.ts";
 import type { Likelihood, LikelihoodConfig } from "../likelihoods/likelihood.ts";
 import { alexnet } from "./alexnet.ts";
 import { conv3fc3 } from "./conv3fc3.ts";
-import { defaultActivation, type Kit, kit } from "./kit.ts";
-import { lenet5 } from "./lenet5.ts";
+import { type Activation, defaultActivation, type Kit, kit, type Norm } from "./kit.ts";
+import { lenet5, lenet5Caffe } from "./lenet5.ts";
 import { Model } from "./model.ts";
-import { resnet20 } from "./resnet20.ts";
+import { resnet18, resnet20 } from "./resnet.ts";
 
 const architectures: Record<string, (x: Tensor, kit: Kit, outputs: number) => Tensor> = {
   lenet5,
+  "lenet5-caffe": lenet5Caffe,
   alexnet,
   "alexnet-half": (x, k, outputs) => alexnet(x, k, outputs, 0.5),
+  "alexnet-slim": (x, k, outputs) => alexnet(x, k, outputs, Math.SQRT1_2),
   "3conv3fc": conv3fc3,
+  resnet18,
   resnet20,
 };
+/** Those that have norms. */
+const normed: readonly string[] = ["resnet18", "resnet20"];
+/** The published architectures. */
 export const modelNames: readonly string[] = Object.keys(architectures);
 
 /** A posterior in JSON: what {@link rhoPosterior} or {@link alphaPosterior} makes of the rest. */
@@ -49,8 +55,20 @@ export interface ArchitectureConfig {
   readonly input: readonly [height: number, width: number, channels: number];
   /** Default true; false is the frequentist twin. */
   readonly bayesian?: boolean;
-  /** Default softplus in a Bayesian model, ReLU in its twin. */
-  readonly activation?: "softplus" | "relu";
+  /** Default softplus in a Bayesian model, ReLU in its twin and in residual nets. */
+  readonly activation?: Activation;
+  /** Of resnet18 and resnet20: "batch" (default), or "filter-response". */
+  readonly norm?: Norm;
+  /** Rate of dropout behind the activations of `dropoutAfter`, in [0, 1); default: none. */
+  readonly dropout?: number;
+  /**
+   * Layers behind which dropout stands; default: all that have a place for it. LeNet-5: conv1, conv2, fc1, fc2 (lenet5-caffe:
+   * without fc2); AlexNet: conv1, conv3, conv5 (the reference's places); 3Conv3FC: fc1, fc2; residual nets: the first
+   * convolution of each block, stage1/block1/conv1 and so on.
+   */
+  readonly dropoutAfter?: readonly string[];
+  /** Dropout stays on when predicting (Gal and Ghahramani 2016), so that predictions are stochastic; default false. */
+  readonly monteCarloDropout?: boolean;
   readonly posterior?: PosteriorConfig;
   readonly prior?: PriorConfig;
   /** See `BayesSettings`, as of the three below. Default "local". */
@@ -99,6 +117,10 @@ const schema = z.strictObject({
   outputs: z.int().positive(),
   bayesian: z.boolean().default(true),
   activation: z.enum(["softplus", "relu"]).optional(),
+  norm: z.enum(["batch", "filter-response"]).optional(),
+  dropout: z.number().min(0).max(0.999999).optional(),
+  dropoutAfter: z.array(z.string()).readonly().optional(),
+  monteCarloDropout: z.boolean().optional(),
   posterior: posterior.default({ kind: "rho" }),
   prior: prior.default({ kind: "gaussian" }),
   estimator: z.enum(["local", "weight"]).default("local"),
@@ -175,8 +197,12 @@ export function createModel(config: ModelConfig): Model {
     fail("createModel", `a valid ${issue.path.join(".") || "configuration"} (${issue.message})`, unknown);
   }
   const { widths, ...c } = parsed.data;
-  const activation = c.activation ?? defaultActivation(c.bayesian);
-  const layers = kit(c.bayesian, activation);
+  const { bayesian, norm, dropout, dropoutAfter, monteCarloDropout } = c;
+  const hasNorms = normed.includes(c.model);
+  const activation = c.activation ?? defaultActivation(bayesian, hasNorms);
+  if (norm !== undefined && !hasNorms)
+    fail("createModel", `norm with ${normed.join(" or ")}, the nets that have one`, words(`it with ${c.model}`));
+  const layers = kit({ bayesian, activation, norm, dropout, dropoutAfter, monteCarloDropout });
   return new Model({
     name: c.model,
     input: c.input,

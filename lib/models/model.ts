@@ -7,7 +7,11 @@ import { type Device, type DeviceName, openDevice } from "../device.ts";
 import { BayesError, checkInt, checkNumber, checkOptions, fail } from "../errors.ts";
 import { f32, i32, type Shape, sizeOf, Tensor } from "../graph/node.ts";
 import { type Slot, Store } from "../graph/store.ts";
+<<<<<<< HEAD
 import { input, type KlTerm, type Mode, type TraceOptions, type Widths, withTrace } from "../graph/trace.ts";
+=======
+import { drewNoise, input, type KlTerm, type Mode, type TraceOptions, withTrace } from "../graph/trace.ts";
+>>>>>>> main
 import { checkLikelihood } from "../likelihoods/known.ts";
 import type { Likelihood, LikelihoodConfig } from "../likelihoods/likelihood.ts";
 import { add } from "../ops/add.ts";
@@ -110,8 +114,10 @@ export class Model<L extends Likelihood = Likelihood> {
   readonly config: Readonly<Record<string, unknown>>;
   readonly bayes: BayesSettings;
   readonly seed: number;
-  /** Whether any layer is stochastic. */
+  /** Whether any weight has a distribution, so that the loss has a KL term. */
   readonly bayesian: boolean;
+  /** Whether predictions draw noise: for Bayesian layers, dropout that stays on, or a layer of your own. */
+  readonly stochastic: boolean;
   #likelihood: L;
   #preprocess: Preprocess | undefined;
   #threshold: Threshold | undefined;
@@ -161,6 +167,7 @@ export class Model<L extends Likelihood = Likelihood> {
     this.store = new Store(openDevice(own.device, where));
     try {
       ({ bayesian: this.bayesian, output: this.outputShape } = this.#initialize());
+      this.stochastic = this.#draws();
       this.targetShape = Object.freeze([...likelihood.targetShape(where, this.outputShape)]);
     } catch (error) {
       this.store.close();
@@ -215,6 +222,13 @@ export class Model<L extends Likelihood = Likelihood> {
       if (!declared.has(layer))
         fail(`model ${this.name}`, `widths of its layers ${[...declared.keys()].join(", ")}`, layer);
     return { bayesian: trace.kl.length > 0, output: value };
+  }
+
+  // Training has noise that predictions do without, so a trace as they make it has to say.
+  #draws(): boolean {
+    const noise = { rng: input("rng", i32([4])), rows: input("rows", i32([1])) };
+    const options = { store: this.store, mode: "sample", noise, seed: this.seed, bayes: this.bayes } as const;
+    return drewNoise(withTrace(options, () => this.#build(input("x", f32([1, ...this.inputShape])))).trace);
   }
 
   /**

@@ -232,7 +232,7 @@ export function settle(model: Model, data: FitData, options: FitOptions): Settle
     validationSamples: checkInt(
       where,
       "validationSamples",
-      o.validationSamples ?? (model.bayesian ? defaults.validationSamples : 1),
+      o.validationSamples ?? (model.stochastic ? defaults.validationSamples : 1),
       1,
       65536,
     ),
@@ -245,7 +245,8 @@ export function settle(model: Model, data: FitData, options: FitOptions): Settle
     targets,
     stream: isStreamed(train) ? train.pixels : undefined,
   };
-  if (!model.bayesian && settings.samples > 1) fail(where, "samples 1 for a model without Bayesian layers", o.samples);
+  if (!model.stochastic && settings.samples > 1)
+    fail(where, "samples 1 for a model without Bayesian layers", o.samples);
   if (o.clipNorm !== undefined && !(checkNumber(where, "clipNorm", o.clipNorm, 0) > 0))
     fail(where, "clipNorm above 0", 0);
   if (o.chunk !== undefined) checkInt(where, "chunk", o.chunk, 1);

@@ -13,11 +13,11 @@ const values: Readonly<Record<string, string[]>> = {
   bayescnn: words(`
     BayesError Model Predictor add alphaPosterior avgPool2d batchNorm2d bayesConv2d bayesConvTranspose2d bayesLinear
     bernoulli buildReport categorical chooseThreshold classWeights concat conv2d convTranspose2d createModel
-    costsOf cubicSchedule dropout embeddedMnist evaluate exportOnnx exportPosterior fit flatten gaussian gaussianPrior
+    costsOf cubicSchedule dropout embeddedMnist evaluate exportOnnx exportPosterior filterResponseNorm2d fit flatten gaussian gaussianPrior
     getData globalAvgPool2d inMemory isStreamed laplace leakyRelu linear loadData loadImageFolder loadImageFolders
     loadImages loadTable makeDataset makeSource maxPool2d modelNames normalizationOf openModel openRun pixelShuffle
     posteriorOf predict prune pruneExperiment referenceInit relu reportJson rhoPosterior saveModel scaleMixturePrior
-    setThreads sigmoid softmax softplus sparsity split subset tanh threads`),
+    setThreads shrink sigmoid softmax softplus sparsity split subset tanh threads`),
   "bayescnn/data": words(`
     absentClasses alignClasses canonical classWeights classesOnly embeddedMnist getData hasClasses identity inMemory
     isStreamed loadData loadImageFolder loadImageFolders loadImages loadTable makeDataset makeSource normalizationOf
@@ -30,6 +30,8 @@ const values: Readonly<Record<string, string[]>> = {
     accuracy adaptiveEce aupr auroc brier classificationMetrics decompose ece expectedEntropy fpr95
     meanProbabilities mutualInformation nll normalizedSoftplusRows predictiveEntropy reliabilityBins riskCoverage
     softmaxRows`),
+  "bayescnn/models": words(`
+    alexnet conv3fc3 kit lenet5 lenet5Caffe resnet resnet18 resnet20`),
   "bayescnn/onnx": words(`
     exportModes exportOnnx readMetadata verifyOnnx`),
   "bayescnn/report": words(`
@@ -46,7 +48,7 @@ const types: Readonly<Record<string, string[]>> = {
     Augmentation BatchNormLayerOptions BayesOptions BayesSettings BernoulliOptions BernoulliPrediction BlobLike
     CallOptions Callbacks Categorical ClassAnswer ClassDataset ClassMetrics ClassModelConfig ClassPrediction
     ConvLayerOptions ConvOptions ConvTransposeLayerOptions ConvTransposeOptions Dataset Device DeviceName
-    EpochRecord ErrorCode EvaluateResult ExportMode ExportOptions FitData FitOptions FitResult GaussianPriorOptions
+    DropoutLayerOptions EpochRecord ErrorCode EvaluateResult ExportMode ExportOptions FilterResponseNormOptions FitData FitOptions FitResult GaussianPriorOptions
     ImageInput ImageShape Images Judged Knowledge LayerOptions LayerSparsity Likelihood LikelihoodModelConfig
     LoadedImages MetricsOf Mode ModelConfig ModelOptions Monitor NoiseScale Normalization NumberPrediction
     OpenOptions OpenRunOptions OpenedRun Padding Pair PointOptions Posterior PosteriorConfig Precision
@@ -68,6 +70,8 @@ const types: Readonly<Record<string, string[]>> = {
     Answer Better Figure Likelihood LikelihoodConfig MetricsOf Moments Prediction PredictionOf Targets`),
   "bayescnn/metrics": words(`
     BinOptions ClassificationMetrics DecomposeResult Floats Labels ReliabilityBin RiskCoverageResult Scores`),
+  "bayescnn/models": words(`
+    Activation Kit KitOptions Norm ResnetOptions`),
   "bayescnn/onnx": words(`
     ExportMode ExportOptions VerifyOptions VerifyResult`),
   "bayescnn/report": words(`
