@@ -137,6 +137,11 @@ export { type PruneExperimentOptions, type PruneExperimentResult, pruneExperimen
 export type { ScoreName } from "./prune/scores.ts";
 export { cubicSchedule, type Selection } from "./prune/select.ts";
 export { type ShrinkOptions, shrink } from "./prune/shrink.ts";
+export {
+  type ShrinkExperimentOptions,
+  type ShrinkExperimentResult,
+  shrinkExperiment,
+} from "./prune/shrinkExperiment.ts";
 export { buildReport, type ReportData, type ReportSummary, reportJson } from "./report/index.ts";
 export {
   type Callbacks,

@@ -2,6 +2,7 @@
 import { classification } from "./classification.ts";
 import type { Experiment } from "./experiment.ts";
 import { posterior } from "./posterior.ts";
+import { pruning } from "./pruning.ts";
 import { uncertainty } from "./uncertainty.ts";
 
-export const experiments: readonly Experiment[] = [classification, uncertainty, posterior];
+export const experiments: readonly Experiment[] = [classification, uncertainty, posterior, pruning];

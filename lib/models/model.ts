@@ -7,11 +7,7 @@ import { type Device, type DeviceName, openDevice } from "../device.ts";
 import { BayesError, checkInt, checkNumber, checkOptions, fail } from "../errors.ts";
 import { f32, i32, type Shape, sizeOf, Tensor } from "../graph/node.ts";
 import { type Slot, Store } from "../graph/store.ts";
-<<<<<<< HEAD
-import { input, type KlTerm, type Mode, type TraceOptions, type Widths, withTrace } from "../graph/trace.ts";
-=======
-import { drewNoise, input, type KlTerm, type Mode, type TraceOptions, withTrace } from "../graph/trace.ts";
->>>>>>> main
+import { drewNoise, input, type KlTerm, type Mode, type TraceOptions, type Widths, withTrace } from "../graph/trace.ts";
 import { checkLikelihood } from "../likelihoods/known.ts";
 import type { Likelihood, LikelihoodConfig } from "../likelihoods/likelihood.ts";
 import { add } from "../ops/add.ts";

@@ -26,6 +26,9 @@ export interface ShrinkOptions {
   readonly data?: AnyDataset;
 }
 
+/** The kinds of {@link ShrinkOptions}, for `checkOptions`. */
+export const shrinkKinds = { flops: "number", parameters: "number", score: "string", data: "object" } as const;
+
 /**
  * A smaller model: filters of convolutions and units of linear layers are taken out for good, with their biases, what
  * normalizations keep of them, the weights of the layers that read them, masks and optimizer moments. What comes back is a
@@ -77,12 +80,7 @@ export async function shrink<L extends Likelihood>(model: Model<L>, options: Shr
 }
 
 function check(model: Model, options: ShrinkOptions): ShrinkOptions {
-  const own = checkOptions("shrink", options, {
-    flops: "number",
-    parameters: "number",
-    score: "string",
-    data: "object",
-  });
+  const own = checkOptions<ShrinkOptions>("shrink", options, shrinkKinds);
   if (own.flops !== undefined && own.parameters !== undefined)
     fail("shrink", "either flops or parameters", words("both"));
   for (const key of ["flops", "parameters"] as const)
@@ -129,7 +127,11 @@ async function choose(model: Model, flow: ChannelFlow, options: ShrinkOptions, t
       if (per < least && !last(group)) [least, of] = [per, group];
     }
     if (of < 0)
-      fail("shrink", `${what} of at least ${(budget.total / whole).toFixed(4)}, what remains with one channel a layer`, share);
+      fail(
+        "shrink",
+        `${what} of at least ${(budget.total / whole).toFixed(4)}, what remains with one channel a layer`,
+        share,
+      );
     remove(of);
   }
   return gone;

@@ -17,7 +17,7 @@ const values: Readonly<Record<string, string[]>> = {
     getData globalAvgPool2d inMemory isStreamed laplace leakyRelu linear loadData loadImageFolder loadImageFolders
     loadImages loadTable makeDataset makeSource maxPool2d modelNames normalizationOf openModel openRun pixelShuffle
     posteriorOf predict prune pruneExperiment referenceInit relu reportJson rhoPosterior saveModel scaleMixturePrior
-    setThreads shrink sigmoid softmax softplus sparsity split subset tanh threads`),
+    setThreads shrink shrinkExperiment sigmoid softmax softplus sparsity split subset tanh threads`),
   "bayescnn/data": words(`
     absentClasses alignClasses canonical classWeights classesOnly embeddedMnist getData hasClasses identity inMemory
     isStreamed loadData loadImageFolder loadImageFolders loadImages loadTable makeDataset makeSource normalizationOf
