@@ -54,6 +54,7 @@ export { type Device, type DeviceName, setThreads, threads } from "./device.ts";
 export { BayesError, type ErrorCode } from "./errors.ts";
 export type { Mode, Precision, Shape, Tensor } from "./graph/index.ts";
 export type { LayerOptions } from "./graph/trace.ts";
+export { type ImportOptions, importWeights } from "./import/weights.ts";
 export { bayesConv2d, type ConvLayerOptions, conv2d } from "./layers/conv.ts";
 export { bayesConvTranspose2d, type ConvTransposeLayerOptions, convTranspose2d } from "./layers/convTranspose.ts";
 export { type DropoutLayerOptions, dropout } from "./layers/dropout.ts";
@@ -74,6 +75,7 @@ export type { Likelihood, MetricsOf, Prediction, PredictionOf, Targets } from ".
 export { laplace } from "./likelihoods/laplace.ts";
 export type { NumberPrediction } from "./likelihoods/location.ts";
 export type { NoiseScale, RegressionOptions } from "./likelihoods/noise.ts";
+export { type ToBayesianOptions, toBayesian, toFrequentist } from "./models/convert.ts";
 export {
   type ArchitectureConfig,
   type ClassModelConfig,
@@ -88,6 +90,7 @@ export {
   type ApplyOptions,
   type ApplyResult,
   type Knowledge,
+  type LayerChoice,
   Model,
   type ModelOptions,
   type Threshold,
@@ -110,6 +113,13 @@ export { softmax } from "./ops/softmax.ts";
 export { softplus } from "./ops/softplus.ts";
 export { tanh } from "./ops/tanh.ts";
 export type { Padding, Pair, WindowOptions } from "./ops/window.ts";
+export {
+  type ConformalIntervals,
+  type ConformalOptions,
+  type ConformalResult,
+  type ConformalSets,
+  conformal,
+} from "./predict/conformal.ts";
 export type { CallOptions } from "./predict/engine.ts";
 export {
   type AnswerOf,
@@ -122,6 +132,7 @@ export {
 } from "./predict/open-run.ts";
 export { type EvaluateResult, evaluate, type Images, type PredictOptions, predict } from "./predict/predict.ts";
 export { Predictor, type PredictorOptions, type SamplingOptions } from "./predict/predictor.ts";
+export { type FittedTemperature, fitTemperature } from "./predict/temperature.ts";
 export { chooseThreshold, type SelectiveResult, type ThresholdOptions } from "./predict/threshold.ts";
 export type { ChannelScore } from "./prune/channelScores.ts";
 export { type Costs, costsOf, type LayerCosts } from "./prune/costs.ts";
@@ -151,5 +162,6 @@ export {
   type FitResult,
   fit,
   type Monitor,
+  type Recipe,
   type StepRecord,
 } from "./train/fit.ts";

@@ -7,6 +7,7 @@ import { fail, words } from "../errors.ts";
 import type { Precision } from "../graph/trace.ts";
 import type { ClassModelConfig } from "../models/create.ts";
 import { defaults } from "../train/defaults.ts";
+import { recipeFor, recipeSentence } from "../train/recipe.ts";
 import { parseRate } from "../train/schedules.ts";
 import { validationSize } from "../train/validation.ts";
 import { parseNumber } from "../util/number.ts";
@@ -27,13 +28,14 @@ export interface TrainOptions extends SharedOptions {
   readonly noise?: string;
   readonly classWeights?: string;
   readonly validation?: number;
-  readonly epochs: number;
-  readonly batch: number;
+  /** Where not said, `recipeFor` chooses it, as it does the next and beta. */
+  readonly epochs?: number;
+  readonly batch?: number;
   readonly lr: number;
   readonly optimizer: "adam" | "adamw" | "sgd";
   readonly schedule: string;
   readonly warmup?: number;
-  readonly beta: string;
+  readonly beta?: string;
   readonly samples: number;
   readonly precision: Precision;
   readonly testSamples: number;
@@ -55,7 +57,7 @@ export interface TrainOptions extends SharedOptions {
   readonly compare?: readonly string[];
 }
 
-/** What `train` does when nothing is said. */
+/** What `train` does on many images when nothing is said. */
 export const defaultOptions: TrainOptions = {
   ...defaults,
   device: "auto",
@@ -86,9 +88,12 @@ export function recipe(
   const bayesian = !options.frequentist;
   const draws = bayesian || options.monteCarloDropout;
   const trained = own === undefined ? train.count - valid : train.count;
-  const shrinks = options.batch === defaults.batchSize && trained < options.batch;
-  if (shrinks)
-    say(`the batch is all ${trained} training images, because there are fewer than the usual ${options.batch}`);
+  const { batch: batchSize, epochs, beta } = options;
+  // only "rho" by itself leaves it open how wide it begins
+  const initialSigma = options.posterior === defaults.posterior ? undefined : 0;
+  const chosen = recipeFor(trained, { batchSize, epochs, beta, initialSigma }, bayesian);
+  const sentence = recipeSentence(trained, chosen);
+  if (sentence) say(sentence);
   const model = {
     model: options.model,
     input: [...train.shape],
@@ -125,11 +130,13 @@ export function recipe(
       test: test.count,
     },
     training: {
-      epochs: options.epochs,
-      batchSize: shrinks ? trained : options.batch,
+      epochs: chosen.epochs,
+      batchSize: chosen.batchSize,
       optimizer: options.optimizer,
-      learningRate: rateText(options.schedule, options.lr, options.epochs, options.warmup),
-      beta: bayesian ? options.beta : undefined,
+      learningRate: rateText(options.schedule, options.lr, chosen.epochs, options.warmup),
+      beta: bayesian ? (beta ?? String(chosen.beta)) : undefined,
+      ...(chosen.initialSigma > 0 ? { initialSigma: chosen.initialSigma } : {}),
+      ...(sentence ? { chosen: chosen.why } : {}),
       samples: draws ? options.samples : 1,
       precision: options.precision,
       validationSamples: draws ? defaults.validationSamples : 1,

@@ -6,6 +6,7 @@ import type { ClassDataset } from "../data/dataset.ts";
 import { classWeights } from "../data/weights.ts";
 import { BayesError } from "../errors.ts";
 import type { Figure } from "../likelihoods/likelihood.ts";
+import { UNCERTAINTY } from "../likelihoods/moments.ts";
 import type { ArchitectureConfig } from "../models/create.ts";
 import type { Model } from "../models/model.ts";
 import type { EvaluateResult } from "../predict/predict.ts";
@@ -124,6 +125,7 @@ export function fitOptions(
     optimizer: optimizers[t.optimizer](),
     learningRate: parseRate(t.learningRate),
     beta: t.beta === undefined ? undefined : parseBeta(t.beta),
+    initialSigma: t.initialSigma ?? 0,
     samples: t.samples,
     seed: t.seed,
     precision: t.precision,
@@ -178,12 +180,21 @@ function epochPrinter(out: Output, { bayesian, likelihood }: Model, epochs: numb
   };
 }
 
-/** The figures of a test in the order in which people want them. */
-export function testTable({ likelihood }: Model, { prediction, metrics }: EvaluateResult): string[] {
+/**
+ * The figures of a test in the order in which people want them.
+ * @param options split: false leaves epistemic and aleatoric out, whose hints are about the images
+ */
+export function testTable(
+  { likelihood }: Model,
+  { prediction, metrics }: EvaluateResult,
+  { split = true }: { readonly split?: boolean } = {},
+): string[] {
   const { samples, count: images } = prediction;
   const unit = samples === 1 ? "one pass" : `${samples} Monte-Carlo samples`;
   const rows = likelihood.figures.flatMap((f) =>
-    metrics[f.name] === undefined ? [] : [[`  ${f.title}`, shown(f, metrics[f.name]), f.hint]],
+    metrics[f.name] === undefined || (!split && UNCERTAINTY.includes(f))
+      ? []
+      : [[`  ${f.title}`, shown(f, metrics[f.name]), f.hint]],
   );
   return [`test on ${count(images)} images, ${unit}`, ...table(rows, "left")];
 }

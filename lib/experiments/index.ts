@@ -3,6 +3,7 @@ import { classification } from "./classification.ts";
 import type { Experiment } from "./experiment.ts";
 import { posterior } from "./posterior.ts";
 import { pruning } from "./pruning.ts";
+import { smallData } from "./smallData.ts";
 import { uncertainty } from "./uncertainty.ts";
 
-export const experiments: readonly Experiment[] = [classification, uncertainty, posterior, pruning];
+export const experiments: readonly Experiment[] = [classification, uncertainty, posterior, smallData, pruning];

@@ -20,7 +20,7 @@ import { alexnet } from "./alexnet.ts";
 import { conv3fc3 } from "./conv3fc3.ts";
 import { type Activation, defaultActivation, type Kit, kit, type Norm } from "./kit.ts";
 import { lenet5, lenet5Caffe } from "./lenet5.ts";
-import { Model } from "./model.ts";
+import { type LayerChoice, Model } from "./model.ts";
 import { resnet18, resnet20 } from "./resnet.ts";
 
 const architectures: Record<string, (x: Tensor, kit: Kit, outputs: number) => Tensor> = {
@@ -44,7 +44,7 @@ export type PosteriorConfig =
   | ({ readonly kind: "alpha" } & AlphaPosteriorOptions);
 /** A prior in JSON: what {@link gaussianPrior} (one mean and sigma for all) or {@link scaleMixturePrior} makes of the rest. */
 export type PriorConfig =
-  | { readonly kind: "gaussian"; readonly mean?: number | "tied"; readonly sigma?: number }
+  | { readonly kind: "gaussian"; readonly mean?: number | "tied" | "initial"; readonly sigma?: number }
   | ({ readonly kind: "mixture" } & ScaleMixturePriorOptions);
 
 /** A published architecture and how its layers treat their weights, in JSON. */
@@ -77,6 +77,8 @@ export interface ArchitectureConfig {
   readonly kl?: "closed" | "sampled";
   /** Default true. */
   readonly bias?: boolean | "point";
+  /** Which layers are Bayesian, and which are not trained; see `ModelOptions`. */
+  readonly layers?: LayerChoice;
   /** Seed of the initial parameters; default 0. */
   readonly seed?: number;
   /** Filters or units left by layer, of a model that was shrunk (see `shrink`). */
@@ -97,10 +99,10 @@ const posterior = z.discriminatedUnion("kind", [
     muInit: z.union([z.literal("he"), z.number()]).optional(),
   }),
 ]) satisfies z.ZodType<PosteriorConfig>;
-const prior = z.discriminatedUnion("kind", [
+export const priorConfig = z.discriminatedUnion("kind", [
   z.strictObject({
     kind: z.literal("gaussian"),
-    mean: z.union([z.number(), z.literal("tied")]).optional(),
+    mean: z.union([z.number(), z.enum(["tied", "initial"])]).optional(),
     sigma: z.number().positive().optional(),
   }),
   z.strictObject({
@@ -110,6 +112,12 @@ const prior = z.discriminatedUnion("kind", [
     sigma2: z.number().positive().optional(),
   }),
 ]) satisfies z.ZodType<PriorConfig>;
+
+/** A {@link LayerChoice} in a file. */
+export const layerChoice = z.strictObject({
+  bayesian: z.union([z.boolean(), z.array(z.string()).readonly()]).optional(),
+  frozen: z.array(z.string()).readonly().optional(),
+}) satisfies z.ZodType<LayerChoice>;
 
 const schema = z.strictObject({
   model: z.enum(modelNames as [string, ...string[]]),
@@ -122,10 +130,11 @@ const schema = z.strictObject({
   dropoutAfter: z.array(z.string()).readonly().optional(),
   monteCarloDropout: z.boolean().optional(),
   posterior: posterior.default({ kind: "rho" }),
-  prior: prior.default({ kind: "gaussian" }),
+  prior: priorConfig.default({ kind: "gaussian" }),
   estimator: z.enum(["local", "weight"]).default("local"),
   kl: z.enum(["closed", "sampled"]).default("closed"),
   bias: z.union([z.boolean(), z.literal("point")], { error: 'true, false or "point"' }).default(true),
+  layers: layerChoice.optional(),
   seed: z.int().nonnegative().default(0),
   widths: z.record(z.string(), z.int().positive()).optional(),
 }) satisfies z.ZodType<ArchitectureConfig & { readonly outputs: number }>;
@@ -216,6 +225,7 @@ export function createModel(config: ModelConfig): Model {
       kl: c.kl,
       bias: c.bias,
     },
+    layers: c.layers,
     seed: c.seed,
     device,
     config: { ...c, activation },
@@ -235,7 +245,7 @@ function posteriorOf({ kind, ...options }: PosteriorConfig): Posterior {
     : alphaPosterior(options as AlphaPosteriorOptions);
 }
 
-function priorOf({ kind, ...options }: PriorConfig): Prior {
+export function priorOf({ kind, ...options }: PriorConfig): Prior {
   return kind === "gaussian"
     ? gaussianPrior(options as GaussianPriorOptions)
     : scaleMixturePrior(options as ScaleMixturePriorOptions);

@@ -8,9 +8,11 @@ import { BayesError, checkInt, checkNumber, checkOptions, fail } from "../errors
 import { f32, i32, type Shape, sizeOf, Tensor } from "../graph/node.ts";
 import { type Slot, Store } from "../graph/store.ts";
 import { drewNoise, input, type KlTerm, type Mode, type TraceOptions, type Widths, withTrace } from "../graph/trace.ts";
+import { checkLayers, isAmong, layerOf, layerTensors } from "../layers/names.ts";
 import { checkLikelihood } from "../likelihoods/known.ts";
 import type { Likelihood, LikelihoodConfig } from "../likelihoods/likelihood.ts";
 import { add } from "../ops/add.ts";
+import { copyList } from "../util/arrays.ts";
 import { frozenJson } from "../util/json.ts";
 
 export interface ModelOptions<L extends Likelihood = Likelihood> {
@@ -28,6 +30,8 @@ export interface ModelOptions<L extends Likelihood = Likelihood> {
    */
   readonly preprocess?: Preprocess;
   readonly bayes?: BayesOptions;
+  /** Which layers are Bayesian, and which are not trained, whatever the function says; kept in `config`. */
+  readonly layers?: LayerChoice;
   /** Seed of the initial parameters. */
   readonly seed?: number;
   /** Where it runs: "cpu", or "auto" (default), the best one of this build. */
@@ -41,6 +45,14 @@ export interface ModelOptions<L extends Likelihood = Likelihood> {
   readonly widths?: Widths;
 }
 
+/** A choice among the layers of a model; a name such as "stage1" is also that of all layers below it, "stage1/block1/conv1". */
+export interface LayerChoice {
+  /** The layers that are Bayesian: all, none, or those named. Default: as the function says, `bayesLinear` or `linear`. */
+  readonly bayesian?: boolean | readonly string[];
+  /** Layers that training leaves as they are, unless `fit` is told otherwise. Default none. */
+  readonly frozen?: readonly string[];
+}
+
 export interface ApplyOptions {
   readonly mode: Mode;
   /** Training-time behaviour of batch norm and dropout. */
@@ -48,6 +60,8 @@ export interface ApplyOptions {
   readonly samples?: number;
   /** Needed in mode "sample", and by dropout in training. */
   readonly noise?: TraceOptions["noise"];
+  /** Layers that training leaves as they are; default the model's. */
+  readonly frozen?: readonly string[];
 }
 
 export interface ApplyResult<R = undefined> {
@@ -59,7 +73,7 @@ export interface ApplyResult<R = undefined> {
    * and in mode "mean" where it would have to be sampled. */
   readonly kl: Tensor | undefined;
   readonly klTerms: readonly KlTerm[];
-  /** The trainable leaves, by name. */
+  /** The trainable leaves of layers that are not frozen, by name. */
   readonly parameters: ReadonlyMap<string, Tensor>;
   /** @internal Names of the layers whose number of filters or units may be another (see {@link Model.resized}). */
   readonly resizable: ReadonlySet<string>;
@@ -86,7 +100,19 @@ export interface Threshold {
   readonly count: number;
 }
 
-const applyKinds = { mode: "string", training: "boolean", samples: "number", noise: "object" };
+/** A likelihood at a temperature. @throws BayesError where it has no logits */
+export function temperedBy<L extends Likelihood>(where: string, likelihood: L, temperature: number): L {
+  if (temperature === (likelihood.temperature ?? 1)) return likelihood;
+  if (!likelihood.tempered)
+    fail(where, "a likelihood of logits (categorical, bernoulli) for a temperature", likelihood.config.kind);
+  const other = likelihood.tempered(temperature);
+  if (other.config.kind !== likelihood.config.kind)
+    // a copy that took the method with it
+    fail(where, `tempered of likelihood ${likelihood.config.kind} to return one of its kind`, other.config.kind);
+  return other as L;
+}
+
+const applyKinds = { mode: "string", training: "boolean", samples: "number", noise: "object", frozen: "object" };
 
 /** Throws unless `model` is a {@link Model} that is open and, unless the caller waits for its turn, has no run under way. */
 export function checkModel(where: string, model: Model, { idle = true } = {}): void {
@@ -110,6 +136,8 @@ export class Model<L extends Likelihood = Likelihood> {
   readonly config: Readonly<Record<string, unknown>>;
   readonly bayes: BayesSettings;
   readonly seed: number;
+  /** Layers that training leaves as they are, unless `fit` is told otherwise. */
+  readonly frozen: readonly string[];
   /** Whether any weight has a distribution, so that the loss has a KL term. */
   readonly bayesian: boolean;
   /** Whether predictions draw noise: for Bayesian layers, dropout that stays on, or a layer of your own. */
@@ -119,6 +147,7 @@ export class Model<L extends Likelihood = Likelihood> {
   #threshold: Threshold | undefined;
   readonly #build: (x: Tensor) => Tensor;
   readonly #widths: Widths;
+  readonly #bayesianLayers: LayerChoice["bayesian"];
 
   /** @throws BayesError for options that make no sense, or a function whose output the likelihood cannot read */
   constructor(options: ModelOptions<L>) {
@@ -132,6 +161,7 @@ export class Model<L extends Likelihood = Likelihood> {
       build: "function",
       preprocess: "object",
       bayes: "object",
+      layers: "object",
       seed: "number",
       device: "object|string",
       config: "object",
@@ -154,9 +184,15 @@ export class Model<L extends Likelihood = Likelihood> {
     this.seed = seed;
     this.bayes = settings(own.bayes);
     this.#widths = frozenJson(where, "widths", own.widths ?? {});
-    const config = own.config ?? { name, input: [...shape] };
-    const shrunk = Object.keys(this.#widths).length > 0;
-    this.config = frozenJson(where, "config", shrunk ? { ...config, widths: this.#widths } : config);
+    const widths = Object.keys(this.#widths).length > 0 && { widths: this.#widths };
+    const { bayesian, frozen } = checkOptions<LayerChoice>(`${where} layers`, own.layers ?? {}, {
+      bayesian: "boolean|object",
+      frozen: "object",
+    });
+    this.#bayesianLayers = typeof bayesian === "object" ? copyList(where, "layers.bayesian", bayesian) : bayesian;
+    this.frozen = copyList(where, "layers.frozen", frozen ?? []);
+    const layers = own.layers && { layers: { bayesian: this.#bayesianLayers, frozen: this.frozen } };
+    this.config = frozenJson(where, "config", { ...(own.config ?? { name, input: [...shape] }), ...layers, ...widths });
     this.#likelihood = likelihood;
     this.#preprocess = preprocess && checkPreprocess(where, preprocess, shape[2]);
     this.#build = build;
@@ -165,11 +201,53 @@ export class Model<L extends Likelihood = Likelihood> {
       ({ bayesian: this.bayesian, output: this.outputShape } = this.#initialize());
       this.stochastic = this.#draws();
       this.targetShape = Object.freeze([...likelihood.targetShape(where, this.outputShape)]);
+      this.#checkLayers(where);
     } catch (error) {
       this.store.close();
       throw error;
     }
     if (new.target === Model) Object.freeze(this); // one derived from it may have fields of its own
+  }
+
+  /** Throws unless the layers that were named are there. */
+  #checkLayers(where: string): void {
+    const tensors = layerTensors(this.store.slots.values());
+    const weighted = [...new Set(tensors.flatMap((t) => (t.role === "weight" ? [t.layer] : [])))];
+    const named = typeof this.#bayesianLayers === "object" ? this.#bayesianLayers : [];
+    checkLayers(where, "layers.bayesian", named, weighted);
+    checkLayers(where, "layers.frozen", this.frozen, [...new Set(tensors.map((t) => t.layer))]);
+  }
+
+  /**
+   * A model of the same function, meaning and device with other settings; its parameters are new.
+   * @internal
+   */
+  like(changes: Partial<ModelOptions<L>>): Model<L> {
+    return new Model<L>({
+      name: this.name,
+      input: this.inputShape,
+      likelihood: this.#likelihood,
+      build: this.#build,
+      preprocess: this.#preprocess,
+      bayes: this.bayes,
+      seed: this.seed,
+      device: this.store.device,
+      config: this.config,
+      widths: this.#widths,
+      ...changes,
+    });
+  }
+
+  /**
+   * A new model of the same function and knowledge whose layers have other widths, with initial parameters.
+   * @throws BayesError for a function that does not work with them
+   * @internal
+   */
+  resized(widths: Widths): Model<L> {
+    const layers = this.config.layers !== undefined && {
+      layers: { bayesian: this.#bayesianLayers, frozen: this.frozen },
+    };
+    return this.like({ ...layers, widths: { ...this.#widths, ...widths } });
   }
 
   /** What the output means. Class names and the like that were not known come with the first training set. */
@@ -189,6 +267,19 @@ export class Model<L extends Likelihood = Likelihood> {
       if (own) checkNumber(where, `the threshold's ${key}`, own[key]);
     this.#threshold = own;
   }
+  /**
+   * What the logits are divided by before they become probabilities; undefined where that is nothing (1). See `fitTemperature`;
+   * another one takes the threshold back, which was chosen on other certainties.
+   * @throws BayesError for a likelihood that has no logits
+   */
+  get temperature(): number | undefined {
+    return this.#likelihood.temperature;
+  }
+  set temperature(temperature: number | undefined) {
+    if (temperature === this.temperature) return;
+    this.#likelihood = temperedBy(`model ${this.name}`, this.#likelihood, temperature ?? 1) as L;
+    this.#threshold = undefined;
+  }
   /** What happens to pixels first; undefined until it is given or the first training set has decided. */
   get preprocess(): Preprocess | undefined {
     return this.#preprocess;
@@ -197,9 +288,17 @@ export class Model<L extends Likelihood = Likelihood> {
   // One throw-away trace (of two examples: batch norm has no statistics of one) makes the parameters and the noise streams.
   #initialize(): { bayesian: boolean; output: Shape } {
     const noise = { rng: input("rng", i32([4])), rows: input("rows", i32([2])) };
-    const { seed, bayes, store } = this;
     const { value, trace } = withTrace(
-      { store, mode: "sample", training: true, noise, seed, bayes, widths: this.#widths },
+      {
+        store: this.store,
+        mode: "sample",
+        training: true,
+        noise,
+        seed: this.seed,
+        bayes: this.bayes,
+        bayesianLayers: this.#bayesianLayers,
+        widths: this.#widths,
+      },
       () => {
         const output = this.#build(input("x", f32([2, ...this.inputShape])));
         if (!Tensor.is(output)) fail(`model ${this.name}`, "a function that returns a traced tensor", output);
@@ -223,7 +322,8 @@ export class Model<L extends Likelihood = Likelihood> {
   // Training has noise that predictions do without, so a trace as they make it has to say.
   #draws(): boolean {
     const noise = { rng: input("rng", i32([4])), rows: input("rows", i32([1])) };
-    const options = { store: this.store, mode: "sample", noise, seed: this.seed, bayes: this.bayes } as const;
+    const { store, seed, bayes } = this;
+    const options = { store, mode: "sample", noise, seed, bayes, bayesianLayers: this.#bayesianLayers, widths: this.#widths } as const;
     return drewNoise(withTrace(options, () => this.#build(input("x", f32([1, ...this.inputShape])))).trace);
   }
 
@@ -236,8 +336,9 @@ export class Model<L extends Likelihood = Likelihood> {
     this.store.checkOpen(where);
     const own = checkOptions(where, options, applyKinds);
     if (own.mode === undefined) fail(where, 'mode "mean" or "sample"', own.mode);
-    const { store, seed, bayes } = this;
-    const { value, trace } = withTrace({ store, seed, bayes, ...own, widths: this.#widths }, () => {
+    const { seed, bayes, frozen } = this;
+    const about = { store: this.store, seed, bayes, bayesianLayers: this.#bayesianLayers, frozen, widths: this.#widths };
+    const { value, trace } = withTrace({ ...about, ...own }, () => {
       const output = this.#build(x);
       return { output, result: then?.(output, this.#likelihood) as R };
     });
@@ -246,7 +347,11 @@ export class Model<L extends Likelihood = Likelihood> {
       resizable: new Set(trace.declared.keys()),
       kl: trace.kl.length ? trace.kl.map((k) => k.value).reduce((a, b) => add(a, b)) : undefined,
       klTerms: trace.kl,
-      parameters: new Map([...trace.parameters].filter(([name]) => this.store.slot(name).trainable)),
+      parameters: new Map(
+        [...trace.parameters].filter(
+          ([name]) => this.store.slot(name).trainable && !isAmong(trace.frozen, layerOf(name)),
+        ),
+      ),
     };
   }
 
@@ -268,27 +373,6 @@ export class Model<L extends Likelihood = Likelihood> {
     this.#likelihood = likelihood as L;
     const known = this.#preprocess && preprocess && isDeepStrictEqual(this.#preprocess, preprocess);
     if (!known) this.#preprocess = preprocess && checkPreprocess(`model ${this.name}`, preprocess, this.inputShape[2]);
-  }
-
-  /**
-   * A new model of the same function and knowledge whose layers have other widths, with initial parameters.
-   * @throws BayesError for a function that does not work with them
-   * @internal
-   */
-  resized(widths: Widths): Model<L> {
-    const { name, inputShape: input, bayes, seed, config } = this;
-    return new Model<L>({
-      name,
-      input,
-      likelihood: this.#likelihood,
-      build: this.#build,
-      preprocess: this.#preprocess,
-      bayes,
-      seed,
-      device: this.store.device,
-      config,
-      widths: { ...this.#widths, ...widths },
-    });
   }
 
   /** Trainable parameters, in order of creation. */

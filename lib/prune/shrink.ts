@@ -236,14 +236,15 @@ function transfer(
   small.store.setStreams(Object.fromEntries(store.streams));
 }
 
-/** The axes of a slot that run over channels; those of an optimizer's moment are its parameter's. */
+/** The axes of a slot that run over channels; those of an optimizer's moment or of a kept prior are its parameter's. */
 function axesOf(flow: ChannelFlow, { name, shape }: Slot): ReadonlyMap<number, Channels> | undefined {
   const known = flow.slots.get(name);
-  if (known || !name.startsWith(OPTIMIZER)) return known?.axes;
-  const parts = name.split("/");
-  for (let i = 1; i < parts.length; i++) {
+  if (known) return known.axes;
+  const parts = name.replace(/\/prior$/, "/mu").split("/");
+  for (let i = name.startsWith(OPTIMIZER) ? 1 : 0; i < parts.length; i++) {
     const of = flow.slots.get(parts.slice(i).join("/"));
     if (of && sameShape(of.slot.shape, shape)) return of.axes;
+    if (!name.startsWith(OPTIMIZER)) break;
   }
   return undefined;
 }

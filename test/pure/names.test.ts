@@ -12,12 +12,13 @@ const root = "bayescnn";
 const values: Readonly<Record<string, string[]>> = {
   bayescnn: words(`
     BayesError Model Predictor add alphaPosterior avgPool2d batchNorm2d bayesConv2d bayesConvTranspose2d bayesLinear
-    bernoulli buildReport categorical chooseThreshold classWeights concat conv2d convTranspose2d createModel
-    costsOf cubicSchedule dropout embeddedMnist evaluate exportOnnx exportPosterior filterResponseNorm2d fit flatten gaussian gaussianPrior
-    getData globalAvgPool2d inMemory isStreamed laplace leakyRelu linear loadData loadImageFolder loadImageFolders
+    bernoulli buildReport categorical chooseThreshold classWeights concat conformal conv2d convTranspose2d
+    costsOf createModel cubicSchedule dropout embeddedMnist evaluate exportOnnx exportPosterior filterResponseNorm2d fit
+    fitTemperature flatten gaussian gaussianPrior getData globalAvgPool2d importWeights inMemory isStreamed laplace
+    leakyRelu linear loadData loadImageFolder loadImageFolders
     loadImages loadTable makeDataset makeSource maxPool2d modelNames normalizationOf openModel openRun pixelShuffle
     posteriorOf predict prune pruneExperiment referenceInit relu reportJson rhoPosterior saveModel scaleMixturePrior
-    setThreads shrink shrinkExperiment sigmoid softmax softplus sparsity split subset tanh threads`),
+    setThreads shrink shrinkExperiment sigmoid softmax softplus sparsity split subset tanh threads toBayesian toFrequentist`),
   "bayescnn/data": words(`
     absentClasses alignClasses canonical classWeights classesOnly embeddedMnist getData hasClasses identity inMemory
     isStreamed loadData loadImageFolder loadImageFolders loadImages loadTable makeDataset makeSource normalizationOf
@@ -38,7 +39,7 @@ const values: Readonly<Record<string, string[]>> = {
     buildReport reportJson`),
   "bayescnn/train": words(`
     adam adamw blundellBeta constantBeta constantRate cosineBeta cosineRate l1Penalty loadCheckpoint parseBeta
-    parseRate plateauRate readSafetensors restore saveCheckpoint sgd stepRate warmUpBeta warmUpRate writeSafetensors`),
+    parseRate plateauRate readSafetensors recipeFor restore saveCheckpoint sgd stepRate warmUpBeta warmUpRate writeSafetensors`),
 };
 
 /** What the compiler alone sees. */
@@ -47,16 +48,18 @@ const types: Readonly<Record<string, string[]>> = {
     AlphaPosteriorOptions AnswerOf AnyClassDataset AnyDataset ApplyOptions ApplyResult ArchitectureConfig AskOptions
     Augmentation BatchNormLayerOptions BayesOptions BayesSettings BernoulliOptions BernoulliPrediction BlobLike
     CallOptions Callbacks Categorical ClassAnswer ClassDataset ClassMetrics ClassModelConfig ClassPrediction
-    ConvLayerOptions ConvOptions ConvTransposeLayerOptions ConvTransposeOptions Dataset Device DeviceName
-    DropoutLayerOptions EpochRecord ErrorCode EvaluateResult ExportMode ExportOptions FilterResponseNormOptions FitData FitOptions FitResult GaussianPriorOptions
-    ImageInput ImageShape Images Judged Knowledge LayerOptions LayerSparsity Likelihood LikelihoodModelConfig
+    ConformalIntervals ConformalOptions ConformalResult ConformalSets ConvLayerOptions ConvOptions
+    ConvTransposeLayerOptions ConvTransposeOptions Dataset Device DeviceName DropoutLayerOptions EpochRecord
+    ErrorCode EvaluateResult ExportMode ExportOptions FilterResponseNormOptions FitData FitOptions FitResult
+    FittedTemperature GaussianPriorOptions ImageInput ImageShape Images ImportOptions Judged Knowledge LayerChoice
+    LayerOptions LayerSparsity Likelihood LikelihoodModelConfig
     LoadedImages MetricsOf Mode ModelConfig ModelOptions Monitor NoiseScale Normalization NumberPrediction
     OpenOptions OpenRunOptions OpenedRun Padding Pair PointOptions Posterior PosteriorConfig Precision
     PredictOptions Prediction PredictionOf PredictorOptions Preprocess Prior PriorConfig PriorMoments
-    PruneExperimentOptions PruneExperimentResult PruneOptions PruneResult RawImage ReadOptions RegressionOptions
+    PruneExperimentOptions PruneExperimentResult PruneOptions PruneResult RawImage ReadOptions Recipe RegressionOptions
     ReportData ReportSummary RhoPosteriorOptions SamplingOptions ScaleMixturePriorOptions ScoreName Selection
     SelectiveResult Shape SourceOptions SourceParts Sparsity SplitSizes StepRecord StreamOptions StreamedDataset
-    TableOptions Targets Tensor Threshold ThresholdOptions TrainTest Unanswered WeightDistribution WeightPosterior
+    TableOptions Targets Tensor Threshold ThresholdOptions ToBayesianOptions TrainTest Unanswered WeightDistribution WeightPosterior
     WindowOptions`),
   "bayescnn/data": words(`
     AnyClassDataset AnyDataset Augmentation BadImage BlobLike Checksum ClassDataset ClassExamples ClassParts Dataset
@@ -80,7 +83,7 @@ const types: Readonly<Record<string, string[]>> = {
     ReportSummary ReportTest Reporter Section Series Shot ShownThreshold Split Table Tile Verdict`),
   "bayescnn/train": words(`
     AdamOptions BetaMoment BetaSchedule Checkpoint EpochSums Json LearningRate Optimizer PlateauMemory
-    PlateauOptions SafeTensor SafeTensors SgdOptions TrainingState`),
+    PlateauOptions Recipe SafeTensor SafeTensors SaidOfRecipe SgdOptions TrainingState`),
 };
 
 /** `ops`, which is where the ops are, whatever the layer of that name is called. */
