@@ -49,7 +49,7 @@ export const pruning: Experiment = {
       beta: undefined,
       augment: { shift: 4, flip: true },
     };
-    const bigger: Shrinking = { data: "cifar-10", flops: 0.5, epochs: [2, 6], learningRate: 0.001, seed };
+    const bigger: Shrinking = { data: "cifar-10", flops: 0.5, epochs: [1, 4], learningRate: 0.001, seed };
     const epochs = (list: readonly number[]) => (quick ? list.map(() => 1) : list);
     const units = [
       penalized(quick, seed, lenet),
@@ -126,7 +126,7 @@ const fineTune = (
 const opened = (work: Work, unit: string): Model<Categorical> =>
   openModel<Categorical>(join(work.dirOf(unit), "run")) as Model<Categorical>;
 
-async function quality(model: Model<Categorical>, { test }: Parts) {
+async function quality(model: Model<Categorical>, { test }: Parts): Promise<JsonObject> {
   const samples = model.bayesian ? defaults.testSamples : 1;
   const { accuracy, nll, ece } = (await evaluate(model, test, { samples })).metrics;
   return { accuracy, nll, ece };
@@ -226,7 +226,7 @@ function shrunk(name: string, from: string, minutes: number, settings: Shrinking
       const { train } = parts;
       const what = settings.flops === undefined ? "parameters" : "flops";
       using whole = opened(work, from);
-      const [before, costs] = [await quality(whole, parts), costsOf(whole)];
+      const costs = costsOf(whole);
       const of = (model: Model) => {
         const { weights, multiplyAdds } = costsOf(model);
         return what === "flops" ? multiplyAdds / costs.multiplyAdds : weights / costs.weights;
@@ -234,20 +234,25 @@ function shrunk(name: string, from: string, minutes: number, settings: Shrinking
       let model = whole;
       const rounds: JsonObject[] = [];
       try {
-        for (const [r, share] of equalShares(settings[what]!, settings.epochs.length).entries()) {
+        const shares = equalShares(settings[what]!, settings.epochs.length);
+        let after: JsonObject = {};
+        for (const [r, share] of shares.entries()) {
           const less = await shrink(model, { [what]: Math.min(1, share / of(model)), score: "taylor", data: train });
           if (model !== whole) model.close();
           model = less;
-          const after = await quality(model, parts);
+          if (r + 1 === shares.length) after = await quality(model, parts);
           const options = fineTune(work, settings, `round-${r + 1}`, settings.epochs[r], settings.learningRate, r);
-          await fit(model, parts, options);
+          const { history } = await fit(model, parts, options);
           work.signal.throwIfAborted();
           const { widths } = model.config as unknown as { widths: JsonObject };
-          rounds.push({ share: of(model), widths, after, tuned: await quality(model, parts) });
+          rounds.push({ share: of(model), widths, validAccuracy: history.at(-1)?.valid?.accuracy ?? 0 });
         }
         const [slow, fast] = speedsOf([whole, model]);
+        const { accuracy, nll, ece } = work.figuresOf(from);
         return {
-          before,
+          before: { accuracy, nll, ece },
+          after,
+          tuned: await quality(model, parts),
           rounds,
           costs: { before: costsOf(whole), after: costsOf(model) } as unknown as JsonObject,
           speed: { before: { ...slow }, after: { ...fast } },

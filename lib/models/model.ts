@@ -323,7 +323,15 @@ export class Model<L extends Likelihood = Likelihood> {
   #draws(): boolean {
     const noise = { rng: input("rng", i32([4])), rows: input("rows", i32([1])) };
     const { store, seed, bayes } = this;
-    const options = { store, mode: "sample", noise, seed, bayes, bayesianLayers: this.#bayesianLayers, widths: this.#widths } as const;
+    const options = {
+      store,
+      mode: "sample",
+      noise,
+      seed,
+      bayes,
+      bayesianLayers: this.#bayesianLayers,
+      widths: this.#widths,
+    } as const;
     return drewNoise(withTrace(options, () => this.#build(input("x", f32([1, ...this.inputShape])))).trace);
   }
 
@@ -337,7 +345,14 @@ export class Model<L extends Likelihood = Likelihood> {
     const own = checkOptions(where, options, applyKinds);
     if (own.mode === undefined) fail(where, 'mode "mean" or "sample"', own.mode);
     const { seed, bayes, frozen } = this;
-    const about = { store: this.store, seed, bayes, bayesianLayers: this.#bayesianLayers, frozen, widths: this.#widths };
+    const about = {
+      store: this.store,
+      seed,
+      bayes,
+      bayesianLayers: this.#bayesianLayers,
+      frozen,
+      widths: this.#widths,
+    };
     const { value, trace } = withTrace({ ...about, ...own }, () => {
       const output = this.#build(x);
       return { output, result: then?.(output, this.#likelihood) as R };
