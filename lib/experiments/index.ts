@@ -3,6 +3,7 @@ import { classification } from "./classification.ts";
 import type { Experiment } from "./experiment.ts";
 import { gan } from "./gan.ts";
 import { posterior } from "./posterior.ts";
+import { pruning } from "./pruning.ts";
 import { smallData } from "./smallData.ts";
 import { superResolution } from "./superResolution.ts";
 import { transfer } from "./transfer.ts";
@@ -11,6 +12,7 @@ import { uncertainty } from "./uncertainty.ts";
 export const experiments: readonly Experiment[] = [
   classification,
   uncertainty,
+  pruning,
   superResolution,
   gan,
   posterior,

@@ -85,6 +85,8 @@ export interface ArchitectureConfig {
   readonly layers?: LayerChoice;
   /** Seed of the initial parameters; default 0. */
   readonly seed?: number;
+  /** Filters or units left by layer, of a model that was shrunk (see `shrink`). */
+  readonly widths?: Readonly<Record<string, number>>;
 }
 
 const posterior = z.discriminatedUnion("kind", [
@@ -139,6 +141,7 @@ const schema = z.strictObject({
   bias: z.union([z.boolean(), z.literal("point")], { error: 'true, false or "point"' }).default(true),
   layers: layerChoice.optional(),
   seed: z.int().nonnegative().default(0),
+  widths: z.record(z.string(), z.int().positive()).optional(),
 }) satisfies z.ZodType<ArchitectureConfig & { readonly outputs: number }>;
 
 /** What a model takes besides its architecture. */
@@ -207,7 +210,7 @@ export function createModel(config: ModelConfig): Model {
     const unknown = issue.code === "unrecognized_keys" ? issue.keys[0] : received;
     fail("createModel", `a valid ${issue.path.join(".") || "configuration"} (${issue.message})`, unknown);
   }
-  const c = parsed.data;
+  const { widths, ...c } = parsed.data;
   const { bayesian, norm, dropout, dropoutAfter, monteCarloDropout } = c;
   const hasNorms = normed.includes(c.model);
   if (c.scale !== undefined && c.model !== "espcn") fail("createModel", "a scale with model espcn alone", c.model);
@@ -233,6 +236,7 @@ export function createModel(config: ModelConfig): Model {
     seed: c.seed,
     device,
     config: { ...c, activation, ...(scale ? { scale } : {}) },
+    widths,
   });
 }
 
