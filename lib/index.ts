@@ -37,6 +37,7 @@ export {
   makeSource,
   type Normalization,
   normalizationOf,
+  type Pixels,
   type Preprocess,
   type RawImage,
   type ReadOptions,
@@ -54,9 +55,11 @@ export { type Device, type DeviceName, setThreads, threads } from "./device.ts";
 export { BayesError, type ErrorCode } from "./errors.ts";
 export type { Mode, Precision, Shape, Tensor } from "./graph/index.ts";
 export type { LayerOptions } from "./graph/trace.ts";
+export { type ImportOptions, importWeights } from "./import/weights.ts";
 export { bayesConv2d, type ConvLayerOptions, conv2d } from "./layers/conv.ts";
 export { bayesConvTranspose2d, type ConvTransposeLayerOptions, convTranspose2d } from "./layers/convTranspose.ts";
-export { dropout } from "./layers/dropout.ts";
+export { type DropoutLayerOptions, dropout } from "./layers/dropout.ts";
+export { type FilterResponseNormOptions, filterResponseNorm2d } from "./layers/filterResponseNorm.ts";
 export { bayesLinear, linear } from "./layers/linear.ts";
 export { type BatchNormLayerOptions, batchNorm2d } from "./layers/norm.ts";
 export type { PointOptions } from "./layers/weights.ts";
@@ -73,6 +76,7 @@ export type { Likelihood, MetricsOf, Prediction, PredictionOf, Targets } from ".
 export { laplace } from "./likelihoods/laplace.ts";
 export type { NumberPrediction } from "./likelihoods/location.ts";
 export type { NoiseScale, RegressionOptions } from "./likelihoods/noise.ts";
+export { type ToBayesianOptions, toBayesian, toFrequentist } from "./models/convert.ts";
 export {
   type ArchitectureConfig,
   type ClassModelConfig,
@@ -87,6 +91,7 @@ export {
   type ApplyOptions,
   type ApplyResult,
   type Knowledge,
+  type LayerChoice,
   Model,
   type ModelOptions,
   type Threshold,
@@ -109,6 +114,11 @@ export { softmax } from "./ops/softmax.ts";
 export { softplus } from "./ops/softplus.ts";
 export { tanh } from "./ops/tanh.ts";
 export type { Padding, Pair, WindowOptions } from "./ops/window.ts";
+export { type SuperResolutionOptions, superResolutionModel } from "./pictures/model.ts";
+export { type PatchOptions, picturePatches } from "./pictures/patches.ts";
+export { type SuperResolved, superResolve } from "./pictures/picture.ts";
+export { type LumaPicture, loadLuma, readPicture } from "./pictures/read.ts";
+export type { UpscaleOptions } from "./pictures/superResolve.ts";
 export {
   type ConformalIntervals,
   type ConformalOptions,
@@ -130,6 +140,8 @@ export { type EvaluateResult, evaluate, type Images, type PredictOptions, predic
 export { Predictor, type PredictorOptions, type SamplingOptions } from "./predict/predictor.ts";
 export { type FittedTemperature, fitTemperature } from "./predict/temperature.ts";
 export { chooseThreshold, type SelectiveResult, type ThresholdOptions } from "./predict/threshold.ts";
+export type { ChannelScore } from "./prune/channelScores.ts";
+export { type Costs, costsOf, type LayerCosts } from "./prune/costs.ts";
 export {
   type LayerSparsity,
   type PruneOptions,
@@ -141,6 +153,12 @@ export {
 export { type PruneExperimentOptions, type PruneExperimentResult, pruneExperiment } from "./prune/report.ts";
 export type { ScoreName } from "./prune/scores.ts";
 export { cubicSchedule, type Selection } from "./prune/select.ts";
+export { type ShrinkOptions, shrink } from "./prune/shrink.ts";
+export {
+  type ShrinkExperimentOptions,
+  type ShrinkExperimentResult,
+  shrinkExperiment,
+} from "./prune/shrinkExperiment.ts";
 export { buildReport, type ReportData, type ReportSummary, reportJson } from "./report/index.ts";
 export {
   type Callbacks,

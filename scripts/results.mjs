@@ -23,6 +23,7 @@ const read = (name) =>
 const files = new Map();
 const parts = [];
 for (const experiment of experiments) {
+  if (!existsSync(join(root, "scripts/results", `${experiment.name}.mjs`))) continue; // nothing to say yet
   const results = read(experiment.name);
   const units = experiment.units({ quick: false, seed: 1 });
   const { section } = await import(`./results/${experiment.name}.mjs`);
@@ -60,8 +61,8 @@ files.set(
   `# Results
 
 What this library reaches on the experiments of the paper (Shridhar, Laumann, Liwicki 2019, arXiv:1901.02731), each beside its frequentist twin. All
-figures come from the files in \`results/\`, which \`npx bayescnn experiment NAME\` writes with settings, seed, commit, command, device and time;
-\`node scripts/results.mjs\` makes this page of them. Data sets are looked for in \`--data-dir\`, \`$BAYESCNN_DATA\` or \`./data\` (\`bayescnn data get\`).
+figures come from the files in \`results/\`, which the command \`experiment\` writes with settings, seed, commit, command, device and time;
+\`node scripts/results.mjs\` makes this page of them. Data sets are looked for in \`--data-dir\`, \`$BAYESCNN_DATA\` or \`./data\`.
 
 ${parts.join("\n").replace(/\n{3,}/g, "\n\n")}`,
 );

@@ -192,7 +192,7 @@ async function oodOf(
   const outside = await predict(model, strange, predicting);
   type Scored = Prediction & { readonly [K in (typeof SCORES)[number][0]]?: Float32Array };
   const scores = SCORES.filter(
-    ([key]) => (inside as Scored)[key] && (model.bayesian || key === "entropy" || key === "aleatoricTotal"),
+    ([key]) => (inside as Scored)[key] && (model.stochastic || key === "entropy" || key === "aleatoricTotal"),
   ).map(([key, score]) => ({ score, inside: (inside as Scored)[key]!, outside: (outside as Scored)[key]! }));
   return {
     shown: { data: strange.name, scores },

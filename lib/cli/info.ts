@@ -17,7 +17,7 @@ import { forwardProgram, madeModel, stepProgram } from "./made.ts";
 import { inContext, integer, type SharedOptions, shared, spec, UsageError } from "./options.ts";
 import { bytes, count, lines, type Output, table } from "./output.ts";
 import { checkOutput, FILES, openRunFolder } from "./run-folder.ts";
-import { shown } from "./training.ts";
+import { chosenParts, shown } from "./training.ts";
 
 interface InfoOptions extends SharedOptions {
   readonly model?: string;
@@ -135,6 +135,7 @@ function runInfo(dir: string, out: Output): void {
       "data",
       `${data.name}: ${count(data.train)} to train on, ${count(data.valid)} to validate on, ${count(data.test)} to test on`,
     ],
+    ...chosenParts(model),
     ...(model.bayesian
       ? [
           ["posterior", model.bayes.posterior.name],

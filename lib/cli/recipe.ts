@@ -41,6 +41,9 @@ export interface TrainOptions extends SharedOptions {
   readonly testSamples: number;
   readonly frequentist?: boolean;
   readonly activation?: "softplus" | "relu";
+  readonly norm?: "batch" | "filter-response";
+  readonly dropout?: string;
+  readonly monteCarloDropout?: boolean;
   readonly posterior: string;
   readonly prior: string;
   readonly estimator: "local" | "weight";
@@ -52,6 +55,9 @@ export interface TrainOptions extends SharedOptions {
   readonly best?: boolean;
   readonly resume?: string;
   readonly compare?: readonly string[];
+  readonly from?: string;
+  readonly moped?: boolean;
+  readonly headOnly?: boolean;
 }
 
 /** What `train` does on many images when nothing is said. */
@@ -83,6 +89,7 @@ export function recipe(
       "[train] expected --validation above 0 for --early-stopping, --best or --schedule plateau, received 0",
     );
   const bayesian = !options.frequentist;
+  const draws = bayesian || options.monteCarloDropout;
   const trained = own === undefined ? train.count - valid : train.count;
   const { batch: batchSize, epochs, beta } = options;
   // only "rho" by itself leaves it open how wide it begins; for numbers it begins narrow, as in fit
@@ -97,6 +104,9 @@ export function recipe(
     ...meant,
     bayesian,
     activation: options.activation,
+    norm: options.norm,
+    ...(options.dropout === undefined ? {} : parseDropout(options.dropout)),
+    monteCarloDropout: options.monteCarloDropout,
     ...(bayesian
       ? {
           posterior: parsePosterior(options.posterior),
@@ -131,9 +141,9 @@ export function recipe(
       beta: bayesian ? (beta ?? String(chosen.beta)) : undefined,
       ...(chosen.initialSigma > 0 ? { initialSigma: chosen.initialSigma } : {}),
       ...(sentence ? { chosen: chosen.why } : {}),
-      samples: bayesian ? options.samples : 1,
+      samples: draws ? options.samples : 1,
       precision: options.precision,
-      validationSamples: bayesian ? defaults.validationSamples : 1,
+      validationSamples: draws ? defaults.validationSamples : 1,
       seed,
       clipNorm: options.clip,
       augment: augmentation(options),
@@ -141,7 +151,7 @@ export function recipe(
       patience: options.earlyStopping,
       weights: options.best || options.earlyStopping !== undefined ? "best" : "final",
     },
-    testSamples: bayesian ? options.testSamples : 1,
+    testSamples: draws ? options.testSamples : 1,
     testSeed: seed,
   };
 }
@@ -180,6 +190,16 @@ export function parseNoise(text: string): "learned" | "predicted" | number {
   if (text === "learned" || text === "predicted") return text;
   const scale = parseNumber(text);
   return scale !== undefined && scale > 0 ? scale : fail("--noise", '"learned", "predicted" or a number above 0', text);
+}
+
+/** "0.5", or "0.5:conv1,conv3" to have it behind these layers alone. */
+export function parseDropout(text: string): Pick<ClassModelConfig, "dropout" | "dropoutAfter"> {
+  const [rate, layers, ...more] = text.split(":");
+  const dropout = parseNumber(rate);
+  const dropoutAfter = layers?.split(",");
+  if (dropout === undefined || dropout < 0 || dropout >= 1 || dropoutAfter?.includes("") || more.length > 0)
+    fail("--dropout", "RATE or RATE:LAYER,LAYER with a rate from 0 to below 1", text);
+  return dropoutAfter ? { dropout, dropoutAfter } : { dropout };
 }
 
 /** "balanced", or cat:2,dog:1. */

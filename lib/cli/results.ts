@@ -91,7 +91,7 @@ export async function writeReport(
   { prediction, targets }: EvaluateResult,
   parts: ReportParts,
 ): Promise<ReportSummary> {
-  const { likelihood, bayesian, targetShape } = model;
+  const { likelihood, bayesian, stochastic, targetShape } = model;
   const { training } = config;
   const { title, train, history, trainingSeconds, threshold, ood, notes, pruning, comparison } = parts;
   const data: ReportData = {
@@ -116,7 +116,7 @@ export async function writeReport(
       trainingSeconds,
       version,
     },
-    test: { likelihood, prediction, targets, bayesian, images: await shownImages(test) },
+    test: { likelihood, prediction, targets, bayesian: stochastic, images: await shownImages(test) },
     ...(train ? { trainingTargets: likelihood.targets("report", train, targetShape) } : {}),
     ...(history?.length ? { history, tested: testedEpoch(history, config) } : {}),
     threshold,

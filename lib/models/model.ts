@@ -7,10 +7,12 @@ import { type Device, type DeviceName, openDevice } from "../device.ts";
 import { BayesError, checkInt, checkNumber, checkOptions, fail } from "../errors.ts";
 import { f32, i32, type Shape, sizeOf, Tensor } from "../graph/node.ts";
 import { type Slot, Store } from "../graph/store.ts";
-import { input, type KlTerm, type Mode, type TraceOptions, withTrace } from "../graph/trace.ts";
+import { drewNoise, input, type KlTerm, type Mode, type TraceOptions, type Widths, withTrace } from "../graph/trace.ts";
+import { checkLayers, isAmong, layerOf, layerTensors } from "../layers/names.ts";
 import { checkLikelihood } from "../likelihoods/known.ts";
 import type { Likelihood, LikelihoodConfig } from "../likelihoods/likelihood.ts";
 import { add } from "../ops/add.ts";
+import { copyList } from "../util/arrays.ts";
 import { frozenJson } from "../util/json.ts";
 
 export interface ModelOptions<L extends Likelihood = Likelihood> {
@@ -28,12 +30,27 @@ export interface ModelOptions<L extends Likelihood = Likelihood> {
    */
   readonly preprocess?: Preprocess;
   readonly bayes?: BayesOptions;
+  /** Which layers are Bayesian, and which are not trained, whatever the function says; kept in `config`. */
+  readonly layers?: LayerChoice;
   /** Seed of the initial parameters. */
   readonly seed?: number;
   /** Where it runs: "cpu", or "auto" (default), the best one of this build. */
   readonly device?: DeviceName | Device;
   /** How to make this model again, as JSON (copied); kept in checkpoints. */
   readonly config?: Readonly<Record<string, unknown>>;
+  /**
+   * Filters or units that layers have left, by the layer's name, in place of what `build` says: what {@link shrink} has made of
+   * a model. Kept in the config.
+   */
+  readonly widths?: Widths;
+}
+
+/** A choice among the layers of a model; a name such as "stage1" is also that of all layers below it, "stage1/block1/conv1". */
+export interface LayerChoice {
+  /** The layers that are Bayesian: all, none, or those named. Default: as the function says, `bayesLinear` or `linear`. */
+  readonly bayesian?: boolean | readonly string[];
+  /** Layers that training leaves as they are, unless `fit` is told otherwise. Default none. */
+  readonly frozen?: readonly string[];
 }
 
 export interface ApplyOptions {
@@ -43,6 +60,10 @@ export interface ApplyOptions {
   readonly samples?: number;
   /** Needed in mode "sample", and by dropout in training. */
   readonly noise?: TraceOptions["noise"];
+  /** Layers that training leaves as they are; default the model's. */
+  readonly frozen?: readonly string[];
+  /** How layers draw in mode "sample"; default: as the model's settings say. */
+  readonly estimator?: BayesSettings["estimator"];
 }
 
 export interface ApplyResult<R = undefined> {
@@ -54,8 +75,10 @@ export interface ApplyResult<R = undefined> {
    * and in mode "mean" where it would have to be sampled. */
   readonly kl: Tensor | undefined;
   readonly klTerms: readonly KlTerm[];
-  /** The trainable leaves, by name. */
+  /** The trainable leaves of layers that are not frozen, by name. */
   readonly parameters: ReadonlyMap<string, Tensor>;
+  /** @internal Names of the layers whose number of filters or units may be another (see {@link Model.resized}). */
+  readonly resizable: ReadonlySet<string>;
 }
 
 /** What a model knows besides its weights, as checkpoints keep it. */
@@ -91,7 +114,14 @@ export function temperedBy<L extends Likelihood>(where: string, likelihood: L, t
   return other as L;
 }
 
-const applyKinds = { mode: "string", training: "boolean", samples: "number", noise: "object" };
+const applyKinds = {
+  mode: "string",
+  training: "boolean",
+  samples: "number",
+  noise: "object",
+  estimator: "string",
+  frozen: "object",
+};
 
 /** Throws unless `model` is a {@link Model} that is open and, unless the caller waits for its turn, has no run under way. */
 export function checkModel(where: string, model: Model, { idle = true } = {}): void {
@@ -115,12 +145,18 @@ export class Model<L extends Likelihood = Likelihood> {
   readonly config: Readonly<Record<string, unknown>>;
   readonly bayes: BayesSettings;
   readonly seed: number;
-  /** Whether any layer is stochastic. */
+  /** Layers that training leaves as they are, unless `fit` is told otherwise. */
+  readonly frozen: readonly string[];
+  /** Whether any weight has a distribution, so that the loss has a KL term. */
   readonly bayesian: boolean;
+  /** Whether predictions draw noise: for Bayesian layers, dropout that stays on, or a layer of your own. */
+  readonly stochastic: boolean;
   #likelihood: L;
   #preprocess: Preprocess | undefined;
   #threshold: Threshold | undefined;
   readonly #build: (x: Tensor) => Tensor;
+  readonly #widths: Widths;
+  readonly #bayesianLayers: LayerChoice["bayesian"];
 
   /** @throws BayesError for options that make no sense, or a function whose output the likelihood cannot read */
   constructor(options: ModelOptions<L>) {
@@ -134,9 +170,11 @@ export class Model<L extends Likelihood = Likelihood> {
       build: "function",
       preprocess: "object",
       bayes: "object",
+      layers: "object",
       seed: "number",
       device: "object|string",
       config: "object",
+      widths: "object",
     });
     const { name = "model", likelihood, build, preprocess, seed = 0 } = own;
     if (!name) fail("model", "a name", name);
@@ -154,19 +192,71 @@ export class Model<L extends Likelihood = Likelihood> {
     this.inputShape = Object.freeze(shape);
     this.seed = seed;
     this.bayes = settings(own.bayes);
-    this.config = frozenJson(where, "config", own.config ?? { name, input: [...shape] });
+    this.#widths = frozenJson(where, "widths", own.widths ?? {});
+    const widths = Object.keys(this.#widths).length > 0 && { widths: this.#widths };
+    const { bayesian, frozen } = checkOptions<LayerChoice>(`${where} layers`, own.layers ?? {}, {
+      bayesian: "boolean|object",
+      frozen: "object",
+    });
+    this.#bayesianLayers = typeof bayesian === "object" ? copyList(where, "layers.bayesian", bayesian) : bayesian;
+    this.frozen = copyList(where, "layers.frozen", frozen ?? []);
+    const layers = own.layers && { layers: { bayesian: this.#bayesianLayers, frozen: this.frozen } };
+    this.config = frozenJson(where, "config", { ...(own.config ?? { name, input: [...shape] }), ...layers, ...widths });
     this.#likelihood = likelihood;
     this.#preprocess = preprocess && checkPreprocess(where, preprocess, shape[2]);
     this.#build = build;
     this.store = new Store(openDevice(own.device, where));
     try {
       ({ bayesian: this.bayesian, output: this.outputShape } = this.#initialize());
+      this.stochastic = this.#draws();
       this.targetShape = Object.freeze([...likelihood.targetShape(where, this.outputShape)]);
+      this.#checkLayers(where);
     } catch (error) {
       this.store.close();
       throw error;
     }
     if (new.target === Model) Object.freeze(this); // one derived from it may have fields of its own
+  }
+
+  /** Throws unless the layers that were named are there. */
+  #checkLayers(where: string): void {
+    const tensors = layerTensors(this.store.slots.values());
+    const weighted = [...new Set(tensors.flatMap((t) => (t.role === "weight" ? [t.layer] : [])))];
+    const named = typeof this.#bayesianLayers === "object" ? this.#bayesianLayers : [];
+    checkLayers(where, "layers.bayesian", named, weighted);
+    checkLayers(where, "layers.frozen", this.frozen, [...new Set(tensors.map((t) => t.layer))]);
+  }
+
+  /**
+   * A model of the same function, meaning and device with other settings; its parameters are new.
+   * @internal
+   */
+  like(changes: Partial<ModelOptions<L>>): Model<L> {
+    return new Model<L>({
+      name: this.name,
+      input: this.inputShape,
+      likelihood: this.#likelihood,
+      build: this.#build,
+      preprocess: this.#preprocess,
+      bayes: this.bayes,
+      seed: this.seed,
+      device: this.store.device,
+      config: this.config,
+      widths: this.#widths,
+      ...changes,
+    });
+  }
+
+  /**
+   * A new model of the same function and knowledge whose layers have other widths, with initial parameters.
+   * @throws BayesError for a function that does not work with them
+   * @internal
+   */
+  resized(widths: Widths): Model<L> {
+    const layers = this.config.layers !== undefined && {
+      layers: { bayesian: this.#bayesianLayers, frozen: this.frozen },
+    };
+    return this.like({ ...layers, widths: { ...this.#widths, ...widths } });
   }
 
   /** What the output means. Class names and the like that were not known come with the first training set. */
@@ -208,7 +298,16 @@ export class Model<L extends Likelihood = Likelihood> {
   #initialize(): { bayesian: boolean; output: Shape } {
     const noise = { rng: input("rng", i32([4])), rows: input("rows", i32([2])) };
     const { value, trace } = withTrace(
-      { store: this.store, mode: "sample", training: true, noise, seed: this.seed, bayes: this.bayes },
+      {
+        store: this.store,
+        mode: "sample",
+        training: true,
+        noise,
+        seed: this.seed,
+        bayes: this.bayes,
+        bayesianLayers: this.#bayesianLayers,
+        widths: this.#widths,
+      },
       () => {
         const output = this.#build(input("x", f32([2, ...this.inputShape])));
         if (!Tensor.is(output)) fail(`model ${this.name}`, "a function that returns a traced tensor", output);
@@ -222,7 +321,27 @@ export class Model<L extends Likelihood = Likelihood> {
     );
     if (trace.parameters.size === 0)
       throw new BayesError(`[model ${this.name}] expected a model with parameters, received one without`);
+    const { declared } = trace;
+    for (const layer of Object.keys(this.#widths))
+      if (!declared.has(layer))
+        fail(`model ${this.name}`, `widths of its layers ${[...declared.keys()].join(", ")}`, layer);
     return { bayesian: trace.kl.length > 0, output: value };
+  }
+
+  // Training has noise that predictions do without, so a trace as they make it has to say.
+  #draws(): boolean {
+    const noise = { rng: input("rng", i32([4])), rows: input("rows", i32([1])) };
+    const { store, seed, bayes } = this;
+    const options = {
+      store,
+      mode: "sample",
+      noise,
+      seed,
+      bayes,
+      bayesianLayers: this.#bayesianLayers,
+      widths: this.#widths,
+    } as const;
+    return drewNoise(withTrace(options, () => this.#build(input("x", f32([1, ...this.inputShape])))).trace);
   }
 
   /**
@@ -232,17 +351,32 @@ export class Model<L extends Likelihood = Likelihood> {
   apply<R = undefined>(x: Tensor, options: ApplyOptions, then?: (output: Tensor, likelihood: L) => R): ApplyResult<R> {
     const where = `model ${this.name}`;
     this.store.checkOpen(where);
-    const own = checkOptions(where, options, applyKinds);
+    const { estimator, ...own } = checkOptions(where, options, applyKinds);
     if (own.mode === undefined) fail(where, 'mode "mean" or "sample"', own.mode);
-    const { value, trace } = withTrace({ store: this.store, seed: this.seed, bayes: this.bayes, ...own }, () => {
+    const { seed, frozen } = this;
+    const bayes = estimator === undefined ? this.bayes : settings({ estimator }, this.bayes);
+    const about = {
+      store: this.store,
+      seed,
+      bayes,
+      bayesianLayers: this.#bayesianLayers,
+      frozen,
+      widths: this.#widths,
+    };
+    const { value, trace } = withTrace({ ...about, ...own }, () => {
       const output = this.#build(x);
       return { output, result: then?.(output, this.#likelihood) as R };
     });
     return {
       ...value,
+      resizable: new Set(trace.declared.keys()),
       kl: trace.kl.length ? trace.kl.map((k) => k.value).reduce((a, b) => add(a, b)) : undefined,
       klTerms: trace.kl,
-      parameters: new Map([...trace.parameters].filter(([name]) => this.store.slot(name).trainable)),
+      parameters: new Map(
+        [...trace.parameters].filter(
+          ([name]) => this.store.slot(name).trainable && !isAmong(trace.frozen, layerOf(name)),
+        ),
+      ),
     };
   }
 

@@ -291,6 +291,7 @@ function identify(model: Model, { train, valid }: FitData, s: Settings): Trainin
     exampleWeights: s.weights && crc32(bytesOf(s.weights)),
     augment: s.augment,
     penalty: s.penalty !== undefined,
+    ...(s.frozen.length > 0 ? { frozen: s.frozen } : {}),
     train: fingerprint(train),
     valid: valid && fingerprint(valid),
     validateEvery: s.validateEvery,

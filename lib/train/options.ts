@@ -4,9 +4,10 @@ import { constantBeta } from "../bayes/beta.ts";
 import { type Augmentation, movesPixels, type SettledAugmentation, settleAugmentation } from "../data/augment.ts";
 import { type AnyDataset, checkDataset, isStreamed } from "../data/dataset.ts";
 import { checkPixels, normalizationOf, type Preprocess, pixelsOf } from "../data/prepare.ts";
-import { BayesError, checkInt, checkNumber, checkOptions, checkPath, fail } from "../errors.ts";
+import { BayesError, checkInt, checkNumber, checkOptions, checkPath, fail, words } from "../errors.ts";
 import type { Tensor } from "../graph/node.ts";
 import { checkPrecision, type Precision } from "../graph/trace.ts";
+import { frozenLayers, isAmong, layerNames, layerOf } from "../layers/names.ts";
 import type { Better, Likelihood, Targets } from "../likelihoods/likelihood.ts";
 import { type Model, temperedBy } from "../models/model.ts";
 import { isSignal } from "../util/arrays.ts";
@@ -96,6 +97,12 @@ export interface FitOptions {
   readonly augment?: Augmentation;
   /** How much each training example counts, one number each (see {@link classWeights}); scaled so that their mean is 1. */
   readonly exampleWeights?: ArrayLike<number>;
+  /**
+   * Layers that stay as they are, by name or by a function that says whether one does: no step changes their parameters, and
+   * their norms go by the running statistics, which stay. A name such as "stage1" is that of all layers below it. Default:
+   * those of the model (`toBayesian` and `createModel` may freeze some).
+   */
+  readonly freeze?: readonly string[] | ((layer: string) => boolean);
   /** A traced scalar added to the loss, made from the trainable parameters, such as an L1 penalty. */
   readonly penalty?: (parameters: ReadonlyMap<string, Tensor>) => Tensor;
 
@@ -145,7 +152,7 @@ export interface FitOptions {
 }
 
 /** The options with every default filled in, and checked against the model and the data. */
-export interface Settings extends Omit<FitOptions, "augment"> {
+export interface Settings extends Omit<FitOptions, "augment" | "freeze"> {
   readonly epochs: number;
   readonly batchSize: number;
   readonly dropLast: boolean;
@@ -160,6 +167,8 @@ export interface Settings extends Omit<FitOptions, "augment"> {
   readonly precision: Precision;
   readonly weights: Float32Array | undefined;
   readonly augment: SettledAugmentation | undefined;
+  /** Names of layers. */
+  readonly frozen: readonly string[];
   readonly validationSamples: number;
   readonly validateEvery: number;
   readonly monitor: Monitor;
@@ -249,10 +258,11 @@ export function settle(model: Model, data: FitData, options: FitOptions): Settle
     precision: checkPrecision(where, o.precision) ?? "fp32",
     weights: weightsOf(train, o.exampleWeights),
     augment: augmentOf(model, train, batchSize, o.augment),
+    frozen: frozenOf(model, o.freeze),
     validationSamples: checkInt(
       where,
       "validationSamples",
-      o.validationSamples ?? (model.bayesian ? defaults.validationSamples : 1),
+      o.validationSamples ?? (model.stochastic ? defaults.validationSamples : 1),
       1,
       65536,
     ),
@@ -265,7 +275,8 @@ export function settle(model: Model, data: FitData, options: FitOptions): Settle
     targets,
     stream: isStreamed(train) ? train.pixels : undefined,
   };
-  if (!model.bayesian && settings.samples > 1) fail(where, "samples 1 for a model without Bayesian layers", o.samples);
+  if (!model.stochastic && settings.samples > 1)
+    fail(where, "samples 1 for a model without Bayesian layers", o.samples);
   if (o.clipNorm !== undefined && !(checkNumber(where, "clipNorm", o.clipNorm, 0) > 0))
     fail(where, "clipNorm above 0", 0);
   if (o.chunk !== undefined) checkInt(where, "chunk", o.chunk, 1);
@@ -316,6 +327,14 @@ function augmentOf(model: Model, train: AnyDataset, batchSize: number, asked: Au
   return augment;
 }
 
+/** The names of all layers that are to stay as they are. */
+function frozenOf(model: Model, freeze: FitOptions["freeze"] = model.frozen): readonly string[] {
+  const frozen = frozenLayers("fit", freeze, layerNames(model.store.slots.values()));
+  if (model.parameters.every(({ name }) => isAmong(frozen, layerOf(name))))
+    fail("fit", "freeze to leave a layer that is trained", words("all of them"));
+  return frozen;
+}
+
 /** Weights of mean 1. */
 function weightsOf(train: AnyDataset, given: ArrayLike<number> | undefined): Float32Array | undefined {
   if (given === undefined) return undefined;
@@ -348,6 +367,7 @@ function checkShapes(options: FitOptions): FitOptions {
     augment: "object",
     exampleWeights: "object",
     penalty: "function",
+    freeze: "object|function",
     validationSamples: "number",
     evaluate: "function",
     validateEvery: "number",

@@ -12,12 +12,13 @@ const root = "bayescnn";
 const values: Readonly<Record<string, string[]>> = {
   bayescnn: words(`
     BayesError Model Predictor add alphaPosterior avgPool2d batchNorm2d bayesConv2d bayesConvTranspose2d bayesLinear
-    bernoulli buildReport categorical chooseThreshold classWeights concat conformal conv2d convTranspose2d createModel
-    cubicSchedule dropout embeddedMnist evaluate exportOnnx exportPosterior fit fitTemperature flatten gaussian gaussianPrior
-    getData globalAvgPool2d inMemory isStreamed laplace leakyRelu linear loadData loadImageFolder loadImageFolders
+    bernoulli buildReport categorical chooseThreshold classWeights concat conformal conv2d convTranspose2d
+    costsOf createModel cubicSchedule dropout embeddedMnist evaluate exportOnnx exportPosterior filterResponseNorm2d fit
+    fitTemperature flatten gaussian gaussianPrior getData globalAvgPool2d importWeights inMemory isStreamed laplace
+    leakyRelu linear loadData loadImageFolder loadImageFolders
     loadImages loadTable makeDataset makeSource maxPool2d modelNames normalizationOf openModel openRun pixelShuffle
     posteriorOf predict prune pruneExperiment referenceInit relu reportJson rhoPosterior saveModel scaleMixturePrior
-    setThreads sigmoid softmax softplus sparsity split subset tanh threads`),
+    setThreads shrink shrinkExperiment sigmoid softmax softplus sparsity split subset tanh threads toBayesian toFrequentist`),
   "bayescnn/data": words(`
     absentClasses alignClasses canonical classWeights classesOnly embeddedMnist getData hasClasses identity inMemory
     isStreamed loadData loadImageFolder loadImageFolders loadImages loadTable makeDataset makeSource normalizationOf
@@ -30,6 +31,8 @@ const values: Readonly<Record<string, string[]>> = {
     accuracy adaptiveEce aupr auroc brier classificationMetrics decompose ece expectedEntropy fpr95
     meanProbabilities mutualInformation nll normalizedSoftplusRows predictiveEntropy reliabilityBins riskCoverage
     softmaxRows`),
+  "bayescnn/models": words(`
+    alexnet conv3fc3 dcganDiscriminator dcganGenerator kit lenet5 lenet5Caffe resnet resnet18 resnet20`),
   "bayescnn/onnx": words(`
     exportModes exportOnnx readMetadata verifyOnnx`),
   "bayescnn/report": words(`
@@ -45,16 +48,18 @@ const types: Readonly<Record<string, string[]>> = {
     AlphaPosteriorOptions AnswerOf AnyClassDataset AnyDataset ApplyOptions ApplyResult ArchitectureConfig AskOptions
     Augmentation BatchNormLayerOptions BayesOptions BayesSettings BernoulliOptions BernoulliPrediction BlobLike
     CallOptions Callbacks Categorical ClassAnswer ClassDataset ClassMetrics ClassModelConfig ClassPrediction
-    ConformalIntervals ConformalOptions ConformalResult ConformalSets ConvLayerOptions ConvOptions ConvTransposeLayerOptions ConvTransposeOptions Dataset Device DeviceName
-    EpochRecord ErrorCode EvaluateResult ExportMode ExportOptions FitData FitOptions FitResult FittedTemperature GaussianPriorOptions
-    ImageInput ImageShape Images Judged Knowledge LayerOptions LayerSparsity Likelihood LikelihoodModelConfig
+    ConformalIntervals ConformalOptions ConformalResult ConformalSets ConvLayerOptions ConvOptions
+    ConvTransposeLayerOptions ConvTransposeOptions Dataset Device DeviceName DropoutLayerOptions EpochRecord
+    ErrorCode EvaluateResult ExportMode ExportOptions FilterResponseNormOptions FitData FitOptions FitResult
+    FittedTemperature GaussianPriorOptions ImageInput ImageShape Images ImportOptions Judged Knowledge LayerChoice
+    LayerOptions LayerSparsity Likelihood LikelihoodModelConfig
     LoadedImages MetricsOf Mode ModelConfig ModelOptions Monitor NoiseScale Normalization NumberPrediction
     OpenOptions OpenRunOptions OpenedRun Padding Pair PointOptions Posterior PosteriorConfig Precision
     PredictOptions Prediction PredictionOf PredictorOptions Preprocess Prior PriorConfig PriorMoments
     PruneExperimentOptions PruneExperimentResult PruneOptions PruneResult RawImage ReadOptions Recipe RegressionOptions
     ReportData ReportSummary RhoPosteriorOptions SamplingOptions ScaleMixturePriorOptions ScoreName Selection
     SelectiveResult Shape SourceOptions SourceParts Sparsity SplitSizes StepRecord StreamOptions StreamedDataset
-    TableOptions Targets Tensor Threshold ThresholdOptions TrainTest Unanswered WeightDistribution WeightPosterior
+    TableOptions Targets Tensor Threshold ThresholdOptions ToBayesianOptions TrainTest Unanswered WeightDistribution WeightPosterior
     WindowOptions`),
   "bayescnn/data": words(`
     AnyClassDataset AnyDataset Augmentation BadImage BlobLike Checksum ClassDataset ClassExamples ClassParts Dataset
@@ -68,6 +73,8 @@ const types: Readonly<Record<string, string[]>> = {
     Answer Better Figure Likelihood LikelihoodConfig MetricsOf Moments Prediction PredictionOf Targets`),
   "bayescnn/metrics": words(`
     BinOptions ClassificationMetrics DecomposeResult Floats Labels ReliabilityBin RiskCoverageResult Scores`),
+  "bayescnn/models": words(`
+    Activation DcganGeneratorOptions DcganOptions Kit KitOptions Norm ResnetOptions`),
   "bayescnn/onnx": words(`
     ExportMode ExportOptions VerifyOptions VerifyResult`),
   "bayescnn/report": words(`

@@ -10,7 +10,7 @@ const root = join(import.meta.dirname, "../..");
 it("the page of results is what the script makes of the figures", () => {
   build();
   execFileSync(process.execPath, [join(root, "scripts/results.mjs"), "--check"], { stdio: "pipe" });
-});
+}, 300_000);
 
 it("every file of figures has its commit and its command, none of a quick run, and no path of a machine", () => {
   const all = existsSync(join(root, "results")) ? readdirSync(join(root, "results"), { recursive: true }) : [];
