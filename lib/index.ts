@@ -37,6 +37,7 @@ export {
   makeSource,
   type Normalization,
   normalizationOf,
+  type Pixels,
   type Preprocess,
   type RawImage,
   type ReadOptions,
@@ -113,6 +114,11 @@ export { softmax } from "./ops/softmax.ts";
 export { softplus } from "./ops/softplus.ts";
 export { tanh } from "./ops/tanh.ts";
 export type { Padding, Pair, WindowOptions } from "./ops/window.ts";
+export { type SuperResolutionOptions, superResolutionModel } from "./pictures/model.ts";
+export { type PatchOptions, picturePatches } from "./pictures/patches.ts";
+export { type SuperResolved, superResolve } from "./pictures/picture.ts";
+export { type LumaPicture, loadLuma, readPicture } from "./pictures/read.ts";
+export type { UpscaleOptions } from "./pictures/superResolve.ts";
 export {
   type ConformalIntervals,
   type ConformalOptions,

@@ -62,6 +62,8 @@ export interface ApplyOptions {
   readonly noise?: TraceOptions["noise"];
   /** Layers that training leaves as they are; default the model's. */
   readonly frozen?: readonly string[];
+  /** How layers draw in mode "sample"; default: as the model's settings say. */
+  readonly estimator?: BayesSettings["estimator"];
 }
 
 export interface ApplyResult<R = undefined> {
@@ -112,7 +114,14 @@ export function temperedBy<L extends Likelihood>(where: string, likelihood: L, t
   return other as L;
 }
 
-const applyKinds = { mode: "string", training: "boolean", samples: "number", noise: "object", frozen: "object" };
+const applyKinds = {
+  mode: "string",
+  training: "boolean",
+  samples: "number",
+  noise: "object",
+  estimator: "string",
+  frozen: "object",
+};
 
 /** Throws unless `model` is a {@link Model} that is open and, unless the caller waits for its turn, has no run under way. */
 export function checkModel(where: string, model: Model, { idle = true } = {}): void {
@@ -342,9 +351,10 @@ export class Model<L extends Likelihood = Likelihood> {
   apply<R = undefined>(x: Tensor, options: ApplyOptions, then?: (output: Tensor, likelihood: L) => R): ApplyResult<R> {
     const where = `model ${this.name}`;
     this.store.checkOpen(where);
-    const own = checkOptions(where, options, applyKinds);
+    const { estimator, ...own } = checkOptions(where, options, applyKinds);
     if (own.mode === undefined) fail(where, 'mode "mean" or "sample"', own.mode);
-    const { seed, bayes, frozen } = this;
+    const { seed, frozen } = this;
+    const bayes = estimator === undefined ? this.bayes : settings({ estimator }, this.bayes);
     const about = {
       store: this.store,
       seed,

@@ -32,7 +32,7 @@ const values: Readonly<Record<string, string[]>> = {
     meanProbabilities mutualInformation nll normalizedSoftplusRows predictiveEntropy reliabilityBins riskCoverage
     softmaxRows`),
   "bayescnn/models": words(`
-    alexnet conv3fc3 kit lenet5 lenet5Caffe resnet resnet18 resnet20`),
+    alexnet conv3fc3 dcganDiscriminator dcganGenerator kit lenet5 lenet5Caffe resnet resnet18 resnet20`),
   "bayescnn/onnx": words(`
     exportModes exportOnnx readMetadata verifyOnnx`),
   "bayescnn/report": words(`
@@ -74,7 +74,7 @@ const types: Readonly<Record<string, string[]>> = {
   "bayescnn/metrics": words(`
     BinOptions ClassificationMetrics DecomposeResult Floats Labels ReliabilityBin RiskCoverageResult Scores`),
   "bayescnn/models": words(`
-    Activation Kit KitOptions Norm ResnetOptions`),
+    Activation DcganGeneratorOptions DcganOptions Kit KitOptions Norm ResnetOptions`),
   "bayescnn/onnx": words(`
     ExportMode ExportOptions VerifyOptions VerifyResult`),
   "bayescnn/report": words(`
