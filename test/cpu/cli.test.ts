@@ -365,12 +365,10 @@ describe("a trained run", () => {
     // more epochs of it, and once more smaller
     expect((await cli("train", "--resume", out, "--epochs", "2")).code).toBe(0);
     const again = ["--structured", "--parameters", "0.5", "--fine-tune", "0", "--rounds", "1"];
-    const second = await cli("prune", out, ...again, "--out", join(tmp, "shrunk-again"), "--json");
-    expect(second.events.at(-1)!.costs.before.weights).toBe(after.weights);
-    expect(second.events.at(-1)!.costs.after.weights).toBeLessThanOrEqual(0.5 * after.weights);
-    const text = await cli("prune", out, ...again, "--out", join(tmp, "shrunk-text"));
-    expect(text.stdout).toMatch(/of the multiply-adds left.*conv1.*inference, 128 images.*training step/s);
-  });
+    const second = await cli("prune", out, ...again, "--out", join(tmp, "shrunk-again"));
+    expect(second.stdout).toMatch(/of the multiply-adds left.*conv1.*inference, 128 images.*training step/s);
+    expect(second.stdout).toContain(`of ${after.weights.toLocaleString("en-US")} weights`);
+  }, 240_000);
 
   it("is pruned by options that go together", async () => {
     for (const [args, message] of [
