@@ -126,6 +126,7 @@ function runInfo(dir: string, out: Output): void {
     files,
   });
   const last = state?.history.at(-1);
+  const widths = Object.entries((model.config.widths as Record<string, number> | undefined) ?? {});
   const rows = [
     [
       "model",
@@ -136,6 +137,7 @@ function runInfo(dir: string, out: Output): void {
       `${data.name}: ${count(data.train)} to train on, ${count(data.valid)} to validate on, ${count(data.test)} to test on`,
     ],
     ...chosenParts(model),
+    ...(widths.length > 0 ? [["widths", `${widths.map((of) => of.join(" ")).join(", ")} left`]] : []),
     ...(model.bayesian
       ? [
           ["posterior", model.bayes.posterior.name],
