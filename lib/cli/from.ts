@@ -10,6 +10,7 @@ import { createModel, type LikelihoodModelConfig, modelNames } from "../models/c
 import type { Model } from "../models/model.ts";
 import { weightsFile } from "../models/open.ts";
 import { type Checkpoint, peekCheckpoint } from "../train/checkpoint.ts";
+import { defaults } from "../train/defaults.ts";
 import { headOf } from "../util/regular.ts";
 import { UsageError } from "./options.ts";
 import type { TrainOptions } from "./recipe.ts";
@@ -52,7 +53,7 @@ export function weightsSource(options: TrainOptions, command: Command): WeightsS
 export function withSource(
   config: RunConfig,
   { file, about }: WeightsSource,
-  { moped = false, headOnly = false, activation, from }: TrainOptions,
+  { moped = false, headOnly = false, activation, posterior, from }: TrainOptions,
   say: (note: string) => void,
 ): RunConfig {
   const theirs = about?.model;
@@ -61,7 +62,7 @@ export function withSource(
     ...config.model,
     activation: activation ?? theirs?.config.activation ?? "relu", // what most nets of others have
     ...(theirs?.preprocess ? { preprocess: theirs.preprocess } : {}),
-    ...(moped ? { prior: { kind: "gaussian", mean: "initial", sigma: 1 }, posterior: { kind: "rho" } } : {}),
+    ...(moped ? { prior: { kind: "gaussian", mean: "initial", sigma: 1 } } : {}),
   };
   using probe = createModel(begun as unknown as LikelihoodModelConfig);
   const tensors = layerTensors(probe.store.slots.values());
@@ -74,11 +75,13 @@ export function withSource(
   if (!theirs?.preprocess)
     say(`${from} does not say what its net saw: pixels are normalized by the mean and deviation of the training images`);
   const model = JSON.parse(JSON.stringify({ ...begun, ...layers })) as RunConfig["model"];
-  return { ...config, model, from: { path: file, except, moped } };
+  // what is known of a weight is known to a share of it, unless another posterior was asked for
+  const delta = bayesian && posterior === defaults.posterior ? { delta: 0.1 } : {};
+  return { ...config, model, from: { path: file, except, ...delta } };
 }
 
 const names = ({ likelihood: { config } }: Model): string =>
-  Array.isArray(config.classes) ? config.classes.slice(0, 12).join(", ") : "those of the data";
+  Array.isArray(config.classes) ? config.classes.slice(0, 12).join(", ") : "those of the data, in order";
 
 /** The last layer where the file's is for other classes, or none; else nothing. @throws BayesError where the rest does not fit either */
 function fitting(probe: Model, file: string, head: string, classes: unknown): string[] {
@@ -105,6 +108,6 @@ function fitting(probe: Model, file: string, head: string, classes: unknown): st
 export function takeWeights(model: Model, { from }: Pick<RunConfig, "from">): void {
   if (!from) return;
   importWeights(model, from.path, { except: from.except });
-  if (from.moped) spreadOut(model);
+  if (from.delta !== undefined) spreadOut(model, from.delta);
 }
 

@@ -93,7 +93,7 @@ export function recipe(
   const trained = own === undefined ? train.count - valid : train.count;
   const { batch: batchSize, epochs, beta } = options;
   // only "rho" by itself leaves it open how wide it begins
-  const initialSigma = options.posterior === defaults.posterior ? undefined : 0;
+  const initialSigma = options.posterior === defaults.posterior && options.from === undefined ? undefined : 0;
   const chosen = recipeFor(trained, { batchSize, epochs, beta, initialSigma }, bayesian);
   const sentence = recipeSentence(trained, chosen);
   if (sentence) say(sentence);
