@@ -37,7 +37,8 @@ export function weightsSource(options: TrainOptions, command: Command): WeightsS
     return undefined;
   }
   const against = ["frequentist", "prior", "posterior"].find((name) => options.moped && given(name));
-  if (against) throw new UsageError(`[train] expected --moped, which has a prior and a posterior, or --${against}, received both`);
+  if (against)
+    throw new UsageError(`[train] expected --moped, which has a prior and a posterior, or --${against}, received both`);
   const file = weightsFile(options.from, "--from");
   if (headOf(file, 9)[8] !== 0x7b || !isCheckpoint(file)) return { file, model: options.model };
   const about = peekCheckpoint(file);
@@ -73,7 +74,9 @@ export function withSource(
   if (except.length > 0) say(`the last layer, ${head}, is new: ${from} was not made for these classes`);
   else if (!theirs) say(`the last layer, ${head}, is that of ${from}: its classes are taken to be ${names(probe)}`);
   if (!theirs?.preprocess)
-    say(`${from} does not say what its net saw: pixels are normalized by the mean and deviation of the training images`);
+    say(
+      `${from} does not say what its net saw: pixels are normalized by the mean and deviation of the training images`,
+    );
   const model = JSON.parse(JSON.stringify({ ...begun, ...layers })) as RunConfig["model"];
   // what is known of a weight is known to a share of it, unless another posterior was asked for
   const delta = bayesian && posterior === defaults.posterior ? { delta: 0.1 } : {};
@@ -110,4 +113,3 @@ export function takeWeights(model: Model, { from }: Pick<RunConfig, "from">): vo
   importWeights(model, from.path, { except: from.except });
   if (from.delta !== undefined) spreadOut(model, from.delta);
 }
-

@@ -175,7 +175,8 @@ export function trainCommand(root: Command): void {
   }).action((options: TrainOptions) =>
     inContext(
       options,
-      (context) => (options.resume === undefined ? fresh(options, context, command) : resumed(options, context, command)),
+      (context) =>
+        options.resume === undefined ? fresh(options, context, command) : resumed(options, context, command),
       { product: false, signals: "save" },
     ),
   );

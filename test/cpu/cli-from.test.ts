@@ -16,8 +16,7 @@ const train = (out: string, ...more: string[]) =>
     ...["--test-samples", "2", "--json", "--out", at(out), ...more],
   );
 const config = (out: string) => JSON.parse(readFileSync(join(at(out), "config.json"), "utf8"));
-const notes = (got: Captured) =>
-  got.events.flatMap((e) => (e.event === "note" ? [e.text] : [])).join("\n");
+const notes = (got: Captured) => got.events.flatMap((e) => (e.event === "note" ? [e.text] : [])).join("\n");
 
 describe("train --from", () => {
   beforeAll(async () => {
