@@ -1,10 +1,10 @@
 /** `train --from`: a run that begins with the weights of another one, or of a file. */
-import { isDeepStrictEqual } from "node:util";
 import type { Command } from "commander";
 import { BayesError, fail, words } from "../errors.ts";
 import { isCheckpoint } from "../import/source.ts";
 import { importWeights } from "../import/weights.ts";
 import { layerTensors } from "../layers/names.ts";
+import type { LikelihoodConfig } from "../likelihoods/likelihood.ts";
 import { spreadOut } from "../models/convert.ts";
 import { createModel, type LikelihoodModelConfig, modelNames } from "../models/create.ts";
 import type { Model } from "../models/model.ts";
@@ -70,7 +70,7 @@ export function withSource(
   const head = tensors.findLast(({ role }) => role === "weight")!.layer;
   const body = [...new Set(tensors.map(({ layer }) => layer))].filter((layer) => layer !== head);
   const layers = headOnly ? { layers: { ...(bayesian ? { bayesian: [head] } : {}), frozen: body } } : {};
-  const except = fitting(probe, file, head, theirs?.likelihood.classes);
+  const except = fitting(probe, file, head, theirs?.likelihood);
   if (except.length > 0) say(`the last layer, ${head}, is new: ${from} was not made for these classes`);
   else if (!theirs) say(`the last layer, ${head}, is that of ${from}: its classes are taken to be ${names(probe)}`);
   if (!theirs?.preprocess)
@@ -87,10 +87,8 @@ const names = ({ likelihood: { config } }: Model): string =>
   Array.isArray(config.classes) ? config.classes.slice(0, 12).join(", ") : "those of the data, in order";
 
 /** The last layer where the file's is for other classes, or none; else nothing. @throws BayesError where the rest does not fit either */
-function fitting(probe: Model, file: string, head: string, classes: unknown): string[] {
-  const ours = probe.likelihood.config.classes;
-  const known = Array.isArray(ours) && Array.isArray(classes);
-  if (!known || isDeepStrictEqual(ours, classes))
+function fitting(probe: Model, file: string, head: string, meaning: LikelihoodConfig | undefined): string[] {
+  if (meaning === undefined || probe.likelihood.agrees(meaning))
     try {
       importWeights(probe, file);
       return [];

@@ -1,7 +1,11 @@
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
+import { withSource } from "../../lib/cli/from.ts";
+import type { TrainOptions } from "../../lib/cli/recipe.ts";
+import type { RunConfig } from "../../lib/cli/run-folder.ts";
 import { createModel, openModel, saveModel } from "../../lib/index.ts";
+import { peekCheckpoint } from "../../lib/train/checkpoint.ts";
 import { type Captured, cli, temporaryFolder, writeIdx } from "../cli-capture.ts";
 import { golden, torchFile } from "../import-kit.ts";
 
@@ -72,7 +76,18 @@ describe("train --from", () => {
       bayesian: false,
     });
     saveModel(ten, at("ten.safetensors"));
-    expect(notes(await train("ten", "--from", at("ten.safetensors")))).toContain("is new");
+    const about = peekCheckpoint(at("ten.safetensors"));
+    for (const [classes, expected] of [
+      [[..."klmnopqrst"], []],
+      [[..."abcdefghij"], ["fc3"]],
+    ]) {
+      const config = { model: { model: "lenet5", input: [28, 28, 1], classes }, training: {} } as unknown as RunConfig;
+      const source = { file: at("ten.safetensors"), model: "lenet5", about };
+      const said: string[] = [];
+      const made = withSource(config, source, { from: "ten", posterior: "rho" } as TrainOptions, (s) => said.push(s));
+      expect(made.from?.except).toEqual(expected);
+      expect(said.join().includes("is new")).toBe(expected.length > 0);
+    }
   });
 
   it("a file of PyTorch's: ReLU, and notes on its classes and pixels", async () => {
