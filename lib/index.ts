@@ -37,6 +37,7 @@ export {
   makeSource,
   type Normalization,
   normalizationOf,
+  type Pixels,
   type Preprocess,
   type RawImage,
   type ReadOptions,
@@ -113,6 +114,11 @@ export { softmax } from "./ops/softmax.ts";
 export { softplus } from "./ops/softplus.ts";
 export { tanh } from "./ops/tanh.ts";
 export type { Padding, Pair, WindowOptions } from "./ops/window.ts";
+export { type SuperResolutionOptions, superResolutionModel } from "./pictures/model.ts";
+export { type PatchOptions, picturePatches } from "./pictures/patches.ts";
+export { type SuperResolved, superResolve } from "./pictures/picture.ts";
+export { type LumaPicture, loadLuma, readPicture } from "./pictures/read.ts";
+export type { UpscaleOptions } from "./pictures/superResolve.ts";
 export {
   type ConformalIntervals,
   type ConformalOptions,
@@ -134,6 +140,8 @@ export { type EvaluateResult, evaluate, type Images, type PredictOptions, predic
 export { Predictor, type PredictorOptions, type SamplingOptions } from "./predict/predictor.ts";
 export { type FittedTemperature, fitTemperature } from "./predict/temperature.ts";
 export { chooseThreshold, type SelectiveResult, type ThresholdOptions } from "./predict/threshold.ts";
+export type { ChannelScore } from "./prune/channelScores.ts";
+export { type Costs, costsOf, type LayerCosts } from "./prune/costs.ts";
 export {
   type LayerSparsity,
   type PruneOptions,
@@ -145,6 +153,12 @@ export {
 export { type PruneExperimentOptions, type PruneExperimentResult, pruneExperiment } from "./prune/report.ts";
 export type { ScoreName } from "./prune/scores.ts";
 export { cubicSchedule, type Selection } from "./prune/select.ts";
+export { type ShrinkOptions, shrink } from "./prune/shrink.ts";
+export {
+  type ShrinkExperimentOptions,
+  type ShrinkExperimentResult,
+  shrinkExperiment,
+} from "./prune/shrinkExperiment.ts";
 export { buildReport, type ReportData, type ReportSummary, reportJson } from "./report/index.ts";
 export {
   type Callbacks,

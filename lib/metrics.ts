@@ -1,4 +1,5 @@
 // bayescnn/metrics: figures of predictions as arrays, whoever made them.
+export { psnr, type QualityOptions, ssim } from "./pictures/quality.ts";
 export { adaptiveEce, type BinOptions, ece, type ReliabilityBin, reliabilityBins } from "./predict/calibration.ts";
 export type { Floats, Labels } from "./predict/input.ts";
 export { accuracy, brier, type ClassificationMetrics, classificationMetrics, nll } from "./predict/metrics.ts";

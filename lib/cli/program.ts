@@ -16,6 +16,7 @@ import { pruneCommand } from "./prune.ts";
 import { Interrupted } from "./signals.ts";
 import { standard } from "./standard.ts";
 import { startCommand } from "./start.ts";
+import { superResolveCommand } from "./super-resolve.ts";
 import { thresholdCommand } from "./threshold.ts";
 import { trainCommand } from "./train.ts";
 
@@ -58,6 +59,7 @@ export function program(): Command {
     evaluateCommand,
     thresholdCommand,
     predictCommand,
+    superResolveCommand,
     pruneCommand,
     exportCommand,
     dataCommand,

@@ -92,15 +92,17 @@ export function recipe(
   const draws = bayesian || options.monteCarloDropout;
   const trained = own === undefined ? train.count - valid : train.count;
   const { batch: batchSize, epochs, beta } = options;
-  // only "rho" by itself leaves it open how wide it begins
-  const initialSigma = options.posterior === defaults.posterior && options.from === undefined ? undefined : 0;
+  // only "rho" by itself leaves it open how wide it begins; for numbers it begins narrow, as in fit, and weights say it themselves
+  const meant = meaning(options, train);
+  const open = options.posterior === defaults.posterior && options.from === undefined && !("outputs" in meant);
+  const initialSigma = open ? undefined : 0;
   const chosen = recipeFor(trained, { batchSize, epochs, beta, initialSigma }, bayesian);
   const sentence = recipeSentence(trained, chosen);
   if (sentence) say(sentence);
   const model = {
     model: options.model,
     input: [...train.shape],
-    ...meaning(options, train),
+    ...meant,
     bayesian,
     activation: options.activation,
     norm: options.norm,

@@ -43,6 +43,17 @@ export interface Head {
   readonly pages: number;
   /** bytes that decoding it takes */
   readonly bytes: number;
+  /** whether its values have 16 bits or more */
+  readonly deep: boolean;
+}
+
+/** The pixels of a whole picture: grey or red, green, blue, and alpha where it has some. */
+export interface Pixels {
+  /** [height, width, channels]: 0..255 in a Uint8Array, 0..65535 in a Uint16Array */
+  readonly values: Uint8Array | Uint16Array;
+  readonly height: number;
+  readonly width: number;
+  readonly channels: number;
 }
 
 /** A file that cannot be read as an image, and why. */
@@ -61,7 +72,9 @@ export interface Decoder {
   head(file: string | Uint8Array): Promise<Head | BadImage>;
   /** H * W * C bytes of the image, scaled to cover H x W and cropped at the centre. */
   pixels(file: string | Uint8Array, head: Head, shape: ImageShape): Promise<Uint8Array | BadImage>;
-  /** The same of red, green, blue and alpha bytes in memory. */
+  /** All of the image in its own size, with its alpha channel, at 16 bits where it has as many. */
+  whole(file: string | Uint8Array, head: Head): Promise<Pixels | BadImage>;
+  /** The pixels of {@link pixels} of red, green, blue and alpha bytes in memory. */
   canvas(rgba: Uint8Array, height: number, width: number, shape: ImageShape): Promise<Uint8Array>;
 }
 
@@ -106,8 +119,28 @@ export async function openDecoder({ background = "white" }: DecodeOptions = {}):
         const size = height * width * bytesEach(meta);
         if (size > MAX_IMAGE) throw new Error(`it has ${size} bytes decoded, more than ${MAX_IMAGE}`);
         const grey = meta.space === "b-w" || meta.space === "grey16";
-        return { height, width, grey, pages: meta.pages ?? 1, bytes: size };
+        return { height, width, grey, pages: meta.pages ?? 1, bytes: size, deep: meta.depth !== "uchar" };
       }),
+    whole: (file, head) =>
+      reading(
+        file,
+        async (bytes) => {
+          const image = sharp(bytes, { ...LIMITS, limitInputPixels: head.height * head.width });
+          const { hasAlpha } = await image.metadata();
+          const grey = head.grey && !hasAlpha; // of grey with alpha sharp gives the grey alone as raw pixels
+          const space = grey ? (head.deep ? "grey16" : "b-w") : head.deep ? "rgb16" : "srgb";
+          const raw = image.toColourspace(space).raw({ depth: head.deep ? "ushort" : "uchar" });
+          const { data, info } = await raw.toBuffer({ resolveWithObject: true });
+          const { height, width, channels } = info;
+          const values = head.deep ? new Uint16Array(data.buffer, data.byteOffset, data.length / 2) : data;
+          if (values.length !== height * width * channels || channels > 4)
+            throw new Error(`it gives ${values.length} values of ${channels} channels for ${height}x${width} pixels`);
+          if (!head.grey || channels < 4) return { values, height, width, channels };
+          const two = values.filter((_, i) => i % 4 === 0 || i % 4 === 3);
+          return { values: two, height, width, channels: 2 };
+        },
+        head.bytes,
+      ),
     pixels: (file, head, shape) =>
       reading(
         file,

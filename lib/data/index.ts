@@ -21,7 +21,7 @@ export {
   type TargetParts,
   type TrainTest,
 } from "./dataset.ts";
-export type { BadImage, DecodeOptions } from "./decode.ts";
+export type { BadImage, DecodeOptions, Pixels } from "./decode.ts";
 export type { Checksum } from "./download.ts";
 export { loadImageFolder } from "./folder.ts";
 export { type GetOptions, getData, type RemoteFile, type Source } from "./get.ts";

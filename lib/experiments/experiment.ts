@@ -52,6 +52,8 @@ export interface Work {
   say(sentence: string): void;
   /** A data set, read once a process; in a quick run its {@link standIn}. */
   data(name: DatasetName): Promise<TrainTest>;
+  /** Writes a file beside the figures, such as a picture: `<unit>-<name>`. */
+  file(name: string, bytes: Uint8Array): void;
   /** The folder of a unit that it needs. */
   dirOf(unit: string): string;
   /** The figures of a unit that it needs. */

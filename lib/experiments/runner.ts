@@ -219,6 +219,10 @@ async function attempt(
         data.set(name, known);
         return known;
       },
+      file(name, bytes) {
+        ensureDir(join(out, experiment));
+        writeFileAtomic(join(out, experiment, `${unit.name}-${name}`), bytes);
+      },
       dirOf: (name) => folderOf(options, other(name)),
       figuresOf: (name) => resultOf(options, other(name))?.figures as JsonObject,
     };

@@ -18,12 +18,13 @@ import { checkLikelihood, likelihoodOf } from "../likelihoods/known.ts";
 import type { Likelihood, LikelihoodConfig } from "../likelihoods/likelihood.ts";
 import { alexnet } from "./alexnet.ts";
 import { conv3fc3 } from "./conv3fc3.ts";
+import { espcn } from "./espcn.ts";
 import { type Activation, defaultActivation, type Kit, kit, type Norm } from "./kit.ts";
 import { lenet5, lenet5Caffe } from "./lenet5.ts";
 import { type LayerChoice, Model } from "./model.ts";
 import { resnet18, resnet20 } from "./resnet.ts";
 
-const architectures: Record<string, (x: Tensor, kit: Kit, outputs: number) => Tensor> = {
+const architectures: Record<string, (x: Tensor, kit: Kit, outputs: number, scale?: number) => Tensor> = {
   lenet5,
   "lenet5-caffe": lenet5Caffe,
   alexnet,
@@ -32,6 +33,7 @@ const architectures: Record<string, (x: Tensor, kit: Kit, outputs: number) => Te
   "3conv3fc": conv3fc3,
   resnet18,
   resnet20,
+  espcn,
 };
 /** Those that have norms. */
 const normed: readonly string[] = ["resnet18", "resnet20"];
@@ -55,7 +57,7 @@ export interface ArchitectureConfig {
   readonly input: readonly [height: number, width: number, channels: number];
   /** Default true; false is the frequentist twin. */
   readonly bayesian?: boolean;
-  /** Default softplus in a Bayesian model, ReLU in its twin and in residual nets. */
+  /** Default softplus in a Bayesian model, ReLU in its twin and in residual nets, and in espcn. */
   readonly activation?: Activation;
   /** Of resnet18 and resnet20: "batch" (default), or "filter-response". */
   readonly norm?: Norm;
@@ -69,6 +71,8 @@ export interface ArchitectureConfig {
   readonly dropoutAfter?: readonly string[];
   /** Dropout stays on when predicting (Gal and Ghahramani 2016), so that predictions are stochastic; default false. */
   readonly monteCarloDropout?: boolean;
+  /** How many times larger espcn makes a picture, along each side: 2, 3 (default) or 4. */
+  readonly scale?: 2 | 3 | 4;
   readonly posterior?: PosteriorConfig;
   readonly prior?: PriorConfig;
   /** See `BayesSettings`, as of the three below. Default "local". */
@@ -81,6 +85,8 @@ export interface ArchitectureConfig {
   readonly layers?: LayerChoice;
   /** Seed of the initial parameters; default 0. */
   readonly seed?: number;
+  /** Filters or units left by layer, of a model that was shrunk (see `shrink`). */
+  readonly widths?: Readonly<Record<string, number>>;
 }
 
 const posterior = z.discriminatedUnion("kind", [
@@ -127,6 +133,7 @@ const schema = z.strictObject({
   dropout: z.number().min(0).max(0.999999).optional(),
   dropoutAfter: z.array(z.string()).readonly().optional(),
   monteCarloDropout: z.boolean().optional(),
+  scale: z.union([z.literal(2), z.literal(3), z.literal(4)], { error: "2, 3 or 4" }).optional(),
   posterior: posterior.default({ kind: "rho" }),
   prior: priorConfig.default({ kind: "gaussian" }),
   estimator: z.enum(["local", "weight"]).default("local"),
@@ -134,6 +141,7 @@ const schema = z.strictObject({
   bias: z.union([z.boolean(), z.literal("point")], { error: 'true, false or "point"' }).default(true),
   layers: layerChoice.optional(),
   seed: z.int().nonnegative().default(0),
+  widths: z.record(z.string(), z.int().positive()).optional(),
 }) satisfies z.ZodType<ArchitectureConfig & { readonly outputs: number }>;
 
 /** What a model takes besides its architecture. */
@@ -202,10 +210,12 @@ export function createModel(config: ModelConfig): Model {
     const unknown = issue.code === "unrecognized_keys" ? issue.keys[0] : received;
     fail("createModel", `a valid ${issue.path.join(".") || "configuration"} (${issue.message})`, unknown);
   }
-  const c = parsed.data;
+  const { widths, ...c } = parsed.data;
   const { bayesian, norm, dropout, dropoutAfter, monteCarloDropout } = c;
   const hasNorms = normed.includes(c.model);
-  const activation = c.activation ?? defaultActivation(bayesian, hasNorms);
+  if (c.scale !== undefined && c.model !== "espcn") fail("createModel", "a scale with model espcn alone", c.model);
+  const scale = c.model === "espcn" ? (c.scale ?? 3) : undefined;
+  const activation = c.activation ?? (c.model === "espcn" ? "relu" : defaultActivation(bayesian, hasNorms));
   if (norm !== undefined && !hasNorms)
     fail("createModel", `norm with ${normed.join(" or ")}, the nets that have one`, words(`it with ${c.model}`));
   const layers = kit({ bayesian, activation, norm, dropout, dropoutAfter, monteCarloDropout });
@@ -214,7 +224,7 @@ export function createModel(config: ModelConfig): Model {
     input: c.input,
     likelihood,
     preprocess,
-    build: (x) => architectures[c.model](x, layers, c.outputs),
+    build: (x) => architectures[c.model](x, layers, c.outputs, scale),
     bayes: {
       posterior: posteriorOf(c.posterior),
       prior: priorOf(c.prior),
@@ -225,7 +235,8 @@ export function createModel(config: ModelConfig): Model {
     layers: c.layers,
     seed: c.seed,
     device,
-    config: { ...c, activation },
+    config: { ...c, activation, ...(scale ? { scale } : {}) },
+    widths,
   });
 }
 

@@ -2,7 +2,7 @@
 import { crc32, deflateSync } from "node:zlib";
 import { checkInt, fail } from "../errors.ts";
 
-const SIGNATURE = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
+export const SIGNATURE = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
 const GREY = 0;
 const RGB = 2;
 
@@ -41,7 +41,7 @@ export function pngDataUri(pixels: Uint8Array, height: number, width: number, ch
 }
 
 /** Length, type, data, checksum of type and data. */
-function chunk(type: string, data: Buffer): Buffer {
+export function chunk(type: string, data: Buffer): Buffer {
   const out = Buffer.alloc(data.length + 12);
   out.writeUInt32BE(data.length, 0);
   out.write(type, 4, "latin1");

@@ -14,7 +14,7 @@ import {
 } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { BayesError, shorten } from "../errors.ts";
-import { targetOf } from "./target.ts";
+import { type Target, targetOf } from "./target.ts";
 import { sweep, temporaryName } from "./temporary.ts";
 
 /** Turns a file-system error into one sentence for the user; anything else is returned as it came. */
@@ -64,13 +64,83 @@ const REASONS: Record<string, string> = {
  */
 export function writeFileAtomic(path: string, data: string | Uint8Array | Iterable<Uint8Array>): void {
   const pieces = typeof data === "string" ? [Buffer.from(data)] : ArrayBuffer.isView(data) ? [data] : data;
+  const file = new AtomicFile(path);
   try {
-    const target = targetOf(path);
-    if (target.kind === "file") replace(target.path, target.stat, pieces);
-    else if (target.kind === "descriptor") writeAll(target.fd, pieces);
-    else writeInto(target.path, pieces);
-  } catch (error) {
-    throw fileError(error, "write", path);
+    for (const bytes of pieces) file.write(bytes);
+    file.finish();
+  } finally {
+    file.discard();
+  }
+}
+
+/** A file whose pieces come one after the other, as {@link writeFileAtomic} writes it: whole, or not at all. */
+export class AtomicFile {
+  readonly #path: string;
+  readonly #target: Target;
+  #temporary = "";
+  #fd = -1;
+
+  /** @throws BayesError as {@link writeFileAtomic} */
+  constructor(path: string) {
+    this.#path = path;
+    try {
+      this.#target = targetOf(path);
+      this.#open();
+    } catch (error) {
+      this.discard();
+      throw fileError(error, "write", path);
+    }
+  }
+
+  #open(): void {
+    const target = this.#target;
+    if (target.kind === "descriptor") this.#fd = target.fd;
+    else if (target.kind === "stream") this.#fd = openInto(target.path);
+    else {
+      const folder = dirname(target.path);
+      sweep(folder);
+      this.#temporary = join(folder, temporaryName(basename(target.path)));
+      this.#fd = openSync(this.#temporary, "wx", 0o666);
+      const old = target.stat;
+      if (!old) return;
+      quietly(() => fchownSync(this.#fd, old.uid, old.gid)); // only root may
+      fchmodSync(this.#fd, old.mode & 0o777);
+    }
+  }
+
+  write(bytes: Uint8Array): void {
+    try {
+      writeAll(this.#fd, bytes);
+    } catch (error) {
+      throw fileError(error, "write", this.#path);
+    }
+  }
+
+  /** It is whole: gives it its name. */
+  finish(): void {
+    if (this.#target.kind !== "file") {
+      this.discard();
+      return;
+    }
+    try {
+      fsyncSync(this.#fd);
+      closeSync(this.#fd);
+      this.#fd = -1;
+      renameSync(this.#temporary, this.#target.path);
+      this.#temporary = "";
+    } catch (error) {
+      throw fileError(error, "write", this.#path);
+    }
+    syncFolder(dirname(this.#target.path));
+  }
+
+  /** Gives up what is not finished; the path is as it was. Does nothing to a finished one. */
+  discard(): void {
+    const fd = this.#fd;
+    this.#fd = -1;
+    if (fd >= 0 && this.#target?.kind !== "descriptor") quietly(() => closeSync(fd));
+    if (this.#temporary) rmSync(this.#temporary, { force: true });
+    this.#temporary = "";
   }
 }
 
@@ -83,62 +153,27 @@ export function checkTarget(path: string): void {
   }
 }
 
-function replace(
-  target: string,
-  old: { mode: number; uid: number; gid: number } | undefined,
-  pieces: Iterable<Uint8Array>,
-): void {
-  const folder = dirname(target);
-  sweep(folder);
-  const temporary = join(folder, temporaryName(basename(target)));
-  let fd = -1;
-  try {
-    fd = openSync(temporary, "wx", 0o666);
-    if (old) {
-      quietly(() => fchownSync(fd, old.uid, old.gid)); // only root may
-      fchmodSync(fd, old.mode & 0o777);
-    }
-    writeAll(fd, pieces);
-    fsyncSync(fd);
-    closeSync(fd);
-    fd = -1;
-    renameSync(temporary, target);
-  } catch (error) {
-    if (fd >= 0) quietly(() => closeSync(fd));
-    rmSync(temporary, { force: true });
-    throw error;
-  }
-  syncFolder(folder);
-}
-
 /** Not waiting for whoever might read some day: a pipe without a reader is an error. */
-function writeInto(path: string, pieces: Iterable<Uint8Array>): void {
+function openInto(path: string): number {
   const { O_WRONLY, O_APPEND, O_NONBLOCK = 0, O_NOCTTY = 0 } = constants;
-  const fd = openSync(path, O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY);
-  try {
-    writeAll(fd, pieces);
-  } finally {
-    quietly(() => closeSync(fd));
-  }
+  return openSync(path, O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY);
 }
 
 /** How long a pipe may be full before its reader counts as gone. */
 const PATIENCE_MS = 10_000;
 
 /** write(2) may write less than asked (near a full disk, above 2 GiB, into a pipe): go on until all is written. */
-function writeAll(fd: number, pieces: Iterable<Uint8Array>): void {
-  for (const bytes of pieces) {
-    let waited = 0;
-    for (let at = 0; at < bytes.byteLength; ) {
-      try {
-        at += writeSync(fd, bytes, at, Math.min(bytes.byteLength - at, 1 << 30));
-        waited = 0;
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== "EAGAIN") throw error;
-        if (waited >= PATIENCE_MS) throw Object.assign(new Error("nobody reads"), { code: "EPIPE" });
-        waited += 5;
-        pause(5);
-      }
+function writeAll(fd: number, bytes: Uint8Array): void {
+  let waited = 0;
+  for (let at = 0; at < bytes.byteLength; ) {
+    try {
+      at += writeSync(fd, bytes, at, Math.min(bytes.byteLength - at, 1 << 30));
+      waited = 0;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EAGAIN") throw error;
+      if (waited >= PATIENCE_MS) throw Object.assign(new Error("nobody reads"), { code: "EPIPE" });
+      waited += 5;
+      pause(5);
     }
   }
 }

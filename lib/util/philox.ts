@@ -20,6 +20,7 @@ export const STREAM_INIT = 65535;
 export const STREAM_SHUFFLE = 65533;
 export const STREAM_AUGMENT = 65532;
 export const STREAM_SPLIT = 65531;
+export const STREAM_PATCHES = 65530;
 
 /** Four 32-bit words, each an integer in [0, 2^32). */
 export type Words4 = [number, number, number, number];

@@ -13,12 +13,12 @@ const values: Readonly<Record<string, string[]>> = {
   bayescnn: words(`
     BayesError Model Predictor add alphaPosterior avgPool2d batchNorm2d bayesConv2d bayesConvTranspose2d bayesLinear
     bernoulli buildReport categorical chooseThreshold classWeights concat conformal conv2d convTranspose2d
-    createModel cubicSchedule dropout embeddedMnist evaluate exportOnnx exportPosterior filterResponseNorm2d fit
+    costsOf createModel cubicSchedule dropout embeddedMnist evaluate exportOnnx exportPosterior filterResponseNorm2d fit
     fitTemperature flatten gaussian gaussianPrior getData globalAvgPool2d importWeights inMemory isStreamed laplace
     leakyRelu linear loadData loadImageFolder loadImageFolders
     loadImages loadTable makeDataset makeSource maxPool2d modelNames normalizationOf openModel openRun pixelShuffle
     posteriorOf predict prune pruneExperiment referenceInit relu reportJson rhoPosterior saveModel scaleMixturePrior
-    setThreads sigmoid softmax softplus sparsity split subset tanh threads toBayesian toFrequentist`),
+    setThreads shrink shrinkExperiment sigmoid softmax softplus sparsity split subset tanh threads toBayesian toFrequentist`),
   "bayescnn/data": words(`
     absentClasses alignClasses canonical classWeights classesOnly embeddedMnist getData hasClasses identity inMemory
     isStreamed loadData loadImageFolder loadImageFolders loadImages loadTable makeDataset makeSource normalizationOf
@@ -32,7 +32,7 @@ const values: Readonly<Record<string, string[]>> = {
     meanProbabilities mutualInformation nll normalizedSoftplusRows predictiveEntropy reliabilityBins riskCoverage
     softmaxRows`),
   "bayescnn/models": words(`
-    alexnet conv3fc3 kit lenet5 lenet5Caffe resnet resnet18 resnet20`),
+    alexnet conv3fc3 dcganDiscriminator dcganGenerator kit lenet5 lenet5Caffe resnet resnet18 resnet20`),
   "bayescnn/onnx": words(`
     exportModes exportOnnx readMetadata verifyOnnx`),
   "bayescnn/report": words(`
@@ -74,7 +74,7 @@ const types: Readonly<Record<string, string[]>> = {
   "bayescnn/metrics": words(`
     BinOptions ClassificationMetrics DecomposeResult Floats Labels ReliabilityBin RiskCoverageResult Scores`),
   "bayescnn/models": words(`
-    Activation Kit KitOptions Norm ResnetOptions`),
+    Activation DcganGeneratorOptions DcganOptions Kit KitOptions Norm ResnetOptions`),
   "bayescnn/onnx": words(`
     ExportMode ExportOptions VerifyOptions VerifyResult`),
   "bayescnn/report": words(`
