@@ -55,9 +55,11 @@ export { type Device, type DeviceName, setThreads, threads } from "./device.ts";
 export { BayesError, type ErrorCode } from "./errors.ts";
 export type { Mode, Precision, Shape, Tensor } from "./graph/index.ts";
 export type { LayerOptions } from "./graph/trace.ts";
+export { type ImportOptions, importWeights } from "./import/weights.ts";
 export { bayesConv2d, type ConvLayerOptions, conv2d } from "./layers/conv.ts";
 export { bayesConvTranspose2d, type ConvTransposeLayerOptions, convTranspose2d } from "./layers/convTranspose.ts";
-export { dropout } from "./layers/dropout.ts";
+export { type DropoutLayerOptions, dropout } from "./layers/dropout.ts";
+export { type FilterResponseNormOptions, filterResponseNorm2d } from "./layers/filterResponseNorm.ts";
 export { bayesLinear, linear } from "./layers/linear.ts";
 export { type BatchNormLayerOptions, batchNorm2d } from "./layers/norm.ts";
 export type { PointOptions } from "./layers/weights.ts";
@@ -74,6 +76,7 @@ export type { Likelihood, MetricsOf, Prediction, PredictionOf, Targets } from ".
 export { laplace } from "./likelihoods/laplace.ts";
 export type { NumberPrediction } from "./likelihoods/location.ts";
 export type { NoiseScale, RegressionOptions } from "./likelihoods/noise.ts";
+export { type ToBayesianOptions, toBayesian, toFrequentist } from "./models/convert.ts";
 export {
   type ArchitectureConfig,
   type ClassModelConfig,
@@ -88,6 +91,7 @@ export {
   type ApplyOptions,
   type ApplyResult,
   type Knowledge,
+  type LayerChoice,
   Model,
   type ModelOptions,
   type Threshold,
@@ -115,6 +119,13 @@ export { type PatchOptions, picturePatches } from "./pictures/patches.ts";
 export { type SuperResolved, superResolve } from "./pictures/picture.ts";
 export { type LumaPicture, loadLuma, readPicture } from "./pictures/read.ts";
 export type { UpscaleOptions } from "./pictures/superResolve.ts";
+export {
+  type ConformalIntervals,
+  type ConformalOptions,
+  type ConformalResult,
+  type ConformalSets,
+  conformal,
+} from "./predict/conformal.ts";
 export type { CallOptions } from "./predict/engine.ts";
 export {
   type AnswerOf,
@@ -127,6 +138,7 @@ export {
 } from "./predict/open-run.ts";
 export { type EvaluateResult, evaluate, type Images, type PredictOptions, predict } from "./predict/predict.ts";
 export { Predictor, type PredictorOptions, type SamplingOptions } from "./predict/predictor.ts";
+export { type FittedTemperature, fitTemperature } from "./predict/temperature.ts";
 export { chooseThreshold, type SelectiveResult, type ThresholdOptions } from "./predict/threshold.ts";
 export {
   type LayerSparsity,
@@ -148,5 +160,6 @@ export {
   type FitResult,
   fit,
   type Monitor,
+  type Recipe,
   type StepRecord,
 } from "./train/fit.ts";

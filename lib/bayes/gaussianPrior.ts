@@ -1,6 +1,7 @@
 import { types } from "node:util";
 import { BayesError, checkNumber, checkOptions, fail } from "../errors.ts";
 import { constant, type Tensor } from "../graph/node.ts";
+import { parameter, trace } from "../graph/trace.ts";
 import { klGaussian } from "../ops/klGaussian.ts";
 import { klGaussianAlpha } from "../ops/klGaussianAlpha.ts";
 import { logNormalSum } from "../ops/logNormalSum.ts";
@@ -9,10 +10,11 @@ import type { Prior } from "./prior.ts";
 
 export interface GaussianPriorOptions {
   /**
-   * The prior's mean: a number, "tied" (the posterior's own mean, so that only sigma is regularised), or values by the
-   * weight's name (a prior from a pretrained net).
+   * The prior's mean: a number; "tied" (the posterior's own mean, so that only sigma is regularised); "initial" (what the
+   * posterior's means began with, such as the weights that `toBayesian` or `importWeights` put there: kept beside them, as
+   * `name/prior`, and saved with the model); or values by the weight's name, which are the caller's to keep.
    */
-  readonly mean?: number | "tied" | ReadonlyMap<string, Float32Array>;
+  readonly mean?: number | "tied" | "initial" | ReadonlyMap<string, Float32Array>;
   /** The prior's standard deviation, > 0: one, or values by the weight's name. */
   readonly sigma?: number | ReadonlyMap<string, Float32Array>;
 }
@@ -25,7 +27,8 @@ export function gaussianPrior(options: GaussianPriorOptions = {}): Prior {
   const given = checkOptions("gaussianPrior", options, { mean: "number|string|object", sigma: "number|object" });
   const mean = typeof given.mean === "object" ? copied("the mean", given.mean) : (given.mean ?? 0);
   const sigma = typeof given.sigma === "object" ? copied("sigma", given.sigma, ...SIGMAS) : (given.sigma ?? 0.1);
-  if (typeof mean === "string" && mean !== "tied") fail("gaussianPrior", 'the mean as a number, "tied" or a Map', mean);
+  if (typeof mean === "string" && mean !== "tied" && mean !== "initial")
+    fail("gaussianPrior", 'the mean as a number, "tied", "initial" or a Map', mean);
   if (typeof mean === "number") checkNumber("gaussianPrior", "the mean", mean);
   if (typeof sigma === "number") checkNumber("gaussianPrior", "sigma", sigma, ...SIGMAS);
   const per = (values: ReadonlyMap<string, Float32Array>, weight: string, count: number): Float32Array => {
@@ -33,8 +36,10 @@ export function gaussianPrior(options: GaussianPriorOptions = {}): Prior {
     if (v?.length === count) return v;
     throw new BayesError(`[gaussianPrior] expected ${count} values for ${weight}, received ${v?.length ?? "none"}`);
   };
-  const meanOf = (mu: Tensor, weight: string) =>
-    typeof mean === "object" ? constant(per(mean, weight, mu.size), mu.shape) : mean;
+  const meanOf = (mu: Tensor, weight: string) => {
+    if (mean === "initial") return initialMean(mu, weight);
+    return typeof mean === "object" ? constant(per(mean, weight, mu.size), mu.shape) : mean;
+  };
   const sigmaOf = (mu: Tensor, weight: string) =>
     typeof sigma === "object" ? constant(per(sigma, weight, mu.size), mu.shape) : sigma;
   const show = (x: unknown) => (typeof x === "object" ? "given" : String(x));
@@ -57,6 +62,17 @@ export function gaussianPrior(options: GaussianPriorOptions = {}): Prior {
       sigma: typeof sigma === "object" ? per(sigma, weight, count).slice() : sigma,
     }),
   });
+}
+
+/** What the mean of a posterior began with, in a slot of its own. */
+function initialMean(mu: Tensor, weight: string): Tensor {
+  const { leaf } = mu.node;
+  if (leaf?.kind !== "store")
+    throw new BayesError(
+      `[gaussianPrior] expected a posterior whose mean is a parameter, received another of ${weight}`,
+    );
+  const { store } = trace();
+  return parameter(`${weight}/prior`, mu.shape, () => store.get(leaf.name), { trainable: false, share: true });
 }
 
 const SIGMAS = [1e-10, 1e10] as const;

@@ -19,20 +19,26 @@ export interface WeightDistribution {
 
 export interface Posterior {
   readonly name: string;
+  /** Whether nobody has said how wide it begins: then `fit` does, by the number of images (see `recipeFor`). */
+  readonly unsaid?: true;
   /** The distribution of the weight `name`; makes its parameters on the first trace. */
   weight(name: string, shape: Shape, fanIn: number): WeightDistribution;
 }
 
 /** Standard normal draws for the initialisation of one tensor: a function of the seed and the tensor's name alone. */
 export function initNormals(name: string, count: number, scale: number, mean = 0): Float32Array {
+  return normals(name, count, scale, mean, trace().seed);
+}
+
+function normals(name: string, count: number, scale: number, mean: number, seed: number): Float32Array {
   let row = 2166136261; // FNV-1a of the name picks the row, so adding a layer moves no other layer's values
   for (const c of name) row = Math.imul(row ^ c.charCodeAt(0), 16777619) >>> 0;
   const values = newArray(`parameter ${name}`, "f32", count, "a smaller layer would fit");
-  return fillGaussians(values, (z) => mean + scale * z, trace().seed, STREAM_INIT, { row });
+  return fillGaussians(values, (z) => mean + scale * z, seed, STREAM_INIT, { row });
 }
 
 export interface RhoPosteriorOptions {
-  /** Initial rho: sigma = softplus(rho), so -5 is sigma = 0.0067. */
+  /** Initial rho: sigma = softplus(rho), so -5 (default) is sigma = 0.0067. Where it is not given, `fit` begins wider on few images. */
   readonly rhoInit?: number;
   /** "he": mu ~ N(0, 2 / fanIn), for ReLU-like nets; a number: its standard deviation (the reference uses 0.1). */
   readonly muInit?: "he" | number;
@@ -45,16 +51,18 @@ export interface RhoPosteriorOptions {
  * 2015 and rho = -5 + 0.1 N(0, 1); `referenceInit` is the reference implementation's.
  */
 export function rhoPosterior(options: RhoPosteriorOptions = {}): Posterior {
-  const {
-    rhoInit = -5,
-    muInit = "he",
-    rhoSpread = 0.1,
-  } = checkOptions("rhoPosterior", options, { rhoInit: "number", muInit: "number|string", rhoSpread: "number" });
+  const own = checkOptions("rhoPosterior", options, {
+    rhoInit: "number",
+    muInit: "number|string",
+    rhoSpread: "number",
+  });
+  const { rhoInit = RHO_INIT, muInit = "he", rhoSpread = RHO_SPREAD } = own;
   checkNumber("rhoPosterior", "rhoInit", rhoInit, -100, 100);
   checkNumber("rhoPosterior", "rhoSpread", rhoSpread, 0);
   if (muInit !== "he") checkNumber("rhoPosterior", 'muInit (if not "he")', muInit, 0);
-  return Object.freeze({
+  return Object.freeze<Posterior>({
     name: `rho(${rhoInit}, ${muInit})`,
+    ...(own.rhoInit === undefined && own.rhoSpread === undefined ? { unsaid: true } : {}),
     weight(name: string, shape: Shape, fanIn: number): WeightDistribution {
       const n = sizeOf(shape);
       const mu = parameter(`${name}/mu`, shape, () => initNormals(`${name}/mu`, n, muScale(muInit, name, fanIn)));
@@ -62,6 +70,16 @@ export function rhoPosterior(options: RhoPosteriorOptions = {}): Posterior {
       return { name, mu, sigma2: sigma2FromRho(rho), closedKl: (prior, mask) => prior.klRho?.(mu, rho, name, mask) };
     },
   });
+}
+
+const [RHO_INIT, RHO_SPREAD] = [-5, 0.1];
+
+/**
+ * The initial rho of a tensor of a posterior of which nobody has said how wide it begins, around another value than -5: what it
+ * would have got from `rhoPosterior({ rhoInit })`.
+ */
+export function initialRho(name: string, count: number, seed: number, rhoInit: number = RHO_INIT): Float32Array {
+  return normals(name, count, RHO_SPREAD, rhoInit, seed);
 }
 
 /** mu ~ N(0, 0.1^2), rho ~ N(-5, 0.1^2): what the reference implementation starts from. */

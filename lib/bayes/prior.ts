@@ -18,8 +18,16 @@ export interface Prior {
   moments?(weight: string, count: number): PriorMoments;
 }
 
-/** Mean and standard deviation: one for all weights of a tensor, or one each; "tied" is the posterior's own mean. */
+/**
+ * Mean and standard deviation: one for all weights of a tensor, or one each; "tied" is the posterior's own mean, "initial" what
+ * the model keeps as `name/prior`.
+ */
 export interface PriorMoments {
-  readonly mean: number | "tied" | Float32Array;
+  readonly mean: number | "tied" | "initial" | Float32Array;
   readonly sigma: number | Float32Array;
+}
+
+/** The same with the model's own values in place of "initial". */
+export interface KnownMoments extends PriorMoments {
+  readonly mean: number | "tied" | Float32Array;
 }

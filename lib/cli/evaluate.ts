@@ -12,15 +12,26 @@ import { topLabel } from "../predict/calibration.ts";
 import { aupr, auroc, fpr95, riskCoverage } from "../predict/ood.ts";
 import { evaluate, type Images, predict } from "../predict/predict.ts";
 import { checkDir, ensureDir } from "../util/atomic.ts";
-import { type Context, inContext, path, type SamplingOptions, sampling, several, shared } from "./options.ts";
+import { type AfterOptions, afterLines, fitAfter, keepTemperature, parseTemperature, testSets } from "./after.ts";
+import {
+  type Context,
+  decimal,
+  inContext,
+  path,
+  type SamplingOptions,
+  sampling,
+  several,
+  shared,
+  spec,
+} from "./options.ts";
 import { fixed, lines, type Output, percent, table } from "./output.ts";
-import { comparisonRow, comparisonTable, writeReport } from "./results.ts";
+import { comparisonRow, comparisonTable, testModel, writeOnnx, writeReport } from "./results.ts";
 import { otherData, runData } from "./run-data.ts";
-import { openRunFolder, unfinished } from "./run-folder.ts";
+import { lockRun, openRunFolder, unfinished } from "./run-folder.ts";
 import { selective, thresholdLine } from "./threshold.ts";
 import { testFields, testTable } from "./training.ts";
 
-interface EvaluateOptions extends SamplingOptions {
+interface EvaluateOptions extends SamplingOptions, AfterOptions {
   readonly data?: string;
   readonly ood?: string;
   readonly oodDir?: string;
@@ -43,6 +54,16 @@ export function evaluateCommand(root: Command): void {
     )
       .option("--ood <name>", `strange images that should look uncertain: ${DATASETS.join(", ")} or a folder`, path)
       .option("--ood-dir <dir>", "where the strange data set is (default: --data-dir)", path)
+      .option(
+        "--temperature [t]",
+        "fit on the run's validation images how sure it is, and keep that in the run; a number sets it, 1 takes it back",
+        spec(parseTemperature),
+      )
+      .option(
+        "--conformal <coverage>",
+        "sets of classes (intervals of numbers) that hold so large a share of truths, from the run's validation images",
+        decimal(0, 1),
+      )
       .option("--compare <rundir>", "print another tested run beside this one, such as the frequentist twin", several),
     {
       out: "write report.html and report.json into this folder",
@@ -57,12 +78,18 @@ export function evaluateCommand(root: Command): void {
 async function evaluateRun(dir: string, options: EvaluateOptions, { out, signal }: Context): Promise<void> {
   if (options.out !== undefined) checkDir(options.out); // now, not after the work
   const beside = (options.compare ?? []).map(comparisonRow);
+  using lock = options.temperature === undefined ? undefined : lockRun(dir);
   const run = openRunFolder(dir);
   using model = run.model;
   const early = unfinished(run);
   if (early) out.note(early);
   const { config } = run;
-  const own = options.data === undefined ? await runData(config, options.dataDir) : undefined;
+  const fits = options.temperature !== undefined || options.conformal !== undefined;
+  const whole =
+    options.data === undefined || fits
+      ? await runData(config, options.data === undefined ? options.dataDir : undefined)
+      : undefined;
+  const own = options.data === undefined ? whole : undefined;
   const test = own?.test ?? (await otherData(options.data!, options.dataDir, config, classesOf(model)));
   for (const sentence of test.notes ?? []) out.note(sentence);
   const predicting = {
@@ -72,7 +99,10 @@ async function evaluateRun(dir: string, options: EvaluateOptions, { out, signal 
     precision: options.precision ?? config.training.precision,
     signal,
   };
+  const decided = model.threshold;
+  const after = fits ? await fitAfter(run, whole!, options, predicting) : {};
   const tested = await evaluate(model, test, predicting);
+  const sets = testSets(after, tested);
   const { prediction, targets, metrics } = tested;
   const aurc = prediction instanceof ClassPrediction ? aurcOf(prediction, targets as Int32Array) : undefined;
   const strange = options.ood === undefined ? undefined : await oodOf(model, prediction, options, predicting, out);
@@ -88,6 +118,18 @@ async function evaluateRun(dir: string, options: EvaluateOptions, { out, signal 
       ...(strange ? { ood: strange.shown } : {}),
     });
   }
+  if (lock) {
+    const retested = await testModel(model, whole!.test, config, { signal });
+    lock.check();
+    keepTemperature(dir, model);
+    writeOnnx(dir, model);
+    await writeReport(dir, model, whole!.test, config, retested, {
+      train: whole!.train,
+      history: run.checkpoint.training?.history,
+    });
+    if (decided && !model.threshold)
+      out.note("the run's threshold was chosen at another temperature and is gone: choose it again");
+  }
 
   out.event("evaluation", {
     runDir: dir,
@@ -95,6 +137,9 @@ async function evaluateRun(dir: string, options: EvaluateOptions, { out, signal 
     ...testFields(tested),
     ...(aurc === undefined ? {} : { aurc }),
     ...(selected ? { threshold: model.threshold, selective: selected } : {}),
+    ...(model.temperature === undefined ? {} : { temperature: model.temperature }),
+    ...(after.temperature ? { fitted: after.temperature } : {}),
+    ...(after.conformal ? { conformal: { ...after.conformal, test: sets } } : {}),
     ...(strange ? { ood: strange.found } : {}),
     ...(beside.length > 0 ? { beside } : {}),
   });
@@ -103,6 +148,11 @@ async function evaluateRun(dir: string, options: EvaluateOptions, { out, signal 
   if (aurc !== undefined)
     out.line(`  AURC          ${fixed(aurc)}  error rate, averaged over how many images are answered`);
   if (selected) lines(out, "", thresholdLine(model, selected));
+  if (fits) lines(out, "", ...afterLines(after, sets));
+  if (lock)
+    out.line(
+      `kept in ${dir}: ${model.temperature === undefined ? "no temperature" : "its predictions and the exported model have the temperature"}`,
+    );
   if (beside.length > 0) lines(out, "", ...comparisonTable(model, metrics, beside));
   if (!strange) return;
   out.line();
@@ -142,7 +192,7 @@ async function oodOf(
   const outside = await predict(model, strange, predicting);
   type Scored = Prediction & { readonly [K in (typeof SCORES)[number][0]]?: Float32Array };
   const scores = SCORES.filter(
-    ([key]) => (inside as Scored)[key] && (model.bayesian || key === "entropy" || key === "aleatoricTotal"),
+    ([key]) => (inside as Scored)[key] && (model.stochastic || key === "entropy" || key === "aleatoricTotal"),
   ).map(([key, score]) => ({ score, inside: (inside as Scored)[key]!, outside: (outside as Scored)[key]! }));
   return {
     shown: { data: strange.name, scores },

@@ -17,7 +17,7 @@ interface ExperimentOptions extends SharedOptions {
   readonly dataDir?: string;
 }
 
-/** `bayescnn experiment NAME`. */
+/** `bayescnn experiment classification`, and the others. */
 export function experimentCommand(root: Command): void {
   const names = experiments.map((e) => e.name);
   shared(

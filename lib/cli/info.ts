@@ -6,7 +6,7 @@ import { parseSize } from "../data/images.ts";
 import { cpu, threads } from "../device.ts";
 import { BayesError } from "../errors.ts";
 import { sizeOf } from "../graph/node.ts";
-import { modelNames } from "../models/create.ts";
+import { answering } from "../models/create.ts";
 import type { Model } from "../models/model.ts";
 import type { EpochRecord } from "../train/fit.ts";
 import { adam } from "../train/optimizers.ts";
@@ -17,7 +17,7 @@ import { forwardProgram, madeModel, stepProgram } from "./made.ts";
 import { inContext, integer, type SharedOptions, shared, spec, UsageError } from "./options.ts";
 import { bytes, count, lines, type Output, table } from "./output.ts";
 import { checkOutput, FILES, openRunFolder } from "./run-folder.ts";
-import { shown } from "./training.ts";
+import { chosenParts, shown } from "./training.ts";
 
 interface InfoOptions extends SharedOptions {
   readonly model?: string;
@@ -37,7 +37,7 @@ export function infoCommand(root: Command): void {
       .command("info")
       .description("this machine; a run (RUNDIR); or a model's layers, parameters and costs (--model)")
       .argument("[rundir]", "folder of a run")
-      .addOption(new Option("--model <name>", "architecture").choices(modelNames))
+      .addOption(new Option("--model <name>", "architecture").choices(answering))
       .option("--batch <n>", "batch of the costs with --model", integer(1, 65_536), 128)
       .option("--image-size <size>", "size of the images of --model: n, or HEIGHTxWIDTH (default: 32)", spec(parseSize))
       .option("--frequentist", "the model without Bayesian layers"),
@@ -135,6 +135,7 @@ function runInfo(dir: string, out: Output): void {
       "data",
       `${data.name}: ${count(data.train)} to train on, ${count(data.valid)} to validate on, ${count(data.test)} to test on`,
     ],
+    ...chosenParts(model),
     ...(model.bayesian
       ? [
           ["posterior", model.bayes.posterior.name],

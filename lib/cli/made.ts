@@ -89,7 +89,7 @@ export function forwardProgram(
   precision?: Precision,
 ): Made<Program<"x" | "rows" | "rng", "logits">> {
   const i32 = (shape: readonly number[]) => ({ shape, dtype: "i32" as const });
-  const mode = model.bayesian ? "sample" : "mean";
+  const mode = model.stochastic ? "sample" : "mean";
   const program = compile(
     { store: model.store, precision },
     { x: [batch, ...model.inputShape], rows: i32([batch]), rng: i32([4]) },

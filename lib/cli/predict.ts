@@ -132,7 +132,7 @@ async function answer(
   for (const line of lines) out.line(line);
   out.line();
   out.line(
-    model.bayesian && prediction.samples > 1
+    model.stochastic && prediction.samples > 1
       ? `${prediction.samples} Monte-Carlo samples. Epistemic: the samples disagree, more data would help. Aleatoric: the image is unclear.`
       : "One pass: without Monte-Carlo samples there is no epistemic uncertainty.",
   );

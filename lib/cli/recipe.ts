@@ -7,6 +7,7 @@ import { fail, words } from "../errors.ts";
 import type { Precision } from "../graph/trace.ts";
 import type { ClassModelConfig } from "../models/create.ts";
 import { defaults } from "../train/defaults.ts";
+import { recipeFor, recipeSentence } from "../train/recipe.ts";
 import { parseRate } from "../train/schedules.ts";
 import { validationSize } from "../train/validation.ts";
 import { parseNumber } from "../util/number.ts";
@@ -27,18 +28,22 @@ export interface TrainOptions extends SharedOptions {
   readonly noise?: string;
   readonly classWeights?: string;
   readonly validation?: number;
-  readonly epochs: number;
-  readonly batch: number;
+  /** Where not said, `recipeFor` chooses it, as it does the next and beta. */
+  readonly epochs?: number;
+  readonly batch?: number;
   readonly lr: number;
   readonly optimizer: "adam" | "adamw" | "sgd";
   readonly schedule: string;
   readonly warmup?: number;
-  readonly beta: string;
+  readonly beta?: string;
   readonly samples: number;
   readonly precision: Precision;
   readonly testSamples: number;
   readonly frequentist?: boolean;
   readonly activation?: "softplus" | "relu";
+  readonly norm?: "batch" | "filter-response";
+  readonly dropout?: string;
+  readonly monteCarloDropout?: boolean;
   readonly posterior: string;
   readonly prior: string;
   readonly estimator: "local" | "weight";
@@ -52,7 +57,7 @@ export interface TrainOptions extends SharedOptions {
   readonly compare?: readonly string[];
 }
 
-/** What `train` does when nothing is said. */
+/** What `train` does on many images when nothing is said. */
 export const defaultOptions: TrainOptions = {
   ...defaults,
   device: "auto",
@@ -81,16 +86,23 @@ export function recipe(
       "[train] expected --validation above 0 for --early-stopping, --best or --schedule plateau, received 0",
     );
   const bayesian = !options.frequentist;
+  const draws = bayesian || options.monteCarloDropout;
   const trained = own === undefined ? train.count - valid : train.count;
-  const shrinks = options.batch === defaults.batchSize && trained < options.batch;
-  if (shrinks)
-    say(`the batch is all ${trained} training images, because there are fewer than the usual ${options.batch}`);
+  const { batch: batchSize, epochs, beta } = options;
+  // only "rho" by itself leaves it open how wide it begins
+  const initialSigma = options.posterior === defaults.posterior ? undefined : 0;
+  const chosen = recipeFor(trained, { batchSize, epochs, beta, initialSigma }, bayesian);
+  const sentence = recipeSentence(trained, chosen);
+  if (sentence) say(sentence);
   const model = {
     model: options.model,
     input: [...train.shape],
     ...meaning(options, train),
     bayesian,
     activation: options.activation,
+    norm: options.norm,
+    ...(options.dropout === undefined ? {} : parseDropout(options.dropout)),
+    monteCarloDropout: options.monteCarloDropout,
     ...(bayesian
       ? {
           posterior: parsePosterior(options.posterior),
@@ -118,14 +130,16 @@ export function recipe(
       test: test.count,
     },
     training: {
-      epochs: options.epochs,
-      batchSize: shrinks ? trained : options.batch,
+      epochs: chosen.epochs,
+      batchSize: chosen.batchSize,
       optimizer: options.optimizer,
-      learningRate: rateText(options.schedule, options.lr, options.epochs, options.warmup),
-      beta: bayesian ? options.beta : undefined,
-      samples: bayesian ? options.samples : 1,
+      learningRate: rateText(options.schedule, options.lr, chosen.epochs, options.warmup),
+      beta: bayesian ? (beta ?? String(chosen.beta)) : undefined,
+      ...(chosen.initialSigma > 0 ? { initialSigma: chosen.initialSigma } : {}),
+      ...(sentence ? { chosen: chosen.why } : {}),
+      samples: draws ? options.samples : 1,
       precision: options.precision,
-      validationSamples: bayesian ? defaults.validationSamples : 1,
+      validationSamples: draws ? defaults.validationSamples : 1,
       seed,
       clipNorm: options.clip,
       augment: augmentation(options),
@@ -133,7 +147,7 @@ export function recipe(
       patience: options.earlyStopping,
       weights: options.best || options.earlyStopping !== undefined ? "best" : "final",
     },
-    testSamples: bayesian ? options.testSamples : 1,
+    testSamples: draws ? options.testSamples : 1,
     testSeed: seed,
   };
 }
@@ -172,6 +186,16 @@ export function parseNoise(text: string): "learned" | "predicted" | number {
   if (text === "learned" || text === "predicted") return text;
   const scale = parseNumber(text);
   return scale !== undefined && scale > 0 ? scale : fail("--noise", '"learned", "predicted" or a number above 0', text);
+}
+
+/** "0.5", or "0.5:conv1,conv3" to have it behind these layers alone. */
+export function parseDropout(text: string): Pick<ClassModelConfig, "dropout" | "dropoutAfter"> {
+  const [rate, layers, ...more] = text.split(":");
+  const dropout = parseNumber(rate);
+  const dropoutAfter = layers?.split(",");
+  if (dropout === undefined || dropout < 0 || dropout >= 1 || dropoutAfter?.includes("") || more.length > 0)
+    fail("--dropout", "RATE or RATE:LAYER,LAYER with a rate from 0 to below 1", text);
+  return dropoutAfter ? { dropout, dropoutAfter } : { dropout };
 }
 
 /** "balanced", or cat:2,dog:1. */

@@ -12,7 +12,7 @@ import { exportOnnx } from "../onnx/export.ts";
 import { type EvaluateResult, evaluate } from "../predict/predict.ts";
 import type { ComparisonRow, PruningRow, Quality, ReportData, ReportImages, ReportOod } from "../report/data.ts";
 import { drawReport } from "../report/html.ts";
-import { pageOf } from "../report/summary.ts";
+import { pageOf, type ReportSummary } from "../report/summary.ts";
 import type { EpochRecord } from "../train/fit.ts";
 import { writeFileAtomic } from "../util/atomic.ts";
 import { readJson } from "../util/json.ts";
@@ -82,7 +82,7 @@ export interface ReportParts {
   readonly comparison?: readonly ComparisonRow[];
 }
 
-/** Writes report.html and report.json. */
+/** Writes report.html and report.json. @returns what is in the latter */
 export async function writeReport(
   dir: string,
   model: Model,
@@ -90,8 +90,8 @@ export async function writeReport(
   config: RunConfig,
   { prediction, targets }: EvaluateResult,
   parts: ReportParts,
-): Promise<void> {
-  const { likelihood, bayesian, targetShape } = model;
+): Promise<ReportSummary> {
+  const { likelihood, bayesian, stochastic, targetShape } = model;
   const { training } = config;
   const { title, train, history, trainingSeconds, threshold, ood, notes, pruning, comparison } = parts;
   const data: ReportData = {
@@ -116,7 +116,7 @@ export async function writeReport(
       trainingSeconds,
       version,
     },
-    test: { likelihood, prediction, targets, bayesian, images: await shownImages(test) },
+    test: { likelihood, prediction, targets, bayesian: stochastic, images: await shownImages(test) },
     ...(train ? { trainingTargets: likelihood.targets("report", train, targetShape) } : {}),
     ...(history?.length ? { history, tested: testedEpoch(history, config) } : {}),
     threshold,
@@ -130,6 +130,7 @@ export async function writeReport(
   const html = await drawReport(page, data.test?.images);
   writeFileAtomic(join(dir, FILES.reportJson), `${JSON.stringify(page.summary, null, 2)}\n`);
   writeFileAtomic(join(dir, FILES.reportHtml), html);
+  return page.summary;
 }
 
 /** Images for the report's pictures; none of a set that does not belong into memory. */

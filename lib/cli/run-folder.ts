@@ -87,6 +87,10 @@ const schema = z.strictObject({
     learningRate: parsedBy(parseRate),
     /** Absent in a model without Bayesian layers. */
     beta: parsedBy(parseBeta).optional(),
+    /** See `FitOptions.initialSigma`; absent is 0. */
+    initialSigma: z.number().positive().optional(),
+    /** What was chosen because nothing was said, and why. */
+    chosen: z.record(z.string(), z.string()).optional(),
     samples: positive,
     precision: z.enum(["fp32", "bf16"]).default("fp32"),
     validationSamples: positive,

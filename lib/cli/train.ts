@@ -8,9 +8,10 @@ import { DATASETS, loadData } from "../data/locate.ts";
 import { threads } from "../device.ts";
 import { BayesError, fail } from "../errors.ts";
 import { likelihoodNames } from "../likelihoods/known.ts";
-import { modelNames } from "../models/create.ts";
+import { answering } from "../models/create.ts";
 import type { Model } from "../models/model.ts";
 import type { ComparisonRow } from "../report/data.ts";
+import { splitMeans } from "../report/diagnosis.ts";
 import { peekCheckpoint } from "../train/checkpoint.ts";
 import { defaults } from "../train/defaults.ts";
 import type { HeldLock } from "../train/lock.ts";
@@ -29,6 +30,7 @@ import {
 import { lines } from "./output.ts";
 import {
   parseAugment,
+  parseDropout,
   parseNoise,
   parsePosterior,
   parsePrior,
@@ -56,7 +58,7 @@ export function trainCommand(root: Command): void {
   const command = root
     .command("train")
     .description("train a network, test it, and write report and ONNX model into a run folder")
-    .addOption(new Option("--model <name>", "architecture").choices(modelNames).default(defaults.model))
+    .addOption(new Option("--model <name>", "architecture").choices(answering).default(defaults.model))
     .option(
       "--data <name>",
       `${DATASETS.join(", ")}, a folder of images with one folder a class, or a table of images (.csv, .jsonl)`,
@@ -81,8 +83,12 @@ export function trainCommand(root: Command): void {
     )
     .option("--class-weights <spec>", "balanced, or a weight for each class as cat:2,dog:1", spec(parseWeights))
     .option("--validation <n>", "training images kept for validation (default: a twelfth)", integer(0))
-    .option("--epochs <n>", "how often every image is seen", integer(1), defaults.epochs)
-    .option("--batch <n>", "images in one step", integer(1), defaults.batchSize)
+    .option(
+      "--epochs <n>",
+      `how often every image is seen (default: ${defaults.epochs}, more on few images)`,
+      integer(1),
+    )
+    .option("--batch <n>", `images in one step (default: ${defaults.batchSize}, fewer of few images)`, integer(1))
     .option("--lr <rate>", "learning rate", decimal(0), defaults.learningRate)
     .addOption(
       new Option("--optimizer <name>", "optimizer").choices(["adam", "adamw", "sgd"]).default(defaults.optimizer),
@@ -96,19 +102,27 @@ export function trainCommand(root: Command): void {
     .option("--warmup <epochs>", "epochs over which the learning rate grows to full size", decimal(0))
     .option(
       "--beta <spec>",
-      "weight of the KL term: a number (1 is the ELBO), blundell, warmup[:share[:beta]], cosine[:share[:beta]]",
+      `weight of the KL term: a number (1 is the ELBO), blundell, warmup[:share[:beta]], cosine[:share[:beta]] (default: ${defaults.beta}, less on few images)`,
       spec(parseBeta),
-      defaults.beta,
     )
     .option("--samples <n>", "Monte-Carlo samples in one training step", integer(1, 1024), defaults.samples)
     .option("--test-samples <n>", "Monte-Carlo samples in the test", integer(1, 65_536), defaults.testSamples)
     .option("--frequentist", "the same network with plain weights")
     .addOption(
-      new Option("--activation <name>", "activation (default: softplus, with --frequentist relu)").choices([
-        "softplus",
-        "relu",
-      ]),
+      new Option(
+        "--activation <name>",
+        "activation (default: softplus; relu with --frequentist and in residual nets)",
+      ).choices(["softplus", "relu"]),
     )
+    .addOption(
+      new Option("--norm <name>", "norm of a residual net (default: batch)").choices(["batch", "filter-response"]),
+    )
+    .option(
+      "--dropout <spec>",
+      "RATE of dropout, or RATE:LAYER,LAYER behind these layers alone, as 0.5:conv1,conv3",
+      spec(parseDropout),
+    )
+    .option("--monte-carlo-dropout", "dropout stays on in predictions, which are stochastic by it")
     .option(
       "--posterior <spec>",
       "rho[:rhoInit], alpha[:weight|layer[:logAlphaInit]]",
@@ -203,7 +217,7 @@ async function resumed(options: TrainOptions, context: Context, command: Command
   const beside = (options.compare ?? []).map(comparisonRow);
   using lock = lockRun(runDir);
   const before = readConfig(runDir);
-  const epochs = command.getOptionValueSource("epochs") === "cli" ? options.epochs : before.training.epochs;
+  const epochs = options.epochs ?? before.training.epochs;
   if (epochs < before.training.epochs)
     fail("train", `--epochs of at least ${before.training.epochs}, those of the run`, epochs);
   const config = { ...before, training: { ...before.training, epochs } };
@@ -259,9 +273,11 @@ async function whole(
     comparison: beside,
     notes,
   };
-  await until(writeReport(runDir, model, data.test, config, tested, report)).catch(saved);
+  const { verdict, diagnosis = [] } = await until(writeReport(runDir, model, data.test, config, tested, report)).catch(
+    saved,
+  );
   writeOnnx(runDir, model);
-  lines(out, "", ...testTable(model, tested));
+  lines(out, "", ...testTable(model, tested, { split: !verdict || splitMeans(verdict) }), "", ...diagnosis);
   if (beside.length > 0) lines(out, "", ...comparisonTable(model, tested.metrics, beside));
   lines(out, "", `report  ${join(runDir, FILES.reportHtml)}`, `model   ${join(runDir, FILES.onnx)}`);
   const { beta } = config.training;
@@ -272,6 +288,7 @@ async function whole(
     seconds: result.wall.seconds,
     best: result.best,
     test: testFields(tested),
+    diagnosis,
     beta: beta === undefined ? null : Number.isFinite(Number(beta)) ? Number(beta) : beta,
     ...(beside.length > 0 ? { beside } : {}),
     runDir,

@@ -6,6 +6,8 @@ import type { ClassDataset } from "../data/dataset.ts";
 import { classWeights } from "../data/weights.ts";
 import { BayesError } from "../errors.ts";
 import type { Figure } from "../likelihoods/likelihood.ts";
+import { UNCERTAINTY } from "../likelihoods/moments.ts";
+import type { ArchitectureConfig } from "../models/create.ts";
 import type { Model } from "../models/model.ts";
 import type { EvaluateResult } from "../predict/predict.ts";
 import { type EpochRecord, type FitOptions, type FitResult, fit } from "../train/fit.ts";
@@ -31,6 +33,18 @@ const optimizers: Record<RunConfig["training"]["optimizer"], () => Optimizer> = 
 const described = ({ likelihood: { config } }: Model): string =>
   config.kind + (config.noise === undefined ? "" : `, noise ${config.noise}`);
 
+/** The parts of an architecture that may be chosen, by name. */
+export function chosenParts({ config }: Model): [name: string, text: string][] {
+  const { activation, norm, dropout, dropoutAfter, monteCarloDropout } = config as Partial<ArchitectureConfig>;
+  const where = dropoutAfter ? ` behind ${dropoutAfter.join(", ") || "nothing"}` : "";
+  const always = monteCarloDropout ? ", also in predictions" : "";
+  return [
+    ...(activation === undefined ? [] : [["activation", activation] as [string, string]]),
+    ...(norm === undefined ? [] : [["norm", norm] as [string, string]]),
+    ...(dropout === undefined ? [] : [["dropout", `rate ${dropout}${where}${always}`] as [string, string]]),
+  ];
+}
+
 /** What a run is about to do, in a few lines. */
 export function announce({ out }: Context, model: Model, config: RunConfig, runDir: string, threads: number): void {
   const { training, data } = config;
@@ -41,6 +55,7 @@ export function announce({ out }: Context, model: Model, config: RunConfig, runD
   const rows = [
     ["parameters", count(model.parameterCount) + (model.bayesian ? " (a weight has two: mean and spread)" : "")],
     ...(model.likelihood.config.kind === "categorical" ? [] : [["likelihood", described(model)]]),
+    ...chosenParts(model),
     ["images", `${count(data.train)} to train on, ${count(data.valid)} to validate on, ${count(data.test)} to test on`],
     ...(model.bayesian
       ? [
@@ -110,6 +125,7 @@ export function fitOptions(
     optimizer: optimizers[t.optimizer](),
     learningRate: parseRate(t.learningRate),
     beta: t.beta === undefined ? undefined : parseBeta(t.beta),
+    initialSigma: t.initialSigma ?? 0,
     samples: t.samples,
     seed: t.seed,
     precision: t.precision,
@@ -164,12 +180,21 @@ function epochPrinter(out: Output, { bayesian, likelihood }: Model, epochs: numb
   };
 }
 
-/** The figures of a test in the order in which people want them. */
-export function testTable({ likelihood }: Model, { prediction, metrics }: EvaluateResult): string[] {
+/**
+ * The figures of a test in the order in which people want them.
+ * @param options split: false leaves epistemic and aleatoric out, whose hints are about the images
+ */
+export function testTable(
+  { likelihood }: Model,
+  { prediction, metrics }: EvaluateResult,
+  { split = true }: { readonly split?: boolean } = {},
+): string[] {
   const { samples, count: images } = prediction;
   const unit = samples === 1 ? "one pass" : `${samples} Monte-Carlo samples`;
   const rows = likelihood.figures.flatMap((f) =>
-    metrics[f.name] === undefined ? [] : [[`  ${f.title}`, shown(f, metrics[f.name]), f.hint]],
+    metrics[f.name] === undefined || (!split && UNCERTAINTY.includes(f))
+      ? []
+      : [[`  ${f.title}`, shown(f, metrics[f.name]), f.hint]],
   );
   return [`test on ${count(images)} images, ${unit}`, ...table(rows, "left")];
 }

@@ -24,9 +24,9 @@ const plans: readonly Plan[] = [
   ["cifar-100", "lenet5", 60, 1, 0.12],
   ["mnist", "alexnet", 10, 1, 1.5],
   ["fashion-mnist", "alexnet", 10, 1, 1.5],
-  ["cifar-10", "alexnet", 40, 1, 1.3],
+  ["cifar-10", "alexnet", 30, 1, 1.3],
   ["cifar-100", "alexnet", 30, 1, 1.3],
-  ["cifar-10", "alexnet-half", 40, 1, 0.5],
+  ["cifar-10", "alexnet-half", 30, 1, 0.5],
   ["cifar-100", "alexnet-half", 30, 1, 0.5],
   ["mnist", "3conv3fc", 8, 1, 3.5],
   ["cifar-10", "3conv3fc", 20, 1, 3],
@@ -35,10 +35,11 @@ const plans: readonly Plan[] = [
 ];
 
 /** What validation picks the twin's weight decay from. */
-const DECAYS = [0, 1e-4, 5e-4];
+export const DECAYS = [0, 1e-4, 5e-4];
 
 export const classification: Experiment = {
   name: "classification",
+  title: "Classification",
   summary: "accuracy, NLL and calibration of the paper's nets and of their frequentist twins",
   units: (options) => plans.flatMap((plan) => unitsOf(plan, options)),
 };

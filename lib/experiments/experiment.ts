@@ -10,6 +10,8 @@ export interface JsonObject {
 export interface Experiment {
   /** As the command line calls it. */
   readonly name: string;
+  /** Heading of its section in docs/results.md. */
+  readonly title: string;
   /** One line for people. */
   readonly summary: string;
   /** All there is to compute, in order. */
@@ -50,6 +52,8 @@ export interface Work {
   say(sentence: string): void;
   /** A data set, read once a process; in a quick run its {@link standIn}. */
   data(name: DatasetName): Promise<TrainTest>;
+  /** Writes a file beside the figures, such as a picture: `<unit>-<name>`. */
+  file(name: string, bytes: Uint8Array): void;
   /** The folder of a unit that it needs. */
   dirOf(unit: string): string;
   /** The figures of a unit that it needs. */

@@ -1,6 +1,17 @@
 /** The experiments, by name. A new one is a file beside this one, and a line here. */
 import { classification } from "./classification.ts";
 import type { Experiment } from "./experiment.ts";
+import { gan } from "./gan.ts";
+import { posterior } from "./posterior.ts";
+import { smallData } from "./smallData.ts";
 import { superResolution } from "./superResolution.ts";
+import { uncertainty } from "./uncertainty.ts";
 
-export const experiments: readonly Experiment[] = [classification, superResolution];
+export const experiments: readonly Experiment[] = [
+  classification,
+  uncertainty,
+  gan,
+  posterior,
+  smallData,
+  superResolution,
+];

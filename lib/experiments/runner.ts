@@ -10,7 +10,7 @@ import { z } from "zod";
 import type { TrainTest } from "../data/dataset.ts";
 import { type DatasetName, loadData } from "../data/locate.ts";
 import { threads } from "../device.ts";
-import { BayesError, fail, words } from "../errors.ts";
+import { BayesError, fail } from "../errors.ts";
 import { type HeldLock, RunLock } from "../train/lock.ts";
 import { ensureDir, writeFileAtomic } from "../util/atomic.ts";
 import { frozenJson, readJson } from "../util/json.ts";
@@ -156,13 +156,13 @@ export async function runExperiment(
   const units = chosen(experiments, experiment, options);
   const open = units.filter((placed) => !resultOf(options, placed));
   if (open.length < units.length) on.say(`${units.length - open.length} of ${units.length} units are done already`);
-  const data = new Map<DatasetName, Promise<TrainTest>>();
+  const shared = { data: new Map<DatasetName, Promise<TrainTest>>(), commit: commit() };
   let [spent, planned] = [0, 0]; // seconds
   for (const [i, placed] of open.entries()) {
     const ahead = open.slice(i).reduce((sum, { unit }) => sum + 60 * unit.minutes, 0);
     const left = duration(planned > 0 ? (ahead * spent) / planned : ahead);
     const began = performance.now();
-    await attempt(experiments, placed, options, data, () =>
+    await attempt(experiments, placed, options, shared, () =>
       on.begin(placed.unit, { number: i + 1, of: open.length, left }),
     );
     signal.throwIfAborted();
@@ -180,7 +180,7 @@ async function attempt(
   experiments: readonly Experiment[],
   placed: Placed,
   options: RunnerOptions,
-  data: Map<DatasetName, Promise<TrainTest>>,
+  { data, commit }: { readonly data: Map<DatasetName, Promise<TrainTest>>; readonly commit: string | null },
   begin: () => void,
 ): Promise<void> {
   const { unit, experiment } = placed;
@@ -219,6 +219,10 @@ async function attempt(
         data.set(name, known);
         return known;
       },
+      file(name, bytes) {
+        ensureDir(join(out, experiment));
+        writeFileAtomic(join(out, experiment, `${unit.name}-${name}`), bytes);
+      },
       dirOf: (name) => folderOf(options, other(name)),
       figuresOf: (name) => resultOf(options, other(name))?.figures as JsonObject,
     };
@@ -234,7 +238,7 @@ async function attempt(
         figures: figures as Result["figures"],
         provenance: {
           version,
-          commit: commit(),
+          commit,
           command: `npx bayescnn experiment ${experiment} --only ${unit.name}${quick ? " --quick" : ""}`,
           device: options.device,
           threads: threads(),
@@ -244,7 +248,7 @@ async function attempt(
         },
       };
       ensureDir(join(out, experiment));
-      writeFileAtomic(fileOf(options, placed), `${JSON.stringify(result, null, 1)}\n`);
+      writeFileAtomic(fileOf(options, placed), fileText(result));
       on.done(unit, result);
     } finally {
       clearInterval(clock);
@@ -254,6 +258,10 @@ async function attempt(
     lock[Symbol.dispose]();
   }
 }
+
+/** JSON with a line for each field, and each list of numbers or texts on one. */
+const fileText = (result: Result): string =>
+  `${JSON.stringify(result, null, 1).replace(/\[\n\s+([^[\]{}]*?)\n\s+\]/g, (_, items: string) => `[${items.replace(/\n\s+/g, " ")}]`)}\n`;
 
 /** The folder as a stopped attempt of the same settings left it; what one of others left is of no use. */
 function prepare(dir: string, unit: Unit): void {
@@ -274,10 +282,4 @@ function commit(): string | null {
   if (status !== 0) return null;
   const changed = git("status", "--porcelain", "--untracked-files=no", "--", "lib", "native").stdout !== "";
   return stdout.trim() + (changed ? "+" : "");
-}
-
-/** Throws unless figures can be computed: a unit's own words for "this went wrong". */
-export function checkFinite(where: string, figures: Readonly<Record<string, number>>): void {
-  const bad = Object.entries(figures).find(([, value]) => !Number.isFinite(value));
-  if (bad) fail(where, "finite figures", words(`${bad[0]} = ${bad[1]}`), "ERR_BAYES_NUMERIC");
 }

@@ -15,6 +15,7 @@ const plans = [
 
 export const superResolution: Experiment = {
   name: "super-resolution",
+  title: "Super-resolution",
   summary: "PSNR, SSIM and calibration of pictures made 2, 3 and 4 times larger, on BSD300 and Set5",
   units: (options) => plans.slice(0, options.quick ? 1 : undefined).flatMap((plan) => unitsOf(plan, options)),
 };

@@ -2,6 +2,7 @@ import type { Prior } from "../bayes/prior.ts";
 import { type BayesSettings, settings } from "../bayes/settings.ts";
 import { BayesError, checkInt, checkOptions, fail } from "../errors.ts";
 import type { Data } from "../native/addon.ts";
+import { copyList } from "../util/arrays.ts";
 import {
   type Attrs,
   inLayer,
@@ -92,6 +93,9 @@ export interface Trace {
   readonly seed: number;
   /** How Bayesian layers treat their weights unless they say otherwise. */
   readonly bayes: BayesSettings;
+  /** See {@link TraceOptions}. */
+  readonly bayesianLayers: boolean | readonly string[] | undefined;
+  readonly frozen: readonly string[];
   readonly precision: Precision;
 }
 
@@ -105,6 +109,13 @@ export interface TraceOptions {
   /** Seed of parameter initialisation. */
   readonly seed?: number;
   readonly bayes?: BayesSettings;
+  /**
+   * Layers whose weights have a posterior, whatever their function is called: all of them, none, or those named ("stage1" is
+   * also what is below it, "stage1/block1/conv1"). Default: as the function says, `bayesLinear` or `linear`.
+   */
+  readonly bayesianLayers?: boolean | readonly string[];
+  /** Layers, named like that, that training leaves as they are: their norms go by the running statistics, which stay. */
+  readonly frozen?: readonly string[];
   /** Default: that of the trace around this one, else "fp32". */
   readonly precision?: Precision;
 }
@@ -126,12 +137,22 @@ const traceKinds = {
   noise: "object",
   seed: "number",
   bayes: "object",
+  bayesianLayers: "boolean|object",
+  frozen: "object",
   precision: "string",
 };
 
 /** A checked copy of the options of a trace: of what the caller holds nothing is read again. */
 export function checkTraceOptions(where: string, options: TraceOptions): TraceOptions {
-  const { store, mode, noise, bayes, ...rest } = checkOptions<TraceOptions>(where, options, traceKinds);
+  const {
+    store,
+    mode,
+    noise,
+    bayes,
+    bayesianLayers,
+    frozen = [],
+    ...rest
+  } = checkOptions<TraceOptions>(where, options, traceKinds);
   if (!(store instanceof Store)) fail(where, "options with a store", options);
   if (mode !== undefined && mode !== "mean" && mode !== "sample") fail(where, 'mode "mean" or "sample"', mode);
   if (rest.samples !== undefined) checkInt(where, "samples", rest.samples, 1, 65536);
@@ -141,7 +162,17 @@ export function checkTraceOptions(where: string, options: TraceOptions): TraceOp
   for (const t of noise ? [rng, rows] : [])
     if (!Tensor.is(t)) fail(where, "noise as two traced tensors, rng and rows", t);
   const drawn = noise && { rng: rng!, rows: rows! };
-  return { store, mode, noise: drawn, bayes: bayes && settings(bayes), ...rest };
+  const bayesian =
+    typeof bayesianLayers === "object" ? copyList(where, "bayesianLayers", bayesianLayers) : bayesianLayers;
+  return {
+    store,
+    mode,
+    noise: drawn,
+    bayes: bayes && settings(bayes),
+    bayesianLayers: bayesian,
+    frozen: copyList(where, "frozen", frozen),
+    ...rest,
+  };
 }
 
 /**
@@ -168,6 +199,8 @@ export function withTrace<T>(options: TraceOptions, build: () => T): { value: T;
     layers: new Map(),
     seed: more.seed ?? 0,
     bayes: more.bayes ?? settings(),
+    bayesianLayers: more.bayesianLayers,
+    frozen: more.frozen ?? [],
     precision: more.precision ?? before?.precision ?? "fp32",
   };
   return { value: store.together(() => within(mine, build)), trace: mine };
@@ -309,11 +342,16 @@ export function checkWritten(where: string, t: Tensor, store: Store): string {
 export function noiseFor(name: string, shared = false): Noise {
   const t = trace();
   if (typeof name !== "string") fail("noise", "the name of a stochastic node", name);
-  const key = `noise of ${name}`;
+  const key = `${NOISE}${name}`;
   const use = shared ? 0 : (t.counters.get(key) ?? 0);
   t.counters.set(key, use + 1);
   return noiseOf(use === 0 ? name : `${name}@${use}`);
 }
+
+const NOISE = "noise of ";
+
+/** Whether anything in that trace has drawn noise. */
+export const drewNoise = ({ counters }: Trace): boolean => [...counters.keys()].some((key) => key.startsWith(NOISE));
 
 function noiseOf(name: string): Noise {
   const t = trace();

@@ -4,15 +4,32 @@ import { type LayerOptions, layerKinds, noiseFor, scope, trace } from "../graph/
 import { dropout as dropoutOp } from "../ops/dropout.ts";
 import { checkInput } from "./weights.ts";
 
+export interface DropoutLayerOptions extends LayerOptions {
+  /** Also in predictions (but not in mode "mean"): Monte-Carlo dropout (Gal and Ghahramani 2016). Default false. */
+  readonly always?: boolean;
+}
+
 /**
- * Inverted dropout in training, nothing otherwise. The mask is a function of (seed, step, example, sample).
+ * Inverted dropout in training, nothing otherwise; with `always` in predictions too, which then draw another mask for each
+ * image and sample. The mask is a function of (seed, step, example, sample).
  * @param x [batch, ..., channels]
  * @param rate share of the elements that become 0, in [0, 1)
+ * @returns x's shape, or [samples * batch, ..., channels] where it is the first to draw
  * @throws BayesError for a rate outside of it
  */
-export function dropout(x: Tensor, rate: number, options: LayerOptions = {}): Tensor {
-  const own = checkOptions("dropout", options, layerKinds);
+export function dropout(x: Tensor, rate: number, options: DropoutLayerOptions = {}): Tensor {
+  const own = checkOptions<DropoutLayerOptions>("dropout", options, { ...layerKinds, always: "boolean" } as never);
+  const { always = false } = own;
   checkNumber("dropout", "rate", rate, 0, 0.999999);
   checkInput("dropout", x);
-  return scope("dropout", own, (name) => (trace().training ? dropoutOp(x, rate, noiseFor(name)) : x));
+  return scope(
+    "dropout",
+    own,
+    (name) => {
+      const { training, mode } = trace();
+      const on = rate > 0 && (training || (always && mode === "sample"));
+      return on ? dropoutOp(x, rate, noiseFor(name)) : x;
+    },
+    always ? "always on" : "",
+  );
 }

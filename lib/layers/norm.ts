@@ -2,6 +2,7 @@ import { checkNumber, checkOptions } from "../errors.ts";
 import type { Tensor } from "../graph/node.ts";
 import { type LayerOptions, layerKinds, parameter, scope, trace } from "../graph/trace.ts";
 import { batchNorm2dInference, batchNorm2dUpdate, batchNorm2d as batchNormOp } from "../ops/batchNorm2d.ts";
+import { isAmong } from "./names.ts";
 import { checkInput } from "./weights.ts";
 
 export interface BatchNormLayerOptions extends LayerOptions {
@@ -12,7 +13,7 @@ export interface BatchNormLayerOptions extends LayerOptions {
 
 /**
  * Batch normalization over all axes but the last (Ioffe and Szegedy 2015): the batch's statistics in training, running
- * ones otherwise. Parameters `name/gamma` and `name/beta`, state `name/mean` and `name/variance`, all [C].
+ * ones otherwise and where the layer is frozen. Parameters `name/gamma` and `name/beta`, state `name/mean` and `name/variance`, all [C].
  */
 export function batchNorm2d(x: Tensor, options: BatchNormLayerOptions = {}): Tensor {
   const own = checkOptions<BatchNormLayerOptions>("batchNorm2d", options, {
@@ -34,7 +35,8 @@ export function batchNorm2d(x: Tensor, options: BatchNormLayerOptions = {}): Ten
       values: "not negative",
     });
     const count = x.size / channels;
-    if (!trace().training) return batchNorm2dInference(x, gamma, beta, mean, variance, { epsilon });
+    const { training, frozen } = trace();
+    if (!training || isAmong(frozen, name)) return batchNorm2dInference(x, gamma, beta, mean, variance, { epsilon });
     const batch = batchNormOp(x, gamma, beta, { epsilon });
     batchNorm2dUpdate(mean, variance, batch.mean, batch.variance, { momentum, count });
     return batch.y;

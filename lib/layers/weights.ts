@@ -15,6 +15,7 @@ import { sqrt } from "../ops/sqrt.ts";
 import { sub } from "../ops/sub.ts";
 import type { Pair } from "../ops/window.ts";
 import { masked, maskOf } from "./mask.ts";
+import { isAmong } from "./names.ts";
 
 /** What a plain layer takes besides its geometry. */
 export interface PointOptions {
@@ -46,48 +47,71 @@ export interface BayesLayerShape extends LayerShape {
   readonly local: (x: Tensor, weights: BayesWeights, noise: Noise) => Tensor;
 }
 
-/** A layer with plain weights, under its name. */
+/** A layer with plain weights, under its name; with a posterior where the trace says so. */
 export function pointLayer(
   kind: string,
   x: Tensor,
-  options: LayerOptions & PointOptions,
-  shapeOf: (name: string) => LayerShape,
+  { bias = true, ...options }: LayerOptions & PointOptions,
+  shapeOf: (name: string) => BayesLayerShape,
 ): Tensor {
-  return scope(kind, options, (name) => {
-    const { weight, outputs, fanIn, point } = shapeOf(name);
-    const w = pointWeight(`${name}/weight`, weight, fanIn);
-    return point(x, w, options.bias === false ? undefined : pointWeight(`${name}/bias`, [outputs], fanIn));
-  });
+  const s = trace().bayes;
+  return scope(kind, options, (name) =>
+    isBayesian(name, false)
+      ? stochastic(kind, name, x, shapeOf(name), { ...s, bias: bias && (s.bias || true) })
+      : plain(name, x, shapeOf(name), bias),
+  );
+}
+
+/** Whether a layer has a posterior: as the trace says, else as its function does. */
+function isBayesian(name: string, otherwise: boolean): boolean {
+  const { bayesianLayers: all = otherwise } = trace();
+  return typeof all === "boolean" ? all : isAmong(all, name);
+}
+
+function plain(name: string, x: Tensor, { weight, outputs, fanIn, point }: LayerShape, bias: boolean): Tensor {
+  const w = pointWeight(`${name}/weight`, weight, fanIn);
+  return point(x, w, bias ? pointWeight(`${name}/bias`, [outputs], fanIn) : undefined);
 }
 
 /** Draws of all weights in one program: each is a dozen nodes a layer, and what plans them has to look at all pairs. */
 const MOST_DRAWS = 1024;
 
-/** A Bayesian layer, under its name: in mode "mean" the plain op on the means, else by its estimator. */
+/** A Bayesian layer, under its name; with plain weights where the trace says so. */
 export function bayesLayer(
   kind: string,
   x: Tensor,
   options: LayerOptions & BayesOptions,
   shapeOf: (name: string) => BayesLayerShape,
 ): Tensor {
-  const t = trace();
   const { posterior, prior, estimator, kl, bias } = options;
-  const s = settings({ posterior, prior, estimator, kl, bias }, t.bayes);
-  const build = (name: string) => {
-    const { weight, outputs, fanIn, point, local } = shapeOf(name);
-    const w = bayesWeight(`${name}/weight`, weight, fanIn, s);
-    const b = s.bias === true ? bayesWeight(`${name}/bias`, [outputs], fanIn, s) : undefined;
-    const biasMu = s.bias === "point" ? pointWeight(`${name}/bias`, [outputs], fanIn) : b?.mu;
-    if (t.mode === "mean") return point(x, w.mu, biasMu);
-    if (s.estimator === "local")
-      return local(x, { mu: w.mu, sigma2: w.sigma2, biasMu, biasSigma2: b?.sigma2 }, noiseFor(name));
-    if (t.samples > MOST_DRAWS)
-      fail(kind, `at most ${MOST_DRAWS} samples with estimator "weight", which repeats the layer for each`, t.samples);
-    const weights = drawWeights(w);
-    const biases = b && drawWeights(b);
-    return perSample(x, (part, i) => point(part, weights[i], biases ? biases[i] : biasMu));
-  };
+  const s = settings({ posterior, prior, estimator, kl, bias }, trace().bayes);
+  const build = (name: string) =>
+    isBayesian(name, true)
+      ? stochastic(kind, name, x, shapeOf(name), s)
+      : plain(name, x, shapeOf(name), s.bias !== false);
   return scope(kind, options, build, `posterior ${s.posterior.name}, prior ${s.prior.name}, KL ${s.kl}`);
+}
+
+/** In mode "mean" the plain op on the means, else by its estimator. */
+function stochastic(
+  kind: string,
+  name: string,
+  x: Tensor,
+  { weight, outputs, fanIn, point, local }: BayesLayerShape,
+  s: BayesSettings,
+): Tensor {
+  const t = trace();
+  const w = bayesWeight(`${name}/weight`, weight, fanIn, s);
+  const b = s.bias === true ? bayesWeight(`${name}/bias`, [outputs], fanIn, s) : undefined;
+  const biasMu = s.bias === "point" ? pointWeight(`${name}/bias`, [outputs], fanIn) : b?.mu;
+  if (t.mode === "mean") return point(x, w.mu, biasMu);
+  if (s.estimator === "local")
+    return local(x, { mu: w.mu, sigma2: w.sigma2, biasMu, biasSigma2: b?.sigma2 }, noiseFor(name));
+  if (t.samples > MOST_DRAWS)
+    fail(kind, `at most ${MOST_DRAWS} samples with estimator "weight", which repeats the layer for each`, t.samples);
+  const weights = drawWeights(w);
+  const biases = b && drawWeights(b);
+  return perSample(x, (part, i) => point(part, weights[i], biases ? biases[i] : biasMu));
 }
 
 /** Throws unless `x` is a traced tensor (of this rank; `what` says how it should look). Returns its shape. */

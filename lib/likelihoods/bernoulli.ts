@@ -16,6 +16,7 @@ import { type Figure, type Likelihood, ours, type Prediction, type Targets } fro
 import { average, type Moments, surprisesOf, totalVariance, tracedMoments, UNCERTAINTY } from "./moments.ts";
 import { bernoulliReport } from "./report/bernoulli.ts";
 import { perRow, rowsLike } from "./rows.ts";
+import { checkTemperature, type Tempered, temper } from "./temperature.ts";
 
 /** Probability of each label of N images, [N, labels], as `mean` and `probabilities`. */
 export interface BernoulliPrediction extends Prediction, Moments {
@@ -24,7 +25,7 @@ export interface BernoulliPrediction extends Prediction, Moments {
   readonly labels: readonly string[];
 }
 
-export interface BernoulliOptions {
+export interface BernoulliOptions extends Tempered {
   /** Names of the labels, or how many there are; default 1. */
   readonly labels?: number | readonly string[];
 }
@@ -45,11 +46,17 @@ const logistic = (z: number): number => (z >= 0 ? 1 / (1 + Math.exp(-z)) : Math.
  * (once the model knows names: whether it is the class of the label's name).
  */
 export function bernoulli(options: BernoulliOptions = {}): Likelihood<BernoulliPrediction> {
-  const { labels = 1 } = checkOptions("bernoulli", options, { labels: "number|object" });
+  const { labels = 1, temperature } = checkOptions("bernoulli", options, {
+    labels: "number|object",
+    temperature: "number",
+  });
   const names = classNames("bernoulli", labels);
   const K = names.length;
+  const hot = checkTemperature("bernoulli", temperature);
   const self: Likelihood<BernoulliPrediction> = {
-    config: Object.freeze({ kind: "bernoulli", labels: unnamed(names) ? K : names }),
+    config: Object.freeze({ kind: "bernoulli", labels: unnamed(names) ? K : names, ...hot }),
+    ...hot,
+    tempered: (temperature) => bernoulli({ labels: unnamed(names) ? K : names, temperature }),
     outputs: K,
     figures: FIGURES,
 
@@ -92,7 +99,7 @@ export function bernoulli(options: BernoulliOptions = {}): Likelihood<BernoulliP
       const two = classes?.length === 2 && !unnamed(classes) ? classes.slice(1) : undefined;
       const theirs = targets instanceof Int32Array ? two : targetNames;
       const news = unnamed(names) && theirs?.length === K && !unnamed(theirs);
-      return news ? bernoulli({ labels: theirs }) : self;
+      return news ? bernoulli({ labels: theirs, ...hot }) : self;
     },
     agrees: ({ kind, labels }) => kind === "bernoulli" && sameNames(names, labels),
 
@@ -105,7 +112,8 @@ export function bernoulli(options: BernoulliOptions = {}): Likelihood<BernoulliP
       return { accuracy: scale(sum(wrong), -1 / K, output.shape[0]) };
     },
     heads: (output) => ({ logits: output }),
-    prediction(outputs, samples, count, shape) {
+    prediction(given, samples, count, shape) {
+      const outputs = { logits: temper(given.logits, hot) };
       const p = newArray("predict", "f32", outputs.logits.length);
       for (let i = 0; i < p.length; i++) p[i] = logistic(outputs.logits[i]);
       const moments = totalVariance(p, (i) => p[i] * (1 - p[i]), samples, count);
@@ -166,7 +174,7 @@ export function bernoulli(options: BernoulliOptions = {}): Likelihood<BernoulliP
       return `${answer}, below the limit of ${least}${cause(p, n, "the image itself is unclear")}`;
     },
     summary({ logits }) {
-      const p = sigmoid(logits);
+      const p = sigmoid(scale(logits, 1 / (hot.temperature ?? 1)));
       const { mean, epistemic, aleatoric } = tracedMoments(p, sub(p, square(p)));
       return { probabilities: mean, epistemic, aleatoric };
     },

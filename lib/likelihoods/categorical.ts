@@ -1,8 +1,9 @@
 /** One of several classes: softmax of the logits, -ln p of the true class. */
 import { alignClasses, classNames, sameNames, unnamed } from "../data/classes.ts";
-import { BayesError, checkInt, fail } from "../errors.ts";
+import { BayesError, checkInt, checkOptions, fail } from "../errors.ts";
 import type { Shape } from "../graph/node.ts";
 import { correct } from "../ops/correct.ts";
+import { scale } from "../ops/scale.ts";
 import { softmax } from "../ops/softmax.ts";
 import { softmaxCrossEntropy } from "../ops/softmaxCrossEntropy.ts";
 import { square } from "../ops/square.ts";
@@ -14,6 +15,7 @@ import { cause, percents } from "./doubt.ts";
 import { type Answer, type Figure, type Likelihood, ours, type Prediction, type Targets } from "./likelihood.ts";
 import { average, logSumExp, predictiveNll, totalVariance, tracedMoments, UNCERTAINTY } from "./moments.ts";
 import { categoricalReport } from "./report/categorical.ts";
+import { checkTemperature, type Tempered, temper } from "./temperature.ts";
 
 /** Class probabilities of N images, and how sure they are. Computed when first asked for. */
 export class ClassPrediction implements Prediction {
@@ -36,7 +38,7 @@ export class ClassPrediction implements Prediction {
     this.outputs = { logits };
   }
 
-  /** [S, N, C] */
+  /** Those of the network, divided by the likelihood's temperature, [S, N, C]. */
   get logits(): Float32Array {
     return this.outputs.logits;
   }
@@ -166,12 +168,16 @@ const FIGURES: readonly Figure[] = [
  * @param classes their names, or how many there are: then the first training set that has names gives them theirs
  * @throws BayesError for fewer than two classes, or one name twice
  */
-export function categorical(classes: number | readonly string[]): Categorical {
+export function categorical(classes: number | readonly string[], options: Tempered = {}): Categorical {
   const names = classNames("categorical", classes, 2);
   const C = names.length;
+  const { temperature } = checkOptions("categorical", options, { temperature: "number" });
+  const hot = checkTemperature("categorical", temperature);
   const self: Categorical = {
     classes: names,
-    config: Object.freeze({ kind: "categorical", classes: unnamed(names) ? C : names }),
+    config: Object.freeze({ kind: "categorical", classes: unnamed(names) ? C : names, ...hot }),
+    ...hot,
+    tempered: (temperature) => categorical(unnamed(names) ? C : names, { temperature }),
     outputs: C,
     figures: FIGURES,
 
@@ -190,13 +196,13 @@ export function categorical(classes: number | readonly string[]): Categorical {
       return alignClasses({ ...data, targets, classes }, names).targets;
     },
     informed: ({ classes: theirs }) =>
-      unnamed(names) && theirs?.length === C && !unnamed(theirs) ? categorical(theirs) : self,
+      unnamed(names) && theirs?.length === C && !unnamed(theirs) ? categorical(theirs, hot) : self,
     agrees: ({ kind, classes: theirs }) => kind === "categorical" && sameNames(names, theirs),
 
     nll: softmaxCrossEntropy,
     counts: (output, labels) => ({ accuracy: correct(output, labels) }),
     heads: (output) => ({ logits: output }),
-    prediction: ({ logits }, samples, count) => new ClassPrediction(logits, samples, count, names),
+    prediction: ({ logits }, samples, count) => new ClassPrediction(temper(logits, hot), samples, count, names),
     metrics(p, labels) {
       const log = (s: number, n: number): number => {
         const at = (s * p.count + n) * C;
@@ -215,7 +221,7 @@ export function categorical(classes: number | readonly string[]): Categorical {
     answer: classAnswer,
     doubt: classDoubt,
     summary({ logits }) {
-      const p = softmax(logits);
+      const p = softmax(scale(logits, 1 / (hot.temperature ?? 1)));
       const { mean, epistemic, aleatoric } = tracedMoments(p, sub(p, square(p)));
       return { probabilities: mean, epistemic, aleatoric };
     },

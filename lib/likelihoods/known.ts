@@ -7,7 +7,7 @@ import { type Likelihood, type LikelihoodConfig, ours } from "./likelihood.ts";
 
 /** Every likelihood that can be made again from its configuration. */
 const makers: Readonly<Record<string, (options: never) => Likelihood>> = {
-  categorical: ({ classes }: { classes: number | readonly string[] }) => categorical(classes),
+  categorical: ({ classes, ...options }: { classes: number | readonly string[] }) => categorical(classes, options),
   bernoulli,
   gaussian,
   laplace,

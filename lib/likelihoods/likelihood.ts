@@ -97,6 +97,10 @@ export interface Likelihood<P extends Prediction = Prediction> {
    * @param shape of one example's target
    */
   prediction(outputs: Readonly<Record<string, Float32Array>>, samples: number, count: number, shape: Shape): P;
+  /** What predictions divide their logits by, where it is not 1 (see `fitTemperature`); training never does. */
+  readonly temperature?: number;
+  /** This likelihood at another temperature; absent where the network gives no logits. */
+  tempered?(temperature: number): Likelihood<P>;
   /** Figures of a prediction: mean negative log-likelihood of the predictive distribution ("nll"), and its own. */
   metrics(prediction: P, targets: Targets): Readonly<Record<string, number>>;
   /**

@@ -1,16 +1,23 @@
 import type { Tensor } from "../graph/node.ts";
 import { flatten } from "../ops/flatten.ts";
 import { maxPool2d } from "../ops/maxPool2d.ts";
-import { checkImageSize, type Kit } from "./kit.ts";
+import { checkImageSize, checkPlaces, type Kit } from "./kit.ts";
 
-/** 3Conv3FC of the reference implementation: three 5x5 convolutions with overlapping pools, 1000, 1000, classes. */
-export function conv3fc3(x: Tensor, { conv, dense, activate }: Kit, outputs: number): Tensor {
+/**
+ * 3Conv3FC of the reference implementation: three 5x5 convolutions with overlapping pools, 1000, 1000, outputs. Dropout may
+ * stand behind fc1 and fc2.
+ * @param x [batch, height, width, channels], at least 23x23
+ * @returns [batch, outputs]
+ */
+export function conv3fc3(x: Tensor, kit: Kit, outputs: number): Tensor {
+  const { conv, dense, activate, drop, head } = kit;
+  checkPlaces("3conv3fc", kit, ["fc1", "fc2"]);
   checkImageSize("3conv3fc", x, 23, 23); // what three poolings leave a pixel of
   const pool = { kernel: 3, stride: 2 };
   let h = maxPool2d(activate(conv(x, 32, 5, { name: "conv1", padding: 2 })), pool);
   h = maxPool2d(activate(conv(h, 64, 5, { name: "conv2", padding: 2 })), pool);
   h = maxPool2d(activate(conv(h, 128, 5, { name: "conv3", padding: 1 })), pool);
-  h = activate(dense(flatten(h), 1000, { name: "fc1" }));
-  h = activate(dense(h, 1000, { name: "fc2" }));
-  return dense(h, outputs, { name: "fc3" });
+  h = drop(activate(dense(flatten(h), 1000, { name: "fc1" })), "fc1");
+  h = drop(activate(dense(h, 1000, { name: "fc2" })), "fc2");
+  return head(h, outputs, { name: "fc3" });
 }

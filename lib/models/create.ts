@@ -19,20 +19,28 @@ import type { Likelihood, LikelihoodConfig } from "../likelihoods/likelihood.ts"
 import { alexnet } from "./alexnet.ts";
 import { conv3fc3 } from "./conv3fc3.ts";
 import { espcn } from "./espcn.ts";
-import { defaultActivation, type Kit, kit } from "./kit.ts";
-import { lenet5 } from "./lenet5.ts";
-import { Model } from "./model.ts";
-import { resnet20 } from "./resnet20.ts";
+import { type Activation, defaultActivation, type Kit, kit, type Norm } from "./kit.ts";
+import { lenet5, lenet5Caffe } from "./lenet5.ts";
+import { type LayerChoice, Model } from "./model.ts";
+import { resnet18, resnet20 } from "./resnet.ts";
 
 const architectures: Record<string, (x: Tensor, kit: Kit, outputs: number, scale?: number) => Tensor> = {
   lenet5,
+  "lenet5-caffe": lenet5Caffe,
   alexnet,
   "alexnet-half": (x, k, outputs) => alexnet(x, k, outputs, 0.5),
+  "alexnet-slim": (x, k, outputs) => alexnet(x, k, outputs, Math.SQRT1_2),
   "3conv3fc": conv3fc3,
+  resnet18,
   resnet20,
   espcn,
 };
+/** Those that have norms. */
+const normed: readonly string[] = ["resnet18", "resnet20"];
+/** The published architectures. */
 export const modelNames: readonly string[] = Object.keys(architectures);
+/** Those that answer about an image; espcn gives another one. */
+export const answering: readonly string[] = modelNames.filter((name) => name !== "espcn");
 
 /** A posterior in JSON: what {@link rhoPosterior} or {@link alphaPosterior} makes of the rest. */
 export type PosteriorConfig =
@@ -40,7 +48,7 @@ export type PosteriorConfig =
   | ({ readonly kind: "alpha" } & AlphaPosteriorOptions);
 /** A prior in JSON: what {@link gaussianPrior} (one mean and sigma for all) or {@link scaleMixturePrior} makes of the rest. */
 export type PriorConfig =
-  | { readonly kind: "gaussian"; readonly mean?: number | "tied"; readonly sigma?: number }
+  | { readonly kind: "gaussian"; readonly mean?: number | "tied" | "initial"; readonly sigma?: number }
   | ({ readonly kind: "mixture" } & ScaleMixturePriorOptions);
 
 /** A published architecture and how its layers treat their weights, in JSON. */
@@ -51,8 +59,20 @@ export interface ArchitectureConfig {
   readonly input: readonly [height: number, width: number, channels: number];
   /** Default true; false is the frequentist twin. */
   readonly bayesian?: boolean;
-  /** Default softplus in a Bayesian model, ReLU in its twin and in espcn. */
-  readonly activation?: "softplus" | "relu";
+  /** Default softplus in a Bayesian model, ReLU in its twin, in residual nets and in espcn. */
+  readonly activation?: Activation;
+  /** Of resnet18 and resnet20: "batch" (default), or "filter-response". */
+  readonly norm?: Norm;
+  /** Rate of dropout behind the activations of `dropoutAfter`, in [0, 1); default: none. */
+  readonly dropout?: number;
+  /**
+   * Layers behind which dropout stands; default: all that have a place for it. LeNet-5: conv1, conv2, fc1, fc2 (lenet5-caffe:
+   * without fc2); AlexNet: conv1, conv3, conv5 (the reference's places); 3Conv3FC: fc1, fc2; residual nets: the first
+   * convolution of each block, stage1/block1/conv1 and so on.
+   */
+  readonly dropoutAfter?: readonly string[];
+  /** Dropout stays on when predicting (Gal and Ghahramani 2016), so that predictions are stochastic; default false. */
+  readonly monteCarloDropout?: boolean;
   /** How many times larger espcn makes a picture, along each side: 2, 3 (default) or 4. */
   readonly scale?: 2 | 3 | 4;
   readonly posterior?: PosteriorConfig;
@@ -63,6 +83,8 @@ export interface ArchitectureConfig {
   readonly kl?: "closed" | "sampled";
   /** Default true. */
   readonly bias?: boolean | "point";
+  /** Which layers are Bayesian, and which are not trained; see `ModelOptions`. */
+  readonly layers?: LayerChoice;
   /** Seed of the initial parameters; default 0. */
   readonly seed?: number;
 }
@@ -81,10 +103,10 @@ const posterior = z.discriminatedUnion("kind", [
     muInit: z.union([z.literal("he"), z.number()]).optional(),
   }),
 ]) satisfies z.ZodType<PosteriorConfig>;
-const prior = z.discriminatedUnion("kind", [
+export const priorConfig = z.discriminatedUnion("kind", [
   z.strictObject({
     kind: z.literal("gaussian"),
-    mean: z.union([z.number(), z.literal("tied")]).optional(),
+    mean: z.union([z.number(), z.enum(["tied", "initial"])]).optional(),
     sigma: z.number().positive().optional(),
   }),
   z.strictObject({
@@ -95,6 +117,12 @@ const prior = z.discriminatedUnion("kind", [
   }),
 ]) satisfies z.ZodType<PriorConfig>;
 
+/** A {@link LayerChoice} in a file. */
+export const layerChoice = z.strictObject({
+  bayesian: z.union([z.boolean(), z.array(z.string()).readonly()]).optional(),
+  frozen: z.array(z.string()).readonly().optional(),
+}) satisfies z.ZodType<LayerChoice>;
+
 const schema = z.strictObject({
   model: z.enum(modelNames as [string, ...string[]]),
   input: z.tuple([z.int().positive(), z.int().positive(), z.int().positive()]).readonly(), // as a data set's shape is
@@ -102,11 +130,16 @@ const schema = z.strictObject({
   bayesian: z.boolean().default(true),
   activation: z.enum(["softplus", "relu"]).optional(),
   scale: z.union([z.literal(2), z.literal(3), z.literal(4)], { error: "2, 3 or 4" }).optional(),
+  norm: z.enum(["batch", "filter-response"]).optional(),
+  dropout: z.number().min(0).max(0.999999).optional(),
+  dropoutAfter: z.array(z.string()).readonly().optional(),
+  monteCarloDropout: z.boolean().optional(),
   posterior: posterior.default({ kind: "rho" }),
-  prior: prior.default({ kind: "gaussian" }),
+  prior: priorConfig.default({ kind: "gaussian" }),
   estimator: z.enum(["local", "weight"]).default("local"),
   kl: z.enum(["closed", "sampled"]).default("closed"),
   bias: z.union([z.boolean(), z.literal("point")], { error: 'true, false or "point"' }).default(true),
+  layers: layerChoice.optional(),
   seed: z.int().nonnegative().default(0),
 }) satisfies z.ZodType<ArchitectureConfig & { readonly outputs: number }>;
 
@@ -179,8 +212,12 @@ export function createModel(config: ModelConfig): Model {
   const c = parsed.data;
   if (c.scale !== undefined && c.model !== "espcn") fail("createModel", "a scale with model espcn alone", c.model);
   const scale = c.model === "espcn" ? (c.scale ?? 3) : undefined;
-  const activation = c.activation ?? (c.model === "espcn" ? "relu" : defaultActivation(c.bayesian));
-  const layers = kit(c.bayesian, activation);
+  const { bayesian, norm, dropout, dropoutAfter, monteCarloDropout } = c;
+  const hasNorms = normed.includes(c.model);
+  const activation = c.activation ?? (c.model === "espcn" ? "relu" : defaultActivation(bayesian, hasNorms));
+  if (norm !== undefined && !hasNorms)
+    fail("createModel", `norm with ${normed.join(" or ")}, the nets that have one`, words(`it with ${c.model}`));
+  const layers = kit({ bayesian, activation, norm, dropout, dropoutAfter, monteCarloDropout });
   return new Model({
     name: c.model,
     input: c.input,
@@ -194,6 +231,7 @@ export function createModel(config: ModelConfig): Model {
       kl: c.kl,
       bias: c.bias,
     },
+    layers: c.layers,
     seed: c.seed,
     device,
     config: { ...c, activation, ...(scale ? { scale } : {}) },
@@ -212,7 +250,7 @@ function posteriorOf({ kind, ...options }: PosteriorConfig): Posterior {
     : alphaPosterior(options as AlphaPosteriorOptions);
 }
 
-function priorOf({ kind, ...options }: PriorConfig): Prior {
+export function priorOf({ kind, ...options }: PriorConfig): Prior {
   return kind === "gaussian"
     ? gaussianPrior(options as GaussianPriorOptions)
     : scaleMixturePrior(options as ScaleMixturePriorOptions);

@@ -7,10 +7,12 @@ import { type Device, type DeviceName, openDevice } from "../device.ts";
 import { BayesError, checkInt, checkNumber, checkOptions, fail } from "../errors.ts";
 import { f32, i32, type Shape, sizeOf, Tensor } from "../graph/node.ts";
 import { type Slot, Store } from "../graph/store.ts";
-import { input, type KlTerm, type Mode, type TraceOptions, withTrace } from "../graph/trace.ts";
+import { drewNoise, input, type KlTerm, type Mode, type TraceOptions, withTrace } from "../graph/trace.ts";
+import { checkLayers, isAmong, layerOf, layerTensors } from "../layers/names.ts";
 import { checkLikelihood } from "../likelihoods/known.ts";
 import type { Likelihood, LikelihoodConfig } from "../likelihoods/likelihood.ts";
 import { add } from "../ops/add.ts";
+import { copyList } from "../util/arrays.ts";
 import { frozenJson } from "../util/json.ts";
 
 export interface ModelOptions<L extends Likelihood = Likelihood> {
@@ -28,12 +30,22 @@ export interface ModelOptions<L extends Likelihood = Likelihood> {
    */
   readonly preprocess?: Preprocess;
   readonly bayes?: BayesOptions;
+  /** Which layers are Bayesian, and which are not trained, whatever the function says; kept in `config`. */
+  readonly layers?: LayerChoice;
   /** Seed of the initial parameters. */
   readonly seed?: number;
   /** Where it runs: "cpu", or "auto" (default), the best one of this build. */
   readonly device?: DeviceName | Device;
   /** How to make this model again, as JSON (copied); kept in checkpoints. */
   readonly config?: Readonly<Record<string, unknown>>;
+}
+
+/** A choice among the layers of a model; a name such as "stage1" is also that of all layers below it, "stage1/block1/conv1". */
+export interface LayerChoice {
+  /** The layers that are Bayesian: all, none, or those named. Default: as the function says, `bayesLinear` or `linear`. */
+  readonly bayesian?: boolean | readonly string[];
+  /** Layers that training leaves as they are, unless `fit` is told otherwise. Default none. */
+  readonly frozen?: readonly string[];
 }
 
 export interface ApplyOptions {
@@ -43,6 +55,8 @@ export interface ApplyOptions {
   readonly samples?: number;
   /** Needed in mode "sample", and by dropout in training. */
   readonly noise?: TraceOptions["noise"];
+  /** Layers that training leaves as they are; default the model's. */
+  readonly frozen?: readonly string[];
   /** How layers draw in mode "sample"; default: as the model's settings say. */
   readonly estimator?: BayesSettings["estimator"];
 }
@@ -56,7 +70,7 @@ export interface ApplyResult<R = undefined> {
    * and in mode "mean" where it would have to be sampled. */
   readonly kl: Tensor | undefined;
   readonly klTerms: readonly KlTerm[];
-  /** The trainable leaves, by name. */
+  /** The trainable leaves of layers that are not frozen, by name. */
   readonly parameters: ReadonlyMap<string, Tensor>;
 }
 
@@ -81,11 +95,24 @@ export interface Threshold {
   readonly count: number;
 }
 
+/** A likelihood at a temperature. @throws BayesError where it has no logits */
+export function temperedBy<L extends Likelihood>(where: string, likelihood: L, temperature: number): L {
+  if (temperature === (likelihood.temperature ?? 1)) return likelihood;
+  if (!likelihood.tempered)
+    fail(where, "a likelihood of logits (categorical, bernoulli) for a temperature", likelihood.config.kind);
+  const other = likelihood.tempered(temperature);
+  if (other.config.kind !== likelihood.config.kind)
+    // a copy that took the method with it
+    fail(where, `tempered of likelihood ${likelihood.config.kind} to return one of its kind`, other.config.kind);
+  return other as L;
+}
+
 const applyKinds = {
   mode: "string",
   training: "boolean",
   samples: "number",
   noise: "object",
+  frozen: "object",
   estimator: "string",
 };
 
@@ -111,12 +138,17 @@ export class Model<L extends Likelihood = Likelihood> {
   readonly config: Readonly<Record<string, unknown>>;
   readonly bayes: BayesSettings;
   readonly seed: number;
-  /** Whether any layer is stochastic. */
+  /** Layers that training leaves as they are, unless `fit` is told otherwise. */
+  readonly frozen: readonly string[];
+  /** Whether any weight has a distribution, so that the loss has a KL term. */
   readonly bayesian: boolean;
+  /** Whether predictions draw noise: for Bayesian layers, dropout that stays on, or a layer of your own. */
+  readonly stochastic: boolean;
   #likelihood: L;
   #preprocess: Preprocess | undefined;
   #threshold: Threshold | undefined;
   readonly #build: (x: Tensor) => Tensor;
+  readonly #bayesianLayers: LayerChoice["bayesian"];
 
   /** @throws BayesError for options that make no sense, or a function whose output the likelihood cannot read */
   constructor(options: ModelOptions<L>) {
@@ -130,6 +162,7 @@ export class Model<L extends Likelihood = Likelihood> {
       build: "function",
       preprocess: "object",
       bayes: "object",
+      layers: "object",
       seed: "number",
       device: "object|string",
       config: "object",
@@ -150,19 +183,56 @@ export class Model<L extends Likelihood = Likelihood> {
     this.inputShape = Object.freeze(shape);
     this.seed = seed;
     this.bayes = settings(own.bayes);
-    this.config = frozenJson(where, "config", own.config ?? { name, input: [...shape] });
+    const { bayesian, frozen } = checkOptions<LayerChoice>(`${where} layers`, own.layers ?? {}, {
+      bayesian: "boolean|object",
+      frozen: "object",
+    });
+    this.#bayesianLayers = typeof bayesian === "object" ? copyList(where, "layers.bayesian", bayesian) : bayesian;
+    this.frozen = copyList(where, "layers.frozen", frozen ?? []);
+    const layers = own.layers && { layers: { bayesian: this.#bayesianLayers, frozen: this.frozen } };
+    this.config = frozenJson(where, "config", { ...(own.config ?? { name, input: [...shape] }), ...layers });
     this.#likelihood = likelihood;
     this.#preprocess = preprocess && checkPreprocess(where, preprocess, shape[2]);
     this.#build = build;
     this.store = new Store(openDevice(own.device, where));
     try {
       ({ bayesian: this.bayesian, output: this.outputShape } = this.#initialize());
+      this.stochastic = this.#draws();
       this.targetShape = Object.freeze([...likelihood.targetShape(where, this.outputShape)]);
+      this.#checkLayers(where);
     } catch (error) {
       this.store.close();
       throw error;
     }
     if (new.target === Model) Object.freeze(this); // one derived from it may have fields of its own
+  }
+
+  /** Throws unless the layers that were named are there. */
+  #checkLayers(where: string): void {
+    const tensors = layerTensors(this.store.slots.values());
+    const weighted = [...new Set(tensors.flatMap((t) => (t.role === "weight" ? [t.layer] : [])))];
+    const named = typeof this.#bayesianLayers === "object" ? this.#bayesianLayers : [];
+    checkLayers(where, "layers.bayesian", named, weighted);
+    checkLayers(where, "layers.frozen", this.frozen, [...new Set(tensors.map((t) => t.layer))]);
+  }
+
+  /**
+   * A model of the same function, meaning and device with other settings; its parameters are new.
+   * @internal
+   */
+  like(changes: Partial<ModelOptions<L>>): Model<L> {
+    return new Model<L>({
+      name: this.name,
+      input: this.inputShape,
+      likelihood: this.#likelihood,
+      build: this.#build,
+      preprocess: this.#preprocess,
+      bayes: this.bayes,
+      seed: this.seed,
+      device: this.store.device,
+      config: this.config,
+      ...changes,
+    });
   }
 
   /** What the output means. Class names and the like that were not known come with the first training set. */
@@ -182,6 +252,19 @@ export class Model<L extends Likelihood = Likelihood> {
       if (own) checkNumber(where, `the threshold's ${key}`, own[key]);
     this.#threshold = own;
   }
+  /**
+   * What the logits are divided by before they become probabilities; undefined where that is nothing (1). See `fitTemperature`;
+   * another one takes the threshold back, which was chosen on other certainties.
+   * @throws BayesError for a likelihood that has no logits
+   */
+  get temperature(): number | undefined {
+    return this.#likelihood.temperature;
+  }
+  set temperature(temperature: number | undefined) {
+    if (temperature === this.temperature) return;
+    this.#likelihood = temperedBy(`model ${this.name}`, this.#likelihood, temperature ?? 1) as L;
+    this.#threshold = undefined;
+  }
   /** What happens to pixels first; undefined until it is given or the first training set has decided. */
   get preprocess(): Preprocess | undefined {
     return this.#preprocess;
@@ -191,7 +274,15 @@ export class Model<L extends Likelihood = Likelihood> {
   #initialize(): { bayesian: boolean; output: Shape } {
     const noise = { rng: input("rng", i32([4])), rows: input("rows", i32([2])) };
     const { value, trace } = withTrace(
-      { store: this.store, mode: "sample", training: true, noise, seed: this.seed, bayes: this.bayes },
+      {
+        store: this.store,
+        mode: "sample",
+        training: true,
+        noise,
+        seed: this.seed,
+        bayes: this.bayes,
+        bayesianLayers: this.#bayesianLayers,
+      },
       () => {
         const output = this.#build(input("x", f32([2, ...this.inputShape])));
         if (!Tensor.is(output)) fail(`model ${this.name}`, "a function that returns a traced tensor", output);
@@ -208,6 +299,14 @@ export class Model<L extends Likelihood = Likelihood> {
     return { bayesian: trace.kl.length > 0, output: value };
   }
 
+  // Training has noise that predictions do without, so a trace as they make it has to say.
+  #draws(): boolean {
+    const noise = { rng: input("rng", i32([4])), rows: input("rows", i32([1])) };
+    const { store, seed, bayes } = this;
+    const options = { store, mode: "sample", noise, seed, bayes, bayesianLayers: this.#bayesianLayers } as const;
+    return drewNoise(withTrace(options, () => this.#build(input("x", f32([1, ...this.inputShape])))).trace);
+  }
+
   /**
    * Traces the model on `x`; call it inside compile().
    * @param then makes something of the output (a loss) where the likelihood's parameters count among the model's
@@ -217,8 +316,10 @@ export class Model<L extends Likelihood = Likelihood> {
     this.store.checkOpen(where);
     const { estimator, ...own } = checkOptions(where, options, applyKinds);
     if (own.mode === undefined) fail(where, 'mode "mean" or "sample"', own.mode);
+    const { seed, frozen } = this;
     const bayes = estimator === undefined ? this.bayes : settings({ estimator }, this.bayes);
-    const { value, trace } = withTrace({ store: this.store, seed: this.seed, bayes, ...own }, () => {
+    const about = { store: this.store, seed, bayes, bayesianLayers: this.#bayesianLayers, frozen };
+    const { value, trace } = withTrace({ ...about, ...own }, () => {
       const output = this.#build(x);
       return { output, result: then?.(output, this.#likelihood) as R };
     });
@@ -226,7 +327,11 @@ export class Model<L extends Likelihood = Likelihood> {
       ...value,
       kl: trace.kl.length ? trace.kl.map((k) => k.value).reduce((a, b) => add(a, b)) : undefined,
       klTerms: trace.kl,
-      parameters: new Map([...trace.parameters].filter(([name]) => this.store.slot(name).trainable)),
+      parameters: new Map(
+        [...trace.parameters].filter(
+          ([name]) => this.store.slot(name).trainable && !isAmong(trace.frozen, layerOf(name)),
+        ),
+      ),
     };
   }
 

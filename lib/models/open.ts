@@ -7,7 +7,7 @@ import type { Tensor } from "../graph/node.ts";
 import { likelihoodNames, likelihoodOf } from "../likelihoods/known.ts";
 import type { Likelihood } from "../likelihoods/likelihood.ts";
 import { type Checkpoint, loadCheckpoint, peekCheckpoint, restore, saveCheckpoint } from "../train/checkpoint.ts";
-import { createModel, type LikelihoodModelConfig, modelNames } from "./create.ts";
+import { createModel, type LikelihoodModelConfig, layerChoice, modelNames, priorConfig, priorOf } from "./create.ts";
 import { Model } from "./model.ts";
 
 /**
@@ -97,5 +97,16 @@ function made<L extends Likelihood>(checkpoint: Checkpoint, options: OpenOptions
     return createModel({ ...config, likelihood, device } as unknown as LikelihoodModelConfig<L>);
   }
   const input = config.input as [number, number, number];
-  return new Model<L>({ name: about.name, input, likelihood, build, bayes, device, config });
+  const layers = layerChoice.safeParse(config.layers).data; // of a model that was made with some, as by toBayesian
+  const prior = layers && priorConfig.safeParse(config.prior).data;
+  return new Model<L>({
+    name: about.name,
+    input,
+    likelihood,
+    build,
+    bayes: bayes ?? (prior && { prior: priorOf(prior) }),
+    layers,
+    device,
+    config,
+  });
 }

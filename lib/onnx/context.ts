@@ -83,6 +83,8 @@ export interface OnnxContext {
    * @param shape that shape in ONNX order, as in `layout.dims(ourShape)`; used in mode `inputs` only
    */
   noise(label: string, like: string, shape: readonly OnnxDim[]): string;
+  /** The name of a tensor of independent numbers, uniform in [0, 1), with the shape of `like`; in mode `random` only. */
+  uniform(like: string): string;
 }
 
 const NCHW_OF_NHWC = [0, 3, 1, 2] as const;

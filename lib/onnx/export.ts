@@ -98,7 +98,7 @@ function check(model: Model, options: ExportOptions): Checked & { readonly path:
   const { mode = "mean", layout = "nchw", samples = 16, seed = 0 } = own;
   if (!exportModes.includes(mode)) fail("export", `a mode of ${exportModes.join(", ")}`, mode);
   if (layout !== "nchw" && layout !== "nhwc") fail("export", 'layout "nchw" or "nhwc"', layout);
-  if (mode !== "mean" && !model.bayesian) fail("export", 'mode "mean" for a model without Bayesian layers', mode);
+  if (mode !== "mean" && !model.stochastic) fail("export", 'mode "mean" for a model without Bayesian layers', mode);
   checkInt("export", "samples", samples, 1, 65536);
   checkInt("export", "the seed", seed, 0, 2 ** 32 - 1);
   return { path, mode, layout, samples, seed };

@@ -207,6 +207,12 @@ export class OnnxGraph implements OnnxContext {
     return name;
   }
 
+  uniform(like: string): string {
+    if (this.noiseMode !== "random") fail("onnx", 'uniform numbers in mode "random"', this.noiseMode);
+    const range = { low: { float: 0 }, high: { float: 1 } };
+    return this.emit("RandomUniformLike", [like], { ...range, seed: { float: this.#noiseSeed() } });
+  }
+
   /**
    * A seed no other node has: equal seeds give equal noise. The attribute is a float, so 24 bits; hashed rather than
    * counted, because ONNX Runtime's generator is a linear congruence, whose first draws from seeds 1, 2, 3 are alike.

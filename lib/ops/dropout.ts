@@ -1,4 +1,4 @@
-import { checkInt, checkNumber, checkObject, fail } from "../errors.ts";
+import { checkInt, checkNumber, checkObject, fail, words } from "../errors.ts";
 import { apply, checkTensors, type Op, type Tensor, typeName } from "../graph/node.ts";
 import type { Noise } from "../graph/trace.ts";
 import { repeatBatch } from "./repeatBatch.ts";
@@ -18,7 +18,12 @@ const op: Op<DropoutAttrs> = {
     return [x];
   },
   grad: ([dy], { inputs: [, rng, rows], attrs }) => [apply(op, [dy!, rng, rows], attrs)[0]],
-  onnx: (_ctx, _node, [x]) => x, // an exported model predicts, and dropout is for training
+  onnx(ctx, { attrs: { rate } }, [x]) {
+    if (ctx.noiseMode === "inputs")
+      fail("export", 'mode "mean", "random" or "ensemble" for dropout that stays on, whose noise is no standard normal', words('"noise"')); // biome-ignore format: long
+    const keep = ctx.emit("GreaterOrEqual", [ctx.uniform(x), ctx.scalar(rate)]);
+    return ctx.emit("Where", [keep, ctx.emit("Mul", [x, ctx.scalar(1 / (1 - rate))]), ctx.scalar(0)]);
+  },
   inplace: [0],
 };
 

@@ -17,7 +17,8 @@ export interface Images {
 /** Those of predict() that have calls waiting, by their options: calls alike share launches. */
 const predictors = new WeakMap<Model, Map<string, Predictor>>();
 
-const PREDICT_OPTIONS: { readonly [K in keyof PredictOptions]-?: string } = {
+/** @internal */
+export const PREDICT_OPTIONS: { readonly [K in keyof PredictOptions]-?: string } = {
   samples: "number",
   mode: "string",
   seed: "number",

@@ -78,7 +78,7 @@ export class Predictor<L extends Likelihood = Likelihood> {
     const seed = checkInt("predict", "the seed", own.seed ?? 0, 0);
     const wanted = own.mode ?? "sample";
     if (wanted !== "sample" && wanted !== "mean") fail("predict", 'mode "sample" or "mean"', wanted);
-    const mode = model.bayesian ? wanted : "mean";
+    const mode = model.stochastic ? wanted : "mean";
     const samples = mode === "mean" ? 1 : checkInt("predict", "the number of samples", own.samples ?? 32, 1, 65536);
     const maxBatch = checkInt("predict", "maxBatch", own.maxBatch ?? largestLaunch(samples), 1, 65536);
     const maxWait = checkNumber("predict", "maxWait", own.maxWait ?? 0, 0, 2 ** 31 - 1);

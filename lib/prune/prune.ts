@@ -1,4 +1,4 @@
-import type { PriorMoments } from "../bayes/prior.ts";
+import type { KnownMoments } from "../bayes/prior.ts";
 import { BayesError, checkOptions, fail } from "../errors.ts";
 import type { Store } from "../graph/store.ts";
 import { checkValues } from "../graph/values.ts";
@@ -148,7 +148,7 @@ function returnedToPrior(
   store: Store,
   w: PrunableWeight,
   mask: Float32Array,
-  prior: PriorMoments | undefined,
+  prior: KnownMoments | undefined,
 ): Map<string, Float32Array> {
   const returned = new Map<string, Float32Array>();
   const mu = store.get(meanSlot(w)) as Float32Array;

@@ -1,4 +1,4 @@
-import type { PriorMoments } from "../bayes/prior.ts";
+import type { KnownMoments } from "../bayes/prior.ts";
 import { BayesError } from "../errors.ts";
 import { type Shape, sizeOf } from "../graph/node.ts";
 import type { Store } from "../graph/store.ts";
@@ -34,7 +34,7 @@ export const signalToNoise = (mu: Values, sigma: Values): Float64Array =>
  * KL(N(mu, sigma^2) || N(mean, priorSigma^2)) of each weight in nats, ln(sp / s) + (s^2 + (mu - mp)^2) / (2 sp^2) - 1/2.
  * @param prior mean "tied" is the posterior's own
  */
-export function klPerWeight(mu: Values, sigma: Values, prior: PriorMoments): Float64Array {
+export function klPerWeight(mu: Values, sigma: Values, prior: KnownMoments): Float64Array {
   return each(mu.length, (i) => {
     const m = mu[i];
     const mean = prior.mean === "tied" ? m : at(prior.mean, i);
@@ -92,7 +92,7 @@ export function scoreWeight(
   store: Store,
   w: PrunableWeight,
   score: ScoreName,
-  prior: PriorMoments | undefined,
+  prior: KnownMoments | undefined,
 ): Float64Array {
   const mu = store.get(meanSlot(w));
   if (score === "magnitude") return magnitude(mu);

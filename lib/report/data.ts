@@ -62,7 +62,7 @@ export interface ReportTest {
   prediction: Prediction;
   /** of the N test images, as the likelihood numbers them (`evaluate` gives them) */
   targets: Targets;
-  /** false for a model of plain weights: it has no epistemic uncertainty to show */
+  /** false for a model whose predictions draw nothing: it has no epistemic uncertainty to show */
   bayesian?: boolean;
   /** the N images, in the order of the targets */
   images?: ReportImages;

@@ -49,10 +49,10 @@ ${parts.filter((s) => s !== "").join("\n")}
 `;
 }
 
-function header({ title, description, verdict, baseline }: ReportSummary, tiles: readonly Tile[]): string {
+function header({ title, description, verdict, diagnosis, baseline }: ReportSummary, tiles: readonly Tile[]): string {
   return `<header><div class="eyebrow">Bayesian CNN report</div><h1>${escapeHtml(title)}</h1>
 ${description ? `<p class="lead">${escapeHtml(description)}</p>` : ""}
-${verdict ? `<p class="verdict${verdict.failed ? " failed" : ""}">${escapeHtml(verdict.sentence)}</p>` : ""}
+${verdict ? `<p class="verdict${verdict.failed || verdict.underFitted ? " failed" : ""}">${escapeHtml((diagnosis ?? [verdict.sentence]).join(" "))}</p>` : ""}
 ${tiles.length > 0 ? `<div class="tiles">${tiles.map(tileHtml).join("")}</div>` : ""}
 ${baseline ? `<p class="caption under">Baseline: ${escapeHtml(baseline.name)}. Ranges are 95 % confidence intervals.</p>` : ""}</header>`;
 }

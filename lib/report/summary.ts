@@ -2,6 +2,7 @@ import { fail } from "../errors.ts";
 import type { Figure } from "../likelihoods/likelihood.ts";
 import type { Appraisal, Section, ShownThreshold, Tile } from "../likelihoods/report/blocks.ts";
 import { checkReport, type ReportData, type ReportTest } from "./data.ts";
+import { diagnosisOf, splitMeans } from "./diagnosis.ts";
 import { comparisonSection, type OodFigures, oodFigures, oodSection, pruningSection } from "./tables.ts";
 import { deepWithoutPaths } from "./text.ts";
 import { trainingSection } from "./training.ts";
@@ -17,6 +18,8 @@ export interface ReportSummary extends Omit<ReportData, "test" | "trainingTarget
   /** kind of the likelihood, such as "categorical" */
   likelihood?: string;
   verdict?: Verdict;
+  /** at most three sentences on how the training went and what to do: the verdict's first */
+  diagnosis?: readonly string[];
   /** figures of the test set by name; epistemic and aleatoric are means over its images */
   test?: Readonly<Record<string, number>>;
   /** 95 % confidence intervals of those that have one, from the number of test images */
@@ -61,7 +64,9 @@ export function pageOf(data: ReportData): Page {
   const verdict = appraisal && metrics && judge({ appraisal, metrics, figures, history, tested });
   // where nothing was learned, neither the split nor what it is sure of means anything
   const learned = !verdict?.failed || verdict.cause === "overfitting";
-  const told = split && !verdict?.failed;
+  const told = split && (!verdict || splitMeans(verdict));
+  const record = history?.[tested ?? history.length - 1];
+  const diagnosis = verdict && diagnosisOf(verdict, appraisal, { split, record });
   const ood = strange && { data: deepWithoutPaths(strange.data), scores: oodFigures(strange) };
 
   const sections: Section[] = [];
@@ -71,7 +76,7 @@ export function pageOf(data: ReportData): Page {
   }
   if (test?.likelihood.report)
     sections.push(
-      ...(split && verdict?.failed ? [leftOut(verdict)] : []),
+      ...(split && !told ? [leftOut(diagnosis![verdict?.underFitted ? 1 : 0])] : []),
       ...test.likelihood.report.sections(test.prediction, test.targets, {
         ...context,
         split: told,
@@ -88,7 +93,7 @@ export function pageOf(data: ReportData): Page {
     format: 1,
     ...clean,
     ...(test ? { likelihood: test.likelihood.config.kind, test: metrics } : {}),
-    ...(verdict ? { verdict } : {}),
+    ...(verdict ? { verdict, diagnosis } : {}),
     ...(appraisal ? { baseline: baselineOf(appraisal), intervals: intervalsOf(appraisal.tiles) } : {}),
     ...(history ? { history } : {}),
     ...(threshold ? { threshold } : {}),
@@ -110,13 +115,13 @@ function metricsOf({ likelihood, prediction, targets }: ReportTest): Readonly<Re
 }
 
 /** Instead of what would explain an uncertainty that means nothing. */
-const leftOut = ({ sentence }: Verdict): Section => ({
+const leftOut = (why: string): Section => ({
   title: "Uncertainty",
   blocks: [
     {
       block: "note",
       title: "Left out: epistemic and aleatoric",
-      caption: `How the uncertainty of a model splits says something about the data only once the model has learned from them. ${sentence}`,
+      caption: `How the uncertainty of a model splits says something about the data only once the model has learned from them. ${why}`,
     },
   ],
 });

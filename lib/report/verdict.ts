@@ -14,6 +14,10 @@ export interface Verdict {
   readonly failed: boolean;
   /** Why training failed, as far as the figures tell. */
   readonly cause?: "diverged" | "kl" | "overfitting" | "learning rate" | "epochs" | "unknown";
+  /** Whether it has not even learned the training images, though more than nothing: its doubt is about itself. */
+  readonly underFitted?: true;
+  /** In words, that it knows its training images far better than the test's, and is of use all the same. */
+  readonly byHeart?: string;
   /** How sure it is beside how sure it should be; absent where training failed. */
   readonly confidence?:
     | "over-confident"
@@ -65,6 +69,16 @@ export const CALIBRATION_TOLERANCE = 0.02;
 /** A test set that does not know its own share of right answers to ten points has nothing to say about calibration. */
 export const TOO_FEW = 0.1;
 
+/**
+ * A fit that explains less than this much of the training images themselves is under-fitted, if it is plain what kept it back:
+ * a KL term that dominates, or few steps. More than that, it may be all that there is to learn; and a model that knows its
+ * training images better than the test's by this much has begun to learn them by heart.
+ */
+export const UNDER_FITTED = 0.6;
+const UNDER_FITTED_GAP = 0.1;
+/** So few steps are few for any network: Adam moves a weight by the learning rate in one, 0.002, and they are about 0.1. */
+export const FEW_STEPS = 300;
+
 /** This far above the baseline's NLL (or above where it began), training has run away instead of converging. */
 const RUN_AWAY = 1.5;
 /** With fewer epochs than this and the NLL still falling, it was simply stopped early. */
@@ -111,8 +125,14 @@ export function judge(evidence: Evidence): Verdict {
   const compared = `${comparison(main, test, baseline, figures)} for ${appraisal.baseline.name}`;
   const own = (values: Quality | undefined) => values && skillOf(only(values, main), baseline, figures);
   const [fit, held, valid] = [own(training), own(test), own(record?.valid)];
-  if (fit !== undefined && held !== undefined && fit - held > OVERFITTING_GAP) {
-    const inTraining = `${words(main, training![main], figures)} in training, ${amount(main, test[main], figures)} in the test`;
+  const gap = fit !== undefined && held !== undefined ? fit - held : 0;
+  const inTraining =
+    gap > 0
+      ? `${words(main, training![main], figures)} in training, ${amount(main, test[main], figures)} in the test`
+      : "";
+  // who is less surprised than the baseline by what he has not seen has learned more than his training images
+  const useful = baseline.nll - test.nll > LEAST_SKILL * Math.abs(baseline.nll);
+  if (fit !== undefined && gap > OVERFITTING_GAP && !useful) {
     // validation images come from where the training images come from
     if (valid !== undefined && fit - valid <= OVERFITTING_GAP)
       return failed(
@@ -144,9 +164,14 @@ export function judge(evidence: Evidence): Verdict {
 
   const confidence = confidenceOf(appraisal);
   const { says, selective } = appraisal;
+  const short = record !== undefined && record.step + 1 < FEW_STEPS;
+  const underFitted =
+    trainingSkill !== undefined && trainingSkill < UNDER_FITTED && gap < UNDER_FITTED_GAP && (heavy || short);
   return {
     sentence: `${says}: ${CONFIDENCE[confidence]}${selective ? `; ${selective}` : ""}.`,
     failed: false,
+    ...(underFitted ? { underFitted } : {}),
+    ...(gap > OVERFITTING_GAP ? { byHeart: inTraining } : {}),
     confidence,
     ...defined(about),
   };
@@ -184,7 +209,12 @@ function slow(history: readonly HistoryPoint[], baselineNll: number | undefined)
       "epochs",
       `${history.length === 1 ? "one epoch is" : `${history.length} epochs are`} not enough at this learning rate: more epochs, or a higher rate`,
     ];
-  return ["unknown", "try a higher learning rate or more epochs, and look whether the targets belong to the images"];
+  const steps = (history[history.length - 1]?.step ?? FEW_STEPS) + 1;
+  if (steps < FEW_STEPS) return ["epochs", `${steps} steps are few: more epochs, or a smaller batch`];
+  return [
+    "unknown",
+    "try a higher learning rate or more epochs; if neither helps, look whether the targets belong to the images",
+  ];
 }
 
 /** The weighted KL term, nats per image: what the objective has beside the NLL. */

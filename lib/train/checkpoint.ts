@@ -144,7 +144,7 @@ function write(path: string, tensors: ReadonlyMap<string, SafeTensor>, checkpoin
  * Writes a checkpoint anew with something else that its model knows; weights, moments and the state of training stay.
  * @throws BayesError as {@link loadCheckpoint} and {@link saveCheckpoint} do
  */
-export function amendCheckpoint(path: string, knowledge: Pick<Knowledge, "threshold">): void {
+export function amendCheckpoint(path: string, knowledge: Partial<Pick<Knowledge, "likelihood" | "threshold">>): void {
   const { model, device, streams, training, tensors } = loadCheckpoint(path);
   const about = { schema: 2 as const, model: { ...model, ...knowledge } as never, device, streams, training };
   write(path, tensors, describe(path, JSON.parse(JSON.stringify(about))));

@@ -10,13 +10,16 @@ import { copyOf } from "../util/arrays.ts";
 import { type Progress, progress } from "../util/progress.ts";
 import { OPTIMIZER, restore } from "./checkpoint.ts";
 import { RunFolder } from "./folder.ts";
+import { widen } from "./initialSigma.ts";
 import { type HeldLock, RunLock } from "./lock.ts";
 import { Loop, note, stepsPerEpoch } from "./loop.ts";
 import { type FitData, type FitOptions, partsOf, type Settings, type Settled, settle } from "./options.ts";
+import { type Recipe, recipeSentence } from "./recipe.ts";
 import { type EpochRecord, freshState, type TrainingState } from "./state.ts";
 import { compileStep, dropData, residentData, type StepProgram } from "./step.ts";
 
 export type { Callbacks, FitData, FitOptions, Monitor, StepRecord } from "./options.ts";
+export type { Recipe } from "./recipe.ts";
 export type { EpochRecord } from "./state.ts";
 
 export interface FitResult {
@@ -30,6 +33,8 @@ export interface FitResult {
   readonly history: readonly EpochRecord[];
   /** The best validation of the monitored figure, and the number of steps it came after. */
   readonly best: { readonly value: number; readonly step: number } | undefined;
+  /** What it did where nothing was said, and why; absent where it was stopped before it was known. */
+  readonly recipe?: Recipe;
   /** Of this call; not reproducible. */
   readonly wall: { readonly seconds: number; readonly examplesPerSecond: number };
 }
@@ -124,18 +129,20 @@ async function train(model: Model, data: FitData, s: Settings, lock: HeldLock | 
   const folder = lock && new RunFolder(lock, s.resume ?? false, identity);
   const programs = new Map<number, StepProgram>();
   const before = { likelihood: model.likelihood, preprocess: model.preprocess, threshold: model.threshold };
+  let recipe = s.recipe;
   let loop: Loop | undefined;
   let bar: Progress | undefined;
   try {
-    const state = await store.turn(owner, () => prepare(model, data, s, programs, folder, identity));
+    const state = await store.turn(owner, () => {
+      const state = prepare(model, data, s, programs, folder, identity);
+      if (!folder?.checkpoint) recipe = begin(model, data, s);
+      return state;
+    });
     folder?.open(state.step, (sentence) => note(s, sentence));
     loop = new Loop(model, data, s, programs, folder, state, owner);
-    if (model.threshold && !loop.over) {
-      model.threshold = undefined;
-      note(s, "the model's threshold was chosen for other weights and is gone: choose it again after training");
-    }
+    if (!loop.over) forget(model, before.likelihood.temperature, s);
     bar = progress("train", loop.examplesLeft, { unit: "examples", silent: !s.progress });
-    return await follow(loop, s, bar);
+    return { ...(await follow(loop, s, bar)), recipe };
   } catch (error) {
     if (!loop?.state.step) {
       model.learn(before.likelihood, before.preprocess); // it knows no more than before
@@ -153,6 +160,18 @@ async function train(model: Model, data: FitData, s: Settings, lock: HeldLock | 
         if (!store.closed) throw error; // else there is nothing left to drop
       });
   }
+}
+
+/** Takes back what was chosen for the weights that training changes now. */
+function forget(model: Model, temperature: number | undefined, s: Settings): void {
+  const gone = [
+    ...(temperature !== undefined || model.temperature !== undefined ? ["temperature"] : []),
+    ...(model.threshold ? ["threshold"] : []),
+  ];
+  model.temperature = undefined;
+  model.threshold = undefined;
+  for (const what of gone)
+    note(s, `the model's ${what} was chosen for other weights and is gone: choose it again after training`);
 }
 
 /** Everything in the store that a run needs, and where it begins. */
@@ -174,7 +193,9 @@ function prepare(
   if (checkpoint) restore(model, checkpoint); // masks must be there when the step is traced
   for (const size of [s.batchSize, s.dropLast ? 0 : data.train.count % s.batchSize])
     if (size > 0) programs.set(size, compileLast(model, size, s));
-  if (!checkpoint) return freshState(identity, s.epochs);
+  if (!checkpoint) {
+    return freshState(identity, s.epochs);
+  }
 
   restore(model, checkpoint, { moments: true });
   replanned(data.train.count, checkpoint.training!, s);
@@ -184,6 +205,15 @@ function prepare(
       `resuming on ${store.device.name} a run of ${checkpoint.device}: its last bits will differ from an uninterrupted one`,
     );
   return { ...checkpoint.training!, settings: identity, epochs: s.epochs };
+}
+
+/** Widens a new posterior, and says what was chosen. @returns the recipe as it is followed */
+function begin(model: Model, { train }: FitData, { recipe, callbacks }: Settings): Recipe {
+  const { initialSigma: wide, ...why } = recipe.why;
+  const followed = widen(model, recipe.initialSigma) || !wide ? recipe : { ...recipe, initialSigma: 0, why };
+  const chosen = recipeSentence(train.count, followed);
+  if (chosen) callbacks?.onNote?.(chosen); // no warning: nothing is wrong
+  return followed;
 }
 
 const sameImages = (a: AnyDataset, b: AnyDataset): boolean =>
@@ -261,6 +291,7 @@ function identify(model: Model, { train, valid }: FitData, s: Settings): Trainin
     exampleWeights: s.weights && crc32(bytesOf(s.weights)),
     augment: s.augment,
     penalty: s.penalty !== undefined,
+    ...(s.frozen.length > 0 ? { frozen: s.frozen } : {}),
     train: fingerprint(train),
     valid: valid && fingerprint(valid),
     validateEvery: s.validateEvery,

@@ -11,6 +11,7 @@ export {
 export { l1Penalty } from "../prune/l1.ts";
 export { type Checkpoint, loadCheckpoint, restore, saveCheckpoint } from "./checkpoint.ts";
 export { type AdamOptions, adam, adamw, type Optimizer, type SgdOptions, sgd } from "./optimizers.ts";
+export { type Recipe, recipeFor, type SaidOfRecipe } from "./recipe.ts";
 export { readSafetensors, type SafeTensor, type SafeTensors, writeSafetensors } from "./safetensors.ts";
 export {
   constantRate,

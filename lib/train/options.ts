@@ -4,14 +4,17 @@ import { constantBeta } from "../bayes/beta.ts";
 import { type Augmentation, movesPixels, type SettledAugmentation, settleAugmentation } from "../data/augment.ts";
 import { type AnyDataset, checkDataset, isStreamed } from "../data/dataset.ts";
 import { checkPixels, normalizationOf, type Preprocess, pixelsOf } from "../data/prepare.ts";
-import { BayesError, checkInt, checkNumber, checkOptions, checkPath, fail } from "../errors.ts";
+import { BayesError, checkInt, checkNumber, checkOptions, checkPath, fail, words } from "../errors.ts";
 import type { Tensor } from "../graph/node.ts";
 import { checkPrecision, type Precision } from "../graph/trace.ts";
+import { frozenLayers, isAmong, layerNames, layerOf } from "../layers/names.ts";
 import type { Better, Likelihood, Targets } from "../likelihoods/likelihood.ts";
-import type { Model } from "../models/model.ts";
+import { type Model, temperedBy } from "../models/model.ts";
 import { isSignal } from "../util/arrays.ts";
 import { defaults } from "./defaults.ts";
+import { checkInitialSigma } from "./initialSigma.ts";
 import { adam, type Optimizer } from "./optimizers.ts";
+import { type Recipe, recipeFor, type SaidOfRecipe } from "./recipe.ts";
 import { constantRate, cosineRate, type LearningRate } from "./schedules.ts";
 import type { EpochRecord } from "./state.ts";
 
@@ -61,9 +64,9 @@ export interface Monitor {
 }
 
 export interface FitOptions {
-  /** How often every example is seen; default 20. */
+  /** How often every example is seen; default 20, or as often as makes 500 steps where those are more. */
   readonly epochs?: number;
-  /** Default 128, or the whole training set where that is smaller. The last batch of an epoch may be smaller. */
+  /** Default 128; an eighth of fewer than 1,024 images, but at least 32. The last batch of an epoch may be smaller. */
   readonly batchSize?: number;
   /** Leave out the last batch of an epoch where it is smaller: other examples each epoch. Default false. */
   readonly dropLast?: boolean;
@@ -73,9 +76,15 @@ export interface FitOptions {
   readonly learningRate?: number | LearningRate;
   /**
    * Weight of the KL term: the loss is mean NLL + (beta / N) KL, N = examples in the training set, whatever the shape of
-   * their targets. 1 is the ELBO; default 0.1, a tempered posterior.
+   * their targets. 1 is the ELBO; default 0.1, a tempered posterior, and less on fewer than 5,000 images.
    */
   readonly beta?: number | BetaSchedule;
+  /**
+   * Standard deviation that a weight's posterior begins with, as a share of the root mean square of its layer's initial means; 0
+   * leaves it as the model has it. For a new model whose `rhoPosterior` says nothing of it; default a third on fewer than
+   * 5,000 images, else 0.
+   */
+  readonly initialSigma?: number;
   /** Monte-Carlo samples per step; default 1. */
   readonly samples?: number;
   /** Of noise, data order and augmentation; default 0. (The initial parameters are the model's.) */
@@ -88,6 +97,12 @@ export interface FitOptions {
   readonly augment?: Augmentation;
   /** How much each training example counts, one number each (see {@link classWeights}); scaled so that their mean is 1. */
   readonly exampleWeights?: ArrayLike<number>;
+  /**
+   * Layers that stay as they are, by name or by a function that says whether one does: no step changes their parameters, and
+   * their norms go by the running statistics, which stay. A name such as "stage1" is that of all layers below it. Default:
+   * those of the model (`toBayesian` and `createModel` may freeze some).
+   */
+  readonly freeze?: readonly string[] | ((layer: string) => boolean);
   /** A traced scalar added to the loss, made from the trainable parameters, such as an L1 penalty. */
   readonly penalty?: (parameters: ReadonlyMap<string, Tensor>) => Tensor;
 
@@ -137,18 +152,23 @@ export interface FitOptions {
 }
 
 /** The options with every default filled in, and checked against the model and the data. */
-export interface Settings extends Omit<FitOptions, "augment"> {
+export interface Settings extends Omit<FitOptions, "augment" | "freeze"> {
   readonly epochs: number;
   readonly batchSize: number;
   readonly dropLast: boolean;
   readonly optimizer: Optimizer;
   readonly learningRate: LearningRate;
   readonly beta: BetaSchedule;
+  readonly initialSigma: number;
+  /** What was chosen because nothing was said, and why. */
+  readonly recipe: Recipe;
   readonly samples: number;
   readonly seed: number;
   readonly precision: Precision;
   readonly weights: Float32Array | undefined;
   readonly augment: SettledAugmentation | undefined;
+  /** Names of layers. */
+  readonly frozen: readonly string[];
   readonly validationSamples: number;
   readonly validateEvery: number;
   readonly monitor: Monitor;
@@ -192,10 +212,11 @@ export function settle(model: Model, data: FitData, options: FitOptions): Settle
   const o = checkShapes(options);
   const { train, valid } = data;
   for (const part of valid ? [train, valid] : [train]) checkImages(model, part);
-  const informed = model.likelihood.informed(train);
+  const current = temperedBy(where, model.likelihood, 1); // a temperature is of the weights that it was fitted to
+  const informed = current.informed(train);
   // where nothing is new the model keeps its own, which may be a changed copy of the one that answers
-  const news = !isDeepStrictEqual(informed.config, model.likelihood.config);
-  const likelihood = news ? informed : model.likelihood;
+  const news = !isDeepStrictEqual(informed.config, current.config);
+  const likelihood = news ? informed : current;
   if (likelihood.config.kind !== model.likelihood.config.kind)
     fail(
       where,
@@ -211,15 +232,21 @@ export function settle(model: Model, data: FitData, options: FitOptions): Settle
   for (const part of valid ? [train, valid] : [train])
     checkPixels(`fit, data set ${part.name}`, pixelsIn(part), { scale: [], shift: [], pixels });
 
-  const epochs = checkInt(where, "epochs", o.epochs ?? defaults.epochs, 1);
-  const batchSize = checkInt(where, "batchSize", o.batchSize ?? Math.min(defaults.batchSize, train.count), 1);
+  if (o.epochs !== undefined) checkInt(where, "epochs", o.epochs, 1);
+  if (o.batchSize !== undefined) checkInt(where, "batchSize", o.batchSize, 1);
+  checkInitialSigma(model, o.initialSigma);
+  const said: SaidOfRecipe = model.bayes.posterior.unsaid ? o : { ...o, initialSigma: 0 };
+  const recipe = recipeFor(train.count, said, model.bayesian);
+  const { epochs, batchSize } = recipe;
   const rate = o.learningRate ?? cosineRate(defaults.learningRate);
-  const beta = o.beta ?? Number(defaults.beta);
+  const beta = o.beta ?? recipe.beta;
   const { name, better } = monitorOf(likelihood, o);
   const settings: Settled = {
     ...o,
     epochs,
     batchSize,
+    initialSigma: recipe.initialSigma,
+    recipe,
     dropLast: o.dropLast ?? false,
     optimizer: o.optimizer ?? adam(),
     learningRate: typeof rate === "number" ? constantRate(checkNumber(where, "the learning rate", rate, 0)) : rate,
@@ -229,10 +256,11 @@ export function settle(model: Model, data: FitData, options: FitOptions): Settle
     precision: checkPrecision(where, o.precision) ?? "fp32",
     weights: weightsOf(train, o.exampleWeights),
     augment: augmentOf(model, train, batchSize, o.augment),
+    frozen: frozenOf(model, o.freeze),
     validationSamples: checkInt(
       where,
       "validationSamples",
-      o.validationSamples ?? (model.bayesian ? defaults.validationSamples : 1),
+      o.validationSamples ?? (model.stochastic ? defaults.validationSamples : 1),
       1,
       65536,
     ),
@@ -245,7 +273,8 @@ export function settle(model: Model, data: FitData, options: FitOptions): Settle
     targets,
     stream: isStreamed(train) ? train.pixels : undefined,
   };
-  if (!model.bayesian && settings.samples > 1) fail(where, "samples 1 for a model without Bayesian layers", o.samples);
+  if (!model.stochastic && settings.samples > 1)
+    fail(where, "samples 1 for a model without Bayesian layers", o.samples);
   if (o.clipNorm !== undefined && !(checkNumber(where, "clipNorm", o.clipNorm, 0) > 0))
     fail(where, "clipNorm above 0", 0);
   if (o.chunk !== undefined) checkInt(where, "chunk", o.chunk, 1);
@@ -296,6 +325,14 @@ function augmentOf(model: Model, train: AnyDataset, batchSize: number, asked: Au
   return augment;
 }
 
+/** The names of all layers that are to stay as they are. */
+function frozenOf(model: Model, freeze: FitOptions["freeze"] = model.frozen): readonly string[] {
+  const frozen = frozenLayers("fit", freeze, layerNames(model.store.slots.values()));
+  if (model.parameters.every(({ name }) => isAmong(frozen, layerOf(name))))
+    fail("fit", "freeze to leave a layer that is trained", words("all of them"));
+  return frozen;
+}
+
 /** Weights of mean 1. */
 function weightsOf(train: AnyDataset, given: ArrayLike<number> | undefined): Float32Array | undefined {
   if (given === undefined) return undefined;
@@ -320,6 +357,7 @@ function checkShapes(options: FitOptions): FitOptions {
     optimizer: "object",
     learningRate: "number|object",
     beta: "number|object",
+    initialSigma: "number",
     samples: "number",
     seed: "number",
     precision: "string",
@@ -327,6 +365,7 @@ function checkShapes(options: FitOptions): FitOptions {
     augment: "object",
     exampleWeights: "object",
     penalty: "function",
+    freeze: "object|function",
     validationSamples: "number",
     evaluate: "function",
     validateEvery: "number",

@@ -3,7 +3,7 @@ import { BayesError, failFile, words } from "../errors.ts";
 import type { ArrayKind } from "../util/arrays.ts";
 import { parseJson } from "../util/json.ts";
 
-/** The array that holds the elements of a dtype. */
+/** The array that holds the elements of a dtype; of the two half floats it holds their bits. */
 export const KINDS = {
   F32: "Float32Array",
   F64: "Float64Array",
@@ -11,6 +11,8 @@ export const KINDS = {
   I64: "BigInt64Array",
   U8: "Uint8Array",
   U32: "Uint32Array",
+  F16: "Uint16Array",
+  BF16: "Uint16Array",
 } as const satisfies Record<string, ArrayKind>;
 export const ARRAYS = {
   F32: Float32Array,
@@ -19,6 +21,8 @@ export const ARRAYS = {
   I64: BigInt64Array,
   U8: Uint8Array,
   U32: Uint32Array,
+  F16: Uint16Array,
+  BF16: Uint16Array,
 } as const;
 export type SafeDtype = keyof typeof KINDS;
 

@@ -29,7 +29,9 @@ export type SafeTensor =
   | { readonly dtype: "I32"; readonly shape: readonly number[]; readonly data: Int32Array }
   | { readonly dtype: "I64"; readonly shape: readonly number[]; readonly data: BigInt64Array }
   | { readonly dtype: "U8"; readonly shape: readonly number[]; readonly data: Uint8Array }
-  | { readonly dtype: "U32"; readonly shape: readonly number[]; readonly data: Uint32Array };
+  | { readonly dtype: "U32"; readonly shape: readonly number[]; readonly data: Uint32Array }
+  /** The bits of IEEE half floats, or of bfloat16. */
+  | { readonly dtype: "F16" | "BF16"; readonly shape: readonly number[]; readonly data: Uint16Array };
 
 export interface SafeTensors {
   readonly tensors: Map<string, SafeTensor>;

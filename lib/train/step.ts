@@ -68,6 +68,8 @@ export interface StepOptions {
   readonly augment?: Augmentation;
   /** Of the images, where they are fed; absent: they are resident. */
   readonly stream?: "u8" | "f32";
+  /** Layers that stay as they are; default the model's. */
+  readonly frozen?: readonly string[];
   readonly penalty?: (parameters: ReadonlyMap<string, Tensor>) => Tensor;
 }
 
@@ -106,7 +108,7 @@ export function compileStep(model: Model, batch: number, options: StepOptions): 
     const weights = store.slots.has(WEIGHTS) ? gatherRows(store.tensor(WEIGHTS), t.index) : undefined;
     const applied = model.apply(
       x,
-      { mode: "sample", training: true, samples: options.samples, noise: { rng: t.rng, rows } },
+      { mode: "sample", training: true, samples: options.samples, noise: { rng: t.rng, rows }, frozen: options.frozen },
       (output, likelihood) => {
         const nll = (targets: Tensor, weights: Tensor | undefined) => {
           const rows = checkRows(likelihood, likelihood.nll(output, targets), batch * options.samples);

@@ -4,7 +4,7 @@
  */
 import { fail } from "../errors.ts";
 
-const own = { Float32Array, Float64Array, Int32Array, Uint8Array, Uint32Array, BigInt64Array } as const;
+const own = { Float32Array, Float64Array, Int32Array, Uint8Array, Uint16Array, Uint32Array, BigInt64Array } as const;
 /** The kinds of typed arrays that the library takes. */
 export type ArrayKind = keyof typeof own;
 export type ArrayOf<K extends ArrayKind> = InstanceType<(typeof own)[K]>;

@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { readConfig } from "../../lib/cli/run-folder.ts";
 import { openModel } from "../../lib/models/open.ts";
 import { readMetadata } from "../../lib/onnx/metadata.ts";
 import { encodePng } from "../../lib/report/png.ts";
@@ -58,7 +59,9 @@ beforeAll(async () => {
   expect(stderr).toBe("");
   expect(code).toBe(0);
   expect(notes(events)).toEqual([
-    "the batch is all 74 training images, because there are fewer than the usual 128",
+    "chosen for 74 training images: batches of 32 in place of 128, so that an epoch has 3 steps; " +
+      "beta 0.0015 in place of 0.1, so that the KL term weighs on an image no more than among 5000; " +
+      "sigmas that begin at a third of the weights of their layer, because so few steps do not widen them",
     "left out 1 file: 1 .db (pets/cat/thumbs.db)",
   ]);
   expect(events.at(-1)!.test.accuracy).toBe(1);
@@ -174,6 +177,59 @@ describe("a threshold", () => {
   });
 });
 
+describe("a temperature and sets", () => {
+  it("are fitted to the run's validation images; the temperature is kept, and taken back", async () => {
+    await cli("threshold", run, "--min-coverage", "0.5");
+    const before = (await cli("evaluate", run, "--json")).events.at(-1)!;
+    const { code, events } = await cli("evaluate", run, "--temperature", "--conformal", "0.8", "--json");
+    expect(code).toBe(0);
+    const done = events.at(-1)!;
+    expect(done.fitted.nll.after).toBeLessThanOrEqual(done.fitted.nll.before);
+    const { valid } = readConfig(run).data;
+    expect([done.fitted.count, done.conformal.count]).toEqual([Math.ceil(valid / 2), Math.floor(valid / 2)]); // its half each
+    expect(done.conformal).toMatchObject({ kind: "sets", coverage: 0.8, test: { count: done.count } });
+    expect(done.threshold).toBeUndefined();
+    expect(notes(events).join()).toMatch(/threshold was chosen at another temperature and is gone/);
+    using model = openModel(run);
+    expect(model.temperature ?? 1).toBe(done.fitted.temperature);
+    expect(model.threshold).toBeUndefined();
+    expect((await cli("evaluate", run, "--json")).events.at(-1)!.nll).toBe(done.nll);
+    expect((await cli("evaluate", run, "--temperature", "2.5")).stdout).toMatch(/exported model have the temperature/);
+    const onnx = readMetadata(readFileSync(join(run, "model.onnx")));
+    expect(JSON.parse(onnx.get("bayescnn.likelihood")!).temperature).toBe(2.5);
+    const again = (await cli("evaluate", run, "--temperature", "1", "--json")).events.at(-1)!;
+    expect(again.nll).toBe(before.nll);
+    expect((await cli("evaluate", run, "--temperature", "0")).code).toBe(2);
+  });
+
+  it("need images that nothing was trained or tested on, and enough of them", async () => {
+    const none = join(tmp, "no-validation");
+    await cli(
+      "train",
+      "--model",
+      "lenet5",
+      "--data",
+      pets,
+      "--image-size",
+      "28",
+      "--epochs",
+      "1",
+      "--validation",
+      "0",
+      "--out",
+      none,
+    );
+    for (const asked of [["--temperature"], ["--conformal", "0.9"]]) {
+      const { code, stderr } = await cli("evaluate", none, ...asked);
+      expect(code).toBe(1);
+      expect(stderr).toMatch(
+        /expected a run with validation images to fit to, received one trained with --validation 0/,
+      );
+    }
+    expect((await cli("evaluate", run, "--conformal", "0.99")).stderr).toMatch(/at least 99 validation images/);
+  });
+});
+
 describe("numbers as targets", () => {
   it("are read from a table, learned with their noise, and answered with sigma", async () => {
     const dir = join(tmp, "numbers");
@@ -191,7 +247,18 @@ describe("numbers as targets", () => {
     const table = join(tmp, "numbers.csv");
     writeFileSync(table, ["image,brightness", ...rows.map((r) => `numbers/${r}`)].join("\n"));
     const out = join(tmp, "numbers-run");
-    const trained = await cli("train", "--data", table, "--epochs", "3", "--noise", "predicted", "--out", out, ...fast);
+    const trained = await cli(
+      "train",
+      "--data",
+      table,
+      "--epochs",
+      "60",
+      "--noise",
+      "predicted",
+      "--out",
+      out,
+      ...fast,
+    );
     expect(trained.stderr).toBe("");
     expect(trained.code).toBe(0);
     expect(trained.events[0].config.model.likelihood).toEqual({

@@ -12,6 +12,7 @@ import {
   conv2d,
   convTranspose2d,
   dropout,
+  filterResponseNorm2d,
   flatten,
   gaussianPrior,
   type LayerOptions,
@@ -30,6 +31,7 @@ const layers: Readonly<Record<string, Layer>> = {
   linear: (x, o) => ops.reshape(linear(flatten(x), 48, o), x.shape),
   bayesLinear: (x, o) => ops.reshape(bayesLinear(flatten(x), 48, o), x.shape),
   batchNorm2d: (x, o) => batchNorm2d(x, o),
+  filterResponseNorm2d: (x, o) => filterResponseNorm2d(x, o),
   dropout: (x, o) => dropout(x, 0.5, o),
 };
 const make = (build: (x: Tensor) => Tensor) =>

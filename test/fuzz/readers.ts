@@ -12,6 +12,7 @@ import { readIdx } from "../../lib/data/idx.ts";
 import { loadImages } from "../../lib/data/images.ts";
 import { loadTable } from "../../lib/data/table.ts";
 import { readTar } from "../../lib/data/tar.ts";
+import { importWeights } from "../../lib/import/weights.ts";
 import { createModel } from "../../lib/models/create.ts";
 import type { Model } from "../../lib/models/model.ts";
 import { openModel } from "../../lib/models/open.ts";
@@ -20,7 +21,7 @@ import { readMetadata } from "../../lib/onnx/metadata.ts";
 import { openRun } from "../../lib/predict/open-run.ts";
 import { loadCheckpoint, restore, saveCheckpoint } from "../../lib/train/checkpoint.ts";
 import { MetricsLog } from "../../lib/train/metrics.ts";
-import { readSafetensors } from "../../lib/train/safetensors.ts";
+import { encodeSafetensors, readSafetensors, type SafeTensor } from "../../lib/train/safetensors.ts";
 import { sharp } from "../images.ts";
 
 export interface Reader {
@@ -52,6 +53,18 @@ const tar = (entries: readonly [name: string, content: string][]): Uint8Array =>
   });
   return new Uint8Array(Buffer.concat([...blocks, Buffer.alloc(1024)]));
 };
+
+/** The model's means as somebody else would have written them, in half floats: zeros of PyTorch's shapes. */
+function torchTensors(model: Model): Map<string, SafeTensor> {
+  const tensors = new Map<string, SafeTensor>();
+  for (const { name, shape } of model.parameters)
+    if (name.endsWith("/mu")) {
+      const theirs = shape.length === 4 ? [shape[3], shape[2], shape[0], shape[1]] : [...shape].reverse();
+      const data = new Uint16Array(theirs.reduce((a, b) => a * b));
+      tensors.set(name.slice(0, -"/mu".length).replaceAll("/", "."), { dtype: "F16", shape: theirs, data });
+    }
+  return tensors;
+}
 
 /**
  * All readers by name, their files below `folder`, and a model of theirs that is to be closed.
@@ -133,6 +146,18 @@ export async function readers(folder: string, run: string): Promise<{ all: Recor
           ["two.txt", "two".repeat(300)],
         ]),
         read: (path) => readTar(readFileSync(path), path),
+      },
+      "safetensors of importWeights": {
+        path: at("e.safetensors"),
+        bytes: encodeSafetensors(torchTensors(model), { format: "pt" }),
+        read: (path) => importWeights(model, path),
+        state: slots,
+      },
+      "ONNX of importWeights": {
+        path: at("b.onnx"),
+        bytes: exportOnnx(model, { mode: "mean" }),
+        read: (path) => importWeights(model, path),
+        state: slots,
       },
       "ONNX metadata": {
         path: at("a.onnx"),

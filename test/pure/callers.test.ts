@@ -19,9 +19,9 @@ import { alexnet } from "../../lib/models/alexnet.ts";
 import { conv3fc3 } from "../../lib/models/conv3fc3.ts";
 import { createModel } from "../../lib/models/create.ts";
 import { kit } from "../../lib/models/kit.ts";
-import { lenet5 } from "../../lib/models/lenet5.ts";
+import { lenet5, lenet5Caffe } from "../../lib/models/lenet5.ts";
 import { Model } from "../../lib/models/model.ts";
-import { resnet20 } from "../../lib/models/resnet20.ts";
+import { resnet18, resnet20 } from "../../lib/models/resnet.ts";
 import { exportOnnx } from "../../lib/onnx/export.ts";
 import * as ops from "../../lib/ops/index.ts";
 import { cubicSchedule } from "../../lib/prune/select.ts";
@@ -598,13 +598,13 @@ describe("what a slot holds", () => {
 });
 
 describe("the published nets", () => {
-  const nets = { lenet5, resnet20, alexnet, "3conv3fc": conv3fc3 };
+  const nets = { lenet5, "lenet5-caffe": lenet5Caffe, resnet18, resnet20, alexnet, "3conv3fc": conv3fc3 };
   class Traced extends Error {}
   // a trace that ends with an error makes no parameters: quick
   const traced = (name: keyof typeof nets, [h, w, c]: number[], bayesian: boolean) => {
     try {
       withTrace({ store: fresh(), training: true }, () => {
-        const y = nets[name](constant(new Float32Array(2 * h * w * c), [2, h, w, c]), kit(bayesian), 3);
+        const y = nets[name](constant(new Float32Array(2 * h * w * c), [2, h, w, c]), kit({ bayesian }), 3);
         expect(y.shape).toEqual([2, 3]);
         throw new Traced();
       });
@@ -623,7 +623,7 @@ describe("the published nets", () => {
           const least = new RegExp(`^\\[${name}\\] expected images of at least \\d+x\\d+ pixels, received ${h}x${w}$`);
           if (result !== "works") expect(result).toMatch(least);
         }),
-        { numRuns: name === "resnet20" ? 8 : 20, examples: [[1, 1, true], [1, 40, false], [40, 1, true], [23, 23, true]] }, // biome-ignore format: short
+        { numRuns: name.startsWith("resnet") ? 8 : 20, examples: [[1, 1, true], [1, 40, false], [40, 1, true], [23, 23, true]] }, // biome-ignore format: short
       );
     });
   it("resnet20 and alexnet work from 1x1 up, lenet5 from 28x28, 3conv3fc from 23x23", () => {

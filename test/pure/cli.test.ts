@@ -5,7 +5,15 @@ import { describe, expect, it, vi } from "vitest";
 import { reshaped } from "../../lib/cli/evaluate.ts";
 import { bytes, table } from "../../lib/cli/output.ts";
 import { EXIT_CODES, program, unexpected } from "../../lib/cli/program.ts";
-import { defaultOptions, parseAugment, parsePosterior, parsePrior, rateText, recipe } from "../../lib/cli/recipe.ts";
+import {
+  defaultOptions,
+  parseAugment,
+  parseDropout,
+  parsePosterior,
+  parsePrior,
+  rateText,
+  recipe,
+} from "../../lib/cli/recipe.ts";
 import { splitData } from "../../lib/cli/run-data.ts";
 import { createRun, newRunDir, readConfig } from "../../lib/cli/run-folder.ts";
 import { makeDataset, subset } from "../../lib/data/dataset.ts";
@@ -34,9 +42,9 @@ describe("help", () => {
     c.commands.length ? c.commands.map((d) => [c.name(), d.name()]) : [[c.name()]],
   );
 
-  it("knows the ten commands", () => {
+  it("knows the eleven commands", () => {
     expect(program().commands.map((c) => c.name())).toEqual([
-      "train", "evaluate", "threshold", "predict", "prune", "export", "data", "info", "bench", "start",
+      "train", "evaluate", "threshold", "predict", "prune", "export", "data", "info", "bench", "experiment", "start",
     ]); // biome-ignore format: one line
   });
 
@@ -288,6 +296,16 @@ describe("specifications", () => {
       expect(() => parsePrior(bad)).toThrow(BayesError);
   });
 
+  it("reads dropout", () => {
+    expect(parseDropout("0.5")).toEqual({ dropout: 0.5 });
+    expect(parseDropout("0.25:conv1,stage1/block1/conv1")).toEqual({
+      dropout: 0.25,
+      dropoutAfter: ["conv1", "stage1/block1/conv1"],
+    });
+    for (const bad of ["", "1", "-0.1", "half", "0.5:", "0.5:a,,b", "0.5:a:b"])
+      expect(() => parseDropout(bad), bad).toThrow(/--dropout.* expected RATE or RATE:LAYER,LAYER/);
+  });
+
   it("reads augmentations", () => {
     expect(parseAugment("shift:2")).toEqual({ shift: 2, flip: false });
     expect(parseAugment("flip,shift:4")).toEqual({ shift: 4, flip: true });
@@ -372,6 +390,16 @@ describe("recipe", () => {
     createRun(dir, config)[Symbol.dispose]();
     expect(readConfig(dir)).toEqual(JSON.parse(JSON.stringify(config)));
     expect(() => createRun(dir, config)).toThrow(/expected a new or empty folder/);
+  });
+
+  it("has norm and dropout in the model, and draws samples for dropout that stays on", () => {
+    expect(recipe({ ...defaultOptions, dropout: "0.5:fc1", norm: "batch" }, digits).model).toMatchObject({
+      dropout: 0.5,
+      dropoutAfter: ["fc1"],
+      norm: "batch",
+    });
+    const drawn = recipe({ ...defaultOptions, frequentist: true, dropout: "0.2", monteCarloDropout: true }, digits);
+    expect([drawn.model.monteCarloDropout, drawn.testSamples, drawn.training.validationSamples]).toEqual([true, 32, 4]);
   });
 
   it("of the frequentist twin is the same but for what is Bayesian", () => {

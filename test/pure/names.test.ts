@@ -12,12 +12,14 @@ const root = "bayescnn";
 const values: Readonly<Record<string, string[]>> = {
   bayescnn: words(`
     BayesError Model Predictor add alphaPosterior avgPool2d batchNorm2d bayesConv2d bayesConvTranspose2d bayesLinear
-    bernoulli buildReport categorical chooseThreshold classWeights concat conv2d convTranspose2d createModel
-    cubicSchedule dropout embeddedMnist evaluate exportOnnx exportPosterior fit flatten gaussian gaussianPrior
-    getData globalAvgPool2d inMemory isStreamed laplace leakyRelu linear loadData loadImageFolder loadImageFolders
-    loadImages loadTable makeDataset makeSource maxPool2d modelNames normalizationOf openModel openRun pixelShuffle
-    posteriorOf predict prune pruneExperiment referenceInit relu reportJson rhoPosterior saveModel scaleMixturePrior
-    setThreads sigmoid softmax softplus sparsity split subset tanh threads`),
+    bernoulli buildReport categorical chooseThreshold classWeights concat conformal conv2d convTranspose2d
+    createModel cubicSchedule dropout embeddedMnist evaluate exportOnnx exportPosterior filterResponseNorm2d fit
+    fitTemperature flatten gaussian gaussianPrior getData globalAvgPool2d importWeights inMemory isStreamed laplace
+    leakyRelu linear loadData loadImageFolder loadImageFolders
+    loadImages loadLuma loadTable makeDataset makeSource maxPool2d modelNames normalizationOf openModel openRun
+    picturePatches pixelShuffle posteriorOf predict prune pruneExperiment readPicture referenceInit relu reportJson rhoPosterior saveModel scaleMixturePrior
+    setThreads sigmoid softmax softplus sparsity split subset superResolutionModel superResolve
+    tanh threads toBayesian toFrequentist`),
   "bayescnn/data": words(`
     absentClasses alignClasses canonical classWeights classesOnly embeddedMnist getData hasClasses identity inMemory
     isStreamed loadData loadImageFolder loadImageFolders loadImages loadTable makeDataset makeSource normalizationOf
@@ -28,15 +30,17 @@ const values: Readonly<Record<string, string[]>> = {
     likelihoodOf numberTargets perRow predictiveNll rowsLike totalVariance tracedMoments`),
   "bayescnn/metrics": words(`
     accuracy adaptiveEce aupr auroc brier classificationMetrics decompose ece expectedEntropy fpr95
-    meanProbabilities mutualInformation nll normalizedSoftplusRows predictiveEntropy reliabilityBins riskCoverage
-    softmaxRows`),
+    meanProbabilities mutualInformation nll normalizedSoftplusRows predictiveEntropy psnr reliabilityBins riskCoverage
+    softmaxRows ssim`),
+  "bayescnn/models": words(`
+    alexnet conv3fc3 dcganDiscriminator dcganGenerator espcn kit lenet5 lenet5Caffe resnet resnet18 resnet20`),
   "bayescnn/onnx": words(`
     exportModes exportOnnx readMetadata verifyOnnx`),
   "bayescnn/report": words(`
     buildReport reportJson`),
   "bayescnn/train": words(`
     adam adamw blundellBeta constantBeta constantRate cosineBeta cosineRate l1Penalty loadCheckpoint parseBeta
-    parseRate plateauRate readSafetensors restore saveCheckpoint sgd stepRate warmUpBeta warmUpRate writeSafetensors`),
+    parseRate plateauRate readSafetensors recipeFor restore saveCheckpoint sgd stepRate warmUpBeta warmUpRate writeSafetensors`),
 };
 
 /** What the compiler alone sees. */
@@ -45,21 +49,23 @@ const types: Readonly<Record<string, string[]>> = {
     AlphaPosteriorOptions AnswerOf AnyClassDataset AnyDataset ApplyOptions ApplyResult ArchitectureConfig AskOptions
     Augmentation BatchNormLayerOptions BayesOptions BayesSettings BernoulliOptions BernoulliPrediction BlobLike
     CallOptions Callbacks Categorical ClassAnswer ClassDataset ClassMetrics ClassModelConfig ClassPrediction
-    ConvLayerOptions ConvOptions ConvTransposeLayerOptions ConvTransposeOptions Dataset Device DeviceName
-    EpochRecord ErrorCode EvaluateResult ExportMode ExportOptions FitData FitOptions FitResult GaussianPriorOptions
-    ImageInput ImageShape Images Judged Knowledge LayerOptions LayerSparsity Likelihood LikelihoodModelConfig
-    LoadedImages MetricsOf Mode ModelConfig ModelOptions Monitor NoiseScale Normalization NumberPrediction
-    OpenOptions OpenRunOptions OpenedRun Padding Pair PointOptions Posterior PosteriorConfig Precision
+    ConformalIntervals ConformalOptions ConformalResult ConformalSets ConvLayerOptions ConvOptions
+    ConvTransposeLayerOptions ConvTransposeOptions Dataset Device DeviceName DropoutLayerOptions EpochRecord
+    ErrorCode EvaluateResult ExportMode ExportOptions FilterResponseNormOptions FitData FitOptions FitResult
+    FittedTemperature GaussianPriorOptions ImageInput ImageShape Images ImportOptions Judged Knowledge LayerChoice
+    LayerOptions LayerSparsity Likelihood LikelihoodModelConfig
+    LoadedImages LumaPicture MetricsOf Mode ModelConfig ModelOptions Monitor NoiseScale Normalization NumberPrediction
+    OpenOptions OpenRunOptions OpenedRun Padding Pair PatchOptions Pixels PointOptions Posterior PosteriorConfig Precision
     PredictOptions Prediction PredictionOf PredictorOptions Preprocess Prior PriorConfig PriorMoments
-    PruneExperimentOptions PruneExperimentResult PruneOptions PruneResult RawImage ReadOptions RegressionOptions
+    PruneExperimentOptions PruneExperimentResult PruneOptions PruneResult RawImage ReadOptions Recipe RegressionOptions
     ReportData ReportSummary RhoPosteriorOptions SamplingOptions ScaleMixturePriorOptions ScoreName Selection
     SelectiveResult Shape SourceOptions SourceParts Sparsity SplitSizes StepRecord StreamOptions StreamedDataset
-    TableOptions Targets Tensor Threshold ThresholdOptions TrainTest Unanswered WeightDistribution WeightPosterior
+    SuperResolutionOptions SuperResolved TableOptions Targets Tensor Threshold ThresholdOptions ToBayesianOptions TrainTest Unanswered UpscaleOptions WeightDistribution WeightPosterior
     WindowOptions`),
   "bayescnn/data": words(`
     AnyClassDataset AnyDataset Augmentation BadImage BlobLike Checksum ClassDataset ClassExamples ClassParts Dataset
     DecodeOptions Examples GetOptions IdxArray ImageInput ImageShape LoadedImages Normalization Parts PassOptions
-    Preprocess RawImage ReadOptions RemoteFile ResizedCrop Source SourceOptions SourceParts SplitSizes StreamOptions
+    Pixels Preprocess RawImage ReadOptions RemoteFile ResizedCrop Source SourceOptions SourceParts SplitSizes StreamOptions
     StreamedDataset TableOptions TargetParts TrainTest`),
   "bayescnn/graph": words(`
     Attrs BayesWeights DType Data Device DeviceName GaussianPriorArgs InputSpec Inputs KlTerm Mode Node NodeRecord
@@ -67,7 +73,9 @@ const types: Readonly<Record<string, string[]>> = {
   "bayescnn/likelihoods": words(`
     Answer Better Figure Likelihood LikelihoodConfig MetricsOf Moments Prediction PredictionOf Targets`),
   "bayescnn/metrics": words(`
-    BinOptions ClassificationMetrics DecomposeResult Floats Labels ReliabilityBin RiskCoverageResult Scores`),
+    BinOptions ClassificationMetrics DecomposeResult Floats Labels QualityOptions ReliabilityBin RiskCoverageResult Scores`),
+  "bayescnn/models": words(`
+    Activation DcganGeneratorOptions DcganOptions Kit KitOptions Norm ResnetOptions`),
   "bayescnn/onnx": words(`
     ExportMode ExportOptions VerifyOptions VerifyResult`),
   "bayescnn/report": words(`
@@ -76,7 +84,7 @@ const types: Readonly<Record<string, string[]>> = {
     ReportSummary ReportTest Reporter Section Series Shot ShownThreshold Split Table Tile Verdict`),
   "bayescnn/train": words(`
     AdamOptions BetaMoment BetaSchedule Checkpoint EpochSums Json LearningRate Optimizer PlateauMemory
-    PlateauOptions SafeTensor SafeTensors SgdOptions TrainingState`),
+    PlateauOptions Recipe SafeTensor SafeTensors SaidOfRecipe SgdOptions TrainingState`),
 };
 
 /** `ops`, which is where the ops are, whatever the layer of that name is called. */

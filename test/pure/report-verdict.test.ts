@@ -4,8 +4,10 @@ import { categorical } from "../../lib/likelihoods/categorical.ts";
 import { gaussian } from "../../lib/likelihoods/gaussian.ts";
 import type { Appraisal } from "../../lib/likelihoods/report/blocks.ts";
 import type { HistoryPoint } from "../../lib/report/data.ts";
+import { diagnosisOf, splitMeans } from "../../lib/report/diagnosis.ts";
 import {
   CALIBRATION_TOLERANCE,
+  FEW_STEPS,
   judge,
   KL_DOMINATES,
   KL_SKILL,
@@ -14,6 +16,7 @@ import {
   OVERFITTING_GAP,
   skillOf,
   TOO_FEW,
+  UNDER_FITTED,
 } from "../../lib/report/verdict.ts";
 
 const { figures } = categorical(10);
@@ -35,9 +38,9 @@ function appraisal(
 
 const point = (
   accuracy: number,
-  { nll = 0.5, kl = 0, valid }: { nll?: number; kl?: number; valid?: number } = {},
+  { nll = 0.5, kl = 0, valid, step = 999 }: { nll?: number; kl?: number; valid?: number; step?: number } = {},
 ): HistoryPoint => ({
-  step: 1,
+  step,
   epoch: 0,
   nll,
   loss: nll + kl,
@@ -124,6 +127,27 @@ describe("verdict on training that failed", () => {
     expect(gap(0.99, 0.01).cause).toBe("overfitting"); // comes before "no better than a guess"
   });
 
+  it("has not failed where what it has not seen surprises it less than the baseline", () => {
+    const surprised = (nll: number) =>
+      of(
+        {
+          ...appraisal(0.4),
+          baseline: {
+            name: "b",
+            figures: { accuracy: 0.1, nll: 2.3 },
+            test: { accuracy: 0.4, nll },
+            standardErrors: 9,
+          },
+        },
+        [point(0.8)],
+      );
+    expect(surprised(2.25)).toMatchObject({ failed: true, cause: "overfitting" });
+    expect(surprised(1.8)).toMatchObject({
+      failed: false,
+      byHeart: "accuracy 80.0 % in training, 40.0 % in the test",
+    });
+  });
+
   it("looks at the epoch whose weights were tested", () => {
     const history = [point(at(0.6)), point(at(0.99))];
     expect(of(appraisal(at(0.6)), history).cause).toBe("overfitting");
@@ -133,6 +157,7 @@ describe("verdict on training that failed", () => {
   it("names the likely cause when nothing was learned", () => {
     const cause = (history: HistoryPoint[]) => of(appraisal(0.1), history).cause;
     expect(cause([point(0.1, { nll: 2.3 })])).toBe("epochs");
+    expect(cause(Array.from({ length: 20 }, () => point(0.1, { nll: 2.3, step: 99 })))).toBe("epochs");
     expect(cause(Array.from({ length: 20 }, () => point(0.1, { nll: 2.3 })))).toBe("unknown");
     expect(cause([point(0.1, { nll: 2.3 }), point(0.1, { nll: 9 })])).toBe("learning rate");
     expect(judge({ appraisal: appraisal(0.9), metrics: { nll: Number.NaN }, figures }).cause).toBe("diverged");
@@ -176,5 +201,58 @@ describe("skill", () => {
         },
       ),
     );
+  });
+});
+
+describe("a diagnosis", () => {
+  const diagnosed = (a: Appraisal, history: HistoryPoint[], split = true) => {
+    const verdict = of(a, history);
+    return { verdict, said: diagnosisOf(verdict, a, { split, record: history.at(-1) }) };
+  };
+  /** Words that would blame the images. */
+  const blame = /unclear|more (training )?data would/;
+
+  it("begins with the verdict, and adds nothing where all went well", () => {
+    const { verdict, said } = diagnosed(appraisal(0.9), [point(0.92)]);
+    expect(said).toEqual([verdict.sentence]);
+    expect(splitMeans(verdict)).toBe(true);
+  });
+
+  it("of few steps, and of a KL term that outweighs the fit, says so and not that the images are unclear", () => {
+    const of1 = (skill: number, more: Parameters<typeof point>[1]) =>
+      diagnosed(appraisal(at(skill)), [point(at(skill), more)]);
+    const short = of1(0.4, { step: 104 });
+    expect(short.verdict).toMatchObject({ failed: false, underFitted: true });
+    expect(short.said[1]).toBe(
+      "It is under-fitted: after 105 steps it has learned 40 % of what its own training images have to teach: more epochs, or a smaller batch.",
+    );
+    expect(short.said[2]).toMatch(/How its uncertainty splits means nothing yet/);
+    expect(splitMeans(short.verdict)).toBe(false);
+    const apart = diagnosed(appraisal(at(0.4)), [point(at(0.55), { step: 104 })]);
+    expect(apart.verdict.underFitted).toBeUndefined(); // it has begun to learn its training images by heart
+    const heavy = of1(0.4, { kl: 14, nll: 1.85 });
+    expect(heavy.said[1]).toMatch(
+      /the KL term of 14 nats an image outweighs the fit \(NLL 1\.85\).*lower beta, or train longer/,
+    );
+    const failed = of1(0.01, { kl: 14, nll: 2.3 });
+    expect(failed.verdict.failed).toBe(true);
+    expect(failed.said[1]).toMatch(/means nothing then/);
+    for (const { said } of [short, heavy, failed]) expect(said.join(" ")).not.toMatch(blame);
+    expect(of1(UNDER_FITTED + EPS, { step: 104 }).verdict.underFitted).toBeUndefined();
+    expect(of1(UNDER_FITTED - EPS, { step: FEW_STEPS - 1 }).verdict.underFitted).toBeUndefined();
+    expect(of1(UNDER_FITTED - EPS, { step: FEW_STEPS - 2 }).verdict.underFitted).toBe(true);
+    expect(of1(0.4, {}).verdict.underFitted).toBeUndefined(); // it may be all that there is to learn
+  });
+
+  it("names classes without test images, says what mends over-confidence, and ends after three sentences", () => {
+    const sure = { ...appraisal(0.9, { error: 0.1, gap: 0.1 }), absent: ["elk", "fox"] };
+    const { said } = diagnosed(sure, [point(0.92)]);
+    expect(said[1]).toMatch(/no test images of elk, fox: nothing is known of them/);
+    expect(said[2]).toMatch(/evaluate --temperature/);
+    const all = { ...appraisal(at(0.4), { error: 0.1, gap: 0.1 }), absent: ["elk", "fox"] };
+    expect(diagnosed(all, [point(at(0.4), { step: 50 })]).said).toHaveLength(3);
+    expect(diagnosed(all, [point(at(0.4), { step: 50 })], false).said.join()).not.toMatch(/epistemic/);
+    const names = Array.from({ length: 9 }, (_, i) => `c${i}`);
+    expect(diagnosed({ ...sure, absent: names }, []).said[1]).toMatch(/of c0, c1, c2, c3 and 5 more: nothing/);
   });
 });

@@ -76,10 +76,11 @@ describe("report page", () => {
 
   it("opens with the verdict, before any other figure", async () => {
     const html = await buildReport(full);
-    const { sentence } = reportJson(full).verdict!;
+    const { verdict, diagnosis } = reportJson(full);
+    expect(diagnosis![0]).toBe(verdict!.sentence);
     const body = html.slice(html.indexOf("<h1>")).replace(/<[^>]*>/g, "\n");
     const lines = body.split("\n").filter((l) => l.trim() !== "");
-    expect(lines.slice(0, 3)).toEqual(["Triangle", "Three blurred points.", escapeHtml(sentence)]);
+    expect(lines.slice(0, 3)).toEqual(["Triangle", "Three blurred points.", escapeHtml(diagnosis!.join(" "))]);
   });
 
   it("is still a page with a title alone, and with any one thing added", async () => {
@@ -137,6 +138,21 @@ describe("report page", () => {
     expect(html).toContain("What is taken for what");
     const twin = await buildReport({ ...failed, test: { ...failed.test!, bayesian: false } });
     expect(twin).not.toMatch(/epistemic<|Left out/);
+  });
+
+  it("of an under-fitted run opens with its diagnosis and blames no image", async () => {
+    const data: ReportData = {
+      title: "t",
+      test: simulated,
+      history: [{ step: 104, epoch: 9, nll: 0.9, loss: 14.5, kl: 143_650, metrics: { accuracy: 0.55 } }],
+    };
+    const { verdict, diagnosis } = reportJson(data);
+    expect(verdict).toMatchObject({ failed: false, underFitted: true });
+    expect(diagnosis).toHaveLength(3);
+    const html = await buildReport(data);
+    for (const sentence of diagnosis!.slice(1)) expect(html).toContain(sentence);
+    expect(html).not.toMatch(/images are unclear|Where its doubt comes from|class="split"/);
+    expect(html).toContain("Left out: epistemic and aleatoric");
   });
 
   it("shows the figures of a likelihood that says nothing for itself", async () => {

@@ -205,6 +205,8 @@ export interface Appraisal {
     readonly standardErrors: number;
   };
   readonly tiles: readonly Tile[];
+  /** Names of the classes that have no test images. */
+  readonly absent?: readonly string[];
 }
 
 /** A likelihood's part of a report. */

@@ -47,7 +47,9 @@ export const categoricalReport: Reporter<ClassPrediction> = {
     const surer = losses.map((loss, n) => guess[n] - loss);
     const answers = answersOf(p, labels);
     const half = surestHalf(answers);
+    const tested = new Set(labels);
     return {
+      absent: p.classes.filter((_, c) => !tested.has(c)),
       says: `Right ${percent(m.accuracy, 0)} of the time, claims ${percent(m.confidence, 0)}`,
       ...(half === undefined || m.accuracy === 1
         ? {}
