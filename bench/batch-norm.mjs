@@ -1,7 +1,7 @@
 // Why residual nets have ReLU: validation of a Bayesian ResNet-20 with softplus and with ReLU, by batch norm's running statistics
 // (as everybody predicts) and by those of the validation images themselves. Images are halved (means of 2x2 pixels).
 //   node bench/batch-norm.mjs digits 1 2 3        640 of the embedded digits, 14x14, 6 epochs: a minute
-//   node bench/batch-norm.mjs cifar-10 1 2 3      5,000 images, 16x16, 15 epochs (BAYESCNN_DATA says where): an hour on one core
+//   node bench/batch-norm.mjs cifar-10 1 2 3      5,000 images, 16x16, 6 epochs (BAYESCNN_DATA says where): ten minutes on one core
 import { compile } from "../dist/graph/index.js";
 import { createModel, evaluate, fit, loadData, makeDataset } from "../dist/index.js";
 
@@ -10,7 +10,7 @@ import { createModel, evaluate, fit, loadData, makeDataset } from "../dist/index
 
 const [name = "digits", ...seeds] = process.argv.slice(2);
 const small = name === "digits";
-const sizes = small ? { train: 640, valid: 200, batchSize: 32, epochs: 6 } : { train: 5000, valid: 1000, batchSize: 128, epochs: 15 };
+const sizes = small ? { train: 640, valid: 200, batchSize: 32, epochs: 6 } : { train: 5000, valid: 1000, batchSize: 128, epochs: 6 };
 const { train, test } = await loadData(small ? "mnist" : "cifar-10");
 
 /** The first images of a set, each side halved. @param {Data} data @param {number} count */

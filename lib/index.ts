@@ -140,6 +140,8 @@ export { type EvaluateResult, evaluate, type Images, type PredictOptions, predic
 export { Predictor, type PredictorOptions, type SamplingOptions } from "./predict/predictor.ts";
 export { type FittedTemperature, fitTemperature } from "./predict/temperature.ts";
 export { chooseThreshold, type SelectiveResult, type ThresholdOptions } from "./predict/threshold.ts";
+export type { ChannelScore } from "./prune/channelScores.ts";
+export { type Costs, costsOf, type LayerCosts } from "./prune/costs.ts";
 export {
   type LayerSparsity,
   type PruneOptions,
@@ -151,6 +153,12 @@ export {
 export { type PruneExperimentOptions, type PruneExperimentResult, pruneExperiment } from "./prune/report.ts";
 export type { ScoreName } from "./prune/scores.ts";
 export { cubicSchedule, type Selection } from "./prune/select.ts";
+export { type ShrinkOptions, shrink } from "./prune/shrink.ts";
+export {
+  type ShrinkExperimentOptions,
+  type ShrinkExperimentResult,
+  shrinkExperiment,
+} from "./prune/shrinkExperiment.ts";
 export { buildReport, type ReportData, type ReportSummary, reportJson } from "./report/index.ts";
 export {
   type Callbacks,

@@ -2,22 +2,30 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { type Command, Option } from "commander";
 import { threads } from "../device.ts";
-import { pruneExperiment } from "../prune/report.ts";
-import { type ScoreName, scoreNames } from "../prune/scores.ts";
+import type { Model } from "../models/model.ts";
+import { type ChannelScore, channelScores } from "../prune/channelScores.ts";
+import { type PruneExperimentOptions, pruneExperiment } from "../prune/report.ts";
+import type { ScoreName } from "../prune/scores.ts";
+import { type ShrinkExperimentOptions, shrinkExperiment } from "../prune/shrinkExperiment.ts";
+import type { PruningRow, Quality } from "../report/data.ts";
 import { saveCheckpoint } from "../train/checkpoint.ts";
 import { version } from "../util/package.ts";
 import { fitting } from "../util/text.ts";
-import { type Context, decimal, inContext, integer, path, type SharedOptions, shared } from "./options.ts";
+import { type Context, decimal, inContext, integer, path, type SharedOptions, shared, UsageError } from "./options.ts";
 import { count, lines, percent, table } from "./output.ts";
 import { qualityTable, testModel, writeOnnx, writeReport } from "./results.ts";
-import { runData } from "./run-data.ts";
-import { createRun, FILES, newRunDir, openRunFolder, type RunConfig, unfinished } from "./run-folder.ts";
+import { type RunData, runData } from "./run-data.ts";
+import { createRun, FILES, newRunDir, openRunFolder, type RunConfig, unfinished, writeConfig } from "./run-folder.ts";
+import { speedsOf } from "./speed.ts";
 import { announce, clearRun, discardRun, fitOptions, stoppedRun, testFields } from "./training.ts";
 
 interface PruneOptions extends SharedOptions {
-  readonly sparsity: number;
-  readonly score?: ScoreName;
-  readonly scope: "global" | "layer";
+  readonly structured?: true;
+  readonly sparsity?: number;
+  readonly flops?: number;
+  readonly parameters?: number;
+  readonly score?: ChannelScore;
+  readonly scope?: "global" | "layer";
   readonly fineTune?: number;
   readonly rounds: number;
   readonly dataDir?: string;
@@ -30,16 +38,25 @@ export function pruneCommand(root: Command): void {
       .command("prune")
       .description("set the weights that say least to zero, fine-tune the rest, and write a new run folder")
       .argument("<rundir>", "folder of a run; it stays as it is", path)
-      .option("--sparsity <share>", "share of the weights that goes", decimal(0, 0.9999), 0.9)
+      .option("--sparsity <share>", "share of the weights that goes (default: 0.9)", decimal(0, 0.9999))
+      .option("--structured", "take filters and units out for good, which makes the model smaller and faster")
+      .option(
+        "--flops <share>",
+        "with --structured: share of the multiply-adds that stays (default: 0.5)",
+        decimal(0.0001, 1),
+      )
+      .option("--parameters <share>", "with --structured, instead: share of the weights that stays", decimal(0.0001, 1))
       .addOption(
-        new Option("--score <name>", "what a weight is judged by (default: snr, with plain weights magnitude)").choices(
-          scoreNames,
-        ),
+        new Option(
+          "--score <name>",
+          "what a weight is judged by (default: snr, with plain weights magnitude), or a filter (default: taylor, the loss without it)",
+        ).choices(channelScores),
       )
       .addOption(
-        new Option("--scope <name>", "one ranking for the whole model, or one a layer")
-          .choices(["global", "layer"])
-          .default("global"),
+        new Option("--scope <name>", "one ranking for the whole model, or one a layer (default: global)").choices([
+          "global",
+          "layer",
+        ]),
       )
       .option(
         "--fine-tune <epochs>",
@@ -54,8 +71,32 @@ export function pruneCommand(root: Command): void {
       example: "bayescnn prune runs/start --sparsity 0.9 --fine-tune 5",
     },
   ).action((dir: string, options: PruneOptions) =>
-    inContext(options, (context) => pruneRun(dir, options, context), { product: false, signals: "save" }),
+    inContext(options, (context) => pruneRun(dir, checked(options), context), { product: false, signals: "save" }),
   );
+}
+
+/** The options that go together: those of weights, or those of filters and units. */
+function checked(options: PruneOptions): PruneOptions {
+  const { structured, flops, parameters, sparsity, scope, score } = options;
+  const one = (names: string, found: readonly (readonly [string, unknown])[]) => {
+    const odd = found.find(([, value]) => value !== undefined);
+    if (odd) throw new UsageError(`[prune] expected ${names}, received ${odd[0]}`);
+  };
+  if (structured) one("--flops or --parameters with --structured", [["--sparsity", sparsity], ["--scope", scope]]); // biome-ignore format: one line
+  else one("--structured with it", [["--flops", flops], ["--parameters", parameters]]); // biome-ignore format: one line
+  if (!structured && score === "taylor") throw new UsageError("[prune] expected --structured with --score taylor");
+  if (flops !== undefined && parameters !== undefined)
+    throw new UsageError("[prune] expected either --flops or --parameters, received both");
+  return options;
+}
+
+/** What a run of pruning ends with. */
+interface Pruned {
+  readonly model: Model;
+  readonly row: PruningRow & { readonly before: Quality; readonly after: Quality };
+  /** Says what was done, in lines of text. */
+  readonly lines: readonly (string | ["bold", string])[];
+  readonly fields: object;
 }
 
 async function pruneRun(dir: string, options: PruneOptions, context: Context): Promise<void> {
@@ -65,63 +106,70 @@ async function pruneRun(dir: string, options: PruneOptions, context: Context): P
   const early = unfinished(run);
   if (early) out.note(early);
   const data = await context.until(runData(run.config, options.dataDir));
-  const { sparsity, scope, rounds } = options;
+  const { structured, rounds, score, flops, parameters, sparsity = 0.9, scope = "global" } = options;
   const { fineTune = Math.ceil(run.config.training.epochs / 2) } = options;
+  const budget: Record<string, number> = parameters === undefined ? { flops: flops ?? 0.5 } : { parameters };
+  const how: Record<string, string | number | boolean | null> = structured
+    ? { structured, ...budget, score: score ?? "taylor" }
+    : { sparsity, score: score ?? null, scope };
   const firstSeed = options.seed ?? run.config.training.seed;
   const seed = firstSeed + rounds - 1; // each round has one of its own; the last is the run that the folder holds
-  const config: RunConfig = {
+  let config: RunConfig = {
     ...run.config,
     version,
     training: { ...run.config.training, epochs: Math.max(1, fineTune), seed, patience: undefined, weights: "final" },
-    pruning: { from: dir, sparsity, score: options.score ?? null, scope, rounds, fineTune },
+    pruning: { from: dir, ...how, rounds, fineTune },
   };
   const runDir = options.out ?? newRunDir(`pruned-${model.name}`, run.config.data.name);
   using lock = createRun(runDir, config);
   announce(context, model, config, runDir, threads());
 
-  const pruned = async () => {
-    const { row, report } = await pruneExperiment(model, data, {
-      sparsity,
-      scope,
-      rounds,
-      ...(options.score ? { score: options.score } : {}),
-      ...(fineTune > 0
-        ? { fineTune: { ...fitOptions(model, data, config, runDir, false, context), seed: firstSeed } }
-        : {}),
-      predict: {
-        samples: config.testSamples,
-        seed: config.testSeed,
-        precision: config.training.precision,
-        signal,
-      },
-    });
-    lock.check();
-    if (fineTune === 0) saveCheckpoint(join(runDir, FILES.checkpoint), model);
-    const tested = await testModel(model, data.test, config, { signal });
-    lock.check();
-    const parts = { title: `${model.name} on ${data.test.name}, pruned`, train: data.train, pruning: [row] };
-    await until(writeReport(runDir, model, data.test, config, tested, parts));
-    return { row, report, tested };
+  const common = {
+    rounds,
+    ...(fineTune > 0
+      ? { fineTune: { ...fitOptions(model, data, config, runDir, false, context), seed: firstSeed } }
+      : {}),
+    predict: {
+      samples: config.testSamples,
+      seed: config.testSeed,
+      precision: config.training.precision,
+      signal,
+    },
   };
-  const { row, report, tested } = await pruned().catch((error: unknown) => {
+  const pruned = async () => {
+    const done = structured
+      ? await shrunk(model, data, { ...common, ...budget, ...(score ? { score } : {}) }, (small) => {
+          lock.check(); // before its fine-tuning, which may be stopped and gone on with
+          config = { ...config, model: { ...config.model, widths: small.config.widths as Record<string, number> } };
+          writeConfig(runDir, config);
+        })
+      : await masked(model, data, { ...common, sparsity, scope, ...(score ? { score: score as ScoreName } : {}) });
+    lock.check();
+    if (fineTune === 0) saveCheckpoint(join(runDir, FILES.checkpoint), done.model);
+    const tested = await testModel(done.model, data.test, config, { signal });
+    lock.check();
+    const parts = { title: `${model.name} on ${data.test.name}, pruned`, train: data.train, pruning: [done.row] };
+    await until(writeReport(runDir, done.model, data.test, config, tested, parts));
+    return { ...done, tested };
+  };
+  const {
+    model: small,
+    row,
+    lines: said,
+    fields,
+    tested,
+  } = await pruned().catch((error: unknown) => {
     // without fine-tuning there is nothing to go on with, and little lost
     const goesOn = fineTune > 0 && existsSync(join(runDir, FILES.checkpoint));
     if (signal.aborted && !goesOn) clearRun(runDir);
     else discardRun(lock);
     throw signal.aborted && goesOn ? stoppedRun(context, runDir) : error;
   });
-  writeOnnx(runDir, model);
+  using _ = small;
+  writeOnnx(runDir, small);
 
   out.line();
-  out.line([
-    "bold",
-    `${percent(report.sparsity)} of ${count(report.weights)} weights pruned by ${report.score}, ${count(report.kept)} left`,
-  ]);
-  for (const line of table([
-    ["layer", "weights", "left", "pruned"],
-    ...report.layers.map((l) => [fitting(`  ${l.name}`), count(l.weights), count(l.kept), percent(l.sparsity)]),
-  ]))
-    out.line(line);
+  for (const line of said) out.line(line);
   const stages = [
     ["before", row.before],
     ["after pruning", row.after],
@@ -134,16 +182,69 @@ async function pruneRun(dir: string, options: PruneOptions, context: Context): P
   out.event("done", {
     runDir,
     from: dir,
-    score: report.score,
-    scope: report.scope,
-    sparsity: report.sparsity,
-    weights: report.weights,
-    kept: report.kept,
-    parameters: report.parameters,
-    layers: report.layers,
+    ...fields,
     before: row.before,
     after: row.after,
     fineTuned: row.fineTuned ?? null,
     test: testFields(tested),
   });
+}
+
+/** Weights set to zero, in place. */
+async function masked(model: Model, data: RunData, options: PruneExperimentOptions): Promise<Pruned> {
+  const { row, report } = await pruneExperiment(model, data, options);
+  const { score, scope, sparsity, weights, kept, parameters, layers } = report;
+  const rows = layers.map((l) => [fitting(`  ${l.name}`), count(l.weights), count(l.kept), percent(l.sparsity)]);
+  const lines = table([["layer", "weights", "left", "pruned"], ...rows]);
+  const title = `${percent(sparsity)} of ${count(weights)} weights pruned by ${score}, ${count(kept)} left`;
+  return {
+    model,
+    row,
+    lines: [["bold", title], ...lines],
+    fields: { score, scope, sparsity, weights, kept, parameters, layers },
+  };
+}
+
+/** Filters and units taken out, in a model of its own. */
+async function shrunk(
+  whole: Model,
+  data: RunData,
+  options: ShrinkExperimentOptions,
+  onShrunk: (model: Model) => void,
+): Promise<Pruned> {
+  const { model, row, costs } = await shrinkExperiment(whole, data, { ...options, onShrunk });
+  const { before, after } = costs;
+  const [slow, fast] = speedsOf([whole, model]);
+  const milliseconds = (t: number) => `${t.toPrecision(3)} ms`;
+  const shape = (dims: readonly number[]) => dims.join("x");
+  const lines = [
+    ...table([
+      ["layer", "weights", "left", "multiply-adds", "left"],
+      ...before.layers.map((l, i) => {
+        const left = after.layers[i];
+        return [
+          fitting(`  ${l.name}`),
+          shape(l.shape),
+          shape(left.shape),
+          count(l.multiplyAdds),
+          count(left.multiplyAdds),
+        ];
+      }),
+    ]),
+    "",
+    ...table([
+      ["", "before", "after", "share"],
+      ...(
+        [
+          ["weights and biases", before.weights, after.weights, count],
+          ["multiply-adds", before.multiplyAdds, after.multiplyAdds, count],
+          ["inference, 128 images", slow.inference, fast.inference, milliseconds],
+          ["training step", slow.step, fast.step, milliseconds],
+        ] as const
+      ).map(([name, a, b, shown]) => [`  ${name}`, shown(a), shown(b), percent(b / a)]),
+    ]),
+  ];
+  const title = `${count(after.weights)} of ${count(before.weights)} weights and ${percent(after.multiplyAdds / before.multiplyAdds)} of the multiply-adds left`;
+  const fields = { costs, speed: { before: slow, after: fast } };
+  return { model, row, lines: [["bold", title], ...lines], fields };
 }

@@ -55,6 +55,9 @@ export interface TrainOptions extends SharedOptions {
   readonly best?: boolean;
   readonly resume?: string;
   readonly compare?: readonly string[];
+  readonly from?: string;
+  readonly moped?: boolean;
+  readonly headOnly?: boolean;
 }
 
 /** What `train` does on many images when nothing is said. */
@@ -89,15 +92,16 @@ export function recipe(
   const draws = bayesian || options.monteCarloDropout;
   const trained = own === undefined ? train.count - valid : train.count;
   const { batch: batchSize, epochs, beta } = options;
-  // only "rho" by itself leaves it open how wide it begins
-  const initialSigma = options.posterior === defaults.posterior ? undefined : 0;
+  // only "rho" by itself leaves it open how wide it begins; for numbers it begins narrow, as in fit
+  const meant = meaning(options, train);
+  const initialSigma = options.posterior === defaults.posterior && !("outputs" in meant) ? undefined : 0;
   const chosen = recipeFor(trained, { batchSize, epochs, beta, initialSigma }, bayesian);
   const sentence = recipeSentence(trained, chosen);
   if (sentence) say(sentence);
   const model = {
     model: options.model,
     input: [...train.shape],
-    ...meaning(options, train),
+    ...meant,
     bayesian,
     activation: options.activation,
     norm: options.norm,

@@ -15,6 +15,7 @@ import { splitMeans } from "../report/diagnosis.ts";
 import { peekCheckpoint } from "../train/checkpoint.ts";
 import { defaults } from "../train/defaults.ts";
 import type { HeldLock } from "../train/lock.ts";
+import { takeWeights, weightsSource, withSource } from "./from.ts";
 import {
   type Context,
   decimal,
@@ -158,6 +159,13 @@ export function trainCommand(root: Command): void {
       integer(1),
     )
     .option("--best", "test the weights of the best validation, not the final ones")
+    .option(
+      "--from <path>",
+      "begin with the weights of a run, a checkpoint, or a safetensors or ONNX file; where its classes are others, the last layer is new",
+      path,
+    )
+    .option("--moped", "with --from: priors N(w, 1) around the weights, and spreads of a tenth of them")
+    .option("--head-only", "with --from: train the last layer alone, and leave the others plain and as they are")
     .option("--compare <rundir>", "print another tested run beside this one, such as the frequentist twin", several)
     .option("--resume <rundir>", "go on with a run; all of its settings are kept (--epochs may be raised)", path);
   shared(precision(command), {
@@ -167,14 +175,16 @@ export function trainCommand(root: Command): void {
   }).action((options: TrainOptions) =>
     inContext(
       options,
-      (context) => (options.resume === undefined ? fresh(options, context) : resumed(options, context, command)),
+      (context) =>
+        options.resume === undefined ? fresh(options, context, command) : resumed(options, context, command),
       { product: false, signals: "save" },
     ),
   );
 }
 
-async function fresh(options: TrainOptions, context: Context): Promise<void> {
+async function fresh(options: TrainOptions, context: Context, command: Command): Promise<void> {
   const beside = (options.compare ?? []).map(comparisonRow);
+  const source = weightsSource(options, command);
   const { imageSize, background, skipCorrupt, stream = "auto" } = options;
   const size = imageSize === undefined ? undefined : parseSize(imageSize);
   const all = await context.until(
@@ -186,10 +196,12 @@ async function fresh(options: TrainOptions, context: Context): Promise<void> {
   );
   checkTrainingClasses("train", all.train);
   const notes: string[] = [];
-  const config = recipe(options, all, (note) => notes.push(note));
-  const runDir = options.out ?? newRunDir(options.model, all.train.name);
+  const asked = recipe(source ? { ...options, model: source.model } : options, all, (note) => notes.push(note));
+  const config = source ? withSource(asked, source, options, (note) => notes.push(note)) : asked;
+  const runDir = options.out ?? newRunDir(String(config.model.model), all.train.name);
   const data = { ...splitData(all, config.data), test: all.test };
   using model = modelOf(config);
+  takeWeights(model, config);
   if (config.training.batchSize > data.train.count)
     fail("train", `--batch of at most ${data.train.count}, the number of training images`, config.training.batchSize);
   using lock = createRun(runDir, config);
@@ -229,6 +241,7 @@ async function resumed(options: TrainOptions, context: Context, command: Command
       `[train] expected a pruned run with a checkpoint, received ${runDir} without one; prune again`,
       { code: "ERR_BAYES_FILE" },
     );
+  if (!existsSync(checkpoint)) takeWeights(model, config);
   if (epochs !== before.training.epochs) writeConfig(runDir, config);
   try {
     await whole(model, data, config, lock, { resume: true, beside }, context);

@@ -2,11 +2,14 @@
  * The paper's tables of accuracies (Shridhar et al. 2019, chapter 5) and what they lack: twins of the same widths, schedule and
  * augmentation, a validation set that picks the twin's weight decay, and a test set that is looked at once.
  */
+import { join } from "node:path";
 import type { Augmentation } from "../data/augment.ts";
 import type { DatasetName } from "../data/locate.ts";
+import { classificationMetrics } from "../predict/metrics.ts";
+import { predict } from "../predict/predict.ts";
 import { defaults } from "../train/defaults.ts";
 import type { Experiment, JsonObject, Unit, UnitOptions } from "./experiment.ts";
-import { figuresOf, type TrainingSettings, trained } from "./training.ts";
+import { figuresOf, partsOf, type TrainingSettings, trained } from "./training.ts";
 
 const augmented: Readonly<Record<DatasetName, Augmentation | undefined>> = {
   mnist: undefined,
@@ -44,31 +47,56 @@ export const classification: Experiment = {
   units: (options) => plans.flatMap((plan) => unitsOf(plan, options)),
 };
 
+/** Behind which layers Monte-Carlo dropout is (Gal and Ghahramani 2016), of the nets that have it as a baseline. */
+const DROPOUT: Readonly<Record<string, readonly string[]>> = {
+  lenet5: ["fc1", "fc2"],
+  alexnet: ["conv1", "conv3", "conv5"],
+};
+/** The paper's table of dropouts: how many, and behind which layers. */
+const DROPOUTS = [["conv1"], ["conv1", "conv3"], ["conv1", "conv3", "conv5"]];
+const RATE = 0.5;
+/** Twins in an ensemble, of which so many are trained anyway. */
+const MEMBERS = 5;
+
 function unitsOf([data, model, epochs, seeds, minutes]: Plan, { quick, seed: first }: UnitOptions): Unit[] {
   if (quick && model !== "lenet5") return [];
-  return Array.from({ length: quick ? 1 : seeds }, (_, i) => first + i).flatMap((seed) => {
-    const settings: TrainingSettings = {
-      data,
-      model: { model },
-      epochs: quick ? 2 : epochs,
-      batchSize: defaults.batchSize,
-      learningRate: `cosine:${defaults.learningRate}`,
-      ...(augmented[data] ? { augment: augmented[data] } : {}),
-      seed,
-    };
-    const name = `${data}-${model}`;
-    const cost = quick ? 0.1 : epochs * minutes;
+  const common = {
+    data,
+    epochs: quick ? 2 : epochs,
+    batchSize: defaults.batchSize,
+    learningRate: `cosine:${defaults.learningRate}`,
+    ...(augmented[data] ? { augment: augmented[data] } : {}),
+  };
+  const name = `${data}-${model}`;
+  const cost = quick ? 0.1 : epochs * minutes;
+  const decays = DECAYS.slice(0, quick ? 1 : undefined);
+  const plain = { model, bayesian: false };
+  const of = (seed: number): Unit[] => {
+    const settings = { ...common, model: { model }, seed };
+    const places = DROPOUT[model];
+    const dropout = { ...plain, dropout: RATE, dropoutAfter: places, monteCarloDropout: true };
     return [
       unit(`${name}-bayesian-${seed}`, { ...settings, beta: Number(defaults.beta) }, cost),
-      ...DECAYS.slice(0, quick ? 1 : undefined).map((weightDecay) =>
+      ...decays.map((weightDecay) =>
+        unit(`${name}-frequentist-${weightDecay}-${seed}`, { ...settings, model: plain, weightDecay }, 0.6 * cost),
+      ),
+      ...(places && !quick ? [unit(`${name}-mc-dropout-${seed}`, { ...settings, model: dropout }, 0.6 * cost)] : []),
+    ];
+  };
+  const all = Array.from({ length: quick ? 1 : seeds }, (_, i) => of(first + i)).flat();
+  const twins = { ...common, model: plain, seed: first };
+  if (seeds >= 3 && !quick) all.push(ensemble(name, twins, seeds, cost));
+  if (name === "cifar-100-alexnet")
+    all.push(
+      ...DROPOUTS.map((dropoutAfter) =>
         unit(
-          `${name}-frequentist-${weightDecay}-${seed}`,
-          { ...settings, model: { model, bayesian: false }, weightDecay },
+          `${name}-dropout-${dropoutAfter.length}-${first}`,
+          { ...twins, model: { ...plain, dropout: RATE, dropoutAfter } },
           0.6 * cost,
         ),
       ),
-    ];
-  });
+    );
+  return all;
 }
 
 const unit = (name: string, settings: TrainingSettings, minutes: number): Unit => ({
@@ -81,3 +109,41 @@ const unit = (name: string, settings: TrainingSettings, minutes: number): Unit =
     return await figuresOf(model, parts, result);
   },
 });
+
+/** The mean prediction of twins with the weight decay that validation picks (Lakshminarayanan et al. 2017, without adversarial training). */
+function ensemble(name: string, settings: TrainingSettings, seeds: number, cost: number): Unit {
+  const { seed: first } = settings;
+  const own = Array.from({ length: seeds }, (_, i) => first + i);
+  const twin = (decay: number, seed: number) => `${name}-frequentist-${decay}-${seed}`;
+  return {
+    name: `${name}-ensemble-${first}`,
+    settings: { ...settings, members: MEMBERS } as unknown as JsonObject,
+    needs: DECAYS.flatMap((decay) => own.map((seed) => twin(decay, seed))),
+    minutes: 0.6 * cost * (MEMBERS - seeds),
+    async run(work) {
+      const weightDecay = pickedDecay(own.map((seed) => (decay) => work.figuresOf(twin(decay, seed))));
+      const parts = await partsOf(work, settings.data);
+      const sum = { test: undefined as Float32Array | undefined, valid: undefined as Float32Array | undefined };
+      for (let seed = first; seed < first + MEMBERS; seed++) {
+        const dir = own.includes(seed) ? work.dirOf(twin(weightDecay, seed)) : join(work.dir, String(seed));
+        const { model } = await trained({ ...work, dir }, { ...settings, weightDecay, seed });
+        using _ = model;
+        for (const part of ["test", "valid"] as const) {
+          const { probabilities } = await predict(model, parts[part]);
+          sum[part] = probabilities.map((p, i) => (sum[part]?.[i] ?? 0) + p / MEMBERS);
+        }
+      }
+      const on = (part: "test" | "valid"): JsonObject => {
+        const { accuracy, nll, ece, brier } = classificationMetrics(sum[part]!, parts[part].targets);
+        return { accuracy, nll, ece, brier };
+      };
+      return { ...on("test"), valid: on("valid"), weightDecay, members: MEMBERS };
+    },
+  };
+}
+
+/** The weight decay with the lowest mean NLL on the validation images. */
+export function pickedDecay(figures: readonly ((decay: number) => JsonObject)[], decays = DECAYS): number {
+  const nll = (decay: number) => figures.reduce((sum, of) => sum + (of(decay).valid as { nll: number }).nll, 0);
+  return decays.toSorted((a, b) => nll(a) - nll(b))[0];
+}

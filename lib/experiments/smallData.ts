@@ -41,7 +41,7 @@ const plans = [
 
 export const smallData: Experiment = {
   name: "small-data",
-  title: "Small data",
+  title: "Few images",
   summary: "300 to 10,000 images: the recipe for few images, the one for many, and the frequentist twin",
   units: (options) => [...choices(options), ...plans.flatMap((plan) => comparisons(plan, options))],
 };

@@ -101,7 +101,7 @@ export async function figuresOf(
   { train, valid, test }: Awaited<ReturnType<typeof partsOf>>,
   { history }: FitResult,
 ): Promise<JsonObject> {
-  const samples = model.bayesian ? defaults.testSamples : 1;
+  const samples = model.stochastic ? defaults.testSamples : 1;
   const first = Array.from({ length: Math.min(TRAINING_IMAGES, train.count) }, (_, i) => i);
   const on = async (data: ClassDataset): Promise<ClassMetrics> => (await evaluate(model, data, { samples })).metrics;
   const curve = (of: (r: EpochRecord) => number | undefined): number[] =>

@@ -66,6 +66,7 @@ function ruleOf(name: string, grad: GradientRule): Op {
     name,
     view: true,
     infer: ([y]) => [y],
+    channels: (flow, { inputs: [y] }) => flow.of(y),
     grad([dy], { inputs: [, ...inputs], outputs: [y] }) {
       const given = grad(dy!, ...inputs, y);
       if (!Array.isArray(given) || given.length !== inputs.length)

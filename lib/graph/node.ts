@@ -2,6 +2,7 @@ import { BayesError, checkInt, fail } from "../errors.ts";
 import type { OnnxContext } from "../onnx/context.ts";
 import { asArray, copyList, kindsFor } from "../util/arrays.ts";
 import { newArray } from "../util/memory.ts";
+import type { ChannelFlow, Channels } from "./channels.ts";
 import { userSite } from "./site.ts";
 import type { Slot, Store } from "./store.ts";
 
@@ -60,6 +61,11 @@ export interface Op<A extends Attrs = Attrs> {
    * were. "backward": its gradient takes those, from dy and r, and that output as its last input.
    */
   readonly pools?: "forward" | "backward";
+  /**
+   * Which channels (positions of the last axis) the output has, given those of the inputs: see {@link ChannelFlow}. Absent,
+   * or undefined: it may mix them in any way, and pruning leaves them alone.
+   */
+  channels?(flow: ChannelFlow, node: Node<A>): Channels | undefined;
   /** Floating-point operations (a multiply-add is 2), for the plan's report. */
   flops?(node: Node<A>): number;
 }

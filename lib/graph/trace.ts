@@ -97,7 +97,14 @@ export interface Trace {
   readonly bayesianLayers: boolean | readonly string[] | undefined;
   readonly frozen: readonly string[];
   readonly precision: Precision;
+  /** @internal How many filters or units layers have left, where those are fewer than their function says. */
+  readonly widths: Widths;
+  /** @internal Layers that take their number of filters from there, and how many their function says. */
+  readonly declared: Map<string, number>;
 }
+
+/** Filters or units by the layer's name, of a model that was shrunk. */
+export type Widths = Readonly<Record<string, number>>;
 
 export interface TraceOptions {
   readonly store: Store;
@@ -118,6 +125,8 @@ export interface TraceOptions {
   readonly frozen?: readonly string[];
   /** Default: that of the trace around this one, else "fp32". */
   readonly precision?: Precision;
+  /** @internal See {@link widthOf}. */
+  readonly widths?: Widths;
 }
 
 let current: Trace | undefined;
@@ -140,6 +149,7 @@ const traceKinds = {
   bayesianLayers: "boolean|object",
   frozen: "object",
   precision: "string",
+  widths: "object",
 };
 
 /** A checked copy of the options of a trace: of what the caller holds nothing is read again. */
@@ -202,6 +212,8 @@ export function withTrace<T>(options: TraceOptions, build: () => T): { value: T;
     bayesianLayers: more.bayesianLayers,
     frozen: more.frozen ?? [],
     precision: more.precision ?? before?.precision ?? "fp32",
+    widths: more.widths ?? {},
+    declared: new Map(),
   };
   return { value: store.together(() => within(mine, build)), trace: mine };
 }
@@ -258,6 +270,17 @@ export function scope<T>(
   } finally {
     sharing = around;
   }
+}
+
+/**
+ * How many filters or units a layer has: as many as its function says, or what shrinking has left of them. The layers after
+ * it follow by themselves, for they take the number of their inputs from the tensor that they are given.
+ */
+export function widthOf(layer: string, declared: number): number {
+  const t = trace();
+  t.declared.set(layer, declared);
+  if (!Object.hasOwn(t.widths, layer)) return declared;
+  return checkInt(layer, "its width, in place of the model function's,", t.widths[layer], 1, declared);
 }
 
 let sharing = false; // whether the layer under way uses parameters again

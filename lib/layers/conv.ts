@@ -1,7 +1,7 @@
 import type { BayesOptions } from "../bayes/settings.ts";
 import { checkOptions, fail } from "../errors.ts";
 import type { Tensor } from "../graph/node.ts";
-import type { LayerOptions } from "../graph/trace.ts";
+import { type LayerOptions, widthOf } from "../graph/trace.ts";
 import { bayesConv2d as bayesOp } from "../ops/bayesConv2d.ts";
 import type { ConvOptions } from "../ops/conv.ts";
 import { conv2d as pointOp } from "../ops/conv2d.ts";
@@ -30,10 +30,11 @@ function shapeOf(where: string, x: Tensor, filters: number, kernel: Pair, option
   const { groups = 1 } = options;
   const [, , , channels] = checkInput(where, x, 4, "[batch, height, width, channels]");
   const [kh, kw] = checkKernel(where, filters, kernel, groups);
+  const left = widthOf(where, filters);
   if (channels % groups) fail(where, `input channels divisible by ${groups} groups`, channels);
   return {
-    weight: [kh, kw, channels / groups, filters],
-    outputs: filters,
+    weight: [kh, kw, channels / groups, left],
+    outputs: left,
     fanIn: (kh * kw * channels) / groups,
     point: (input, w, b) => pointOp(input, w, b, options),
     local: (input, weights, noise) => bayesOp(input, weights, noise, options),

@@ -1,7 +1,7 @@
 import type { BayesOptions } from "../bayes/settings.ts";
 import { checkOptions, fail } from "../errors.ts";
 import type { Tensor } from "../graph/node.ts";
-import type { LayerOptions } from "../graph/trace.ts";
+import { type LayerOptions, widthOf } from "../graph/trace.ts";
 import { bayesConvTranspose2d as bayesOp } from "../ops/bayesConvTranspose2d.ts";
 import type { ConvTransposeOptions } from "../ops/conv.ts";
 import { convTranspose2d as pointOp } from "../ops/convTranspose2d.ts";
@@ -38,9 +38,10 @@ function shapeOf(
   const [, , , channels] = checkInput(where, x, 4, "[batch, height, width, channels]");
   const [kh, kw] = checkKernel(where, filters, kernel, groups);
   if (filters % groups) fail(where, `filters divisible by ${groups} groups`, filters);
+  const left = widthOf(where, filters);
   return {
-    weight: [kh, kw, filters / groups, channels],
-    outputs: filters,
+    weight: [kh, kw, left / groups, channels],
+    outputs: left,
     fanIn: (kh * kw * channels) / groups,
     point: (input, w, b) => pointOp(input, w, b, options),
     local: (input, weights, noise) => bayesOp(input, weights, noise, options),

@@ -1,7 +1,7 @@
 import type { BayesOptions } from "../bayes/settings.ts";
 import { checkInt, checkOptions } from "../errors.ts";
 import type { Tensor } from "../graph/node.ts";
-import type { LayerOptions } from "../graph/trace.ts";
+import { type LayerOptions, widthOf } from "../graph/trace.ts";
 import { bayesLinear as bayesOp } from "../ops/bayesLinear.ts";
 import { linear as pointOp } from "../ops/linear.ts";
 import {
@@ -17,7 +17,8 @@ import {
 function shapeOf(where: string, x: Tensor, outputs: number): BayesLayerShape {
   const [, fanIn] = checkInput(where, x, 2, "[batch, features] (use flatten first)");
   checkInt(where, "the number of outputs", outputs, 1, 1 << 24);
-  return { weight: [fanIn, outputs], outputs, fanIn, point: pointOp, local: bayesOp };
+  const left = widthOf(where, outputs);
+  return { weight: [fanIn, left], outputs: left, fanIn, point: pointOp, local: bayesOp };
 }
 
 /**

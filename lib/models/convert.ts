@@ -78,10 +78,19 @@ export function toBayesian<L extends Likelihood>(model: Model<L>, options: ToBay
   checkInt(where, "the seed", seed, 0);
   const prior = priorFrom(own.prior ?? "moped");
   const made = remade(model, { prior, seed, layers: choice(model, own) });
-  return carried(model, made, (weight, values) => {
-    made.store.set(`${weight}/rho`, spreads(values, delta).map(inverseSoftplus));
-    if (made.store.slots.has(`${weight}/prior`)) made.store.set(`${weight}/prior`, values);
-  });
+  carried(model, made);
+  spreadOut(made, delta);
+  return made;
+}
+
+/** Gives every posterior the spread delta |mu|, and a prior that is kept with it the mean mu. */
+export function spreadOut({ store }: Pick<Model, "store">, delta = 0.1): void {
+  for (const { name, slot, bayesian } of layerTensors(store.slots.values())) {
+    if (!bayesian) continue;
+    const mu = store.get(slot) as Float32Array;
+    store.set(`${name}/rho`, spreads(mu, delta).map(inverseSoftplus));
+    if (store.slots.has(`${name}/prior`)) store.set(`${name}/prior`, mu);
+  }
 }
 
 /**
@@ -162,23 +171,15 @@ function choice(model: Model<never> | Model, { bayesian, freeze = [] }: ToBayesi
   return { bayesian: chosen.length === weighted.length ? true : chosen, frozen };
 }
 
-/** Puts the values of one model into another of the same function; `spread` may make more of those that get a posterior. */
-function carried<L extends Likelihood>(
-  from: Model<L>,
-  to: Model<L>,
-  spread: (weight: string, values: Float32Array) => void = () => {},
-): Model<L> {
+/** Puts the values of one model into another of the same function. Returns that. */
+function carried<L extends Likelihood>(from: Model<L>, to: Model<L>): Model<L> {
   const [source, target] = [from.store, to.store];
   try {
     const values = new Map(layerTensors(source.slots.values()).map((t) => [t.name, t.slot]));
     for (const tensor of layerTensors(target.slots.values())) {
       const slot = values.get(tensor.name);
       if (slot === undefined) fillAbsent(to, tensor);
-      else {
-        const own = source.get(slot) as Float32Array;
-        target.set(tensor.slot, own);
-        if (tensor.bayesian) spread(tensor.name, own);
-      }
+      else target.set(tensor.slot, source.get(slot));
       const mask = source.slots.get(maskName(tensor.name));
       if (mask) target.define(mask.name, mask.shape, { values: mask.values, init: () => source.get(mask.name) });
     }

@@ -59,7 +59,7 @@ export interface ArchitectureConfig {
   readonly input: readonly [height: number, width: number, channels: number];
   /** Default true; false is the frequentist twin. */
   readonly bayesian?: boolean;
-  /** Default softplus in a Bayesian model, ReLU in its twin, in residual nets and in espcn. */
+  /** Default softplus in a Bayesian model, ReLU in its twin and in residual nets, and in espcn. */
   readonly activation?: Activation;
   /** Of resnet18 and resnet20: "batch" (default), or "filter-response". */
   readonly norm?: Norm;
@@ -87,6 +87,8 @@ export interface ArchitectureConfig {
   readonly layers?: LayerChoice;
   /** Seed of the initial parameters; default 0. */
   readonly seed?: number;
+  /** Filters or units left by layer, of a model that was shrunk (see `shrink`). */
+  readonly widths?: Readonly<Record<string, number>>;
 }
 
 const posterior = z.discriminatedUnion("kind", [
@@ -129,11 +131,11 @@ const schema = z.strictObject({
   outputs: z.int().positive(),
   bayesian: z.boolean().default(true),
   activation: z.enum(["softplus", "relu"]).optional(),
-  scale: z.union([z.literal(2), z.literal(3), z.literal(4)], { error: "2, 3 or 4" }).optional(),
   norm: z.enum(["batch", "filter-response"]).optional(),
   dropout: z.number().min(0).max(0.999999).optional(),
   dropoutAfter: z.array(z.string()).readonly().optional(),
   monteCarloDropout: z.boolean().optional(),
+  scale: z.union([z.literal(2), z.literal(3), z.literal(4)], { error: "2, 3 or 4" }).optional(),
   posterior: posterior.default({ kind: "rho" }),
   prior: priorConfig.default({ kind: "gaussian" }),
   estimator: z.enum(["local", "weight"]).default("local"),
@@ -141,6 +143,7 @@ const schema = z.strictObject({
   bias: z.union([z.boolean(), z.literal("point")], { error: 'true, false or "point"' }).default(true),
   layers: layerChoice.optional(),
   seed: z.int().nonnegative().default(0),
+  widths: z.record(z.string(), z.int().positive()).optional(),
 }) satisfies z.ZodType<ArchitectureConfig & { readonly outputs: number }>;
 
 /** What a model takes besides its architecture. */
@@ -209,11 +212,11 @@ export function createModel(config: ModelConfig): Model {
     const unknown = issue.code === "unrecognized_keys" ? issue.keys[0] : received;
     fail("createModel", `a valid ${issue.path.join(".") || "configuration"} (${issue.message})`, unknown);
   }
-  const c = parsed.data;
-  if (c.scale !== undefined && c.model !== "espcn") fail("createModel", "a scale with model espcn alone", c.model);
-  const scale = c.model === "espcn" ? (c.scale ?? 3) : undefined;
+  const { widths, ...c } = parsed.data;
   const { bayesian, norm, dropout, dropoutAfter, monteCarloDropout } = c;
   const hasNorms = normed.includes(c.model);
+  if (c.scale !== undefined && c.model !== "espcn") fail("createModel", "a scale with model espcn alone", c.model);
+  const scale = c.model === "espcn" ? (c.scale ?? 3) : undefined;
   const activation = c.activation ?? (c.model === "espcn" ? "relu" : defaultActivation(bayesian, hasNorms));
   if (norm !== undefined && !hasNorms)
     fail("createModel", `norm with ${normed.join(" or ")}, the nets that have one`, words(`it with ${c.model}`));
@@ -235,6 +238,7 @@ export function createModel(config: ModelConfig): Model {
     seed: c.seed,
     device,
     config: { ...c, activation, ...(scale ? { scale } : {}) },
+    widths,
   });
 }
 

@@ -18,8 +18,8 @@ export interface KitOptions {
   /** Default true; false: plain weights, the frequentist twin. */
   readonly bayesian?: boolean;
   /**
-   * Default softplus in a Bayesian net ("the variance must never be 0", Shridhar et al. 2019), ReLU in its twin and behind
-   * norms (see {@link defaultActivation}).
+   * Default softplus in a Bayesian net ("the variance must never be 0", Shridhar et al. 2019), ReLU in its twin and in nets
+   * with norms, whose running statistics softplus would make lag (docs/experiments.md).
    */
   readonly activation?: Activation;
   /** Of nets that have norms, which are the residual ones: batch norm (default), or filter response norm, which looks at one image alone. */

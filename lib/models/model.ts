@@ -7,7 +7,7 @@ import { type Device, type DeviceName, openDevice } from "../device.ts";
 import { BayesError, checkInt, checkNumber, checkOptions, fail } from "../errors.ts";
 import { f32, i32, type Shape, sizeOf, Tensor } from "../graph/node.ts";
 import { type Slot, Store } from "../graph/store.ts";
-import { drewNoise, input, type KlTerm, type Mode, type TraceOptions, withTrace } from "../graph/trace.ts";
+import { drewNoise, input, type KlTerm, type Mode, type TraceOptions, type Widths, withTrace } from "../graph/trace.ts";
 import { checkLayers, isAmong, layerOf, layerTensors } from "../layers/names.ts";
 import { checkLikelihood } from "../likelihoods/known.ts";
 import type { Likelihood, LikelihoodConfig } from "../likelihoods/likelihood.ts";
@@ -38,6 +38,11 @@ export interface ModelOptions<L extends Likelihood = Likelihood> {
   readonly device?: DeviceName | Device;
   /** How to make this model again, as JSON (copied); kept in checkpoints. */
   readonly config?: Readonly<Record<string, unknown>>;
+  /**
+   * Filters or units that layers have left, by the layer's name, in place of what `build` says: what {@link shrink} has made of
+   * a model. Kept in the config.
+   */
+  readonly widths?: Widths;
 }
 
 /** A choice among the layers of a model; a name such as "stage1" is also that of all layers below it, "stage1/block1/conv1". */
@@ -72,6 +77,8 @@ export interface ApplyResult<R = undefined> {
   readonly klTerms: readonly KlTerm[];
   /** The trainable leaves of layers that are not frozen, by name. */
   readonly parameters: ReadonlyMap<string, Tensor>;
+  /** @internal Names of the layers whose number of filters or units may be another (see {@link Model.resized}). */
+  readonly resizable: ReadonlySet<string>;
 }
 
 /** What a model knows besides its weights, as checkpoints keep it. */
@@ -112,8 +119,8 @@ const applyKinds = {
   training: "boolean",
   samples: "number",
   noise: "object",
-  frozen: "object",
   estimator: "string",
+  frozen: "object",
 };
 
 /** Throws unless `model` is a {@link Model} that is open and, unless the caller waits for its turn, has no run under way. */
@@ -148,6 +155,7 @@ export class Model<L extends Likelihood = Likelihood> {
   #preprocess: Preprocess | undefined;
   #threshold: Threshold | undefined;
   readonly #build: (x: Tensor) => Tensor;
+  readonly #widths: Widths;
   readonly #bayesianLayers: LayerChoice["bayesian"];
 
   /** @throws BayesError for options that make no sense, or a function whose output the likelihood cannot read */
@@ -166,6 +174,7 @@ export class Model<L extends Likelihood = Likelihood> {
       seed: "number",
       device: "object|string",
       config: "object",
+      widths: "object",
     });
     const { name = "model", likelihood, build, preprocess, seed = 0 } = own;
     if (!name) fail("model", "a name", name);
@@ -183,6 +192,8 @@ export class Model<L extends Likelihood = Likelihood> {
     this.inputShape = Object.freeze(shape);
     this.seed = seed;
     this.bayes = settings(own.bayes);
+    this.#widths = frozenJson(where, "widths", own.widths ?? {});
+    const widths = Object.keys(this.#widths).length > 0 && { widths: this.#widths };
     const { bayesian, frozen } = checkOptions<LayerChoice>(`${where} layers`, own.layers ?? {}, {
       bayesian: "boolean|object",
       frozen: "object",
@@ -190,7 +201,7 @@ export class Model<L extends Likelihood = Likelihood> {
     this.#bayesianLayers = typeof bayesian === "object" ? copyList(where, "layers.bayesian", bayesian) : bayesian;
     this.frozen = copyList(where, "layers.frozen", frozen ?? []);
     const layers = own.layers && { layers: { bayesian: this.#bayesianLayers, frozen: this.frozen } };
-    this.config = frozenJson(where, "config", { ...(own.config ?? { name, input: [...shape] }), ...layers });
+    this.config = frozenJson(where, "config", { ...(own.config ?? { name, input: [...shape] }), ...layers, ...widths });
     this.#likelihood = likelihood;
     this.#preprocess = preprocess && checkPreprocess(where, preprocess, shape[2]);
     this.#build = build;
@@ -231,8 +242,21 @@ export class Model<L extends Likelihood = Likelihood> {
       seed: this.seed,
       device: this.store.device,
       config: this.config,
+      widths: this.#widths,
       ...changes,
     });
+  }
+
+  /**
+   * A new model of the same function and knowledge whose layers have other widths, with initial parameters.
+   * @throws BayesError for a function that does not work with them
+   * @internal
+   */
+  resized(widths: Widths): Model<L> {
+    const layers = this.config.layers !== undefined && {
+      layers: { bayesian: this.#bayesianLayers, frozen: this.frozen },
+    };
+    return this.like({ ...layers, widths: { ...this.#widths, ...widths } });
   }
 
   /** What the output means. Class names and the like that were not known come with the first training set. */
@@ -282,6 +306,7 @@ export class Model<L extends Likelihood = Likelihood> {
         seed: this.seed,
         bayes: this.bayes,
         bayesianLayers: this.#bayesianLayers,
+        widths: this.#widths,
       },
       () => {
         const output = this.#build(input("x", f32([2, ...this.inputShape])));
@@ -296,6 +321,10 @@ export class Model<L extends Likelihood = Likelihood> {
     );
     if (trace.parameters.size === 0)
       throw new BayesError(`[model ${this.name}] expected a model with parameters, received one without`);
+    const { declared } = trace;
+    for (const layer of Object.keys(this.#widths))
+      if (!declared.has(layer))
+        fail(`model ${this.name}`, `widths of its layers ${[...declared.keys()].join(", ")}`, layer);
     return { bayesian: trace.kl.length > 0, output: value };
   }
 
@@ -303,7 +332,15 @@ export class Model<L extends Likelihood = Likelihood> {
   #draws(): boolean {
     const noise = { rng: input("rng", i32([4])), rows: input("rows", i32([1])) };
     const { store, seed, bayes } = this;
-    const options = { store, mode: "sample", noise, seed, bayes, bayesianLayers: this.#bayesianLayers } as const;
+    const options = {
+      store,
+      mode: "sample",
+      noise,
+      seed,
+      bayes,
+      bayesianLayers: this.#bayesianLayers,
+      widths: this.#widths,
+    } as const;
     return drewNoise(withTrace(options, () => this.#build(input("x", f32([1, ...this.inputShape])))).trace);
   }
 
@@ -318,13 +355,21 @@ export class Model<L extends Likelihood = Likelihood> {
     if (own.mode === undefined) fail(where, 'mode "mean" or "sample"', own.mode);
     const { seed, frozen } = this;
     const bayes = estimator === undefined ? this.bayes : settings({ estimator }, this.bayes);
-    const about = { store: this.store, seed, bayes, bayesianLayers: this.#bayesianLayers, frozen };
+    const about = {
+      store: this.store,
+      seed,
+      bayes,
+      bayesianLayers: this.#bayesianLayers,
+      frozen,
+      widths: this.#widths,
+    };
     const { value, trace } = withTrace({ ...about, ...own }, () => {
       const output = this.#build(x);
       return { output, result: then?.(output, this.#likelihood) as R };
     });
     return {
       ...value,
+      resizable: new Set(trace.declared.keys()),
       kl: trace.kl.length ? trace.kl.map((k) => k.value).reduce((a, b) => add(a, b)) : undefined,
       klTerms: trace.kl,
       parameters: new Map(

@@ -108,5 +108,6 @@ function made<L extends Likelihood>(checkpoint: Checkpoint, options: OpenOptions
     layers,
     device,
     config,
+    widths: config.widths as Record<string, number> | undefined,
   });
 }

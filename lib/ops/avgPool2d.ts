@@ -16,6 +16,7 @@ const op: Op<AvgAttrs> = {
   grad: ([dy], { attrs, inputs }) => [apply(gradOp, [dy!], { ...attrs, shape: inputs[0].shape })[0]],
   onnx: (ctx, { attrs }, [x]) =>
     ctx.emit("AveragePool", [x], { ...windowOnnx(attrs), count_include_pad: Number(attrs.countIncludePad) }),
+  channels: (flow, { inputs: [x] }) => flow.of(x),
   flops: ({ attrs, outputs }) => outputs[0].size * attrs.kernel[0] * attrs.kernel[1],
 };
 

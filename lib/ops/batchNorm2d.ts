@@ -90,6 +90,7 @@ const inferenceOp: Op<NormAttrs> = {
     check("batchNorm2dInference", inputs, ["gamma", "beta", "mean", "variance"], epsilon);
     return [inputs[0]];
   },
+  channels: (flow, { inputs: [x, ...each] }) => flow.normalized(x, each, each[2]),
   grad: ([dy], { inputs: [x, gamma, , mean, variance], attrs }) =>
     apply(gradOp, [dy!, x, gamma, mean, variance], { ...attrs, frozen: true }),
   onnx: (ctx, { attrs: { epsilon } }, inputs) =>

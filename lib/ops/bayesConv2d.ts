@@ -1,7 +1,7 @@
 import { apply, checkTensors, type Op, type Tensor } from "../graph/node.ts";
 import type { Noise } from "../graph/trace.ts";
 import {
-  type BayesWeights, bayesGradTypes, bayesInputs, bayesTypes, type ConvAttrs, type ConvOptions, convAttrs, convOnnx,
+  type BayesWeights, bayesChannels, bayesGradTypes, bayesInputs, bayesTypes, type ConvAttrs, type ConvOptions, convAttrs, convOnnx,
   convolved, lrtOnnx, type NoiseAttrs, ONNX_WEIGHT, taps,
 } from "./conv.ts"; // biome-ignore format: short
 
@@ -32,6 +32,7 @@ const op: Op<Attrs> = {
     const variance = conv(ctx.emit("Mul", [names[0], names[0]]), sigma2, attrs.bias > 1 ? [names[4]] : []);
     return lrtOnnx(ctx, node, x.shape[0], mean, variance);
   },
+  channels: (flow, node) => bayesChannels(flow, node, { reads: 2, makes: 3 }),
   flops: ({ inputs: [x, mu], attrs }) => 4 * taps(convolved("bayesConv2d", x, mu, attrs).shape, mu.shape),
 };
 

@@ -1,7 +1,7 @@
 import { apply, type Op, type Tensor } from "../graph/node.ts";
 import type { Noise } from "../graph/trace.ts";
 import {
-  type BayesWeights, bayesGradTypes, bayesInputs, bayesTypes, type ConvTransposeAttrs, type ConvTransposeOptions, convOnnx,
+  type BayesWeights, bayesChannels, bayesGradTypes, bayesInputs, bayesTypes, type ConvTransposeAttrs, type ConvTransposeOptions, convOnnx,
   convTransposeAttrs, lrtOnnx, type NoiseAttrs, ONNX_WEIGHT, taps, transposed,
 } from "./conv.ts"; // biome-ignore format: short
 
@@ -31,6 +31,7 @@ const op: Op<Attrs> = {
     const variance = conv(ctx.emit("Mul", [names[0], names[0]]), sigma2, attrs.bias > 1 ? [names[4]] : []);
     return lrtOnnx(ctx, node, x.shape[0], mean, variance);
   },
+  channels: (flow, node) => bayesChannels(flow, node, { reads: 3, makes: 2 }),
   flops: ({ inputs: [x, mu] }) => 4 * taps(x.shape, mu.shape),
 };
 

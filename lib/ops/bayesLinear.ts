@@ -2,6 +2,7 @@ import { apply, type Op, type Tensor } from "../graph/node.ts";
 import { arithmetic, type Noise } from "../graph/trace.ts";
 import {
   type BayesWeights,
+  bayesChannels,
   bayesGradTypes,
   bayesInputs,
   bayesTypes,
@@ -35,6 +36,7 @@ const op: Op<Attrs> = {
     const variance = ctx.emit("Gemm", [square, ctx.weight(sigma2), ...(attrs.bias > 1 ? [names[4]] : [])]);
     return lrtOnnx(ctx, node, x.shape[0], mean, variance);
   },
+  channels: (flow, node) => bayesChannels(flow, node, { reads: 0, makes: 1 }),
   flops: ({ inputs: [x, mu] }) => 4 * taps([x.shape[0], mu.shape[1]], mu.shape),
 };
 

@@ -33,6 +33,7 @@ export function broadcastOp(name: string, onnxType: string, rest: Pick<Op, "grad
       return [{ shape: broadcastShape(name, inputs[0].shape, inputs[1].shape), dtype: "f32" }];
     },
     inplace: [0, 1],
+    channels: (flow, { inputs }) => flow.joined(inputs),
     flops: (node: Node) => node.outputs[0].size,
     onnx(ctx, node, inputs) {
       const rank = node.outputs[0].shape.length;

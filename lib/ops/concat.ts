@@ -32,6 +32,9 @@ const op: Op<ConcatAttrs> = {
       return slice(dy!, starts, x.shape);
     });
   },
+  channels(flow, { inputs, attrs: { axis } }) {
+    return axis === inputs[0].shape.length - 1 ? inputs.flatMap((x) => flow.of(x)) : flow.joined(inputs);
+  },
   onnx: (ctx, { attrs: { axis }, outputs }, inputs) =>
     ctx.emit("Concat", inputs, { axis: ctx.layout.axis(axis, outputs[0].shape.length) }),
 };

@@ -1,5 +1,16 @@
 import { checkInt, checkObject, fail } from "../errors.ts";
-import { f32, type Shape, sameShape, sizeOf, type Tensor, type TensorType, typeName } from "../graph/node.ts";
+import type { ChannelFlow, Channels, ProductAxes } from "../graph/channels.ts";
+import {
+  type Attrs,
+  f32,
+  type Node,
+  type Shape,
+  sameShape,
+  sizeOf,
+  type Tensor,
+  type TensorType,
+  typeName,
+} from "../graph/node.ts";
 import { arithmetic, type Noise } from "../graph/trace.ts";
 import type { OnnxContext } from "../onnx/context.ts";
 import { checkImages, checkList, type Padding, type Pair, pair, sides } from "./window.ts";
@@ -193,6 +204,23 @@ export const bayesGradTypes = (inputs: readonly TensorType[], { bias }: { readon
   const [dy, , x, mu, sigma2] = inputs;
   return [x, mu, sigma2, ...Array.from({ length: bias }, () => f32([dy.shape[dy.shape.length - 1]]))];
 };
+
+type Biased = { readonly bias: number; readonly groups?: number };
+
+/** The channels that a layer with plain weights makes: inputs x, w, [b]. */
+export function pointChannels<A extends Attrs & Biased>(flow: ChannelFlow, node: Node<A>, axes: ProductAxes): Channels {
+  const [x, w, ...bias] = node.inputs;
+  const multiplyAdds = node.op.flops!(node) / 2;
+  return flow.product(node as unknown as Node, x, [w], axes, bias, { groups: node.attrs.groups ?? 1, multiplyAdds });
+}
+
+/** The channels that a layer with Gaussian weights makes: inputs x, mu, sigma2, [bMu], [bSigma2], rng, rows. */
+export function bayesChannels<A extends Attrs & Biased>(flow: ChannelFlow, node: Node<A>, axes: ProductAxes): Channels {
+  const [x, mu, sigma2, ...rest] = node.inputs;
+  const biases = rest.slice(0, node.attrs.bias);
+  const cost = { groups: node.attrs.groups ?? 1, multiplyAdds: node.op.flops!(node) / 4 };
+  return flow.product(node as unknown as Node, x, [mu, sigma2], axes, biases, cost);
+}
 
 /** Multiply-adds of one convolution, given the tensor that has a result per tap sum (for a transposed one, the input). */
 export const taps = (map: Shape, w: Shape): number => sizeOf(map) * sizeOf(w.slice(0, -1));

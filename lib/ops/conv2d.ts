@@ -7,6 +7,7 @@ import {
   convOnnx,
   convolved,
   ONNX_WEIGHT,
+  pointChannels,
   taps,
 } from "./conv.ts";
 
@@ -34,6 +35,7 @@ const op: Op<ConvAttrs> = {
       [names[0], ctx.weight(w, ONNX_WEIGHT), ...(attrs.bias ? [names[2]] : [])],
       convOnnx(attrs, w.shape),
     ),
+  channels: (flow, node) => pointChannels(flow, node, { reads: 2, makes: 3 }),
   flops: ({ inputs: [x, w], attrs }) => 2 * taps(convolved("conv2d", x, w, attrs).shape, w.shape),
 };
 

@@ -1,7 +1,7 @@
 import { apply, f32, type Op, type Tensor } from "../graph/node.ts";
 import {
-  type ConvTransposeAttrs, type ConvTransposeOptions, checkBias, convOnnx, convTransposeAttrs, ONNX_WEIGHT, taps,
-  transposed,
+  type ConvTransposeAttrs, type ConvTransposeOptions, checkBias, convOnnx, convTransposeAttrs, ONNX_WEIGHT,
+  pointChannels, taps, transposed,
 } from "./conv.ts"; // biome-ignore format: short
 
 const gradOp: Op<ConvTransposeAttrs> = {
@@ -23,6 +23,7 @@ const op: Op<ConvTransposeAttrs> = {
       ...convOnnx(attrs, w.shape),
       output_padding: attrs.outputPadding,
     }),
+  channels: (flow, node) => pointChannels(flow, node, { reads: 3, makes: 2 }),
   flops: ({ inputs: [x, w] }) => 2 * taps(x.shape, w.shape),
 };
 

@@ -18,6 +18,7 @@ const op: Op<DropoutAttrs> = {
     return [x];
   },
   grad: ([dy], { inputs: [, rng, rows], attrs }) => [apply(op, [dy!, rng, rows], attrs)[0]],
+  channels: (flow, { inputs: [x] }) => flow.of(x),
   onnx(ctx, { attrs: { rate } }, [x]) {
     if (ctx.noiseMode === "inputs")
       fail("export", 'mode "mean", "random" or "ensemble" for dropout that stays on, whose noise is no standard normal', words('"noise"')); // biome-ignore format: long

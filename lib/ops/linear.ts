@@ -1,6 +1,6 @@
 import { apply, f32, type Op, type Tensor } from "../graph/node.ts";
 import { arithmetic } from "../graph/trace.ts";
-import { type ConvAttrs, checkBias, multiplied, taps } from "./conv.ts";
+import { type ConvAttrs, checkBias, multiplied, pointChannels, taps } from "./conv.ts";
 
 type Attrs = Pick<ConvAttrs, "bias" | "bf16">;
 
@@ -22,6 +22,7 @@ const op: Op<Attrs> = {
   grad: ([dy], { inputs: [x, w], attrs }) => apply(gradOp, [dy!, x, w], attrs),
   onnx: (ctx, { inputs: [, w], attrs }, names) =>
     ctx.emit("Gemm", [names[0], ctx.weight(w), ...(attrs.bias ? [names[2]] : [])]),
+  channels: (flow, node) => pointChannels(flow, node, { reads: 0, makes: 1 }),
   flops: ({ inputs: [, w], outputs: [y] }) => 2 * taps(y.shape, w.shape),
 };
 

@@ -26,6 +26,7 @@ const op: Op<WindowAttrs> = {
     return [apply(gradOp, [dy!, outputs[1]], { ...attrs, shape: inputs[0].shape })[0]];
   },
   onnx: (ctx, { attrs }, [x]) => ctx.emit("MaxPool", [x], windowOnnx(attrs)),
+  channels: (flow, { inputs: [x] }) => flow.of(x),
   flops: ({ attrs, outputs }) => outputs[0].size * attrs.kernel[0] * attrs.kernel[1],
 };
 

@@ -1,4 +1,5 @@
 import { checkInt, fail } from "../errors.ts";
+import type { Channels } from "../graph/channels.ts";
 import { apply, f32, type Op, type Tensor } from "../graph/node.ts";
 import { checkImages } from "./window.ts";
 
@@ -13,6 +14,12 @@ const shuffleOp: Op<ShuffleAttrs> = {
     checkInt("pixelShuffle", "factor", r, 1, 1024);
     if (c % (r * r)) fail("pixelShuffle", `channels as a multiple of ${r}x${r}`, c);
     return [f32([n, h * r, w * r, c / (r * r)])];
+  },
+  channels(flow, { inputs: [x], attrs: { factor } }) {
+    // the factor^2 channels that make one go together
+    const all = flow.of(x);
+    const parts = Array.from({ length: factor * factor }, (_, k) => all.filter((_, i) => i % (factor * factor) === k));
+    return parts.reduce<Channels>((a, b) => flow.join(a, b), parts[0]);
   },
   grad: ([dy], { attrs }) => [apply(unshuffleOp, [dy!], attrs)[0]],
   onnx: (ctx, { attrs: { factor } }, [x]) => ctx.emit("DepthToSpace", [x], { blocksize: factor, mode: "CRD" }),

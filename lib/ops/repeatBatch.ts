@@ -17,6 +17,7 @@ const op: Op<RepeatAttrs> = {
     if (x.dtype !== "f32" || x.shape.length < 1) fail("repeatBatch", "f32[B, ...]", typeName(x));
     return [f32([samples * x.shape[0], ...x.shape.slice(1)])];
   },
+  channels: (flow, { inputs: [x] }) => flow.of(x),
   grad: ([dy], { attrs }) => [apply(gradOp, [dy!], attrs)[0]],
   onnx: (ctx, { inputs: [{ shape }], attrs: { samples } }, [x]) =>
     ctx.emit("Tile", [

@@ -15,6 +15,13 @@ const op: Op<ReshapeAttrs> = {
     if (sizeOf(shape) !== sizeOf(x.shape)) fail("reshape", `a shape of ${sizeOf(x.shape)} values`, [...shape]);
     return [{ shape, dtype: x.dtype }];
   },
+  channels(flow, { inputs: [x], attrs: { shape } }) {
+    // the last axis as it was, or whole pixels of it one after the other; what cuts it apart mixes channels
+    const [from, to] = [x.shape.at(-1), shape.at(-1)];
+    if (from === undefined || to === undefined || to % from) return undefined;
+    const channels = flow.of(x);
+    return Array.from({ length: to }, (_, i) => channels[i % from]);
+  },
   grad: ([dy], { inputs }) => [reshape(dy!, inputs[0].shape)],
   onnx(ctx, { inputs, attrs: { shape } }, [x]) {
     // images are NCHW there: bring them into our order first and back afterwards, unless both orders are the same

@@ -43,6 +43,7 @@ const op: Op<ResizeAttrs> = {
     const sizes = ctx.emit("Concat", [batch, ctx.constant([shape[3], height, width], [3])], { axis: 0 });
     return ctx.emit("Resize", [x, "", "", sizes], cubic);
   },
+  channels: (flow, { inputs: [x] }) => flow.of(x),
   flops: ({ outputs: [y] }) => 16 * y.size,
 };
 

@@ -5,6 +5,7 @@ const op: Op = {
   view: true,
   stopsGradient: true,
   infer: ([x]) => [x],
+  channels: (flow, { inputs: [x] }) => flow.of(x),
   onnx: (_ctx, _node, [x]) => x,
 };
 

@@ -81,8 +81,8 @@ export interface FitOptions {
   readonly beta?: number | BetaSchedule;
   /**
    * Standard deviation that a weight's posterior begins with, as a share of the root mean square of its layer's initial means; 0
-   * leaves it as the model has it. For a new model whose `rhoPosterior` says nothing of it; default a third on fewer than
-   * 5,000 images, else 0.
+   * leaves it as the model has it. For a new model whose `rhoPosterior` says nothing of it; default a third to a half on fewer than
+   * 5,000 images of classes or labels, else 0.
    */
   readonly initialSigma?: number;
   /** Monte-Carlo samples per step; default 1. */
@@ -235,7 +235,9 @@ export function settle(model: Model, data: FitData, options: FitOptions): Settle
   if (o.epochs !== undefined) checkInt(where, "epochs", o.epochs, 1);
   if (o.batchSize !== undefined) checkInt(where, "batchSize", o.batchSize, 1);
   checkInitialSigma(model, o.initialSigma);
-  const said: SaidOfRecipe = model.bayes.posterior.unsaid ? o : { ...o, initialSigma: 0 };
+  // of numbers wide posteriors were no better: their noise is an error of the prediction
+  const widens = model.bayes.posterior.unsaid && likelihood.tempered !== undefined;
+  const said: SaidOfRecipe = widens ? o : { ...o, initialSigma: o.initialSigma ?? 0 };
   const recipe = recipeFor(train.count, said, model.bayesian);
   const { epochs, batchSize } = recipe;
   const rate = o.learningRate ?? cosineRate(defaults.learningRate);

@@ -13,8 +13,10 @@ export const LEAST_STEPS = 500;
 const LEAST_BATCHES = 8;
 /** ... unless they would be smaller than this. */
 const LEAST_BATCH = 32;
+/** The choice was made on so many images. Fewer are learned by heart more easily: beta falls no further, and sigma grows to a half. */
+const CHOSEN_ON = 1000;
 /** Sigma of a weight at the beginning, as a share of its layer's root mean square weight. */
-const INITIAL_SIGMA = 1 / 3;
+const [INITIAL_SIGMA, WIDEST] = [1 / 3, 1 / 2];
 
 /** What was said about the recipe; the rest is chosen to go with it. */
 export interface SaidOfRecipe {
@@ -47,19 +49,23 @@ export function recipeFor(images: number, said: SaidOfRecipe = {}, bayesian = tr
   const batchSize = said.batchSize ?? usual;
   const batches = Math.ceil(images / batchSize);
   const epochs = said.epochs ?? Math.max(defaults.epochs, Math.ceil(LEAST_STEPS / batches));
-  const beta = few ? Number(((Number(defaults.beta) * images) / MANY_IMAGES).toPrecision(2)) : Number(defaults.beta);
-  const initialSigma = said.initialSigma ?? (few && bayesian ? INITIAL_SIGMA : 0);
+  const share = Math.min(1, Math.max(CHOSEN_ON, images) / MANY_IMAGES);
+  const beta = Number((Number(defaults.beta) * share).toPrecision(2));
+  const initialSigma = said.initialSigma ?? (few && bayesian ? sigmaFor(images) : 0);
   const why: { -readonly [K in keyof Recipe["why"]]: string } = {};
   if (said.batchSize === undefined && batchSize !== defaults.batchSize)
     why.batchSize = `batches of ${batchSize} in place of ${defaults.batchSize}, so that an epoch has ${batches} steps`;
   if (said.epochs === undefined && epochs !== defaults.epochs)
     why.epochs = `${epochs} epochs in place of ${defaults.epochs}, because fewer than ${LEAST_STEPS} steps are too few`;
   if (bayesian && said.beta === undefined && few)
-    why.beta = `beta ${beta} in place of ${defaults.beta}, so that the KL term weighs on an image no more than among ${MANY_IMAGES}`;
+    why.beta = `beta ${beta} in place of ${defaults.beta}, because the KL term would outweigh so few images`;
   if (bayesian && said.initialSigma === undefined && few)
-    why.initialSigma = `sigmas that begin at a third of the weights of their layer, because so few steps do not widen them`;
+    why.initialSigma = `sigmas that begin at ${Number(initialSigma.toFixed(2))} of the weights of their layer, because so few steps do not widen them`;
   return { epochs, batchSize, beta, initialSigma, why };
 }
+
+const sigmaFor = (images: number): number =>
+  images >= CHOSEN_ON ? INITIAL_SIGMA : Math.min(WIDEST, INITIAL_SIGMA * Math.cbrt(CHOSEN_ON / images));
 
 /** What was chosen, as a sentence; undefined where it is what it always is. */
 export const recipeSentence = (images: number, { why }: Recipe): string | undefined =>

@@ -257,7 +257,7 @@ describe("a Bayesian residual net", () => {
     using model = made({ model: "resnet20", input: [14, 14, 1], seed: 1 });
     const { history } = await fit(model, data, { epochs: 2, batchSize: 32, learningRate: 0.002, seed: 1 });
     for (const { valid } of history) expect(valid!.nll).toBeLessThan(Math.log(10));
-  });
+  }, 180_000);
 });
 
 describe("files", () => {

@@ -7,6 +7,7 @@ import { rhoPosterior } from "../../lib/bayes/posterior.ts";
 import { makeDataset } from "../../lib/data/dataset.ts";
 import { bayesLinear } from "../../lib/layers/linear.ts";
 import { categorical } from "../../lib/likelihoods/categorical.ts";
+import { gaussian } from "../../lib/likelihoods/gaussian.ts";
 import { Model } from "../../lib/models/model.ts";
 import { flatten } from "../../lib/ops/flatten.ts";
 import { type FitOptions, fit } from "../../lib/train/fit.ts";
@@ -55,10 +56,10 @@ describe("fit with nothing said", () => {
 
   it("on few images is the one that suits them, and says so", async () => {
     const own = await trained(100);
-    const said = await trained(100, { epochs: 125, batchSize: 32, beta: 0.002, initialSigma: 1 / 3 });
+    const said = await trained(100, { epochs: 125, batchSize: 32, beta: 0.02, initialSigma: 0.5 });
     expect(own.weights).toEqual(said.weights);
     expect(own.result.steps).toBe(500);
-    expect(own.result.recipe).toMatchObject({ epochs: 125, batchSize: 32, beta: 0.002, initialSigma: 1 / 3 });
+    expect(own.result.recipe).toMatchObject({ epochs: 125, batchSize: 32, beta: 0.02, initialSigma: 0.5 });
     expect(own.notes).toEqual([expect.stringMatching(/^chosen for 100 training images: .*125 epochs/)]);
     expect(said.notes).toEqual([]);
     const narrow = await trained(100, { initialSigma: 0 });
@@ -71,7 +72,7 @@ describe("fit with nothing said", () => {
     const mu = fresh.store.get("fc/weight/mu") as Float32Array;
     const rms = Math.sqrt(mu.reduce((sum, m) => sum + m * m, 0) / mu.length);
     const wide = await trained(100, before);
-    const made = await trained(100, before, rhoPosterior({ rhoInit: Math.log(Math.expm1(rms / 3)) }));
+    const made = await trained(100, before, rhoPosterior({ rhoInit: Math.log(Math.expm1(rms / 2)) }));
     expect(wide.weights["fc/weight/rho"]).toEqual(made.weights["fc/weight/rho"]);
     for (const rhoInit of [-5, -2]) {
       const { rho, result } = await trained(100, before, rhoPosterior({ rhoInit }));
@@ -81,6 +82,28 @@ describe("fit with nothing said", () => {
     await expect(trained(100, { initialSigma: 0.2 }, rhoPosterior({ rhoInit: -5 }))).rejects.toThrow(
       /expected initialSigma with rhoPosterior\(\) and no rhoInit, received "rho\(-5, he\)"/,
     );
+  });
+
+  it("of numbers begins narrow, unless asked", async () => {
+    const numbers = () =>
+      new Model({
+        input: [2, 2, 1],
+        likelihood: gaussian(),
+        build: (x) => bayesLinear(flatten(x), 1, { name: "fc" }),
+        seed: 5,
+      });
+    const { images, shape } = dots(40);
+    const train = makeDataset({ name: "numbers", images, shape, targets: new Float32Array(40).map((_, i) => i % 3) });
+    for (const [asked, given] of [
+      [undefined, 0],
+      [0.5, 0.5],
+    ]) {
+      using m = numbers();
+      const { recipe } = await fit(m, { train }, { epochs: 1, ...(asked ? { initialSigma: asked } : {}) });
+      expect(recipe!.initialSigma).toBe(given);
+      const rho = (m.store.get("fc/weight/rho") as Float32Array)[0];
+      expect(rho > -4).toBe(asked !== undefined);
+    }
   });
 
   it("does not widen what has been trained", async () => {

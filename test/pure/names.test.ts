@@ -13,12 +13,12 @@ const values: Readonly<Record<string, string[]>> = {
   bayescnn: words(`
     BayesError Model Predictor add alphaPosterior avgPool2d batchNorm2d bayesConv2d bayesConvTranspose2d bayesLinear
     bernoulli buildReport categorical chooseThreshold classWeights concat conformal conv2d convTranspose2d
-    createModel cubicSchedule dropout embeddedMnist evaluate exportOnnx exportPosterior filterResponseNorm2d fit
+    costsOf createModel cubicSchedule dropout embeddedMnist evaluate exportOnnx exportPosterior filterResponseNorm2d fit
     fitTemperature flatten gaussian gaussianPrior getData globalAvgPool2d importWeights inMemory isStreamed laplace
     leakyRelu linear loadData loadImageFolder loadImageFolders
     loadImages loadLuma loadTable makeDataset makeSource maxPool2d modelNames normalizationOf openModel openRun
     picturePatches pixelShuffle posteriorOf predict prune pruneExperiment readPicture referenceInit relu reportJson rhoPosterior saveModel scaleMixturePrior
-    setThreads sigmoid softmax softplus sparsity split subset superResolutionModel superResolve
+    setThreads shrink shrinkExperiment sigmoid softmax softplus sparsity split subset superResolutionModel superResolve
     tanh threads toBayesian toFrequentist`),
   "bayescnn/data": words(`
     absentClasses alignClasses canonical classWeights classesOnly embeddedMnist getData hasClasses identity inMemory

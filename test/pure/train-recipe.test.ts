@@ -16,7 +16,9 @@ describe("the recipe", () => {
 
   it("of few images has steps enough, batches that fit, and a KL weight and sigmas of its own", () => {
     expect(recipeFor(1000)).toMatchObject({ epochs: 32, batchSize: 64, beta: 0.02, initialSigma: 1 / 3 });
-    expect(recipeFor(300)).toMatchObject({ epochs: 50, batchSize: 32, beta: 0.006 });
+    expect(recipeFor(300)).toMatchObject({ epochs: 50, batchSize: 32, beta: 0.02 });
+    expect(recipeFor(300).initialSigma).toBeCloseTo(0.498, 3);
+    expect(recipeFor(50).initialSigma).toBe(0.5);
     expect(recipeFor(3000)).toMatchObject({ epochs: 21, batchSize: 128, beta: 0.06 });
     expect(recipeSentence(1000, recipeFor(1000))).toMatch(
       /^chosen for 1000 training images: batches of 64 in place of 128, .*; 32 epochs .* fewer than 500 steps .*; beta 0\.02 .*; sigmas/,

@@ -1,0 +1,112 @@
+/** `train --from`: a run that begins with the weights of another one, or of a file. */
+import { isDeepStrictEqual } from "node:util";
+import type { Command } from "commander";
+import { BayesError, fail, words } from "../errors.ts";
+import { isCheckpoint } from "../import/source.ts";
+import { importWeights } from "../import/weights.ts";
+import { layerTensors } from "../layers/names.ts";
+import { spreadOut } from "../models/convert.ts";
+import { createModel, type LikelihoodModelConfig, modelNames } from "../models/create.ts";
+import type { Model } from "../models/model.ts";
+import { weightsFile } from "../models/open.ts";
+import { type Checkpoint, peekCheckpoint } from "../train/checkpoint.ts";
+import { headOf } from "../util/regular.ts";
+import { UsageError } from "./options.ts";
+import type { TrainOptions } from "./recipe.ts";
+import type { RunConfig } from "./run-folder.ts";
+
+/** Where the weights come from. */
+export interface WeightsSource {
+  readonly file: string;
+  /** The architecture, as the file says or the command line. */
+  readonly model: string;
+  /** Of a checkpoint of this library. */
+  readonly about?: Omit<Checkpoint, "tensors">;
+}
+
+/**
+ * What --from means, before any data is read.
+ * @throws BayesError for options that go with it alone, or against it, and a file that is none
+ */
+export function weightsSource(options: TrainOptions, command: Command): WeightsSource | undefined {
+  const given = (name: string) => command.getOptionValueSource(name) === "cli";
+  if (options.from === undefined) {
+    for (const [name, on] of Object.entries({ "--moped": options.moped, "--head-only": options.headOnly }))
+      if (on) throw new UsageError(`[train] expected --from together with ${name}, received none`);
+    return undefined;
+  }
+  const against = ["frequentist", "prior", "posterior"].find((name) => options.moped && given(name));
+  if (against)
+    throw new UsageError(`[train] expected --moped, which has a prior and a posterior, or --${against}, received both`);
+  const file = weightsFile(options.from, "--from");
+  if (headOf(file, 9)[8] !== 0x7b || !isCheckpoint(file)) return { file, model: options.model };
+  const about = peekCheckpoint(file);
+  const { model } = about.model.config;
+  if (typeof model !== "string" || !modelNames.includes(model))
+    fail("--from", `the weights of ${modelNames.join(", ")}`, words(about.model.name), "ERR_BAYES_FILE");
+  if (given("model") && options.model !== model)
+    fail("train", `--model ${model}, the net of ${options.from}`, options.model);
+  return { file, model, about };
+}
+
+/** The recipe with the activation and pixels of the source, and the layers that --moped and --head-only ask for. */
+export function withSource(
+  config: RunConfig,
+  { file, about }: WeightsSource,
+  { moped = false, headOnly = false, activation, from }: TrainOptions,
+  say: (note: string) => void,
+): RunConfig {
+  const theirs = about?.model;
+  const bayesian = config.model.bayesian !== false;
+  const begun = {
+    ...config.model,
+    activation: activation ?? theirs?.config.activation ?? "relu", // what most nets of others have
+    ...(theirs?.preprocess ? { preprocess: theirs.preprocess } : {}),
+    ...(moped ? { prior: { kind: "gaussian", mean: "initial", sigma: 1 }, posterior: { kind: "rho" } } : {}),
+  };
+  using probe = createModel(begun as unknown as LikelihoodModelConfig);
+  const tensors = layerTensors(probe.store.slots.values());
+  const head = tensors.findLast(({ role }) => role === "weight")!.layer;
+  const body = [...new Set(tensors.map(({ layer }) => layer))].filter((layer) => layer !== head);
+  const layers = headOnly ? { layers: { ...(bayesian ? { bayesian: [head] } : {}), frozen: body } } : {};
+  const except = fitting(probe, file, head, theirs?.likelihood.classes);
+  if (except.length > 0) say(`the last layer, ${head}, is new: ${from} was not made for these classes`);
+  else if (!theirs) say(`the last layer, ${head}, is that of ${from}: its classes are taken to be ${names(probe)}`);
+  if (!theirs?.preprocess)
+    say(
+      `${from} does not say what its net saw: pixels are normalized by the mean and deviation of the training images`,
+    );
+  const model = JSON.parse(JSON.stringify({ ...begun, ...layers })) as RunConfig["model"];
+  return { ...config, model, from: { path: file, except, moped } };
+}
+
+const names = ({ likelihood: { config } }: Model): string =>
+  Array.isArray(config.classes) ? config.classes.slice(0, 12).join(", ") : "those of the data";
+
+/** The last layer where the file's is for other classes, or none; else nothing. @throws BayesError where the rest does not fit either */
+function fitting(probe: Model, file: string, head: string, classes: unknown): string[] {
+  const ours = probe.likelihood.config.classes;
+  const known = Array.isArray(ours) && Array.isArray(classes);
+  if (!known || isDeepStrictEqual(ours, classes))
+    try {
+      importWeights(probe, file);
+      return [];
+    } catch (error) {
+      if (!(error instanceof BayesError)) throw error;
+      try {
+        importWeights(probe, file, { except: [head] });
+      } catch {
+        throw error; // the head is not what is wrong with it
+      }
+      return [head];
+    }
+  importWeights(probe, file, { except: [head] });
+  return [head];
+}
+
+/** Puts the weights into the model of a run that begins with some. */
+export function takeWeights(model: Model, { from }: Pick<RunConfig, "from">): void {
+  if (!from) return;
+  importWeights(model, from.path, { except: from.except });
+  if (from.moped) spreadOut(model);
+}
