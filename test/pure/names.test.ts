@@ -48,18 +48,18 @@ const types: Readonly<Record<string, string[]>> = {
   bayescnn: words(`
     AlphaPosteriorOptions AnswerOf AnyClassDataset AnyDataset ApplyOptions ApplyResult ArchitectureConfig AskOptions
     Augmentation BatchNormLayerOptions BayesOptions BayesSettings BernoulliOptions BernoulliPrediction BlobLike
-    CallOptions Callbacks Categorical ClassAnswer ClassDataset ClassMetrics ClassModelConfig ClassPrediction
+    CallOptions Callbacks Categorical ChannelScore ClassAnswer ClassDataset ClassMetrics ClassModelConfig ClassPrediction
     ConformalIntervals ConformalOptions ConformalResult ConformalSets ConvLayerOptions ConvOptions
-    ConvTransposeLayerOptions ConvTransposeOptions Dataset Device DeviceName DropoutLayerOptions EpochRecord
+    ConvTransposeLayerOptions ConvTransposeOptions Costs Dataset Device DeviceName DropoutLayerOptions EpochRecord
     ErrorCode EvaluateResult ExportMode ExportOptions FilterResponseNormOptions FitData FitOptions FitResult
     FittedTemperature GaussianPriorOptions ImageInput ImageShape Images ImportOptions Judged Knowledge LayerChoice
-    LayerOptions LayerSparsity Likelihood LikelihoodModelConfig
+    LayerCosts LayerOptions LayerSparsity Likelihood LikelihoodModelConfig
     LoadedImages LumaPicture MetricsOf Mode ModelConfig ModelOptions Monitor NoiseScale Normalization NumberPrediction
     OpenOptions OpenRunOptions OpenedRun Padding Pair PatchOptions Pixels PointOptions Posterior PosteriorConfig Precision
     PredictOptions Prediction PredictionOf PredictorOptions Preprocess Prior PriorConfig PriorMoments
     PruneExperimentOptions PruneExperimentResult PruneOptions PruneResult RawImage ReadOptions Recipe RegressionOptions
     ReportData ReportSummary RhoPosteriorOptions SamplingOptions ScaleMixturePriorOptions ScoreName Selection
-    SelectiveResult Shape SourceOptions SourceParts Sparsity SplitSizes StepRecord StreamOptions StreamedDataset
+    SelectiveResult Shape ShrinkExperimentOptions ShrinkExperimentResult ShrinkOptions SourceOptions SourceParts Sparsity SplitSizes StepRecord StreamOptions StreamedDataset
     SuperResolutionOptions SuperResolved TableOptions Targets Tensor Threshold ThresholdOptions ToBayesianOptions TrainTest Unanswered UpscaleOptions WeightDistribution WeightPosterior
     WindowOptions`),
   "bayescnn/data": words(`
