@@ -56,7 +56,7 @@ try {
   if (tier === "slow" || tier === "all") {
     run("real data", ["test/data"]);
     run(
-      "slow: guides, examples, kill and resume, boundary, fuzzing, soak, package, sanitizers, emulated instruction sets",
+      "slow: guides, examples, experiments, kill and resume, boundary, fuzzing, soak, package, sanitizers, emulated instruction sets",
       ["test/slow"],
     );
   }
