@@ -288,8 +288,8 @@ describe("files", () => {
   });
 });
 
-it("every published name makes a Bayesian net and its twin", () => {
-  for (const model of modelNames)
+it("every published name of a classifier makes a Bayesian net and its twin", () => {
+  for (const model of modelNames.filter((name) => name !== "espcn")) // which gives pictures: super-resolution.test.ts
     for (const bayesian of [true, false]) {
       using made = createModel({ model, input: [32, 32, 3], classes: 3, bayesian });
       expect([made.outputShape, made.bayesian, made.stochastic]).toEqual([[3], bayesian, bayesian]);
