@@ -8,7 +8,7 @@ import { DATASETS, loadData } from "../data/locate.ts";
 import { threads } from "../device.ts";
 import { BayesError, fail } from "../errors.ts";
 import { likelihoodNames } from "../likelihoods/known.ts";
-import { modelNames } from "../models/create.ts";
+import { answering } from "../models/create.ts";
 import type { Model } from "../models/model.ts";
 import type { ComparisonRow } from "../report/data.ts";
 import { splitMeans } from "../report/diagnosis.ts";
@@ -59,7 +59,7 @@ export function trainCommand(root: Command): void {
   const command = root
     .command("train")
     .description("train a network, test it, and write report and ONNX model into a run folder")
-    .addOption(new Option("--model <name>", "architecture").choices(modelNames).default(defaults.model))
+    .addOption(new Option("--model <name>", "architecture").choices(answering).default(defaults.model))
     .option(
       "--data <name>",
       `${DATASETS.join(", ")}, a folder of images with one folder a class, or a table of images (.csv, .jsonl)`,
