@@ -50,9 +50,8 @@ function missing({ name }, units, results) {
   const open = units.filter((u) => !known.has(u.name));
   if (open.length === 0) return "";
   const minutes = open.reduce((sum, u) => sum + u.minutes, 0);
-  const names = open.map((u) => `\`${u.name}\``).join(", ");
   const time = minutes < 90 ? `${Math.ceil(minutes)} minutes` : `${Math.ceil(minutes / 60)} hours`;
-  return `<details><summary>${open.length} of ${units.length} units not run yet, because they take about ${time} more on one core: <code>npx bayescnn experiment ${name}</code></summary>\n\n${names}\n\n</details>\n`;
+  return `${open.length} of ${units.length} units are not run, because they take about ${time} more on one core: \`npx bayescnn experiment ${name}\` runs them, \`--list\` names them.\n`;
 }
 
 files.set(
