@@ -3,7 +3,7 @@ import type { Model } from "../models/model.ts";
 import { adam } from "../train/optimizers.ts";
 import { forwardProgram, stepProgram } from "./made.ts";
 
-/** Milliseconds, the median of several runs. */
+/** Milliseconds of processor time, of all threads together, the median of several runs. */
 export interface Speed {
   /** One pass of Monte-Carlo prediction (of plain weights: the prediction) over the batch. */
   readonly inference: number;
@@ -12,8 +12,8 @@ export interface Speed {
 }
 
 /**
- * The time that models of these functions take, of one process and in turns, so that other work on the machine slows them down
- * alike. What is timed are new models of the same widths: the ones given stay as they are.
+ * The time that models of these functions take, in one process and in turns. It is processor time, of which other work on the
+ * machine takes none. What is timed are new models of the same widths: the ones given stay as they are.
  */
 export function speedsOf(models: readonly Model[], { batch = 128, repeats = 15 } = {}): Speed[] {
   const twins = models.map((model) => model.resized({}));
@@ -39,9 +39,10 @@ function medians(programs: readonly Timed[], repeats: number): number[] {
   const times = programs.map((): number[] => []);
   for (let r = 0; r <= repeats; r++)
     for (const [i, { program, feeds }] of programs.entries()) {
-      const start = performance.now();
+      const start = process.cpuUsage();
       program.run(feeds as never);
-      if (r > 0) times[i].push(performance.now() - start); // the first warms up
+      const { user, system } = process.cpuUsage(start);
+      if (r > 0) times[i].push((user + system) / 1000); // the first warms up
     }
   return times.map((t) => t.sort((a, b) => a - b)[t.length >> 1]);
 }

@@ -347,6 +347,42 @@ describe("a trained run", () => {
     expect((await cli("evaluate", run, "--json")).events[0].nll).toBe(done.before.nll);
   });
 
+  it("is shrunk into a new run, whose model and file are really smaller", async () => {
+    const out = join(tmp, "shrunk");
+    const args = ["--structured", "--flops", "0.5", "--rounds", "2", "--fine-tune", "1", "--out", out, "--json"];
+    const { code, events, stderr } = await cli("prune", run, ...args);
+    expect({ code, stderr }).toMatchObject({ code: 0 });
+    const done = events.at(-1)!;
+    const { before, after } = done.costs;
+    expect(after.multiplyAdds / before.multiplyAdds).toBeLessThanOrEqual(0.5);
+    expect(after.weights).toBeLessThan(before.weights);
+    for (const of of [done.speed.before, done.speed.after]) expect(of.step).toBeGreaterThan(of.inference / 2);
+    const size = (dir: string) => statSync(join(dir, "model.onnx")).size;
+    expect(size(out)).toBeLessThan(0.8 * size(run));
+    expect((await cli("evaluate", out, "--json")).events[0]).toMatchObject(done.test);
+    expect((await cli("info", out, "--json")).events[0].parameters).toBe(2 * after.weights);
+    expect((await cli("info", out)).stdout).toMatch(/widths +conv1 \d/);
+    // more epochs of it, and once more smaller
+    expect((await cli("train", "--resume", out, "--epochs", "2")).code).toBe(0);
+    const again = ["--structured", "--parameters", "0.5", "--fine-tune", "0", "--rounds", "1"];
+    const second = await cli("prune", out, ...again, "--out", join(tmp, "shrunk-again"));
+    expect(second.stdout).toMatch(/of the multiply-adds left.*conv1.*inference, 128 images.*training step/s);
+    expect(second.stdout).toContain(`of ${after.weights.toLocaleString("en-US")} weights`);
+  }, 240_000);
+
+  it("is pruned by options that go together", async () => {
+    for (const [args, message] of [
+      [["--structured", "--sparsity", "0.5"], /--flops or --parameters with --structured, received --sparsity/],
+      [["--flops", "0.5"], /--structured with it, received --flops/],
+      [["--score", "taylor"], /--structured with --score taylor/],
+      [["--structured", "--flops", "0.5", "--parameters", "0.5"], /either --flops or --parameters/],
+    ] as const) {
+      const { code, stderr } = await cli("prune", run, ...args, "--out", join(tmp, "never"));
+      expect({ code, stderr }).toMatchObject({ code: 2, stderr: expect.stringMatching(message) });
+      expect(existsSync(join(tmp, "never"))).toBe(false);
+    }
+  });
+
   it("is not half pruned: stopped before there is anything to go on with, the folder is gone", async () => {
     const out = join(tmp, "pruned-stopped");
     const running = cli("prune", run, "--out", out, "--json");
