@@ -50,8 +50,8 @@ export const smallData: Experiment = {
 function choices({ quick, seed }: UnitOptions): Unit[] {
   const images = quick ? 300 : 1000;
   return (["mnist", "cifar-10"] as const).flatMap((data) =>
-    [0, 0.15, 1 / 3, 0.5].flatMap((sigma) =>
-      [0.1, 0.02, 0.005].map((beta) => {
+    (quick ? [0, 1 / 3] : [0, 0.15, 1 / 3, 0.5]).flatMap((sigma) =>
+      (quick ? [0.02] : [0.1, 0.02, 0.005]).map((beta) => {
         const { epochs, batchSize } = recipeFor(images);
         const settings: Settings = {
           data,
