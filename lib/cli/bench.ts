@@ -1,6 +1,6 @@
 import { type Command, Option } from "commander";
 import type { Precision } from "../graph/trace.ts";
-import { modelNames } from "../models/create.ts";
+import { answering } from "../models/create.ts";
 import { adam } from "../train/optimizers.ts";
 import { forwardProgram, madeModel, stepProgram } from "./made.ts";
 import { type Context, inContext, integer, precision, type SharedOptions, shared } from "./options.ts";
@@ -23,7 +23,7 @@ export function benchCommand(root: Command): void {
   const bench = root.command("bench").description("time a training step or a prediction on made-up data");
   const common = (command: Command, batch: number) =>
     precision(command)
-      .addOption(new Option("--model <name>", "architecture").choices(modelNames).default("lenet5"))
+      .addOption(new Option("--model <name>", "architecture").choices(answering).default("lenet5"))
       .option("--batch <n>", "images in one step", integer(1, 65_536), batch)
       .option("--frequentist", "the model without Bayesian layers");
 

@@ -1,15 +1,16 @@
 /** `train --from`: a run that begins with the weights of another one, or of a file. */
-import { isDeepStrictEqual } from "node:util";
 import type { Command } from "commander";
 import { BayesError, fail, words } from "../errors.ts";
 import { isCheckpoint } from "../import/source.ts";
 import { importWeights } from "../import/weights.ts";
 import { layerTensors } from "../layers/names.ts";
+import type { LikelihoodConfig } from "../likelihoods/likelihood.ts";
 import { spreadOut } from "../models/convert.ts";
 import { createModel, type LikelihoodModelConfig, modelNames } from "../models/create.ts";
 import type { Model } from "../models/model.ts";
 import { weightsFile } from "../models/open.ts";
 import { type Checkpoint, peekCheckpoint } from "../train/checkpoint.ts";
+import { defaults } from "../train/defaults.ts";
 import { headOf } from "../util/regular.ts";
 import { UsageError } from "./options.ts";
 import type { TrainOptions } from "./recipe.ts";
@@ -53,7 +54,7 @@ export function weightsSource(options: TrainOptions, command: Command): WeightsS
 export function withSource(
   config: RunConfig,
   { file, about }: WeightsSource,
-  { moped = false, headOnly = false, activation, from }: TrainOptions,
+  { moped = false, headOnly = false, activation, posterior, from }: TrainOptions,
   say: (note: string) => void,
 ): RunConfig {
   const theirs = about?.model;
@@ -62,14 +63,14 @@ export function withSource(
     ...config.model,
     activation: activation ?? theirs?.config.activation ?? "relu", // what most nets of others have
     ...(theirs?.preprocess ? { preprocess: theirs.preprocess } : {}),
-    ...(moped ? { prior: { kind: "gaussian", mean: "initial", sigma: 1 }, posterior: { kind: "rho" } } : {}),
+    ...(moped ? { prior: { kind: "gaussian", mean: "initial", sigma: 1 } } : {}),
   };
   using probe = createModel(begun as unknown as LikelihoodModelConfig);
   const tensors = layerTensors(probe.store.slots.values());
   const head = tensors.findLast(({ role }) => role === "weight")!.layer;
   const body = [...new Set(tensors.map(({ layer }) => layer))].filter((layer) => layer !== head);
   const layers = headOnly ? { layers: { ...(bayesian ? { bayesian: [head] } : {}), frozen: body } } : {};
-  const except = fitting(probe, file, head, theirs?.likelihood.classes);
+  const except = fitting(probe, file, head, theirs?.likelihood);
   if (except.length > 0) say(`the last layer, ${head}, is new: ${from} was not made for these classes`);
   else if (!theirs) say(`the last layer, ${head}, is that of ${from}: its classes are taken to be ${names(probe)}`);
   if (!theirs?.preprocess)
@@ -77,17 +78,17 @@ export function withSource(
       `${from} does not say what its net saw: pixels are normalized by the mean and deviation of the training images`,
     );
   const model = JSON.parse(JSON.stringify({ ...begun, ...layers })) as RunConfig["model"];
-  return { ...config, model, from: { path: file, except, moped } };
+  // what is known of a weight is known to a share of it, unless another posterior was asked for
+  const delta = bayesian && posterior === defaults.posterior ? { delta: 0.1 } : {};
+  return { ...config, model, from: { path: file, except, ...delta } };
 }
 
 const names = ({ likelihood: { config } }: Model): string =>
-  Array.isArray(config.classes) ? config.classes.slice(0, 12).join(", ") : "those of the data";
+  Array.isArray(config.classes) ? config.classes.slice(0, 12).join(", ") : "those of the data, in order";
 
 /** The last layer where the file's is for other classes, or none; else nothing. @throws BayesError where the rest does not fit either */
-function fitting(probe: Model, file: string, head: string, classes: unknown): string[] {
-  const ours = probe.likelihood.config.classes;
-  const known = Array.isArray(ours) && Array.isArray(classes);
-  if (!known || isDeepStrictEqual(ours, classes))
+function fitting(probe: Model, file: string, head: string, meaning: LikelihoodConfig | undefined): string[] {
+  if (meaning === undefined || probe.likelihood.agrees(meaning))
     try {
       importWeights(probe, file);
       return [];
@@ -108,5 +109,5 @@ function fitting(probe: Model, file: string, head: string, classes: unknown): st
 export function takeWeights(model: Model, { from }: Pick<RunConfig, "from">): void {
   if (!from) return;
   importWeights(model, from.path, { except: from.except });
-  if (from.moped) spreadOut(model);
+  if (from.delta !== undefined) spreadOut(model, from.delta);
 }

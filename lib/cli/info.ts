@@ -6,7 +6,7 @@ import { parseSize } from "../data/images.ts";
 import { cpu, threads } from "../device.ts";
 import { BayesError } from "../errors.ts";
 import { sizeOf } from "../graph/node.ts";
-import { modelNames } from "../models/create.ts";
+import { answering } from "../models/create.ts";
 import type { Model } from "../models/model.ts";
 import type { EpochRecord } from "../train/fit.ts";
 import { adam } from "../train/optimizers.ts";
@@ -37,7 +37,7 @@ export function infoCommand(root: Command): void {
       .command("info")
       .description("this machine; a run (RUNDIR); or a model's layers, parameters and costs (--model)")
       .argument("[rundir]", "folder of a run")
-      .addOption(new Option("--model <name>", "architecture").choices(modelNames))
+      .addOption(new Option("--model <name>", "architecture").choices(answering))
       .option("--batch <n>", "batch of the costs with --model", integer(1, 65_536), 128)
       .option("--image-size <size>", "size of the images of --model: n, or HEIGHTxWIDTH (default: 32)", spec(parseSize))
       .option("--frequentist", "the model without Bayesian layers"),

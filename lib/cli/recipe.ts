@@ -92,9 +92,10 @@ export function recipe(
   const draws = bayesian || options.monteCarloDropout;
   const trained = own === undefined ? train.count - valid : train.count;
   const { batch: batchSize, epochs, beta } = options;
-  // only "rho" by itself leaves it open how wide it begins; for numbers it begins narrow, as in fit
+  // only "rho" by itself leaves it open how wide it begins; for numbers it begins narrow, as in fit, and weights say it themselves
   const meant = meaning(options, train);
-  const initialSigma = options.posterior === defaults.posterior && !("outputs" in meant) ? undefined : 0;
+  const open = options.posterior === defaults.posterior && options.from === undefined && !("outputs" in meant);
+  const initialSigma = open ? undefined : 0;
   const chosen = recipeFor(trained, { batchSize, epochs, beta, initialSigma }, bayesian);
   const sentence = recipeSentence(trained, chosen);
   if (sentence) say(sentence);

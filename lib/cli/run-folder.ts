@@ -107,8 +107,10 @@ const schema = z.strictObject({
   testSeed: count,
   /** Present in a pruned run: where it came from, and how. */
   pruning: z.record(z.string(), z.json()).optional(),
-  /** Present in a run that began with weights: of which file, with which layers of its own, and whether by MOPED. */
-  from: z.strictObject({ path: z.string(), except: z.array(z.string()), moped: z.boolean() }).optional(),
+  /** Present in a run that began with weights: of which file, with which layers of its own, and sigma as a share of a weight. */
+  from: z
+    .strictObject({ path: z.string(), except: z.array(z.string()), delta: z.number().positive().optional() })
+    .optional(),
   /** Made by `start`, which may replace it. */
   tour: z.literal(true).optional(),
 });

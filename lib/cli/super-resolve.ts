@@ -24,7 +24,7 @@ const WHERE = "super-resolve";
 /** Grey levels of the sigma picture for each level of luma: white is a sigma of 32 levels or more. */
 const SIGMA_LEVELS = 8;
 
-/** `bayescnn super-resolve IN OUT.png`. */
+/** `bayescnn super-resolve IN OUT.png --model RUN`. */
 export function superResolveCommand(root: Command): void {
   shared(
     root

@@ -8,7 +8,7 @@ import { DATASETS, loadData } from "../data/locate.ts";
 import { threads } from "../device.ts";
 import { BayesError, fail } from "../errors.ts";
 import { likelihoodNames } from "../likelihoods/known.ts";
-import { modelNames } from "../models/create.ts";
+import { answering } from "../models/create.ts";
 import type { Model } from "../models/model.ts";
 import type { ComparisonRow } from "../report/data.ts";
 import { splitMeans } from "../report/diagnosis.ts";
@@ -59,7 +59,7 @@ export function trainCommand(root: Command): void {
   const command = root
     .command("train")
     .description("train a network, test it, and write report and ONNX model into a run folder")
-    .addOption(new Option("--model <name>", "architecture").choices(modelNames).default(defaults.model))
+    .addOption(new Option("--model <name>", "architecture").choices(answering).default(defaults.model))
     .option(
       "--data <name>",
       `${DATASETS.join(", ")}, a folder of images with one folder a class, or a table of images (.csv, .jsonl)`,
@@ -161,10 +161,10 @@ export function trainCommand(root: Command): void {
     .option("--best", "test the weights of the best validation, not the final ones")
     .option(
       "--from <path>",
-      "begin with the weights of a run, a checkpoint, or a safetensors or ONNX file; where its classes are others, the last layer is new",
+      "begin with the weights of a run, a checkpoint, or a safetensors or ONNX file: as means, with sigmas of a tenth of them; where its classes are others, the last layer is new",
       path,
     )
-    .option("--moped", "with --from: priors N(w, 1) around the weights, and spreads of a tenth of them")
+    .option("--moped", "with --from: priors N(w, 1) around the weights")
     .option("--head-only", "with --from: train the last layer alone, and leave the others plain and as they are")
     .option("--compare <rundir>", "print another tested run beside this one, such as the frequentist twin", several)
     .option("--resume <rundir>", "go on with a run; all of its settings are kept (--epochs may be raised)", path);

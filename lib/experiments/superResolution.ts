@@ -3,7 +3,7 @@
  * with the same patches and schedule, and how far what they say of their own errors is true.
  */
 import type { Experiment, JsonObject, Unit, UnitOptions } from "./experiment.ts";
-import { figuresOn, SAMPLES } from "./superResolution/figures.ts";
+import { figuresOn, SAMPLES, shownOn } from "./superResolution/figures.ts";
 import { curvesOf, type TrainingSettings, trained } from "./superResolution/training.ts";
 
 /** Scale, and the epochs with one learned sigma, then with a predicted one for each pixel. */
@@ -53,7 +53,8 @@ function unitsOf([scale, first, second]: (typeof plans)[number], { quick, seed }
       ),
     ];
   });
-  return [...trainings, ...["bsd300/test", "set5"].map((set) => figures(set, scale, trainings, seed, quick ? 0.1 : 5))];
+  const sets = ["bsd300/test", "set5"].map((set) => figures(set, scale, trainings, seed, quick ? 0.1 : 5));
+  return [...trainings, ...sets, ...(scale === 3 ? [shown(scale, seed)] : [])];
 }
 
 /** Of all networks of one scale on one set of pictures. */
@@ -70,6 +71,18 @@ function figures(set: string, scale: number, trainings: readonly Unit[], seed: n
         found[unit.split("-").slice(1, 3).join(" ")] = await figuresOn(work, set, { scale, unit });
       return found;
     },
+  };
+}
+
+/** The picture to look at. */
+function shown(scale: number, seed: number): Unit {
+  const about = { scale, unit: `x${scale}-predicted-bayesian-${seed}`, name: "butterfly.png" };
+  return {
+    name: `x${scale}-butterfly-${seed}`,
+    settings: { ...about, samples: SAMPLES, seed },
+    needs: [about.unit],
+    minutes: 0.2,
+    run: (work) => shownOn(work, "set5", about),
   };
 }
 

@@ -15,6 +15,7 @@ import type { Model } from "../models/model.ts";
 import { openModel, weightsFile } from "../models/open.ts";
 import { evaluate } from "../predict/predict.ts";
 import { type FitOptions, fit } from "../train/fit.ts";
+import { recipeFor } from "../train/recipe.ts";
 import { parseRate } from "../train/schedules.ts";
 import type { Experiment, JsonObject, Unit, UnitOptions, Work } from "./experiment.ts";
 
@@ -29,9 +30,6 @@ const SIZES: readonly (readonly [images: number, epochs: number])[] = [
 const SEEDS = 3;
 /** Monte-Carlo samples in the test. */
 const SAMPLES = 4;
-/** The weight of the KL term relative to an image's likelihood is that of a training on all of CIFAR-10 with beta 0.1. */
-const betaOf = (images: number): number => (0.1 * images) / 50_000;
-
 /** How a net of ten classes begins. */
 interface Start {
   readonly pretrained: boolean;
@@ -117,7 +115,7 @@ interface Tuning {
 
 function tuning(name: string, start: Start, { quick, images, epochs, seed }: Tuning): Unit {
   const { minutes, learningRate, ...begin } = start;
-  const beta = begin.bayesian ? betaOf(images) : undefined;
+  const { beta, initialSigma } = recipeFor(images); // as `fit` would choose them
   const settings = {
     data: "cifar-10",
     model: net(quick).model,
@@ -127,7 +125,7 @@ function tuning(name: string, start: Start, { quick, images, epochs, seed }: Tun
     epochs,
     batchSize: 32,
     learningRate,
-    ...(beta === undefined ? {} : { beta }),
+    ...(begin.bayesian ? { beta, initialSigma: start.pretrained ? 0 : initialSigma } : {}),
     augment: { ...AUGMENT },
     samples: begin.bayesian ? SAMPLES : 1,
     seed,
@@ -141,7 +139,7 @@ function tuning(name: string, start: Start, { quick, images, epochs, seed }: Tun
       const { train: all, test } = await work.data("cifar-10");
       const { valid: train } = split(all, { valid: images }, seed); // so many of each class
       using model = beginning(work, start, train, quick, seed);
-      const { history } = await fit(model, { train }, fitting(work, { ...settings, beta }));
+      const { history } = await fit(model, { train }, fitting(work, settings));
       work.signal.throwIfAborted();
       const { metrics } = await evaluate(model, test, { samples: settings.samples, seed });
       const { accuracy, nll, ece, brier, epistemic, aleatoric } = metrics;
@@ -176,17 +174,19 @@ interface Fitting {
   readonly batchSize: number;
   readonly learningRate: string;
   readonly beta?: number;
+  readonly initialSigma?: number;
   readonly augment: Augmentation;
   readonly seed: number;
 }
 
-const fitting = (work: Work, { epochs, batchSize, learningRate, beta, augment, seed }: Fitting): FitOptions => ({
-  epochs,
-  batchSize,
-  learningRate: parseRate(learningRate),
-  beta,
-  augment,
-  seed,
+const fitting = (work: Work, settings: Fitting): FitOptions => ({
+  epochs: settings.epochs,
+  batchSize: settings.batchSize,
+  learningRate: parseRate(settings.learningRate),
+  beta: settings.beta,
+  initialSigma: settings.initialSigma,
+  augment: settings.augment,
+  seed: settings.seed,
   runDir: join(work.dir, "run"),
   resume: true,
   signal: work.signal,

@@ -1,8 +1,9 @@
-import { BayesError, checkOptions, fail, shorten, words } from "../errors.ts";
+import { BayesError, checkOptions, checkPath, fail, shorten, words } from "../errors.ts";
 import { type Shape, sameShape } from "../graph/node.ts";
 import { checkValues } from "../graph/values.ts";
 import { checkLayers, isAmong, type LayerTensor, layerNames, layerTensors } from "../layers/names.ts";
 import { checkModel, type Model } from "../models/model.ts";
+import { weightsFile } from "../models/open.ts";
 import { copyList } from "../util/arrays.ts";
 import { flattenedInputs, type Order } from "./flatten.ts";
 import { match, spared } from "./match.ts";
@@ -31,7 +32,7 @@ export interface ImportOptions {
  * A net sees pixels as it was trained: give the model the `preprocess` of the file's (a mean and deviation of ImageNet are
  * scale 1 / (255 deviation) and shift -mean / deviation), or it will be given that of the next training set.
  *
- * @param path a safetensors or ONNX file
+ * @param given a safetensors or ONNX file, or the folder of a run
  * @returns which tensor of the file each of the model's came from, both by name
  * @throws BayesError that names every tensor that is missing, left over, or of another shape, or the first value that is not
  *   finite, or says why the file is none; nothing has changed then
@@ -44,14 +45,15 @@ export interface ImportOptions {
  * importWeights(model, "weights.safetensors"); // in Python: save_model(net, "weights.safetensors")
  * ```
  */
-export function importWeights(model: Model, path: string, options: ImportOptions = {}): ReadonlyMap<string, string> {
+export function importWeights(model: Model, given: string, options: ImportOptions = {}): ReadonlyMap<string, string> {
   const where = "importWeights";
   checkModel(where, model);
-  const { map, except: given = [] } = checkOptions<ImportOptions>(where, options, {
+  const path = weightsFile(checkPath(where, given), where);
+  const { map, except: left = [] } = checkOptions<ImportOptions>(where, options, {
     map: "function",
     except: "object",
   });
-  const except = copyList(where, "except", given);
+  const except = copyList(where, "except", left);
   const { store } = model;
   checkLayers(where, "except", except, layerNames(store.slots.values()));
   const all = layerTensors(store.slots.values());

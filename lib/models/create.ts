@@ -39,6 +39,8 @@ const architectures: Record<string, (x: Tensor, kit: Kit, outputs: number, scale
 const normed: readonly string[] = ["resnet18", "resnet20"];
 /** The published architectures. */
 export const modelNames: readonly string[] = Object.keys(architectures);
+/** Those that answer about an image; espcn gives another one. */
+export const answering: readonly string[] = modelNames.filter((name) => name !== "espcn");
 
 /** A posterior in JSON: what {@link rhoPosterior} or {@link alphaPosterior} makes of the rest. */
 export type PosteriorConfig =

@@ -7,7 +7,7 @@ import { repeatBatch } from "../ops/repeatBatch.ts";
 import { resizeBicubic } from "../ops/resizeBicubic.ts";
 import { scale as affine } from "../ops/scale.ts";
 import { slice } from "../ops/slice.ts";
-import type { Kit } from "./kit.ts";
+import { checkPlaces, type Kit } from "./kit.ts";
 
 /** Pixels of x on either side of a pixel that its results depend on: 5x5, then 3x3 three times. */
 export const ESPCN_RADIUS = 5;
@@ -28,7 +28,9 @@ export const FIRST_SCALE = -2.5;
  * @param outputs 1, or 2 with predicted noise
  * @returns [batch, height * scale, width * scale, outputs]
  */
-export function espcn(x: Tensor, { conv, activate }: Kit, outputs: number, scale = 3): Tensor {
+export function espcn(x: Tensor, kit: Kit, outputs: number, scale = 3): Tensor {
+  const { conv, activate } = kit;
+  checkPlaces("espcn", kit, []);
   if (x.shape[3] !== 1) fail("espcn", "images of one channel, luma", x.shape[3]);
   if (outputs > 2) fail("espcn", "1 output, or 2 with predicted noise", outputs);
   let h = activate(conv(x, 64, 5, { name: "conv1", padding: 2 }));

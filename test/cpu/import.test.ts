@@ -242,7 +242,7 @@ describe("what does not fit", () => {
       expect(() => importWeights(model, at(name)), name).toThrow(/expected/);
     }
     expect(() => importWeights(model, at("nowhere"))).toThrow(/nowhere/);
-    expect(() => importWeights(model, dir)).toThrow(/directory/);
+    expect(() => importWeights(model, dir)).toThrow(/folder of a trained run/);
     expect(() => importWeights(model, undefined as never)).toThrow(/path/);
     expect(() => importWeights({} as never, at("text"))).toThrow(/a Model/);
     expect(contents(model)).toEqual(before);

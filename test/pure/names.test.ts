@@ -16,9 +16,10 @@ const values: Readonly<Record<string, string[]>> = {
     costsOf createModel cubicSchedule dropout embeddedMnist evaluate exportOnnx exportPosterior filterResponseNorm2d fit
     fitTemperature flatten gaussian gaussianPrior getData globalAvgPool2d importWeights inMemory isStreamed laplace
     leakyRelu linear loadData loadImageFolder loadImageFolders
-    loadImages loadTable makeDataset makeSource maxPool2d modelNames normalizationOf openModel openRun pixelShuffle
-    posteriorOf predict prune pruneExperiment referenceInit relu reportJson rhoPosterior saveModel scaleMixturePrior
-    setThreads shrink shrinkExperiment sigmoid softmax softplus sparsity split subset tanh threads toBayesian toFrequentist`),
+    loadImages loadLuma loadTable makeDataset makeSource maxPool2d modelNames normalizationOf openModel openRun
+    picturePatches pixelShuffle posteriorOf predict prune pruneExperiment readPicture referenceInit relu reportJson rhoPosterior saveModel scaleMixturePrior
+    setThreads shrink shrinkExperiment sigmoid softmax softplus sparsity split subset superResolutionModel superResolve
+    tanh threads toBayesian toFrequentist`),
   "bayescnn/data": words(`
     absentClasses alignClasses canonical classWeights classesOnly embeddedMnist getData hasClasses identity inMemory
     isStreamed loadData loadImageFolder loadImageFolders loadImages loadTable makeDataset makeSource normalizationOf
@@ -29,10 +30,10 @@ const values: Readonly<Record<string, string[]>> = {
     likelihoodOf numberTargets perRow predictiveNll rowsLike totalVariance tracedMoments`),
   "bayescnn/metrics": words(`
     accuracy adaptiveEce aupr auroc brier classificationMetrics decompose ece expectedEntropy fpr95
-    meanProbabilities mutualInformation nll normalizedSoftplusRows predictiveEntropy reliabilityBins riskCoverage
-    softmaxRows`),
+    meanProbabilities mutualInformation nll normalizedSoftplusRows predictiveEntropy psnr reliabilityBins riskCoverage
+    softmaxRows ssim`),
   "bayescnn/models": words(`
-    alexnet conv3fc3 dcganDiscriminator dcganGenerator kit lenet5 lenet5Caffe resnet resnet18 resnet20`),
+    alexnet conv3fc3 dcganDiscriminator dcganGenerator espcn kit lenet5 lenet5Caffe resnet resnet18 resnet20`),
   "bayescnn/onnx": words(`
     exportModes exportOnnx readMetadata verifyOnnx`),
   "bayescnn/report": words(`
@@ -47,24 +48,24 @@ const types: Readonly<Record<string, string[]>> = {
   bayescnn: words(`
     AlphaPosteriorOptions AnswerOf AnyClassDataset AnyDataset ApplyOptions ApplyResult ArchitectureConfig AskOptions
     Augmentation BatchNormLayerOptions BayesOptions BayesSettings BernoulliOptions BernoulliPrediction BlobLike
-    CallOptions Callbacks Categorical ClassAnswer ClassDataset ClassMetrics ClassModelConfig ClassPrediction
+    CallOptions Callbacks Categorical ChannelScore ClassAnswer ClassDataset ClassMetrics ClassModelConfig ClassPrediction
     ConformalIntervals ConformalOptions ConformalResult ConformalSets ConvLayerOptions ConvOptions
-    ConvTransposeLayerOptions ConvTransposeOptions Dataset Device DeviceName DropoutLayerOptions EpochRecord
+    ConvTransposeLayerOptions ConvTransposeOptions Costs Dataset Device DeviceName DropoutLayerOptions EpochRecord
     ErrorCode EvaluateResult ExportMode ExportOptions FilterResponseNormOptions FitData FitOptions FitResult
     FittedTemperature GaussianPriorOptions ImageInput ImageShape Images ImportOptions Judged Knowledge LayerChoice
-    LayerOptions LayerSparsity Likelihood LikelihoodModelConfig
-    LoadedImages MetricsOf Mode ModelConfig ModelOptions Monitor NoiseScale Normalization NumberPrediction
-    OpenOptions OpenRunOptions OpenedRun Padding Pair PointOptions Posterior PosteriorConfig Precision
+    LayerCosts LayerOptions LayerSparsity Likelihood LikelihoodModelConfig
+    LoadedImages LumaPicture MetricsOf Mode ModelConfig ModelOptions Monitor NoiseScale Normalization NumberPrediction
+    OpenOptions OpenRunOptions OpenedRun Padding Pair PatchOptions Pixels PointOptions Posterior PosteriorConfig Precision
     PredictOptions Prediction PredictionOf PredictorOptions Preprocess Prior PriorConfig PriorMoments
     PruneExperimentOptions PruneExperimentResult PruneOptions PruneResult RawImage ReadOptions Recipe RegressionOptions
     ReportData ReportSummary RhoPosteriorOptions SamplingOptions ScaleMixturePriorOptions ScoreName Selection
-    SelectiveResult Shape SourceOptions SourceParts Sparsity SplitSizes StepRecord StreamOptions StreamedDataset
-    TableOptions Targets Tensor Threshold ThresholdOptions ToBayesianOptions TrainTest Unanswered WeightDistribution WeightPosterior
+    SelectiveResult Shape ShrinkExperimentOptions ShrinkExperimentResult ShrinkOptions SourceOptions SourceParts Sparsity SplitSizes StepRecord StreamOptions StreamedDataset
+    SuperResolutionOptions SuperResolved TableOptions Targets Tensor Threshold ThresholdOptions ToBayesianOptions TrainTest Unanswered UpscaleOptions WeightDistribution WeightPosterior
     WindowOptions`),
   "bayescnn/data": words(`
     AnyClassDataset AnyDataset Augmentation BadImage BlobLike Checksum ClassDataset ClassExamples ClassParts Dataset
     DecodeOptions Examples GetOptions IdxArray ImageInput ImageShape LoadedImages Normalization Parts PassOptions
-    Preprocess RawImage ReadOptions RemoteFile ResizedCrop Source SourceOptions SourceParts SplitSizes StreamOptions
+    Pixels Preprocess RawImage ReadOptions RemoteFile ResizedCrop Source SourceOptions SourceParts SplitSizes StreamOptions
     StreamedDataset TableOptions TargetParts TrainTest`),
   "bayescnn/graph": words(`
     Attrs BayesWeights DType Data Device DeviceName GaussianPriorArgs InputSpec Inputs KlTerm Mode Node NodeRecord
@@ -72,7 +73,7 @@ const types: Readonly<Record<string, string[]>> = {
   "bayescnn/likelihoods": words(`
     Answer Better Figure Likelihood LikelihoodConfig MetricsOf Moments Prediction PredictionOf Targets`),
   "bayescnn/metrics": words(`
-    BinOptions ClassificationMetrics DecomposeResult Floats Labels ReliabilityBin RiskCoverageResult Scores`),
+    BinOptions ClassificationMetrics DecomposeResult Floats Labels QualityOptions ReliabilityBin RiskCoverageResult Scores`),
   "bayescnn/models": words(`
     Activation DcganGeneratorOptions DcganOptions Kit KitOptions Norm ResnetOptions`),
   "bayescnn/onnx": words(`

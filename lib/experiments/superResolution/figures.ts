@@ -6,6 +6,7 @@ import { resizeBicubic } from "../../pictures/bicubic.ts";
 import { type PicturePair, pairOf } from "../../pictures/patches.ts";
 import { psnr, ssim } from "../../pictures/quality.ts";
 import { upscaleLuma } from "../../pictures/superResolve.ts";
+import { encodePng } from "../../report/png.ts";
 import type { JsonObject, Work } from "../experiment.ts";
 import { pictures } from "./training.ts";
 
@@ -44,6 +45,36 @@ export async function figuresOn(
 
 const bicubic = ({ low, high }: PicturePair): Float32Array =>
   resizeBicubic({ values: low.luma, height: low.height, width: low.width }, high.height, high.width);
+
+/** Grey levels for a level of luma, in the pictures of the two parts of sigma: white is 32, and 2. */
+const SHOWN = { aleatoric: 8, epistemic: 128 } as const;
+
+/** One picture of the folder to look at: small and enlarged bicubically, enlarged by the network, as it is, and the two parts of sigma. */
+export async function shownOn(
+  work: Work,
+  folder: string,
+  { scale, unit, name }: { scale: number; unit: string; name: string },
+): Promise<JsonObject> {
+  const all = await pictures(work, folder);
+  const pair = pairOf(all.find((picture) => picture.name === name) ?? all[0], scale);
+  using model = openModel(join(work.dirOf(unit), "run"));
+  const { mean, epistemic, aleatoric } = await enlarged(model, pair, work.signal);
+  const { height, width, luma } = pair.high;
+  const grey = (values: Float32Array, factor = 1): Uint8Array =>
+    encodePng(
+      Uint8Array.from(values, (v) => Math.min(255, Math.max(0, Math.round(factor * v)))),
+      height,
+      width,
+      1,
+    );
+  work.file("bicubic.png", grey(bicubic(pair)));
+  work.file("network.png", grey(mean));
+  work.file("truth.png", grey(luma));
+  work.file("aleatoric.png", grey(aleatoric.map(Math.sqrt), SHOWN.aleatoric));
+  work.file("epistemic.png", grey(epistemic.map(Math.sqrt), SHOWN.epistemic));
+  const inside = { shape: [height, width] as const, border: scale };
+  return { bicubic: psnr(bicubic(pair), luma, inside), network: psnr(mean, luma, inside) };
+}
 
 interface Enlarged {
   readonly mean: Float32Array;
