@@ -15,7 +15,7 @@ export interface Speed {
  * The time that models of these functions take, in one process and in turns. It is processor time, of which other work on the
  * machine takes none. What is timed are new models of the same widths: the ones given stay as they are.
  */
-export function speedsOf(models: readonly Model[], { batch = 128, repeats = 15 } = {}): Speed[] {
+export function speedsOf(models: readonly Model[], { batch = 128, repeats = 41 } = {}): Speed[] {
   const twins = models.map((model) => model.resized({}));
   try {
     const forward = twins.map((model) => forwardProgram(model, batch, 1));

@@ -26,7 +26,7 @@ async function penalized([result]) {
   const whole = ({ weights }) => ({ sparsity: 0, kept: weights });
   return `### The paper's pruning
 
-A penalty λ Σ|μ| in training (λ = ${lambda}, ${epochs[0]} epochs), then all weights with |μ| at most ${threshold} are taken out, then ${epochs[1]} epochs without the penalty. Bayesian LeNet-5 on MNIST; the
+A penalty λ Σ|μ| in training (λ = ${lambda}, ${epochs[0]} epochs), then all weights of a mean of at most ${threshold} are taken out, then ${epochs[1]} epochs without the penalty. Bayesian LeNet-5 on MNIST; the
 paper reports 71 % after 73 % for AlexNet on CIFAR-10, and no sparsity. The last rows are the same threshold on a net that was trained without the penalty.
 
 ${table(
@@ -44,7 +44,7 @@ ${table(
 /** Weights by signal to noise beside the twin's by magnitude. */
 async function sparse(results, kit) {
   if (results.length === 0) return "";
-  const kind = (r) => (r.settings.score === "snr" ? "Bayesian, |μ| / σ" : "frequentist, |w|");
+  const kind = (r) => (r.settings.score === "snr" ? "Bayesian, signal to noise" : "frequentist, magnitude");
   const values = results.flatMap((r) =>
     r.figures.levels.flatMap(({ sparsity, after, tuned }) => [
       { kind: kind(r), sparsity, when: "at once", error: 100 * (1 - after.accuracy), nll: after.nll },
@@ -113,11 +113,10 @@ async function shrunk(results, kit) {
     spec: {
       width: 210,
       height: 150,
-      mark: "bar",
+      mark: { type: "bar", width: { band: 0.7 } },
       encoding: {
         x: { field: "layer", type: "nominal", sort: null, title: null, axis: { labelAngle: -40 } },
-        xOffset: { field: "when", sort: ["before", "after"] },
-        y: { field: "value", type: "quantitative", title: "multiply-adds", axis: { format: "~s" } },
+        y: { field: "value", type: "quantitative", title: "multiply-adds", stack: null, axis: { format: "~s" } },
         color: {
           field: "when",
           type: "nominal",
@@ -156,7 +155,7 @@ async function shrunk(results, kit) {
   return `### Filters and units
 
 Taken out for good (\`shrink\`), in rounds, by how the loss of training images would change without them (first-order Taylor criterion) for each multiply-add or weight that goes, each round with fine-tuning; widths are those of the layers in order, the last one
-the classes. Louizos et al. (2017) take Caffe's LeNet-5 to 8-13-88-13 and 5-10-76-16 (the inputs of its layers, single pixels of them too) at 1.0 % error, 108 to 156 times fewer weights counted after coding.
+the classes. Louizos et al. (2017) take Caffe's LeNet-5 to 8-13-88-13 and 5-10-76-16 (the inputs of its layers, single pixels of them too) at about 1 % error, and count 108 to 156 times fewer weights.
 Here a weight is a weight of a dense network that any runtime executes.
 
 ${plot}
@@ -165,7 +164,7 @@ ${table(["", "widths", "weights and biases", "fewer", "multiply-adds left"], siz
 
 ${table(["", "accuracy", "NLL", "ECE"], qualities)}
 
-Processor time of one batch of 128 images (one pass; median of 15, before and after in turns in one process):
+Processor time of one batch of 128 images (one pass; median of 41, before and after in turns in one process):
 
 ${table(["", "inference", "share", "training step", "share"], times)}`;
 }
