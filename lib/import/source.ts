@@ -36,9 +36,12 @@ export interface Source {
 export function openSource(where: string, path: string): Source {
   checkPath(where, path);
   const head = headOf(path, 9);
-  if (head[0] === 0x50 && head[1] === 0x4b) refusePickle(path, "a zip file, such as torch.save writes");
-  if (head[0] === 0x80 && head[1] >= 2 && head[1] <= 5) refusePickle(path, "a pickle, such as torch.save once wrote");
-  if (head[8] !== 0x7b && head.length > 0) return onnx(path);
+  if (head[8] !== 0x7b && head.length > 0) {
+    // no "{" behind eight bytes of length, which may be any: they are no safetensors file's
+    if (head[0] === 0x50 && head[1] === 0x4b) refusePickle(path, "a zip file, such as torch.save writes");
+    if (head[0] === 0x80 && head[1] >= 2 && head[1] <= 5) refusePickle(path, "a pickle, such as torch.save once wrote");
+    return onnx(path);
+  }
   if (isCheckpoint(path)) {
     const checkpoint = loadCheckpoint(path);
     return { layout: "ours", checkpoint, tensors: floats(path, checkpoint.tensors, true) };

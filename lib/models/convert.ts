@@ -7,15 +7,9 @@ import { checkLayers, frozenLayers, isAmong, type LayerTensor, layerNames, layer
 import type { Likelihood } from "../likelihoods/likelihood.ts";
 import { copyList } from "../util/arrays.ts";
 import { inverseSoftplus } from "../util/softplus.ts";
-import {
-  createModel,
-  type LikelihoodModelConfig,
-  modelNames,
-  type PriorConfig,
-  priorConfig,
-  priorOf,
-} from "./create.ts";
+import { createModel, type LikelihoodModelConfig, modelNames, type PriorConfig, priorOf } from "./create.ts";
 import { checkModel, type LayerChoice, type Model } from "./model.ts";
+import { priorConfig } from "./schema.ts";
 
 export interface ToBayesianOptions {
   /**

@@ -23,6 +23,7 @@ import { type Activation, defaultActivation, type Kit, kit, type Norm } from "./
 import { lenet5, lenet5Caffe } from "./lenet5.ts";
 import { type LayerChoice, Model } from "./model.ts";
 import { resnet18, resnet20 } from "./resnet.ts";
+import { layerChoice, posteriorConfig, priorConfig } from "./schema.ts";
 
 const architectures: Record<string, (x: Tensor, kit: Kit, outputs: number, scale?: number) => Tensor> = {
   lenet5,
@@ -91,40 +92,6 @@ export interface ArchitectureConfig {
   readonly widths?: Readonly<Record<string, number>>;
 }
 
-const posterior = z.discriminatedUnion("kind", [
-  z.strictObject({
-    kind: z.literal("rho"),
-    rhoInit: z.number().optional(),
-    muInit: z.union([z.literal("he"), z.number()]).optional(),
-    rhoSpread: z.number().optional(),
-  }),
-  z.strictObject({
-    kind: z.literal("alpha"),
-    per: z.enum(["weight", "layer"]).optional(),
-    logAlphaInit: z.number().optional(),
-    muInit: z.union([z.literal("he"), z.number()]).optional(),
-  }),
-]) satisfies z.ZodType<PosteriorConfig>;
-export const priorConfig = z.discriminatedUnion("kind", [
-  z.strictObject({
-    kind: z.literal("gaussian"),
-    mean: z.union([z.number(), z.enum(["tied", "initial"])]).optional(),
-    sigma: z.number().positive().optional(),
-  }),
-  z.strictObject({
-    kind: z.literal("mixture"),
-    pi: z.number().min(0).max(1).optional(),
-    sigma1: z.number().positive().optional(),
-    sigma2: z.number().positive().optional(),
-  }),
-]) satisfies z.ZodType<PriorConfig>;
-
-/** A {@link LayerChoice} in a file. */
-export const layerChoice = z.strictObject({
-  bayesian: z.union([z.boolean(), z.array(z.string()).readonly()]).optional(),
-  frozen: z.array(z.string()).readonly().optional(),
-}) satisfies z.ZodType<LayerChoice>;
-
 const schema = z.strictObject({
   model: z.enum(modelNames as [string, ...string[]]),
   input: z.tuple([z.int().positive(), z.int().positive(), z.int().positive()]).readonly(), // as a data set's shape is
@@ -136,7 +103,7 @@ const schema = z.strictObject({
   dropoutAfter: z.array(z.string()).readonly().optional(),
   monteCarloDropout: z.boolean().optional(),
   scale: z.union([z.literal(2), z.literal(3), z.literal(4)], { error: "2, 3 or 4" }).optional(),
-  posterior: posterior.default({ kind: "rho" }),
+  posterior: posteriorConfig.default({ kind: "rho" }),
   prior: priorConfig.default({ kind: "gaussian" }),
   estimator: z.enum(["local", "weight"]).default("local"),
   kl: z.enum(["closed", "sampled"]).default("closed"),

@@ -7,8 +7,9 @@ import type { Tensor } from "../graph/node.ts";
 import { likelihoodNames, likelihoodOf } from "../likelihoods/known.ts";
 import type { Likelihood } from "../likelihoods/likelihood.ts";
 import { type Checkpoint, loadCheckpoint, peekCheckpoint, restore, saveCheckpoint } from "../train/checkpoint.ts";
-import { createModel, type LikelihoodModelConfig, layerChoice, modelNames, priorConfig, priorOf } from "./create.ts";
+import { createModel, type LikelihoodModelConfig, modelNames, priorOf } from "./create.ts";
 import { Model } from "./model.ts";
+import { layerChoice, priorConfig } from "./schema.ts";
 
 /**
  * Writes a trained model into one safetensors file, whole or not at all: weights, and everything that its predictions need

@@ -11,9 +11,12 @@ import { lumaOf } from "./luma.ts";
  * @param picture the path of a PNG, JPEG, WebP, TIFF, GIF or AVIF file, or its bytes
  * @throws BayesError where there is no such file, or no picture in it
  */
-export async function readPicture(picture: string | Uint8Array, decoder?: Decoder): Promise<Pixels> {
+export async function readPicture(picture: string | Uint8Array): Promise<Pixels> {
   if (!(picture instanceof Uint8Array)) checkPath("readPicture", picture, "picture");
-  const reader = decoder ?? (await openDecoder());
+  return readBy(await openDecoder(), picture);
+}
+
+async function readBy(reader: Decoder, picture: string | Uint8Array): Promise<Pixels> {
   const head = await reader.head(picture);
   const read = isBad(head) ? head : await reader.whole(picture, head);
   if (isBad(read))
@@ -47,7 +50,7 @@ export async function loadLuma(folder: string): Promise<LumaPicture[]> {
     fail("loadLuma", "a folder with pictures (png, jpg, webp, tiff, gif, avif)", folder, "ERR_BAYES_FILE");
   const decoder = await openDecoder();
   return each(names, async (name) => {
-    const { values, height, width, channels } = await readPicture(join(folder, name), decoder);
+    const { values, height, width, channels } = await readBy(decoder, join(folder, name));
     const most = values instanceof Uint16Array ? 65535 : 255;
     const luma = lumaOf(values, channels, most).map(Math.round);
     return { name: basename(name), luma, height, width };

@@ -130,12 +130,13 @@ async function train(model: Model, data: FitData, s: Settings, lock: HeldLock | 
   const programs = new Map<number, StepProgram>();
   const before = { likelihood: model.likelihood, preprocess: model.preprocess, threshold: model.threshold };
   let recipe = s.recipe;
+  let narrow: (() => void) | undefined;
   let loop: Loop | undefined;
   let bar: Progress | undefined;
   try {
     const state = await store.turn(owner, () => {
       const state = prepare(model, data, s, programs, folder, identity);
-      if (!folder?.checkpoint) recipe = begin(model, data, s);
+      if (!folder?.checkpoint) ({ recipe, narrow } = begin(model, data, s));
       return state;
     });
     folder?.open(state.step, (sentence) => note(s, sentence));
@@ -147,6 +148,7 @@ async function train(model: Model, data: FitData, s: Settings, lock: HeldLock | 
     if (!loop?.state.step) {
       model.learn(before.likelihood, before.preprocess); // it knows no more than before
       model.threshold = before.threshold;
+      narrow?.();
     }
     throw error;
   } finally {
@@ -207,13 +209,18 @@ function prepare(
   return { ...checkpoint.training!, settings: identity, epochs: s.epochs };
 }
 
-/** Widens a new posterior, and says what was chosen. @returns the recipe as it is followed */
-function begin(model: Model, { train }: FitData, { recipe, callbacks }: Settings): Recipe {
+/** Widens a new posterior, and says what was chosen. @returns the recipe as it is followed, and what takes the widening back */
+function begin(
+  model: Model,
+  { train }: FitData,
+  { recipe, callbacks }: Settings,
+): { recipe: Recipe; narrow: (() => void) | undefined } {
   const { initialSigma: wide, ...why } = recipe.why;
-  const followed = widen(model, recipe.initialSigma) || !wide ? recipe : { ...recipe, initialSigma: 0, why };
+  const narrow = widen(model, recipe.initialSigma);
+  const followed = narrow || !wide ? recipe : { ...recipe, initialSigma: 0, why };
   const chosen = recipeSentence(train.count, followed);
   if (chosen) callbacks?.onNote?.(chosen); // no warning: nothing is wrong
-  return followed;
+  return { recipe: followed, narrow };
 }
 
 const sameImages = (a: AnyDataset, b: AnyDataset): boolean =>

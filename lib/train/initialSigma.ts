@@ -16,17 +16,18 @@ export function checkInitialSigma({ bayes: { posterior } }: Model, asked: number
 
 /**
  * Widens the posterior of a new model, before the first step: what was trained, loaded or set stays as it is.
- * @returns whether there was anything to widen
+ * @returns what takes that back; undefined where there was nothing to widen
  */
-export function widen(model: Model, share: number): boolean {
+export function widen(model: Model, share: number): (() => void) | undefined {
   const { store, seed } = model;
   const slots = share === 0 ? [] : untouched(model);
+  const before = slots.map(({ name }) => [name, store.get(name)] as const);
   for (const { name } of slots) {
     const mu = store.get(name.replace(/rho$/, "mu")) as Float32Array;
     const sigma = share * Math.sqrt(mu.reduce((sum, m) => sum + m * m, 0) / mu.length);
     if (sigma > 0) store.set(name, initialRho(name, mu.length, seed, Math.log(Math.expm1(sigma))));
   }
-  return slots.length > 0;
+  return slots.length > 0 ? () => before.forEach(([name, rho]) => void store.set(name, rho)) : undefined;
 }
 
 /** The rho of weights that are as they were made. */

@@ -3,6 +3,7 @@
  * {@link defaults}; on few of them that recipe leaves a posterior where it began, and its KL term outweighs what the images
  * have to say. The evidence is the experiment `small-data` (docs/results.md).
  */
+import { checkInt, checkNumber, fail } from "../errors.ts";
 import { defaults } from "./defaults.ts";
 
 /** From so many training images on, the recipe is that of {@link defaults}, whatever the network. */
@@ -41,8 +42,14 @@ export interface Recipe {
 /**
  * The recipe for so many training images.
  * @param bayesian false: for plain weights, which have neither beta nor sigma
+ * @throws BayesError for a number of images that is none
  */
 export function recipeFor(images: number, said: SaidOfRecipe = {}, bayesian = true): Recipe {
+  checkInt("recipeFor", "the number of training images", images, 1);
+  if (typeof said !== "object" || said === null) fail("recipeFor", "what was said as an object", said);
+  for (const key of ["epochs", "batchSize"] as const)
+    if (said[key] !== undefined) checkInt("recipeFor", key, said[key], 1);
+  if (said.initialSigma !== undefined) checkNumber("recipeFor", "initialSigma", said.initialSigma, 0);
   const few = images < MANY_IMAGES;
   const eighth = 2 ** Math.floor(Math.log2(Math.max(1, images / LEAST_BATCHES)));
   const usual = Math.min(defaults.batchSize, Math.max(LEAST_BATCH, eighth), images);

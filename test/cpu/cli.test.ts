@@ -46,15 +46,17 @@ describe("train", () => {
     expect(got.stderr).toBe("");
     expect(got.code).toBe(0);
     const { events } = got;
-    expect(events.map((e) => e.event)).toEqual(["start", "note", "epoch", "epoch", "epoch", "checkpoint", "done"]);
-    expect(events[1].text).toBe("no test images of 8"); // among the first 60
+    const kinds = ["start", "note", "note", "epoch", "epoch", "epoch", "checkpoint", "done"];
+    expect(events.map((e) => e.event)).toEqual(kinds);
+    expect(events[1].text).toMatch(/^chosen for 400 training images: /);
+    expect(events[2].text).toBe("no test images of 8"); // among the first 60
     expect(events[0]).toMatchObject({
       runDir: run,
       config: { data: { train: 400, valid: 80, test: 60 }, training: { seed: 7 } },
     });
     expect(events[0].device).toMatch(/^cpu-/);
-    expect(events[2]).toMatchObject({ epoch: 0, step: 7 });
-    expect(events[2].valid.accuracy).toBeGreaterThan(0);
+    expect(events[3]).toMatchObject({ epoch: 0, step: 7 });
+    expect(events[3].valid.accuracy).toBeGreaterThan(0);
     const done = events.at(-1)!;
     expect(done).toMatchObject({ end: "finished", steps: 24, epochs: 3, runDir: run });
     expect(typeof done.beta).toBe("number");

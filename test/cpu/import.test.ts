@@ -26,7 +26,7 @@ import {
   relu,
   saveModel,
 } from "../../lib/index.ts";
-import type { SafeTensor } from "../../lib/train/safetensors.ts";
+import { encodeSafetensors, type SafeTensor } from "../../lib/train/safetensors.ts";
 import { contents, distance, golden, logits, made, torchFile, unpacked } from "../import-kit.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "import-"));
@@ -96,6 +96,21 @@ describe("files that PyTorch wrote", () => {
   it.each(["torch-zip.pt", "torch-legacy.pt"])("%s is refused, with advice", (name) => {
     using model = plain("lenet5", 1, 28);
     expect(() => importWeights(model, unpacked(name, dir))).toThrow(/torch\.save.*any program.*save_model\(model/);
+  });
+
+  it.each([
+    ["a pickle", 0x280],
+    ["a zip file", 0x4b50],
+  ])("a safetensors file whose length of header looks like the beginning of %s is none", (_, length) => {
+    using model = plain("lenet5", 1, 28);
+    const tensors = new Map([["stranger.weight", { dtype: "F32", shape: [1], data: Float32Array.of(1) } as const]]);
+    const of = (pad: number) => encodeSafetensors(tensors, { pad: "x".repeat(pad) });
+    const size = (bytes: Uint8Array) => Number(Buffer.from(bytes).readBigUInt64LE(0));
+    let pad = length - size(of(0));
+    while (size(of(pad)) < length) pad++;
+    expect(size(of(pad))).toBe(length);
+    writeFileSync(at("odd.safetensors"), of(pad));
+    expect(() => importWeights(model, at("odd.safetensors"))).toThrow(/stranger\.weight/);
   });
 });
 

@@ -34,6 +34,8 @@ const takers: Readonly<Record<string, (path: string) => unknown>> = {
   getData: (path) => api.getData(path),
   "getData dataDir": (path) => api.getData("mnist", { dataDir: path }),
   loadTable: (path) => api.loadTable(path),
+  loadLuma: (path) => api.loadLuma(path),
+  importWeights: (path) => api.importWeights(model, path),
   openModel: (path) => api.openModel(path),
   openRun: (path) => api.openRun(path),
   saveModel: (path) => api.saveModel(model, path),

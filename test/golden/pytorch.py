@@ -158,8 +158,8 @@ class LeNet5Caffe(nn.Module):
         self.fc1, self.fc2 = nn.Linear(800, 500), nn.Linear(500, 10)
 
     def forward(self, x):
-        x = F.max_pool2d(self.conv1(x), 2)
-        x = torch.flatten(F.max_pool2d(self.conv2(x), 2), 1)
+        x = F.max_pool2d(F.relu(self.conv1(x)), 2)
+        x = torch.flatten(F.max_pool2d(F.relu(self.conv2(x)), 2), 1)
         return self.fc2(F.relu(self.fc1(x)))
 
 

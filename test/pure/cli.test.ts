@@ -42,9 +42,9 @@ describe("help", () => {
     c.commands.length ? c.commands.map((d) => [c.name(), d.name()]) : [[c.name()]],
   );
 
-  it("knows the eleven commands", () => {
+  it("knows the twelve commands", () => {
     expect(program().commands.map((c) => c.name())).toEqual([
-      "train", "evaluate", "threshold", "predict", "prune", "export", "data", "info", "bench", "experiment", "start",
+      "train", "evaluate", "threshold", "predict", "super-resolve", "prune", "export", "data", "info", "bench", "experiment", "start",
     ]); // biome-ignore format: one line
   });
 
