@@ -11,7 +11,6 @@ import type { Model } from "../models/model.ts";
 import { weightsFile } from "../models/open.ts";
 import { type Checkpoint, peekCheckpoint } from "../train/checkpoint.ts";
 import { defaults } from "../train/defaults.ts";
-import { headOf } from "../util/regular.ts";
 import { UsageError } from "./options.ts";
 import type { TrainOptions } from "./recipe.ts";
 import type { RunConfig } from "./run-folder.ts";
@@ -40,7 +39,7 @@ export function weightsSource(options: TrainOptions, command: Command): WeightsS
   if (against)
     throw new UsageError(`[train] expected --moped, which has a prior and a posterior, or --${against}, received both`);
   const file = weightsFile(options.from, "--from");
-  if (headOf(file, 9)[8] !== 0x7b || !isCheckpoint(file)) return { file, model: options.model };
+  if (!isCheckpoint(file)) return { file, model: options.model };
   const about = peekCheckpoint(file);
   const { model } = about.model.config;
   if (typeof model !== "string" || !modelNames.includes(model))

@@ -14,7 +14,7 @@ import { auroc } from "../predict/ood.ts";
 import { predict } from "../predict/predict.ts";
 import { decompose, normalizedSoftplusRows } from "../predict/uncertainty.ts";
 import { defaults } from "../train/defaults.ts";
-import { classification, DECAYS } from "./classification.ts";
+import { classification, DECAYS, pickedDecay } from "./classification.ts";
 import { corrupted, corruptions, rotated, STRENGTHS } from "./corruptions.ts";
 import type { Experiment, JsonObject, Unit, Work } from "./experiment.ts";
 
@@ -69,8 +69,8 @@ function unit(
     needs: [bayesian, ...twins].map(ofClassification),
     minutes: quick ? 0.2 : model === "lenet5" ? 4 : 30,
     async run(work) {
-      const nll = (name: string) => (work.figuresOf(ofClassification(name)).valid as { nll: number }).nll;
-      const twin = twins.toSorted((a, b) => nll(a) - nll(b))[0];
+      const figures = (decay: number) => work.figuresOf(ofClassification(twins[DECAYS.indexOf(decay)]));
+      const twin = twins[DECAYS.indexOf(pickedDecay([figures], DECAYS.slice(0, twins.length)))];
       const open = (name: string) =>
         openModel<Categorical>(join(work.dirOf(ofClassification(name)), "run")) as Model<Categorical>;
       using net = open(bayesian);

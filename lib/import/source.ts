@@ -36,8 +36,7 @@ export interface Source {
 export function openSource(where: string, path: string): Source {
   checkPath(where, path);
   const head = headOf(path, 9);
-  if (head[8] !== 0x7b && head.length > 0) {
-    // no "{" behind eight bytes of length, which may be any: they are no safetensors file's
+  if (!beginsSafetensors(head) && head.length > 0) {
     if (head[0] === 0x50 && head[1] === 0x4b) refusePickle(path, "a zip file, such as torch.save writes");
     if (head[0] === 0x80 && head[1] >= 2 && head[1] <= 5) refusePickle(path, "a pickle, such as torch.save once wrote");
     return onnx(path);
@@ -49,8 +48,12 @@ export function openSource(where: string, path: string): Source {
   return { layout: "torch", tensors: floats(path, readSafetensors(path).tensors, false) };
 }
 
-/** Whether a safetensors file is a checkpoint of this library; its header is read. */
+/** Whether the first nine bytes are a safetensors file's: "{" behind eight bytes of length, which may be any. */
+const beginsSafetensors = (head: Uint8Array): boolean => head[8] === 0x7b;
+
+/** Whether a file is a checkpoint of this library; of a safetensors file the header is read. */
 export function isCheckpoint(path: string): boolean {
+  if (!beginsSafetensors(headOf(path, 9))) return false;
   using file = new SafetensorsFile(path);
   return file.metadata.format === "bayescnn";
 }
