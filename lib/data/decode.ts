@@ -49,7 +49,7 @@ export interface Head {
 
 /** The pixels of a whole picture: grey or red, green, blue, and alpha where it has some. */
 export interface Pixels {
-  /** [height, width, channels]: 0 to 255 in a Uint8Array, 0 to 65535 in a Uint16Array */
+  /** Shape [height, width, channels]: 0 to 255 in a Uint8Array, 0 to 65535 in a Uint16Array. */
   readonly values: Uint8Array | Uint16Array;
   readonly height: number;
   readonly width: number;

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import type { Augmentation } from "../data/augment.ts";
 import type { DatasetName } from "../data/locate.ts";
 import { classificationMetrics } from "../predict/metrics.ts";
-import { predict } from "../predict/predict.ts";
+import { evaluate, predict } from "../predict/predict.ts";
 import { defaults } from "../train/defaults.ts";
 import type { Experiment, JsonObject, Unit, UnitOptions } from "./experiment.ts";
 import { figuresOf, partsOf, type TrainingSettings, trained } from "./training.ts";
@@ -40,6 +40,9 @@ const plans: readonly Plan[] = [
 /** Data on which the Bayesian nets have their twin's ReLU: with the paper's softplus they learn less of pictures. */
 const RELU: readonly DatasetName[] = ["cifar-10", "cifar-100"];
 
+/** Weights of the KL term tried on them. */
+const BETAS = [0.1, 0.02, 0.005];
+
 /** What validation picks the twin's weight decay from. */
 export const DECAYS = [0, 1e-4, 5e-4];
 
@@ -47,8 +50,41 @@ export const classification: Experiment = {
   name: "classification",
   title: "Classification",
   summary: "accuracy, NLL and calibration of the paper's nets and of their frequentist twins",
-  units: (options) => plans.flatMap((plan) => unitsOf(plan, options)),
+  units: (options) => [...choices(options), ...plans.flatMap((plan) => unitsOf(plan, options))],
 };
+
+/** The weight of the KL term of pictures, by the NLL of validation images. */
+function choices({ quick, seed }: UnitOptions): Unit[] {
+  const [data, model, epochs, , minutes] = plans.find(([data, model]) => `${data}-${model}` === "cifar-10-lenet5")!;
+  return BETAS.slice(0, quick ? 1 : undefined).map((beta) => {
+    const settings: TrainingSettings = {
+      ...commonOf(data, quick ? 1 : epochs),
+      model: { model, activation: "relu" },
+      beta,
+      seed,
+    };
+    return {
+      name: `choice-${data}-${model}-beta-${beta}-${seed}`,
+      settings: settings as unknown as JsonObject,
+      minutes: quick ? 0.1 : epochs * minutes,
+      async run(work) {
+        const { model, parts } = await trained(work, settings);
+        using _ = model;
+        const { accuracy, nll, ece, brier } = (await evaluate(model, parts.valid, { samples: defaults.testSamples }))
+          .metrics;
+        return { accuracy, nll, ece, brier };
+      },
+    };
+  });
+}
+
+const commonOf = (data: DatasetName, epochs: number) => ({
+  data,
+  epochs,
+  batchSize: defaults.batchSize,
+  learningRate: `cosine:${defaults.learningRate}`,
+  ...(augmented[data] ? { augment: augmented[data] } : {}),
+});
 
 /** Behind which layers Monte-Carlo dropout is (Gal and Ghahramani 2016), of the nets that have it as a baseline. */
 const DROPOUT: Readonly<Record<string, readonly string[]>> = {
@@ -63,13 +99,7 @@ const MEMBERS = 5;
 
 function unitsOf([data, model, epochs, seeds, minutes]: Plan, { quick, seed: first }: UnitOptions): Unit[] {
   if (quick && model !== "lenet5") return [];
-  const common = {
-    data,
-    epochs: quick ? 2 : epochs,
-    batchSize: defaults.batchSize,
-    learningRate: `cosine:${defaults.learningRate}`,
-    ...(augmented[data] ? { augment: augmented[data] } : {}),
-  };
+  const common = commonOf(data, quick ? 2 : epochs);
   const name = `${data}-${model}`;
   const cost = quick ? 0.1 : epochs * minutes;
   const decays = DECAYS.slice(0, quick ? 1 : undefined);

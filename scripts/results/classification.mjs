@@ -46,7 +46,8 @@ function picked(twins) {
 }
 
 export async function section(all, kit) {
-  const results = all.filter((r) => DATA[r.settings.data] && NETS[r.settings.model.model]);
+  const choices = all.filter((r) => r.unit.startsWith("choice-"));
+  const results = all.filter((r) => !choices.includes(r) && DATA[r.settings.data] && NETS[r.settings.model.model]);
   const places = [
     ...new Set([...kit.units.map((u) => `${u.settings.data}/${u.settings.model.model}`), ...results.map(place)]),
   ];
