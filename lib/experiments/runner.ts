@@ -129,6 +129,10 @@ function resultOf(options: RunnerOptions, placed: Placed): Result | undefined {
   return quick === options.quick && isDeepStrictEqual(settings, settingsOf(placed.unit)) ? parsed.data : undefined;
 }
 
+/** Whether it has figures and, where others need it, still the folder that they need. */
+const isDone = (options: RunnerOptions, placed: Placed, needed: boolean): boolean =>
+  resultOf(options, placed) !== undefined && !(needed && !existsSync(join(folderOf(options, placed), DONE)));
+
 const settingsOf = ({ settings }: Unit): JsonObject => JSON.parse(JSON.stringify(settings));
 
 /** How far each of the units is. */
@@ -143,6 +147,22 @@ export function states(
   });
 }
 
+/** What has to run for the chosen units, in order: those without figures, and what they need whose figures or folder are gone. */
+function unfinished(
+  experiments: readonly Experiment[],
+  units: readonly Placed[],
+  options: RunnerOptions,
+): { readonly placed: Placed; readonly needed: boolean }[] {
+  const open = new Map<string, { readonly placed: Placed; readonly needed: boolean }>();
+  const add = (placed: Placed, needed: boolean): void => {
+    if (open.has(nameOf(placed)) || isDone(options, placed, needed)) return;
+    for (const need of placed.unit.needs ?? []) add(find(experiments, placed.experiment, need, options), true);
+    open.set(nameOf(placed), { placed, needed });
+  };
+  for (const placed of units) add(placed, false);
+  return [...open.values()];
+}
+
 /**
  * Runs what is not done.
  * @throws BayesError for an unknown name in `only`; the signal's reason when it aborts, with everything saved
@@ -154,15 +174,16 @@ export async function runExperiment(
 ): Promise<void> {
   const { on, signal } = options;
   const units = chosen(experiments, experiment, options);
-  const open = units.filter((placed) => !resultOf(options, placed));
-  if (open.length < units.length) on.say(`${units.length - open.length} of ${units.length} units are done already`);
+  const open = unfinished(experiments, units, options);
+  const done = units.filter((placed) => resultOf(options, placed)).length;
+  if (done > 0) on.say(`${done} of ${units.length} units are done already`);
   const shared = { data: new Map<DatasetName, Promise<TrainTest>>(), commit: commit() };
   let [spent, planned] = [0, 0]; // seconds
-  for (const [i, placed] of open.entries()) {
-    const ahead = open.slice(i).reduce((sum, { unit }) => sum + 60 * unit.minutes, 0);
+  for (const [i, { placed, needed }] of open.entries()) {
+    const ahead = open.slice(i).reduce((sum, { placed: { unit } }) => sum + 60 * unit.minutes, 0);
     const left = duration(planned > 0 ? (ahead * spent) / planned : ahead);
     const began = performance.now();
-    await attempt(experiments, placed, options, shared, () =>
+    await attempt(experiments, placed, options, { ...shared, needed }, () =>
       on.begin(placed.unit, { number: i + 1, of: open.length, left }),
     );
     signal.throwIfAborted();
@@ -173,6 +194,8 @@ export async function runExperiment(
 
 const SETTINGS = "settings.json";
 const SECONDS = "seconds.json";
+/** Of a folder whose unit has come to its end. */
+const DONE = "done";
 const SAVE_SECONDS_MS = 10_000;
 
 /** Computes one unit, unless another process is doing or has just done so. */
@@ -180,7 +203,15 @@ async function attempt(
   experiments: readonly Experiment[],
   placed: Placed,
   options: RunnerOptions,
-  { data, commit }: { readonly data: Map<DatasetName, Promise<TrainTest>>; readonly commit: string | null },
+  {
+    data,
+    commit,
+    needed,
+  }: {
+    readonly data: Map<DatasetName, Promise<TrainTest>>;
+    readonly commit: string | null;
+    readonly needed: boolean;
+  },
   begin: () => void,
 ): Promise<void> {
   const { unit, experiment } = placed;
@@ -195,9 +226,9 @@ async function attempt(
     return on.say(`${unit.name} is left out: another process works on it`);
   }
   try {
-    if (resultOf(options, placed)) return on.say(`${unit.name} was done by another process meanwhile`);
+    if (isDone(options, placed, needed)) return on.say(`${unit.name} was done by another process meanwhile`);
     for (const need of unit.needs ?? [])
-      if (!resultOf(options, find(experiments, experiment, need, options)))
+      if (!isDone(options, find(experiments, experiment, need, options), true))
         return on.say(`${unit.name} is left out: ${need}, which it needs, is not done yet`);
     begin();
     prepare(dir, unit);
@@ -239,7 +270,7 @@ async function attempt(
         provenance: {
           version,
           commit,
-          command: `npx bayescnn experiment ${experiment} --only ${unit.name}${quick ? " --quick" : ""}`,
+          command: `npx bayescnn experiment ${experiment} --only ${unit.name}${quick ? " --quick" : ""}${options.seed === 1 ? "" : ` --seed ${options.seed}`}`,
           device: options.device,
           threads: threads(),
           node: process.version,
@@ -249,6 +280,7 @@ async function attempt(
       };
       ensureDir(join(out, experiment));
       writeFileAtomic(fileOf(options, placed), fileText(result));
+      writeFileAtomic(join(dir, DONE), "");
       on.done(unit, result);
     } finally {
       clearInterval(clock);
@@ -269,7 +301,7 @@ function prepare(dir: string, unit: Unit): void {
   const settings = settingsOf(unit);
   if (existsSync(path)) {
     if (isDeepStrictEqual(readJson(path), settings)) return;
-    for (const name of [SECONDS, "run"]) rmSync(join(dir, name), { recursive: true, force: true });
+    for (const name of [SECONDS, DONE, "run"]) rmSync(join(dir, name), { recursive: true, force: true });
   }
   writeFileAtomic(path, `${JSON.stringify(settings)}\n`);
 }

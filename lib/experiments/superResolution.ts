@@ -8,7 +8,7 @@ import { curvesOf, type TrainingSettings, trained } from "./superResolution/trai
 
 /** Scale, and the epochs with one learned sigma, then with a predicted one for each pixel. */
 const plans = [
-  [3, 6, 3],
+  [3, 6, 5],
   [2, 3, 2],
   [4, 6, 3],
 ] as const;

@@ -1,5 +1,5 @@
 // The runner of experiments, on units that cost nothing, and one true unit from the command line.
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { Experiment, JsonObject, Unit, Work } from "../../lib/experiments/experiment.ts";
@@ -48,6 +48,40 @@ const file = (options: RunnerOptions, name: string, experiment = "e") =>
   JSON.parse(readFileSync(join(options.out, experiment, `${name}.json`), "utf8"));
 
 describe("the runner", () => {
+  it("makes a needed unit again whose figures are there and whose folder is gone, as in a clone of ours", async () => {
+    const { all, begun } = place();
+    const base = unit("base", async (work) => {
+      writeFileSync(join(work.dir, "net"), "7");
+      return { value: 7 };
+    });
+    const net = (work: Work) => ({ net: readFileSync(join(work.dirOf("base"), "net"), "utf8") });
+    const e = made("e", [base, unit("on", async (work) => net(work), { needs: ["base"] })]);
+    await runExperiment([e], e, { ...all, only: "base" });
+    rmSync(all.work, { recursive: true });
+    await runExperiment([e], e, { ...all, only: "base" }); // its figures are all that was asked for
+    expect(begun).toEqual(["base"]);
+    await runExperiment([e], e, all);
+    expect(begun).toEqual(["base", "base", "on"]);
+    expect(file(all, "on").figures).toEqual({ net: "7" });
+    await runExperiment([e], e, all);
+    expect(begun).toHaveLength(3);
+  });
+
+  it("takes no half-made folder for a needed one", async () => {
+    const { all, said } = place();
+    const e = made("e", [
+      unit("base", async () => ({ value: 7 })),
+      unit("on", async () => ({ value: 8 }), { needs: ["base"] }),
+    ]);
+    await runExperiment([e], e, { ...all, only: "base" });
+    rmSync(all.work, { recursive: true });
+    mkdirSync(join(all.work, "e", "base"), { recursive: true });
+    const lock = RunLock.take(join(all.work, "e", "base")); // another process is at it
+    await runExperiment([e], e, all);
+    lock[Symbol.dispose]();
+    expect(said.join("\n")).toMatch(/on is left out: base, which it needs, is not done yet/);
+  });
+
   it("runs what is needed first, across experiments, and computes nothing twice", async () => {
     const { all, begun, said } = place();
     const other = made("other", [unit("base", async () => ({ value: 2 }))]);
