@@ -171,7 +171,7 @@ export function bernoulli(options: BernoulliOptions = {}): Likelihood<BernoulliP
       const k = sure.reduce((least, s, i) => (s < sure[least] ? i : least), 0); // the label that is least sure
       const [own, least] = percents(sure[k], limit);
       const answer = `${K > 1 ? `${names[k]} ` : ""}${p.mean[n * K + k] >= 0.5 ? "yes" : "no"} ${own}`;
-      return `${answer}, below the limit of ${least}${cause(p, n, "the image itself is unclear")}`;
+      return `${answer}, below the limit of ${least}${cause(p, n, "it is unclear")}`;
     },
     summary({ logits }) {
       const p = sigmoid(scale(logits, 1 / (hot.temperature ?? 1)));

@@ -132,7 +132,7 @@ function classAnswer(p: ClassPrediction, n: number): ClassAnswer {
   };
 }
 
-/** "cat 56 %, dog 41 %: the image fits both". */
+/** "cat 56 %, dog 41 %, below the limit of 90 %: the samples agree that it fits both". */
 function classDoubt(p: ClassPrediction, n: number, limit: number): string {
   const C = p.classes.length;
   const row = p.probabilities.subarray(n * C, (n + 1) * C);
@@ -144,7 +144,7 @@ function classDoubt(p: ClassPrediction, n: number, limit: number): string {
     `${p.classes[order[0]]} ${own}`,
     ...others.map((c) => `${p.classes[c]} ${(100 * row[c]).toFixed(0)} %`),
   ];
-  const fits = ["the image itself is unclear", "the image fits both", "the image fits several classes"];
+  const fits = ["it is unclear", "it fits both", "it fits several classes"];
   return `${shown.join(", ")}, below the limit of ${least}${cause(p, n, fits[Math.min(rivals.length, 3) - 1])}`;
 }
 

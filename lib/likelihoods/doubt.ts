@@ -3,13 +3,13 @@ import type { Prediction } from "./likelihood.ts";
 
 /**
  * ": " and where the larger part of example n's doubt comes from. One pass does not know: then nothing is said.
- * @param aleatoric what it means that the samples agree
+ * @param aleatoric what they agree about where they do: "it fits both"
  */
 export function cause({ samples, epistemicTotal, aleatoricTotal }: Prediction, n: number, aleatoric: string): string {
   if (samples === 1) return "";
   return epistemicTotal[n] > aleatoricTotal[n]
     ? ": the model's samples disagree, as on images unlike its training images"
-    : `: ${aleatoric}`;
+    : `: the samples agree that ${aleatoric}`;
 }
 
 /** Two different numbers as texts of so many digits that they differ. */

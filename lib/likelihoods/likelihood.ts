@@ -167,7 +167,7 @@ export function doubtOf<P extends Prediction>(likelihood: Likelihood<P>, p: P, n
   const [own, least] = apart(certaintyOf(likelihood, p)[n], limit, (x, digits) =>
     String(Number(x.toPrecision(digits))),
   );
-  return `certainty ${own} is less than the limit of ${least}${cause(p, n, "the image itself is unclear")}`;
+  return `certainty ${own} is less than the limit of ${least}${cause(p, n, "it is unclear")}`;
 }
 
 /** The kind of prediction that a likelihood makes. */

@@ -138,7 +138,7 @@ export function locationScale(density: Density, given: RegressionOptions = {}): 
       const d = sigma.reduce((most, s, i) => (s > sigma[most] ? i : most), 0);
       const [own, most] = apart(sigma[d], -limit, (x, digits) => String(Number(x.toPrecision(digits))));
       const which = names ? `${names[d]} ` : D > 1 ? `value ${d} ` : "";
-      const part = cause(p, n, "most of it is noise, which more training images would not lower");
+      const part = cause(p, n, "most of it is noise");
       return `${which}${round(p.mean[n * D + d])}: its spread ± ${own} is more than the limit ± ${most}${part}`;
     },
     summary: ({ mean, variance }) => tracedMoments(mean, variance),

@@ -298,16 +298,16 @@ describe("why a model does not know", () => {
 
   it("tells an image of two classes from one that the samples disagree about", () => {
     expect(sentence(pets, logits(0.56, 0.41, 0.03, 0.56, 0.41, 0.03), 2, 0.9)).toBe(
-      "cat 56 %, dog 41 %, below the limit of 90 %: the image fits both",
+      "cat 56 %, dog 41 %, below the limit of 90 %: the samples agree that it fits both",
     );
     expect(sentence(pets, logits(0.98, 0.01, 0.01, 0.01, 0.98, 0.01), 2, 0.9)).toBe(
       "cat 50 %, dog 50 %, below the limit of 90 %: the model's samples disagree, as on images unlike its training images",
     );
     expect(sentence(pets, logits(0.34, 0.34, 0.32, 0.34, 0.34, 0.32), 2, 0.9)).toMatch(
-      /^cat 34 %, dog 34 %, fox 32 %, .*: the image fits several classes$/,
+      /^cat 34 %, dog 34 %, fox 32 %, .*: the samples agree that it fits several classes$/,
     );
     expect(sentence(pets, logits(0.1, 0.8, 0.1, 0.1, 0.8, 0.1), 2, 0.9)).toBe(
-      "dog 80 %, cat 10 %, below the limit of 90 %: the image itself is unclear",
+      "dog 80 %, cat 10 %, below the limit of 90 %: the samples agree that it is unclear",
     );
     expect(sentence(pets, logits(0.56, 0.41, 0.03), 1, 0.9)).toBe("cat 56 %, dog 41 %, below the limit of 90 %");
   });
@@ -327,15 +327,15 @@ describe("why a model does not know", () => {
       "age 32: its spread ± 12 is more than the limit ± 5: the model's samples disagree, as on images unlike its training images",
     );
     expect(sentence(gaussian(), { mean: [20, 20], variance: [144, 144] }, 2, -5)).toBe(
-      "20: its spread ± 12 is more than the limit ± 5: most of it is noise, which more training images would not lower",
+      "20: its spread ± 12 is more than the limit ± 5: the samples agree that most of it is noise",
     );
     const labels = bernoulli({ labels: ["indoor", "night"] });
     expect(sentence(labels, { logits: [3, 0.2, 3, 0.2] }, 2, 0.9)).toBe(
-      "night yes 55 %, below the limit of 90 %: the image itself is unclear",
+      "night yes 55 %, below the limit of 90 %: the samples agree that it is unclear",
     );
     const { doubt: _, certainty: __, ...silent } = gaussian();
     expect(sentence(silent as Likelihood, { mean: [20, 20], variance: [9, 9] }, 2, -1)).toBe(
-      "certainty -9 is less than the limit of -1: the image itself is unclear",
+      "certainty -9 is less than the limit of -1: the samples agree that it is unclear",
     );
   });
 });
