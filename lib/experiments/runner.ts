@@ -6,162 +6,31 @@ import { spawnSync } from "node:child_process";
 import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
-import { z } from "zod";
 import type { TrainTest } from "../data/dataset.ts";
 import { type DatasetName, loadData } from "../data/locate.ts";
 import { threads } from "../device.ts";
-import { BayesError, fail } from "../errors.ts";
+import type { BayesError } from "../errors.ts";
 import { type HeldLock, RunLock } from "../train/lock.ts";
 import { ensureDir, writeFileAtomic } from "../util/atomic.ts";
 import { frozenJson, readJson } from "../util/json.ts";
 import { packageRoot, version } from "../util/package.ts";
 import { duration } from "../util/progress.ts";
-import type { Experiment, JsonObject, Unit, UnitOptions, Work } from "./experiment.ts";
+import type { Experiment, JsonObject, Unit, Work } from "./experiment.ts";
 import { standIn } from "./standIn.ts";
-
-const record = z.record(z.string(), z.json());
-const schema = z.strictObject({
-  schema: z.literal(1),
-  experiment: z.string(),
-  unit: z.string(),
-  quick: z.boolean(),
-  settings: record,
-  figures: record,
-  provenance: z.strictObject({
-    version: z.string(),
-    /** Of the repository that it ran in; null outside of one, "+" behind it where files had changed. */
-    commit: z.string().nullable(),
-    command: z.string(),
-    device: z.string(),
-    threads: z.int(),
-    node: z.string(),
-    date: z.string(),
-    /** From first to last step, stops left out; other work on the machine counts. */
-    seconds: z.number(),
-  }),
-});
-/** One file of figures. */
-export type Result = z.infer<typeof schema>;
-
-export interface RunnerOptions extends UnitOptions {
-  /** Names of units, * for anything; default all. */
-  readonly only?: string;
-  /** Where the files of figures go. */
-  readonly out: string;
-  /** Where units keep what they need to go on. */
-  readonly work: string;
-  readonly dataDir?: string;
-  readonly device: string;
-  readonly signal: AbortSignal;
-  readonly progress: boolean;
-  readonly on: {
-    say(sentence: string): void;
-    begin(unit: Unit, at: { readonly number: number; readonly of: number; readonly left: string }): void;
-    done(unit: Unit, result: Result): void;
-  };
-}
-
-/** A unit with the experiment that it belongs to. */
-interface Placed {
-  readonly experiment: string;
-  readonly unit: Unit;
-}
-const nameOf = ({ experiment, unit }: Placed): string => `${experiment}/${unit.name}`;
-
-/** The state of a unit, for a list. */
-export interface UnitState {
-  readonly unit: Unit;
-  readonly state: "done" | "begun" | "to do";
-}
-
-/**
- * The units that `only` names, with those that they need before them.
- * @throws BayesError that lists the units where none has such a name
- */
-function chosen(experiments: readonly Experiment[], experiment: Experiment, options: RunnerOptions): Placed[] {
-  const own = experiment.units(options);
-  const pattern = new RegExp(
-    `^(${(options.only ?? "*")
-      .split(",")
-      .map((part) => part.replace(/[^\w*]/g, "\\$&").replaceAll("*", ".*"))
-      .join("|")})$`,
-  );
-  const wanted = own.filter((unit) => pattern.test(unit.name));
-  if (wanted.length === 0)
-    fail(`experiment ${experiment.name}`, `--only among ${own.map((u) => u.name).join(", ")}`, options.only);
-  const all = new Map<string, Placed>();
-  const add = (placed: Placed): void => {
-    if (all.has(nameOf(placed))) return;
-    for (const need of placed.unit.needs ?? []) add(find(experiments, placed.experiment, need, options));
-    all.set(nameOf(placed), placed);
-  };
-  for (const unit of wanted) add({ experiment: experiment.name, unit });
-  return [...all.values()];
-}
-
-/** The unit of this name: of the experiment at hand, or as "experiment/unit". */
-function find(experiments: readonly Experiment[], at: string, name: string, options: UnitOptions): Placed {
-  const [experiment, unit] = name.includes("/") ? name.split("/") : [at, name];
-  const found = experiments
-    .find((e) => e.name === experiment)
-    ?.units(options)
-    .find((u) => u.name === unit);
-  if (!found)
-    throw new BayesError(`[experiment ${at}] expected a unit ${name}, which another one needs, received none`);
-  return { experiment, unit: found };
-}
-
-const fileOf = ({ out }: RunnerOptions, placed: Placed): string =>
-  join(out, placed.experiment, `${placed.unit.name}.json`);
-const folderOf = ({ work, quick }: RunnerOptions, { experiment, unit }: Placed): string =>
-  join(work, quick ? `${experiment}-quick` : experiment, unit.name);
-
-/** The figures of a unit; undefined where there are none, or of other settings. */
-function resultOf(options: RunnerOptions, placed: Placed): Result | undefined {
-  const path = fileOf(options, placed);
-  if (!existsSync(path)) return undefined;
-  const parsed = schema.safeParse(readJson(path));
-  if (!parsed.success)
-    throw new BayesError(`[${path}] expected figures of an experiment, received something else; remove it`, {
-      code: "ERR_BAYES_FILE",
-    });
-  const { settings, quick } = parsed.data;
-  return quick === options.quick && isDeepStrictEqual(settings, settingsOf(placed.unit)) ? parsed.data : undefined;
-}
-
-/** Whether it has figures and, where others need it, still the folder that they need. */
-const isDone = (options: RunnerOptions, placed: Placed, needed: boolean): boolean =>
-  resultOf(options, placed) !== undefined && !(needed && !existsSync(join(folderOf(options, placed), DONE)));
-
-const settingsOf = ({ settings }: Unit): JsonObject => JSON.parse(JSON.stringify(settings));
-
-/** How far each of the units is. */
-export function states(
-  experiments: readonly Experiment[],
-  experiment: Experiment,
-  options: RunnerOptions,
-): UnitState[] {
-  return chosen(experiments, experiment, options).map((placed) => {
-    const begun = existsSync(join(folderOf(options, placed), SETTINGS));
-    return { unit: placed.unit, state: resultOf(options, placed) ? "done" : begun ? "begun" : "to do" };
-  });
-}
-
-/** What has to run for the chosen units, in order: those without figures, and what they need whose figures or folder are gone. */
-function unfinished(
-  experiments: readonly Experiment[],
-  units: readonly Placed[],
-  options: RunnerOptions,
-): { readonly placed: Placed; readonly needed: boolean }[] {
-  const open = new Map<string, { readonly placed: Placed; readonly needed: boolean }>();
-  const add = (placed: Placed, needed: boolean): void => {
-    if (open.has(nameOf(placed)) || isDone(options, placed, needed)) return;
-    for (const need of placed.unit.needs ?? []) add(find(experiments, placed.experiment, need, options), true);
-    open.set(nameOf(placed), { placed, needed });
-  };
-  for (const placed of units) add(placed, false);
-  return [...open.values()];
-}
+import {
+  chosen,
+  DONE,
+  fileOf,
+  find,
+  folderOf,
+  hasFolder,
+  type Placed,
+  type Result,
+  type RunnerOptions,
+  resultOf,
+  SETTINGS,
+  settingsOf,
+} from "./units.ts";
 
 /**
  * Runs what is not done.
@@ -174,17 +43,17 @@ export async function runExperiment(
 ): Promise<void> {
   const { on, signal } = options;
   const units = chosen(experiments, experiment, options);
-  const open = unfinished(experiments, units, options);
-  const done = units.filter((placed) => resultOf(options, placed)).length;
-  if (done > 0) on.say(`${done} of ${units.length} units are done already`);
+  const open = units.filter((placed) => !resultOf(options, placed));
+  if (open.length < units.length) on.say(`${units.length - open.length} of ${units.length} units are done already`);
   const shared = { data: new Map<DatasetName, Promise<TrainTest>>(), commit: commit() };
   let [spent, planned] = [0, 0]; // seconds
-  for (const [i, { placed, needed }] of open.entries()) {
-    const ahead = open.slice(i).reduce((sum, { placed: { unit } }) => sum + 60 * unit.minutes, 0);
+  for (const [i, placed] of open.entries()) {
+    const ahead = open.slice(i).reduce((sum, { unit }) => sum + 60 * unit.minutes, 0);
     const left = duration(planned > 0 ? (ahead * spent) / planned : ahead);
     const began = performance.now();
-    await attempt(experiments, placed, options, { ...shared, needed }, () =>
-      on.begin(placed.unit, { number: i + 1, of: open.length, left }),
+    const begin = () => on.begin(placed.unit, { number: i + 1, of: open.length, left });
+    await withFolders(experiments, placed, options, (which, again) =>
+      attempt(experiments, which, options, { ...shared, again }, again ? () => {} : begin),
     );
     signal.throwIfAborted();
     spent += (performance.now() - began) / 1000;
@@ -192,11 +61,39 @@ export async function runExperiment(
   }
 }
 
-const SETTINGS = "settings.json";
 const SECONDS = "seconds.json";
-/** Of a folder whose unit has come to its end. */
-const DONE = "done";
 const SAVE_SECONDS_MS = 10_000;
+
+/** A unit asks for the folder of another one, whose figures alone are there. */
+class Gone extends Error {
+  readonly need: string;
+
+  constructor(need: string) {
+    super(need);
+    this.need = need;
+  }
+}
+
+/** Attempts a unit and, where it asks for folders that are gone, first those that they are of. */
+async function withFolders(
+  experiments: readonly Experiment[],
+  placed: Placed,
+  options: RunnerOptions,
+  attempted: (placed: Placed, again: boolean) => Promise<void>,
+  again = false,
+): Promise<void> {
+  try {
+    await attempted(placed, again);
+  } catch (error) {
+    if (!(error instanceof Gone)) throw error;
+    const need = find(experiments, placed.experiment, error.need, options);
+    options.on.say(`${error.need} runs again: its figures are there, its folder is not`);
+    await withFolders(experiments, need, options, attempted, true);
+    options.signal.throwIfAborted();
+    if (hasFolder(options, need)) return withFolders(experiments, placed, options, attempted, again);
+    options.on.say(`${placed.unit.name} is left out: ${error.need}, which it needs, is not done yet`);
+  }
+}
 
 /** Computes one unit, unless another process is doing or has just done so. */
 async function attempt(
@@ -206,11 +103,12 @@ async function attempt(
   {
     data,
     commit,
-    needed,
+    again,
   }: {
     readonly data: Map<DatasetName, Promise<TrainTest>>;
     readonly commit: string | null;
-    readonly needed: boolean;
+    /** though its figures are there */
+    readonly again: boolean;
   },
   begin: () => void,
 ): Promise<void> {
@@ -226,9 +124,10 @@ async function attempt(
     return on.say(`${unit.name} is left out: another process works on it`);
   }
   try {
-    if (isDone(options, placed, needed)) return on.say(`${unit.name} was done by another process meanwhile`);
+    if (again ? hasFolder(options, placed) : resultOf(options, placed))
+      return on.say(`${unit.name} was done by another process meanwhile`);
     for (const need of unit.needs ?? [])
-      if (!isDone(options, find(experiments, experiment, need, options), true))
+      if (!resultOf(options, find(experiments, experiment, need, options)))
         return on.say(`${unit.name} is left out: ${need}, which it needs, is not done yet`);
     begin();
     prepare(dir, unit);
@@ -254,7 +153,10 @@ async function attempt(
         ensureDir(join(out, experiment));
         writeFileAtomic(join(out, experiment, `${unit.name}-${name}`), bytes);
       },
-      dirOf: (name) => folderOf(options, other(name)),
+      dirOf(name) {
+        if (!hasFolder(options, other(name))) throw new Gone(name);
+        return folderOf(options, other(name));
+      },
       figuresOf: (name) => resultOf(options, other(name))?.figures as JsonObject,
     };
     try {

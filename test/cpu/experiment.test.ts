@@ -4,8 +4,9 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { Experiment, JsonObject, Unit, Work } from "../../lib/experiments/experiment.ts";
 import { experiments } from "../../lib/experiments/index.ts";
-import { type RunnerOptions, runExperiment, states } from "../../lib/experiments/runner.ts";
+import { runExperiment } from "../../lib/experiments/runner.ts";
 import { standIn } from "../../lib/experiments/standIn.ts";
+import { type RunnerOptions, states } from "../../lib/experiments/units.ts";
 import { RunLock } from "../../lib/train/lock.ts";
 import { cli, temporaryFolder } from "../cli-capture.ts";
 
@@ -49,7 +50,7 @@ const file = (options: RunnerOptions, name: string, experiment = "e") =>
 
 describe("the runner", () => {
   it("makes a needed unit again whose figures are there and whose folder is gone, as in a clone of ours", async () => {
-    const { all, begun } = place();
+    const { all, begun, said } = place();
     const base = unit("base", async (work) => {
       writeFileSync(join(work.dir, "net"), "7");
       return { value: 7 };
@@ -61,7 +62,8 @@ describe("the runner", () => {
     await runExperiment([e], e, { ...all, only: "base" }); // its figures are all that was asked for
     expect(begun).toEqual(["base"]);
     await runExperiment([e], e, all);
-    expect(begun).toEqual(["base", "base", "on"]);
+    expect(begun).toEqual(["base", "on", "on"]);
+    expect(said).toContain("base runs again: its figures are there, its folder is not");
     expect(file(all, "on").figures).toEqual({ net: "7" });
     await runExperiment([e], e, all);
     expect(begun).toHaveLength(3);
@@ -71,7 +73,7 @@ describe("the runner", () => {
     const { all, said } = place();
     const e = made("e", [
       unit("base", async () => ({ value: 7 })),
-      unit("on", async () => ({ value: 8 }), { needs: ["base"] }),
+      unit("on", async (work) => ({ dir: work.dirOf("base") }), { needs: ["base"] }),
     ]);
     await runExperiment([e], e, { ...all, only: "base" });
     rmSync(all.work, { recursive: true });
