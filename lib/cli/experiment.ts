@@ -1,8 +1,8 @@
 import { join } from "node:path";
 import { Argument, type Command, Option } from "commander";
-import { openDevice } from "../device.ts";
 import { experiments } from "../experiments/index.ts";
 import { runExperiment, states } from "../experiments/runner.ts";
+import { openDevice } from "../native/device.ts";
 import { checkDir } from "../util/atomic.ts";
 import { figure } from "../util/figures.ts";
 import { duration } from "../util/progress.ts";

@@ -9,15 +9,15 @@ import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
 import type { TrainTest } from "../data/dataset.ts";
 import { type DatasetName, loadData } from "../data/locate.ts";
-import { threads } from "../device.ts";
-import { BayesError, fail } from "../errors.ts";
+import { threads } from "../native/device.ts";
 import { type HeldLock, RunLock } from "../train/lock.ts";
 import { ensureDir, writeFileAtomic } from "../util/atomic.ts";
+import { BayesError, fail } from "../util/errors.ts";
 import { frozenJson, readJson } from "../util/json.ts";
 import { packageRoot, version } from "../util/package.ts";
 import { duration } from "../util/progress.ts";
-import type { Experiment, JsonObject, Unit, UnitOptions, Work } from "./experiment.ts";
-import { standIn } from "./standIn.ts";
+import type { Experiment, JsonObject, Unit, UnitOptions, Work } from "./shared/experiment.ts";
+import { standIn } from "./shared/standIn.ts";
 
 const record = z.record(z.string(), z.json());
 const schema = z.strictObject({
