@@ -3,7 +3,7 @@
 //   node bench/batch-norm.mjs digits 1 2 3          640 of the embedded digits, halved to 14x14, 6 epochs: a minute
 //   node bench/batch-norm.mjs cifar-10-half 1 2     5,000 images, halved to 16x16, 6 epochs (BAYESCNN_DATA says where): ten minutes on one core
 //   node bench/batch-norm.mjs cifar-10 1            5,000 images of 32x32, 2 epochs at the full learning rate: five minutes
-import { compile } from "../dist/graph/index.js";
+import { compile } from "../dist/graph.js";
 import { createModel, embeddedMnist, evaluate, fit, loadData, makeDataset, subset } from "../dist/index.js";
 
 /** @typedef {import("../dist/index.js").ClassDataset} Data */

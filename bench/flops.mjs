@@ -3,13 +3,13 @@
 
 const NOWHERE = 4; // an output's space in the flat program when nobody reads it
 
-/** @param {import("../dist/graph/index.js").Program<string, string>} program */
+/** @param {import("../dist/graph.js").Program<string, string>} program */
 export function flopsOf({ planned }) {
   return planned.steps.reduce((sum, _, i) => sum + stepFlops(planned, i), 0);
 }
 
 /**
- * @param {import("../dist/graph/index.js").Program<string, string>["planned"]} planned
+ * @param {import("../dist/graph.js").Program<string, string>["planned"]} planned
  * @param {number} i a step of the flat program
  */
 export function stepFlops({ native, steps }, i) {

@@ -1,6 +1,6 @@
 // One workload of ours as a process: node bench/ours.mjs '{workload, variant}'. Needs `npm run build`.
-import { forwardProgram, stepProgram } from "../dist/cli/made.js";
-import { compile, grad, openDevice, Store } from "../dist/graph/index.js";
+import { forwardProgram, stepProgram } from "../dist/speed/made.js";
+import { compile, grad, openDevice, Store } from "../dist/graph.js";
 import { apply, f32 } from "../dist/graph/node.js";
 import { withTrace } from "../dist/graph/trace.js";
 import { bayesConv2d, conv2d, createModel, setThreads } from "../dist/index.js";
@@ -55,7 +55,7 @@ function layerProgram() {
   // hands dy to the layer's backward pass as it is; never run, since nobody asks for the loss
   /** @type {import("../dist/graph/node.js").Op} */
   const seed = { name: "benchSeed", infer: () => [f32([])], grad: (_, { inputs: [, dy] }) => [dy, undefined] };
-  /** @type {Record<"rng" | "rows", import("../dist/graph/index.js").InputSpec>} */
+  /** @type {Record<"rng" | "rows", import("../dist/graph.js").InputSpec>} */
   const specs = { rng: { shape: [4], dtype: "i32" }, rows: { shape: [batch], dtype: "i32" } };
   const program = compile({ store, precision }, specs, (noise) => {
     const x = resident("x", [batch, g.size, g.size, g.channels]);

@@ -3,8 +3,8 @@
 // GF/s counts what has to be done: no taps on padding, no gradient of the first layer's input.
 //   node bench/profile.mjs lenet5 256 [frequentist]      (after npm run build)
 //   node bench/profile.mjs lenet5 52 predict 10          52 images, 10 samples of each
-import { forwardProgram, stepProgram } from "../dist/cli/made.js";
-import { openDevice } from "../dist/graph/index.js";
+import { forwardProgram, stepProgram } from "../dist/speed/made.js";
+import { openDevice } from "../dist/graph.js";
 import { createModel, setThreads } from "../dist/index.js";
 import { adam } from "../dist/train/index.js";
 import { stepFlops } from "./flops.mjs";

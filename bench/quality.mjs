@@ -3,7 +3,7 @@
 // About an hour on two cores. Needs `npm run build`, MNIST and CIFAR-10. What it finds replaces what
 // bench/results/quality.json held of the same runs; --quick only shows that everything works, and records nothing.
 import { parseArgs } from "node:util";
-import { openDevice } from "../dist/graph/index.js";
+import { openDevice } from "../dist/graph.js";
 import { createModel, evaluate, fit, loadData, subset } from "../dist/index.js";
 import { defaults } from "../dist/train/defaults.js";
 import { describeMachine } from "./machine.mjs";

@@ -13,6 +13,7 @@ export {
 export type { Prior, PriorMoments } from "./bayes/prior.ts";
 export { type ScaleMixturePriorOptions, scaleMixturePrior } from "./bayes/scaleMixturePrior.ts";
 export type { BayesOptions, BayesSettings } from "./bayes/settings.ts";
+export { type OpenOptions, openModel, saveModel } from "./checkpoints/open.ts";
 export {
   type AnyClassDataset,
   type AnyDataset,
@@ -51,10 +52,7 @@ export {
   type TableOptions,
   type TrainTest,
 } from "./data/index.ts";
-export { type Device, type DeviceName, setThreads, threads } from "./device.ts";
-export { BayesError, type ErrorCode } from "./errors.ts";
-export type { Mode, Precision, Shape, Tensor } from "./graph/index.ts";
-export type { LayerOptions } from "./graph/trace.ts";
+export type { Mode, Precision, Shape, Tensor } from "./graph.ts";
 export { type ImportOptions, importWeights } from "./import/weights.ts";
 export { bayesConv2d, type ConvLayerOptions, conv2d } from "./layers/conv.ts";
 export { bayesConvTranspose2d, type ConvTransposeLayerOptions, convTranspose2d } from "./layers/convTranspose.ts";
@@ -62,20 +60,16 @@ export { type DropoutLayerOptions, dropout } from "./layers/dropout.ts";
 export { type FilterResponseNormOptions, filterResponseNorm2d } from "./layers/filterResponseNorm.ts";
 export { bayesLinear, linear } from "./layers/linear.ts";
 export { type BatchNormLayerOptions, batchNorm2d } from "./layers/norm.ts";
+export type { LayerOptions } from "./layers/scope.ts";
 export type { PointOptions } from "./layers/weights.ts";
-export { type BernoulliOptions, type BernoulliPrediction, bernoulli } from "./likelihoods/bernoulli.ts";
-export {
-  type Categorical,
-  type ClassAnswer,
-  type ClassMetrics,
-  type ClassPrediction,
-  categorical,
-} from "./likelihoods/categorical.ts";
+export { type BernoulliOptions, bernoulli } from "./likelihoods/bernoulli.ts";
+export { type Categorical, type ClassAnswer, type ClassMetrics, categorical } from "./likelihoods/categorical.ts";
 export { gaussian } from "./likelihoods/gaussian.ts";
 export type { Likelihood, MetricsOf, Prediction, PredictionOf, Targets } from "./likelihoods/index.ts";
 export { laplace } from "./likelihoods/laplace.ts";
-export type { NumberPrediction } from "./likelihoods/location.ts";
-export type { NoiseScale, RegressionOptions } from "./likelihoods/noise.ts";
+export type { Threshold } from "./likelihoods/shared/likelihood.ts";
+export type { NoiseScale, RegressionOptions } from "./likelihoods/shared/noise.ts";
+export type { BernoulliPrediction, ClassPrediction, NumberPrediction } from "./likelihoods/shared/predictions.ts";
 export { type ToBayesianOptions, toBayesian, toFrequentist } from "./models/convert.ts";
 export {
   type ArchitectureConfig,
@@ -94,26 +88,25 @@ export {
   type LayerChoice,
   Model,
   type ModelOptions,
-  type Threshold,
 } from "./models/model.ts";
-export { type OpenOptions, openModel, saveModel } from "./models/open.ts";
 export { exportPosterior, posteriorOf, type WeightPosterior } from "./models/posterior.ts";
+export { type Device, type DeviceName, setThreads, threads } from "./native/device.ts";
 export { type ExportMode, type ExportOptions, exportOnnx } from "./onnx/index.ts";
 export { add } from "./ops/add.ts";
 export { avgPool2d } from "./ops/avgPool2d.ts";
 export { concat } from "./ops/concat.ts";
-export type { ConvOptions, ConvTransposeOptions } from "./ops/conv.ts";
 export { flatten } from "./ops/flatten.ts";
 export { globalAvgPool2d } from "./ops/globalAvgPool2d.ts";
 export { leakyRelu } from "./ops/leakyRelu.ts";
 export { maxPool2d } from "./ops/maxPool2d.ts";
 export { pixelShuffle } from "./ops/pixelShuffle.ts";
 export { relu } from "./ops/relu.ts";
+export type { ConvOptions, ConvTransposeOptions } from "./ops/shared/conv.ts";
+export type { Padding, Pair, WindowOptions } from "./ops/shared/window.ts";
 export { sigmoid } from "./ops/sigmoid.ts";
 export { softmax } from "./ops/softmax.ts";
 export { softplus } from "./ops/softplus.ts";
 export { tanh } from "./ops/tanh.ts";
-export type { Padding, Pair, WindowOptions } from "./ops/window.ts";
 export { type SuperResolutionOptions, superResolutionModel } from "./pictures/model.ts";
 export { type PatchOptions, picturePatches } from "./pictures/patches.ts";
 export { type SuperResolved, superResolve } from "./pictures/picture.ts";
@@ -150,7 +143,7 @@ export {
   type Sparsity,
   sparsity,
 } from "./prune/prune.ts";
-export { type PruneExperimentOptions, type PruneExperimentResult, pruneExperiment } from "./prune/report.ts";
+export { type PruneExperimentOptions, type PruneExperimentResult, pruneExperiment } from "./prune/pruneExperiment.ts";
 export type { ScoreName } from "./prune/scores.ts";
 export { cubicSchedule, type Selection } from "./prune/select.ts";
 export { type ShrinkOptions, shrink } from "./prune/shrink.ts";
@@ -171,3 +164,4 @@ export {
   type Recipe,
   type StepRecord,
 } from "./train/fit.ts";
+export { BayesError, type ErrorCode } from "./util/errors.ts";

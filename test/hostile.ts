@@ -1,6 +1,6 @@
 // What somebody might pass by mistake or malice, and the one way in which the library may take it.
 import fc from "fast-check";
-import { BayesError } from "../lib/errors.ts";
+import { BayesError } from "../lib/util/errors.ts";
 
 /** One value of any kind: numbers at the edges, numbers as text, arrays, objects, functions. */
 export const junk: fc.Arbitrary<unknown> = fc.oneof(

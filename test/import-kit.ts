@@ -2,10 +2,10 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { crc32, gunzipSync } from "node:zlib";
+import { type SafeTensor, writeSafetensors } from "../lib/checkpoints/safetensors.ts";
 import { compile } from "../lib/graph/compile.ts";
 import { sizeOf } from "../lib/graph/node.ts";
 import type { Model } from "../lib/models/model.ts";
-import { type SafeTensor, writeSafetensors } from "../lib/train/safetensors.ts";
 
 const folder = new URL("golden/", import.meta.url);
 export const golden = JSON.parse(readFileSync(new URL("torch.json", folder), "utf8")) as {

@@ -1,5 +1,5 @@
-import type { Device } from "../lib/device.ts";
 import type { Data, NativePlan, NativeStore } from "../lib/native/addon.ts";
+import type { Device } from "../lib/native/device.ts";
 
 /** A device that stores and computes nothing: everything up to the flat program is testable without the addon. */
 export function nullDevice(): Device {

@@ -2,7 +2,7 @@
 //   node bench/peers/onnxruntime.mjs '{workload}'
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { Store } from "../../dist/graph/index.js";
+import { Store } from "../../dist/graph.js";
 import { f32 } from "../../dist/graph/node.js";
 import { input, withTrace } from "../../dist/graph/trace.js";
 import { conv2d, createModel, exportOnnx } from "../../dist/index.js";

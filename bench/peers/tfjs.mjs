@@ -1,7 +1,7 @@
 // One inference workload of a model in TensorFlow.js on WebAssembly (SIMD) as a process: the deterministic twin of ours,
 // operation by operation, with our weights. It has one thread: its threaded build needs a browser.
 //   node bench/peers/tfjs.mjs '{workload}'
-import { forwardProgram } from "../../dist/cli/made.js";
+import { forwardProgram } from "../../dist/speed/made.js";
 import { f32, topo } from "../../dist/graph/node.js";
 import { input, withTrace } from "../../dist/graph/trace.js";
 import { createModel } from "../../dist/index.js";

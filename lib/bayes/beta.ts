@@ -1,4 +1,4 @@
-import { checkInt, checkNumber, fail } from "../errors.ts";
+import { checkInt, checkNumber, fail } from "../util/errors.ts";
 import { parseNumber } from "../util/number.ts";
 
 /** Where training stands; steps count from 0. */

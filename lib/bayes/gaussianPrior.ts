@@ -1,11 +1,11 @@
 import { types } from "node:util";
-import { BayesError, checkNumber, checkOptions, fail } from "../errors.ts";
 import { constant, type Tensor } from "../graph/node.ts";
 import { parameter, trace } from "../graph/trace.ts";
 import { klGaussian } from "../ops/klGaussian.ts";
 import { klGaussianAlpha } from "../ops/klGaussianAlpha.ts";
 import { logNormalSum } from "../ops/logNormalSum.ts";
 import { checkArray, copyOf } from "../util/arrays.ts";
+import { BayesError, checkNumber, checkOptions, fail } from "../util/errors.ts";
 import type { Prior } from "./prior.ts";
 
 export interface GaussianPriorOptions {

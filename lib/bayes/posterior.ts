@@ -1,8 +1,8 @@
-import { checkNumber, checkOptions, fail } from "../errors.ts";
 import { type Shape, sizeOf, type Tensor } from "../graph/node.ts";
 import { parameter, trace } from "../graph/trace.ts";
 import { sigma2FromLogAlpha } from "../ops/sigma2FromLogAlpha.ts";
 import { sigma2FromRho } from "../ops/sigma2FromRho.ts";
+import { checkNumber, checkOptions, fail } from "../util/errors.ts";
 import { newArray } from "../util/memory.ts";
 import { fillGaussians, STREAM_INIT } from "../util/philox.ts";
 import type { Prior } from "./prior.ts";

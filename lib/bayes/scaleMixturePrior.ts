@@ -1,5 +1,5 @@
-import { checkNumber, checkOptions } from "../errors.ts";
 import { logScaleMixtureSum } from "../ops/logScaleMixtureSum.ts";
+import { checkNumber, checkOptions } from "../util/errors.ts";
 import type { Prior } from "./prior.ts";
 
 export interface ScaleMixturePriorOptions {

@@ -1,4 +1,4 @@
-import { fail } from "../errors.ts";
+import { fail } from "../util/errors.ts";
 import { gaussianPrior } from "./gaussianPrior.ts";
 import { type Posterior, rhoPosterior } from "./posterior.ts";
 import type { Prior } from "./prior.ts";

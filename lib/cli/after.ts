@@ -1,13 +1,13 @@
 /** What `evaluate` fits to a run's validation images: a temperature, which the run keeps, and conformal sets. */
+import { amendCheckpoint } from "../checkpoints/checkpoint.ts";
+import { weightsFile } from "../checkpoints/open.ts";
 import { split } from "../data/split.ts";
-import { BayesError, fail } from "../errors.ts";
-import { TEMPERATURES } from "../likelihoods/temperature.ts";
+import { TEMPERATURES } from "../likelihoods/shared/temperature.ts";
 import type { Model } from "../models/model.ts";
-import { weightsFile } from "../models/open.ts";
 import { type ConformalIntervals, type ConformalResult, type ConformalSets, conformal } from "../predict/conformal.ts";
 import type { EvaluateResult, PredictOptions } from "../predict/predict.ts";
 import { type FittedTemperature, fitTemperature } from "../predict/temperature.ts";
-import { amendCheckpoint } from "../train/checkpoint.ts";
+import { BayesError, fail } from "../util/errors.ts";
 import { parseNumber } from "../util/number.ts";
 import { count, percent } from "./output.ts";
 import type { RunData } from "./run-data.ts";

@@ -1,8 +1,8 @@
 import { type Command, Option } from "commander";
 import type { Precision } from "../graph/trace.ts";
 import { answering } from "../models/create.ts";
+import { forwardProgram, madeModel, stepProgram } from "../speed/made.ts";
 import { adam } from "../train/optimizers.ts";
-import { forwardProgram, madeModel, stepProgram } from "./made.ts";
 import { type Context, inContext, integer, precision, type SharedOptions, shared } from "./options.ts";
 
 interface BenchOptions extends SharedOptions {

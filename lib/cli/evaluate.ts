@@ -4,14 +4,15 @@ import { type Dataset, type ImageShape, imageSize } from "../data/dataset.ts";
 import { loadImages } from "../data/images.ts";
 import { DATASETS, findData, isDatasetName, loadData } from "../data/locate.ts";
 import { behind, checkPixels } from "../data/prepare.ts";
-import { fail } from "../errors.ts";
-import { type Categorical, ClassPrediction } from "../likelihoods/categorical.ts";
-import type { Prediction } from "../likelihoods/likelihood.ts";
+import type { Categorical } from "../likelihoods/categorical.ts";
+import type { Prediction } from "../likelihoods/shared/likelihood.ts";
+import { ClassPrediction } from "../likelihoods/shared/predictions.ts";
+import { topLabel } from "../metrics/calibration.ts";
+import { aupr, auroc, fpr95, riskCoverage } from "../metrics/ood.ts";
 import type { Model } from "../models/model.ts";
-import { topLabel } from "../predict/calibration.ts";
-import { aupr, auroc, fpr95, riskCoverage } from "../predict/ood.ts";
 import { evaluate, type Images, predict } from "../predict/predict.ts";
 import { checkDir, ensureDir } from "../util/atomic.ts";
+import { fail } from "../util/errors.ts";
 import { type AfterOptions, afterLines, fitAfter, keepTemperature, parseTemperature, testSets } from "./after.ts";
 import {
   type Context,

@@ -1,9 +1,9 @@
 import { join } from "node:path";
 import { Argument, type Command, Option } from "commander";
-import { openDevice } from "../device.ts";
 import { experiments } from "../experiments/index.ts";
 import { runExperiment } from "../experiments/runner.ts";
 import { states } from "../experiments/units.ts";
+import { openDevice } from "../native/device.ts";
 import { checkDir } from "../util/atomic.ts";
 import { figure } from "../util/figures.ts";
 import { duration } from "../util/progress.ts";

@@ -1,10 +1,10 @@
 /** What every subcommand shares: options, number parsing, and the frame an action runs in. */
 import { availableParallelism } from "node:os";
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { checkDevice, type DeviceName, setThreads } from "../device.ts";
-import { BayesError, checkInt, checkNumber, checkPath, fail, words } from "../errors.ts";
 import type { Precision } from "../graph/trace.ts";
+import { checkDevice, type DeviceName, setThreads } from "../native/device.ts";
 import { checkTarget, writeFileAtomic } from "../util/atomic.ts";
+import { BayesError, checkInt, checkNumber, checkPath, fail, words } from "../util/errors.ts";
 import { parseNumber } from "../util/number.ts";
 import { type Output, output } from "./output.ts";
 import { Interruption } from "./signals.ts";

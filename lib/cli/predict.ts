@@ -3,12 +3,12 @@ import type { Command } from "commander";
 import { loadImages } from "../data/images.ts";
 import { behind } from "../data/prepare.ts";
 import { inMemory } from "../data/source.ts";
-import { BayesError, fail } from "../errors.ts";
 import type { Categorical } from "../likelihoods/categorical.ts";
-import { answerOf, certaintyOf } from "../likelihoods/likelihood.ts";
+import { answerOf, certaintyOf } from "../likelihoods/shared/likelihood.ts";
 import type { Model } from "../models/model.ts";
 import { type Images, predict } from "../predict/predict.ts";
 import { checkDir, ensureDir, writeFileAtomic } from "../util/atomic.ts";
+import { BayesError, fail } from "../util/errors.ts";
 import { fitting } from "../util/text.ts";
 import {
   type Context,

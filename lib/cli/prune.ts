@@ -1,14 +1,16 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { type Command, Option } from "commander";
-import { threads } from "../device.ts";
+import { saveCheckpoint } from "../checkpoints/checkpoint.ts";
+import type { Quality } from "../likelihoods/shared/likelihood.ts";
 import type { Model } from "../models/model.ts";
+import { threads } from "../native/device.ts";
 import { type ChannelScore, channelScores } from "../prune/channelScores.ts";
-import { type PruneExperimentOptions, pruneExperiment } from "../prune/report.ts";
+import { type PruneExperimentOptions, pruneExperiment } from "../prune/pruneExperiment.ts";
+import type { PruningRow } from "../prune/row.ts";
 import type { ScoreName } from "../prune/scores.ts";
 import { type ShrinkExperimentOptions, shrinkExperiment } from "../prune/shrinkExperiment.ts";
-import type { PruningRow, Quality } from "../report/data.ts";
-import { saveCheckpoint } from "../train/checkpoint.ts";
+import { speedsOf } from "../speed/speed.ts";
 import { version } from "../util/package.ts";
 import { fitting } from "../util/text.ts";
 import { type Context, decimal, inContext, integer, path, type SharedOptions, shared, UsageError } from "./options.ts";
@@ -16,7 +18,6 @@ import { count, lines, percent, table } from "./output.ts";
 import { qualityTable, testModel, writeOnnx, writeReport } from "./results.ts";
 import { type RunData, runData } from "./run-data.ts";
 import { createRun, FILES, newRunDir, openRunFolder, type RunConfig, unfinished, writeConfig } from "./run-folder.ts";
-import { speedsOf } from "./speed.ts";
 import { announce, clearRun, discardRun, fitOptions, stoppedRun, testFields } from "./training.ts";
 
 interface PruneOptions extends SharedOptions {

@@ -3,13 +3,13 @@ import { type Augmentation, type ResizedCrop, type SettledAugmentation, settleAu
 import { type AnyDataset, hasClasses, type TrainTest } from "../data/dataset.ts";
 import { parseSize } from "../data/images.ts";
 import { findData, isDatasetName } from "../data/locate.ts";
-import { fail, words } from "../errors.ts";
 import type { Precision } from "../graph/trace.ts";
 import type { ClassModelConfig } from "../models/create.ts";
 import { defaults } from "../train/defaults.ts";
 import { recipeFor, recipeSentence } from "../train/recipe.ts";
 import { parseRate } from "../train/schedules.ts";
 import { validationSize } from "../train/validation.ts";
+import { fail, words } from "../util/errors.ts";
 import { parseNumber } from "../util/number.ts";
 import { version } from "../util/package.ts";
 import { type SharedOptions, UsageError } from "./options.ts";

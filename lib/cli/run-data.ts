@@ -6,7 +6,7 @@ import type { StreamOptions } from "../data/images.ts";
 import { loadTestImages } from "../data/layouts.ts";
 import { findData, isDatasetName, loadData } from "../data/locate.ts";
 import { split } from "../data/split.ts";
-import { BayesError } from "../errors.ts";
+import { BayesError } from "../util/errors.ts";
 import type { RunConfig } from "./run-folder.ts";
 
 /** The parts that a run works with. */

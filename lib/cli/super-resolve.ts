@@ -1,13 +1,13 @@
 import type { Command } from "commander";
+import { openAs } from "../checkpoints/open.ts";
 import type { Pixels } from "../data/decode.ts";
-import { BayesError, fail, words } from "../errors.ts";
 import type { Model } from "../models/model.ts";
-import { openAs } from "../models/open.ts";
 import { superResolveRows } from "../pictures/picture.ts";
 import { PngFile } from "../pictures/png.ts";
 import { readPicture } from "../pictures/read.ts";
 import { scaleOf } from "../pictures/superResolve.ts";
 import { checkTarget } from "../util/atomic.ts";
+import { BayesError, fail, words } from "../util/errors.ts";
 import { progress } from "../util/progress.ts";
 import { statOf } from "../util/regular.ts";
 import { type Context, inContext, integer, path, type SharedOptions, shared, UsageError } from "./options.ts";

@@ -1,11 +1,11 @@
 import type { Command } from "commander";
-import { BayesError } from "../errors.ts";
-import { certaintyOf, type Prediction, type Targets } from "../likelihoods/likelihood.ts";
+import { amendCheckpoint } from "../checkpoints/checkpoint.ts";
+import { weightsFile } from "../checkpoints/open.ts";
+import { certaintyOf, type Prediction, type Targets } from "../likelihoods/shared/likelihood.ts";
 import type { Model } from "../models/model.ts";
-import { weightsFile } from "../models/open.ts";
 import { evaluate } from "../predict/predict.ts";
 import { chooseThreshold, type SelectiveResult, selective as selectiveOf } from "../predict/threshold.ts";
-import { amendCheckpoint } from "../train/checkpoint.ts";
+import { BayesError } from "../util/errors.ts";
 import { type Context, decimal, inContext, integer, path, type SharedOptions, shared, UsageError } from "./options.ts";
 import { count, percent } from "./output.ts";
 import { testModel, writeOnnx, writeReport } from "./results.ts";

@@ -2,19 +2,19 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { type Command, Option } from "commander";
 import { parseBeta } from "../bayes/beta.ts";
+import { peekCheckpoint } from "../checkpoints/checkpoint.ts";
 import { checkTrainingClasses } from "../data/classes.ts";
 import { parseSize } from "../data/images.ts";
 import { DATASETS, loadData } from "../data/locate.ts";
-import { threads } from "../device.ts";
-import { BayesError, fail } from "../errors.ts";
 import { likelihoodNames } from "../likelihoods/known.ts";
 import { answering } from "../models/create.ts";
 import type { Model } from "../models/model.ts";
+import { threads } from "../native/device.ts";
 import type { ComparisonRow } from "../report/data.ts";
 import { splitMeans } from "../report/diagnosis.ts";
-import { peekCheckpoint } from "../train/checkpoint.ts";
 import { defaults } from "../train/defaults.ts";
 import type { HeldLock } from "../train/lock.ts";
+import { BayesError, fail } from "../util/errors.ts";
 import { takeWeights, weightsSource, withSource } from "./from.ts";
 import {
   type Context,

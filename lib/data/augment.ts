@@ -1,4 +1,4 @@
-import { checkInt, checkNumber, checkOptions, fail } from "../errors.ts";
+import { checkInt, checkNumber, checkOptions, fail } from "../util/errors.ts";
 import { philox, STREAM_AUGMENT, seedKey, streamWord, uniform01, uniformInt, type Words4 } from "../util/philox.ts";
 import { type ImageShape, imageSize } from "./dataset.ts";
 

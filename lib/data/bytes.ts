@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
-import { BayesError, failFile as fail, words } from "../errors.ts";
+import { BayesError, failFile as fail, words } from "../util/errors.ts";
 import { MAX_BYTES, readRegular, statOf } from "../util/regular.ts";
 
 /** Deflate cannot pack more tightly than this, so a small file that promises more is lying (zlib's documented limit). */

@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { BayesError, failFile as fail, words } from "../errors.ts";
+import { BayesError, failFile as fail, words } from "../util/errors.ts";
 import { readRegular } from "../util/regular.ts";
 import { findFile, gunzip, isGzip, readNames } from "./bytes.ts";
 import { type ClassDataset, makeDataset, type TrainTest } from "./dataset.ts";

@@ -1,6 +1,6 @@
 /** Classes by name. */
-import { BayesError, checkInt, fail, shorten, show, words } from "../errors.ts";
 import { copyList } from "../util/arrays.ts";
+import { BayesError, checkInt, fail, shorten, show, words } from "../util/errors.ts";
 import {
   type AnyClassDataset,
   type AnyDataset,

@@ -1,4 +1,4 @@
-import { BayesError, failFile as fail, words } from "../errors.ts";
+import { BayesError, failFile as fail, words } from "../util/errors.ts";
 import { quoted } from "./classes.ts";
 
 /** Fields of one record, by column, and the line on which it begins. */

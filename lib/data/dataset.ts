@@ -1,5 +1,5 @@
-import { BayesError, checkInt, checkOptions, failData as fail, fail as failArgument, words } from "../errors.ts";
 import { checkArray } from "../util/arrays.ts";
+import { BayesError, checkInt, checkOptions, failData as fail, fail as failArgument, words } from "../util/errors.ts";
 import { classNames } from "./classes.ts";
 
 /** Height, width, channels of one image. */

@@ -1,5 +1,5 @@
 import type { Metadata, Sharp, SharpOptions } from "sharp";
-import { BayesError, fail } from "../errors.ts";
+import { BayesError, fail } from "../util/errors.ts";
 import { headOf, kindOf, readRegularAsync, statOf } from "../util/regular.ts";
 import { type ImageShape, imageSize } from "./dataset.ts";
 import { FORMATS, formatOf, HEAD_BYTES, refusal } from "./format.ts";

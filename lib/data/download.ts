@@ -1,5 +1,5 @@
-import { BayesError, checkInt, checkNumber, fail, shorten, show } from "../errors.ts";
 import { fileError } from "../util/atomic.ts";
+import { BayesError, checkInt, checkNumber, fail, shorten, show } from "../util/errors.ts";
 import { Part } from "./part.ts";
 
 /** How a file is known to be the right one. */

@@ -1,6 +1,6 @@
 /** Trees with one folder for each class. */
 import { join } from "node:path";
-import { BayesError, checkOptions, checkPath, failFile as fail, words } from "../errors.ts";
+import { BayesError, checkOptions, checkPath, failFile as fail, words } from "../util/errors.ts";
 import { absentClasses, caseNotes, mismatch, sortedClasses } from "./classes.ts";
 import { type AnyClassDataset, type ClassDataset, withNotes } from "./dataset.ts";
 import { type ReadOptions, readImages, STREAM_OPTIONS, type StreamOptions } from "./images.ts";

@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import { createReadStream, existsSync, rmSync } from "node:fs";
 import { basename, join } from "node:path";
-import { BayesError, checkInt, checkOptions, checkPath, fail } from "../errors.ts";
 import { ensureDir, fileError, writeFileAtomic } from "../util/atomic.ts";
+import { BayesError, checkInt, checkOptions, checkPath, fail } from "../util/errors.ts";
 import { readRegular, statRegular } from "../util/regular.ts";
 import { gunzip } from "./bytes.ts";
 import { CIFAR_FILES } from "./cifar.ts";

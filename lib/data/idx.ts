@@ -1,4 +1,4 @@
-import { checkPath, failFile as fail, words } from "../errors.ts";
+import { checkPath, failFile as fail, words } from "../util/errors.ts";
 import { checkMemory } from "../util/memory.ts";
 import { MAX_BYTES, readRegular } from "../util/regular.ts";
 import { gunzip, gunzipHead, gzipCanHold, isGzip } from "./bytes.ts";

@@ -1,9 +1,9 @@
 /** One image in whatever form a program has it, as the pixels that a model was trained on. */
 import { fileURLToPath } from "node:url";
 import { types } from "node:util";
-import { BayesError, shorten, show } from "../errors.ts";
 import { orAborted } from "../util/abort.ts";
 import { asArray } from "../util/arrays.ts";
+import { BayesError, shorten, show } from "../util/errors.ts";
 import { type ImageShape, imageSize } from "./dataset.ts";
 import { type Decoder, isBad, MAX_PIXELS } from "./decode.ts";
 import { refusal } from "./format.ts";

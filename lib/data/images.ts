@@ -1,4 +1,4 @@
-import { BayesError, checkInt, checkOptions, fail } from "../errors.ts";
+import { BayesError, checkInt, checkOptions, fail } from "../util/errors.ts";
 import { checkMemory, freeMemory } from "../util/memory.ts";
 import { MAX_BYTES, statOf } from "../util/regular.ts";
 import { Cache } from "./cache.ts";

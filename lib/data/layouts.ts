@@ -1,6 +1,6 @@
 /** How folders of images are laid out into training, validation and test images. */
 import { join } from "node:path";
-import { BayesError, checkOptions, checkPath, failFile as fail, words } from "../errors.ts";
+import { BayesError, checkOptions, checkPath, failFile as fail, words } from "../util/errors.ts";
 import { statOf } from "../util/regular.ts";
 import { checkTrainingClasses } from "./classes.ts";
 import { type AnyClassDataset, type AnyDataset, type TrainTest, withNotes } from "./dataset.ts";

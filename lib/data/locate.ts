@@ -1,5 +1,5 @@
 import { basename, isAbsolute, join, resolve } from "node:path";
-import { BayesError, checkOptions, checkPath, fail, words } from "../errors.ts";
+import { BayesError, checkOptions, checkPath, fail, words } from "../util/errors.ts";
 import { packageRoot } from "../util/package.ts";
 import { headOf, statOf } from "../util/regular.ts";
 import { findFile } from "./bytes.ts";

@@ -1,4 +1,4 @@
-import { failFile as fail, words } from "../errors.ts";
+import { failFile as fail, words } from "../util/errors.ts";
 import { findFile } from "./bytes.ts";
 import { makeDataset, type TrainTest } from "./dataset.ts";
 import { readIdx } from "./idx.ts";

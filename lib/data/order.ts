@@ -1,4 +1,4 @@
-import { checkInt, fail } from "../errors.ts";
+import { checkInt, fail } from "../util/errors.ts";
 import { philox, STREAM_SHUFFLE, seedKey, streamWord, uniformInt } from "../util/philox.ts";
 
 /**

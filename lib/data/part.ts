@@ -2,8 +2,8 @@ import { createHash, randomBytes } from "node:crypto";
 import { constants, lstatSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { failFile, words } from "../errors.ts";
 import { fileError } from "../util/atomic.ts";
+import { failFile, words } from "../util/errors.ts";
 
 const { O_RDWR, O_CREAT, O_EXCL } = constants;
 const O_NOFOLLOW = constants.O_NOFOLLOW ?? 0;

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
-import { checkNumber, checkOptions, fail } from "../errors.ts";
+import { checkNumber, checkOptions, fail } from "../util/errors.ts";
 import { channelStats, type Dataset } from "./dataset.ts";
 
 /** Per channel: network input = pixel * scale + shift. */

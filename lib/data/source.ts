@@ -1,7 +1,7 @@
 /** Data sets whose images are read when they are needed. */
-import { BayesError, checkInt, checkOptions, fail } from "../errors.ts";
 import { onAbort } from "../util/abort.ts";
 import { arrayKind, asArray, isSignal } from "../util/arrays.ts";
+import { BayesError, checkInt, checkOptions, fail } from "../util/errors.ts";
 import { checkMemory } from "../util/memory.ts";
 import {
   type AnyDataset,

@@ -1,4 +1,4 @@
-import { checkInt, checkOptions, fail } from "../errors.ts";
+import { checkInt, checkOptions, fail } from "../util/errors.ts";
 import { philox, STREAM_SPLIT, seedKey, streamWord } from "../util/philox.ts";
 import { type AnyDataset, checkDataset, type Examples, hasClasses, subset, withNotes } from "./dataset.ts";
 import { argsort, keysOf } from "./identity.ts";

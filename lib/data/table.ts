@@ -1,5 +1,13 @@
 import { basename, dirname, resolve } from "node:path";
-import { BayesError, checkOptions, checkPath, failFile as fail, fail as failArgument, show, words } from "../errors.ts";
+import {
+  BayesError,
+  checkOptions,
+  checkPath,
+  failFile as fail,
+  fail as failArgument,
+  show,
+  words,
+} from "../util/errors.ts";
 import { readRegular } from "../util/regular.ts";
 import { absentClasses, caseNotes, checkTrainingClasses, mismatch, quoted, sortedClasses } from "./classes.ts";
 import { MOST_FIELDS, parseCsv, type TableRow } from "./csv.ts";

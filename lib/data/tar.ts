@@ -1,4 +1,4 @@
-import { BayesError, failFile as fail, show, words } from "../errors.ts";
+import { BayesError, failFile as fail, show, words } from "../util/errors.ts";
 
 /** One regular file of a tar archive. */
 export interface TarEntry {

@@ -1,4 +1,4 @@
-import { BayesError, checkNumber, fail } from "../errors.ts";
+import { BayesError, checkNumber, fail } from "../util/errors.ts";
 import { quoted } from "./classes.ts";
 import { type AnyClassDataset, checkDataset, type Examples } from "./dataset.ts";
 

@@ -5,11 +5,11 @@
 import { join } from "node:path";
 import type { Augmentation } from "../data/augment.ts";
 import type { DatasetName } from "../data/locate.ts";
-import { classificationMetrics } from "../predict/metrics.ts";
+import { classificationMetrics } from "../metrics/classification.ts";
 import { evaluate, predict } from "../predict/predict.ts";
 import { defaults } from "../train/defaults.ts";
-import type { Experiment, JsonObject, Unit, UnitOptions } from "./experiment.ts";
-import { figuresOf, partsOf, type TrainingSettings, trained } from "./training.ts";
+import type { Experiment, JsonObject, Unit, UnitOptions } from "./shared/experiment.ts";
+import { figuresOf, partsOf, type TrainingSettings, trained } from "./shared/training.ts";
 
 const augmented: Readonly<Record<DatasetName, Augmentation | undefined>> = {
   mnist: undefined,

@@ -3,18 +3,19 @@
  * paper shows a grid and no figure; here are distances, diversity, and what the discriminator thinks of real, made and strange pictures.
  */
 import { join } from "node:path";
+import { openModel } from "../checkpoints/open.ts";
 import type { ClassDataset } from "../data/dataset.ts";
 import { compile } from "../graph/compile.ts";
 import { withTrace } from "../graph/trace.ts";
+import { layerContext } from "../layers/scope.ts";
 import { alexnet } from "../models/alexnet.ts";
 import { kit } from "../models/kit.ts";
 import { lenet5 } from "../models/lenet5.ts";
-import { openModel } from "../models/open.ts";
 import { encodePng } from "../report/png.ts";
 import { progress } from "../util/progress.ts";
-import type { Experiment, JsonObject, Unit, Work } from "./experiment.ts";
 import { frechetDistance, gaussianOf } from "./gan/frechet.ts";
 import { Gan, type GanSettings, SHOWN } from "./gan/net.ts";
+import type { Experiment, JsonObject, Unit, Work } from "./shared/experiment.ts";
 
 export const gan: Experiment = {
   name: "gan",
@@ -141,7 +142,9 @@ async function distances(
   const build = classifier === "alexnet" ? alexnet : lenet5;
   const { scale, shift } = model.preprocess!;
   const program = compile({ store: model.store }, { x: [CHUNK, 32, 32, 3] }, (t) => ({
-    y: withTrace({ store: model.store, mode: "mean", bayes: model.bayes }, () => build(t.x, layers as never, 10)).value,
+    y: withTrace({ store: model.store, mode: "mean", context: layerContext({ bayes: model.bayes }) }, () =>
+      build(t.x, layers as never, 10),
+    ).value,
   }));
   const d = program.outputs.get("y")!.shape[1];
   const n = Math.floor(count / CHUNK) * CHUNK;

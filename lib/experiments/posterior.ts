@@ -5,8 +5,8 @@ import { posteriorOf, type WeightPosterior } from "../models/posterior.ts";
 import { defaults } from "../train/defaults.ts";
 import { writeFileAtomic } from "../util/atomic.ts";
 import { readJson } from "../util/json.ts";
-import type { Experiment, JsonObject, Unit } from "./experiment.ts";
-import { type TrainingSettings, trained } from "./training.ts";
+import type { Experiment, JsonObject, Unit } from "./shared/experiment.ts";
+import { type TrainingSettings, trained } from "./shared/training.ts";
 
 export const posterior: Experiment = {
   name: "posterior",

@@ -3,23 +3,23 @@
  * magnitude, and filters and units taken out for good.
  */
 import { join } from "node:path";
-import { speedsOf } from "../cli/speed.ts";
+import { openModel } from "../checkpoints/open.ts";
 import type { Augmentation } from "../data/augment.ts";
 import type { DatasetName } from "../data/locate.ts";
 import type { Categorical } from "../likelihoods/categorical.ts";
 import type { Model } from "../models/model.ts";
-import { openModel } from "../models/open.ts";
 import { evaluate } from "../predict/predict.ts";
 import { costsOf } from "../prune/costs.ts";
-import { l1Penalty } from "../prune/l1.ts";
 import { prune } from "../prune/prune.ts";
 import { shrink } from "../prune/shrink.ts";
 import { equalShares } from "../prune/shrinkExperiment.ts";
+import { speedsOf } from "../speed/speed.ts";
 import { defaults } from "../train/defaults.ts";
 import { type FitOptions, fit } from "../train/fit.ts";
+import { l1Penalty } from "../train/l1.ts";
 import { cosineRate } from "../train/schedules.ts";
-import type { Experiment, JsonObject, Unit, Work } from "./experiment.ts";
-import { figuresOf, partsOf, type TrainingSettings, trained } from "./training.ts";
+import type { Experiment, JsonObject, Unit, Work } from "./shared/experiment.ts";
+import { figuresOf, partsOf, type TrainingSettings, trained } from "./shared/training.ts";
 
 type Parts = Awaited<ReturnType<typeof partsOf>>;
 const BETA = Number(defaults.beta);

@@ -8,15 +8,15 @@ import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import type { TrainTest } from "../data/dataset.ts";
 import { type DatasetName, loadData } from "../data/locate.ts";
-import { threads } from "../device.ts";
-import type { BayesError } from "../errors.ts";
+import { threads } from "../native/device.ts";
 import { type HeldLock, RunLock } from "../train/lock.ts";
 import { ensureDir, writeFileAtomic } from "../util/atomic.ts";
+import type { BayesError } from "../util/errors.ts";
 import { frozenJson, readJson } from "../util/json.ts";
 import { packageRoot, version } from "../util/package.ts";
 import { duration } from "../util/progress.ts";
-import type { Experiment, JsonObject, Unit, Work } from "./experiment.ts";
-import { standIn } from "./standIn.ts";
+import type { Experiment, JsonObject, Unit, Work } from "./shared/experiment.ts";
+import { standIn } from "./shared/standIn.ts";
 import {
   chosen,
   DONE,

@@ -11,7 +11,7 @@ import { evaluate } from "../predict/predict.ts";
 import { defaults } from "../train/defaults.ts";
 import { fit } from "../train/fit.ts";
 import { MANY_IMAGES, recipeFor } from "../train/recipe.ts";
-import type { Experiment, JsonObject, Unit, UnitOptions, Work } from "./experiment.ts";
+import type { Experiment, JsonObject, Unit, UnitOptions, Work } from "./shared/experiment.ts";
 
 const SIZES = [300, 1000, 3000, 10_000];
 const SEEDS = 3;

@@ -2,7 +2,7 @@
  * Super-resolution (Shridhar et al. 2019, chapter 5, whose code for it had no Bayesian layer): the Bayesian network and its twin,
  * with the same patches and schedule, and how far what they say of their own errors is true.
  */
-import type { Experiment, JsonObject, Unit, UnitOptions } from "./experiment.ts";
+import type { Experiment, JsonObject, Unit, UnitOptions } from "./shared/experiment.ts";
 import { figuresOn, SAMPLES, shownOn } from "./superResolution/figures.ts";
 import { curvesOf, type TrainingSettings, trained } from "./superResolution/training.ts";
 

@@ -4,6 +4,7 @@
  * trained from nothing.
  */
 import { join } from "node:path";
+import { openModel, weightsFile } from "../checkpoints/open.ts";
 import type { Augmentation } from "../data/augment.ts";
 import type { ClassDataset } from "../data/dataset.ts";
 import { split } from "../data/split.ts";
@@ -12,12 +13,11 @@ import type { Categorical } from "../likelihoods/categorical.ts";
 import { type ToBayesianOptions, toBayesian } from "../models/convert.ts";
 import { createModel } from "../models/create.ts";
 import type { Model } from "../models/model.ts";
-import { openModel, weightsFile } from "../models/open.ts";
 import { evaluate } from "../predict/predict.ts";
 import { type FitOptions, fit } from "../train/fit.ts";
 import { recipeFor } from "../train/recipe.ts";
 import { parseRate } from "../train/schedules.ts";
-import type { Experiment, JsonObject, Unit, UnitOptions, Work } from "./experiment.ts";
+import type { Experiment, JsonObject, Unit, UnitOptions, Work } from "./shared/experiment.ts";
 
 const PRETRAINED = "cifar-100-alexnet";
 const AUGMENT: Augmentation = { shift: 4, flip: true };

@@ -3,20 +3,21 @@
  * The frequentist twin is asked the same; its entropy is the baseline of every measure.
  */
 import { join } from "node:path";
+import { openModel } from "../checkpoints/open.ts";
 import { type ClassDataset, type Dataset, subset } from "../data/dataset.ts";
 import type { DatasetName } from "../data/locate.ts";
-import type { Categorical, ClassPrediction } from "../likelihoods/categorical.ts";
+import type { Categorical } from "../likelihoods/categorical.ts";
+import type { ClassPrediction } from "../likelihoods/shared/predictions.ts";
+import { classificationMetrics } from "../metrics/classification.ts";
+import { auroc } from "../metrics/ood.ts";
+import { decompose, normalizedSoftplusRows } from "../metrics/uncertainty.ts";
 import { createModel } from "../models/create.ts";
 import type { Model } from "../models/model.ts";
-import { openModel } from "../models/open.ts";
-import { classificationMetrics } from "../predict/metrics.ts";
-import { auroc } from "../predict/ood.ts";
 import { predict } from "../predict/predict.ts";
-import { decompose, normalizedSoftplusRows } from "../predict/uncertainty.ts";
 import { defaults } from "../train/defaults.ts";
 import { classification, DECAYS, pickedDecay } from "./classification.ts";
 import { corrupted, corruptions, rotated, STRENGTHS } from "./corruptions.ts";
-import type { Experiment, JsonObject, Unit, Work } from "./experiment.ts";
+import type { Experiment, JsonObject, Unit, Work } from "./shared/experiment.ts";
 
 /** The net, the data that it knows, and data that it does not. */
 const pairs = [

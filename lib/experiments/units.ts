@@ -3,9 +3,9 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
-import { BayesError, fail } from "../errors.ts";
+import { BayesError, fail } from "../util/errors.ts";
 import { readJson } from "../util/json.ts";
-import type { Experiment, JsonObject, Unit, UnitOptions } from "./experiment.ts";
+import type { Experiment, JsonObject, Unit, UnitOptions } from "./shared/experiment.ts";
 
 /** Files of a unit's folder: its settings, and one that is there once it has come to its end. */
 export const SETTINGS = "settings.json";

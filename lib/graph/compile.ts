@@ -1,9 +1,9 @@
 // a user's "lib" may lack [Symbol.dispose]:
 /// <reference lib="esnext.disposable" preserve="true" />
 import { types } from "node:util";
-import { BayesError, checkInt, type ErrorCode, fail } from "../errors.ts";
 import type { Data, NativeFeed, NativePlan } from "../native/addon.ts";
 import { checkArray, copyOf } from "../util/arrays.ts";
+import { BayesError, checkInt, type ErrorCode, fail } from "../util/errors.ts";
 import { MapView } from "../util/map-view.ts";
 import { checkMemory, newArray } from "../util/memory.ts";
 import { fuse } from "./fuse.ts";

@@ -1,5 +1,5 @@
-import { BayesError, fail } from "../errors.ts";
 import type { Data } from "../native/addon.ts";
+import { BayesError, fail } from "../util/errors.ts";
 import { type InputSpec, type Inputs, Program, traceProgram } from "./compile.ts";
 import { leaf, Node, type Tensor, topo } from "./node.ts";
 import type { TraceOptions } from "./trace.ts";

@@ -1,6 +1,5 @@
-import { BayesError, checkInt, fail } from "../errors.ts";
-import type { OnnxContext } from "../onnx/context.ts";
 import { asArray, copyList, kindsFor } from "../util/arrays.ts";
+import { BayesError, checkInt, fail } from "../util/errors.ts";
 import { newArray } from "../util/memory.ts";
 import type { ChannelFlow, Channels } from "./channels.ts";
 import { userSite } from "./site.ts";
@@ -20,7 +19,7 @@ export type Attrs = Readonly<Record<string, number | boolean | readonly number[]
 export type Activation = { readonly activation: 1 | 2; readonly slope: number };
 
 /**
- * Everything the library knows about one operation. Whoever walks the graph (autodiff, planner, ONNX exporter, …) asks
+ * Everything the library knows about one operation. Whoever walks the graph (autodiff, planner, …) asks
  * the record; there is no list of op names anywhere. The kernel of the same name lies in native/ops/<name>.cpp.
  */
 export interface Op<A extends Attrs = Attrs> {
@@ -29,8 +28,6 @@ export interface Op<A extends Attrs = Attrs> {
   infer(inputs: readonly TensorType[], attrs: A): readonly TensorType[];
   /** Gradients for the inputs (undefined: none), as more nodes, given those of the outputs (undefined: zero). */
   grad?(dys: readonly (Tensor | undefined)[], node: Node<A>): readonly (Tensor | undefined)[];
-  /** The forward lowering: emits ONNX nodes, returns the name(s) of the output(s). */
-  onnx?(ctx: OnnxContext, node: Node<A>, inputs: readonly string[]): string | readonly string[];
   /** Inputs whose memory output 0 may take over when nobody else needs it. */
   readonly inplace?: readonly number[];
   /** Output 0 is input 0 seen with another shape: no kernel, no memory. */

@@ -1,5 +1,5 @@
-import { BayesError } from "../errors.ts";
 import type { NativeProgram, NativeRef } from "../native/addon.ts";
+import { BayesError } from "../util/errors.ts";
 import { newArray } from "../util/memory.ts";
 import { aligned, type Claim, planMemory } from "./memory.ts";
 import { type Attrs, type Node, type Op, type Tensor, topo } from "./node.ts";

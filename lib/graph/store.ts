@@ -1,9 +1,9 @@
 // a user's "lib" may lack [Symbol.dispose]:
 /// <reference lib="esnext.disposable" preserve="true" />
-import { type Device, type DeviceName, openDevice } from "../device.ts";
-import { BayesError, checkInt, checkOptions, fail, show, words } from "../errors.ts";
 import type { Data, NativeStore } from "../native/addon.ts";
+import { type Device, type DeviceName, openDevice } from "../native/device.ts";
 import { asArray, kindsFor } from "../util/arrays.ts";
+import { BayesError, checkInt, checkOptions, fail, show, words } from "../util/errors.ts";
 import { MapView } from "../util/map-view.ts";
 import { checkMemory, newArray } from "../util/memory.ts";
 import { FIRST_RESERVED_STREAM } from "../util/philox.ts";

@@ -1,20 +1,6 @@
-import type { Prior } from "../bayes/prior.ts";
-import { type BayesSettings, settings } from "../bayes/settings.ts";
-import { BayesError, checkInt, checkOptions, fail } from "../errors.ts";
 import type { Data } from "../native/addon.ts";
-import { copyList } from "../util/arrays.ts";
-import {
-  type Attrs,
-  inLayer,
-  leaf,
-  makeNode,
-  type Node,
-  type Op,
-  type Shape,
-  Tensor,
-  type TensorType,
-} from "./node.ts";
-import { userSite } from "./site.ts";
+import { BayesError, checkInt, checkOptions, fail } from "../util/errors.ts";
+import { type Attrs, leaf, makeNode, type Node, type Op, type Shape, Tensor, type TensorType } from "./node.ts";
 import { Store } from "./store.ts";
 import type { Values } from "./values.ts";
 
@@ -48,35 +34,6 @@ export interface Noise {
   readonly samples: number;
 }
 
-/** One KL term of the objective, from one layer. */
-export interface KlTerm {
-  readonly layer: string;
-  readonly value: Tensor;
-  readonly prior: Prior;
-}
-
-/** The first use of a layer in a trace: what another one of its name is compared with. */
-interface LayerUse {
-  readonly kind: string;
-  readonly site: string | undefined;
-  /** How it treats its weights, where that is part of what is shared. */
-  readonly treatment: string;
-}
-
-/** How a layer is called, and whether another one may have that name. */
-export interface LayerOptions {
-  /** Name in checkpoints and errors; default: kind and ordinal ("conv2d_0"). A name belongs to one layer. */
-  readonly name?: string;
-  /**
-   * This is the layer of that name once more: with the same parameters, whose KL counts once. Default false, and a name
-   * that is taken is an error. Local noise is drawn anew for each use; weights that are drawn are one draw for all.
-   */
-  readonly share?: boolean;
-}
-
-/** The kinds of {@link LayerOptions}, for `checkOptions`. */
-export const layerKinds = { name: "string", share: "boolean" };
-
 /** The state of one run of a model function. */
 export interface Trace {
   readonly store: Store;
@@ -85,26 +42,14 @@ export interface Trace {
   readonly samples: number;
   readonly noise: { readonly rng: Tensor; readonly rows: Tensor } | undefined;
   readonly parameters: Map<string, Tensor>;
-  readonly kl: KlTerm[];
   readonly effects: Node[];
-  readonly counters: Map<string, number>;
-  /** @internal The layers so far, by name. */
-  readonly layers: Map<string, LayerUse>;
+  /** @internal How often each stochastic node has drawn. */
+  readonly draws: Map<string, number>;
   readonly seed: number;
-  /** How Bayesian layers treat their weights unless they say otherwise. */
-  readonly bayes: BayesSettings;
-  /** See {@link TraceOptions}. */
-  readonly bayesianLayers: boolean | readonly string[] | undefined;
-  readonly frozen: readonly string[];
   readonly precision: Precision;
-  /** @internal How many filters or units layers have left, where those are fewer than their function says. */
-  readonly widths: Widths;
-  /** @internal Layers that take their number of filters from there, and how many their function says. */
-  readonly declared: Map<string, number>;
+  /** @internal What the layers keep in it: the trace carries that and knows nothing of it. */
+  context: unknown;
 }
-
-/** Filters or units by the layer's name, of a model that was shrunk. */
-export type Widths = Readonly<Record<string, number>>;
 
 export interface TraceOptions {
   readonly store: Store;
@@ -115,18 +60,10 @@ export interface TraceOptions {
   readonly noise?: { readonly rng: Tensor; readonly rows: Tensor };
   /** Seed of parameter initialisation. */
   readonly seed?: number;
-  readonly bayes?: BayesSettings;
-  /**
-   * Layers whose weights have a posterior, whatever their function is called: all of them, none, or those named ("stage1" is
-   * also what is below it, "stage1/block1/conv1"). Default: as the function says, `bayesLinear` or `linear`.
-   */
-  readonly bayesianLayers?: boolean | readonly string[];
-  /** Layers, named like that, that training leaves as they are: their norms go by the running statistics, which stay. */
-  readonly frozen?: readonly string[];
   /** Default: that of the trace around this one, else "fp32". */
   readonly precision?: Precision;
-  /** @internal See {@link widthOf}. */
-  readonly widths?: Widths;
+  /** @internal Makes the context of the trace: what its layers are told (see `layerContext`). */
+  readonly context?: () => unknown;
 }
 
 let current: Trace | undefined;
@@ -145,24 +82,13 @@ const traceKinds = {
   samples: "number",
   noise: "object",
   seed: "number",
-  bayes: "object",
-  bayesianLayers: "boolean|object",
-  frozen: "object",
   precision: "string",
-  widths: "object",
+  context: "function",
 };
 
 /** A checked copy of the options of a trace: of what the caller holds nothing is read again. */
 export function checkTraceOptions(where: string, options: TraceOptions): TraceOptions {
-  const {
-    store,
-    mode,
-    noise,
-    bayes,
-    bayesianLayers,
-    frozen = [],
-    ...rest
-  } = checkOptions<TraceOptions>(where, options, traceKinds);
+  const { store, mode, noise, ...rest } = checkOptions<TraceOptions>(where, options, traceKinds);
   if (!(store instanceof Store)) fail(where, "options with a store", options);
   if (mode !== undefined && mode !== "mean" && mode !== "sample") fail(where, 'mode "mean" or "sample"', mode);
   if (rest.samples !== undefined) checkInt(where, "samples", rest.samples, 1, 65536);
@@ -171,18 +97,7 @@ export function checkTraceOptions(where: string, options: TraceOptions): TraceOp
   const { rng, rows } = noise ?? {};
   for (const t of noise ? [rng, rows] : [])
     if (!Tensor.is(t)) fail(where, "noise as two traced tensors, rng and rows", t);
-  const drawn = noise && { rng: rng!, rows: rows! };
-  const bayesian =
-    typeof bayesianLayers === "object" ? copyList(where, "bayesianLayers", bayesianLayers) : bayesianLayers;
-  return {
-    store,
-    mode,
-    noise: drawn,
-    bayes: bayes && settings(bayes),
-    bayesianLayers: bayesian,
-    frozen: copyList(where, "frozen", frozen),
-    ...rest,
-  };
+  return { store, mode, noise: noise && { rng: rng!, rows: rows! }, ...rest };
 }
 
 /**
@@ -203,17 +118,11 @@ export function withTrace<T>(options: TraceOptions, build: () => T): { value: T;
     samples,
     noise,
     parameters: new Map(),
-    kl: [],
     effects: before?.effects ?? [],
-    counters: new Map(),
-    layers: new Map(),
+    draws: new Map(),
     seed: more.seed ?? 0,
-    bayes: more.bayes ?? settings(),
-    bayesianLayers: more.bayesianLayers,
-    frozen: more.frozen ?? [],
     precision: more.precision ?? before?.precision ?? "fp32",
-    widths: more.widths ?? {},
-    declared: new Map(),
+    context: more.context?.(),
   };
   return { value: store.together(() => within(mine, build)), trace: mine };
 }
@@ -232,58 +141,13 @@ function within<T>(trace: Trace, work: () => T): T {
 /** The {@link Precision} as an attribute of the nodes that multiply; their gradients inherit it. */
 export const arithmetic = (): { readonly bf16: number } => ({ bf16: current?.precision === "bf16" ? 1 : 0 });
 
-/**
- * Runs a layer under its name: the given one, or kind and ordinal ("conv2d_0").
- * @param treatment how it treats its weights: has to be the same in every use
- * @throws BayesError for a name that another layer has (unless it is asked for), or one to share that no layer like it has
- */
-export function scope<T>(
-  kind: string,
-  { name, share = false }: LayerOptions,
-  build: (name: string) => T,
-  treatment = "",
-): T {
-  const t = trace();
-  const ordinal = t.counters.get(kind) ?? 0;
-  t.counters.set(kind, ordinal + 1);
-  if (name !== undefined && (typeof name !== "string" || !/^[^\s[\]]+$/.test(name)))
-    fail(kind, "a name without spaces or brackets", name);
-  const unique = name ?? `${kind}_${ordinal}`;
-  const site = userSite();
-  const here = `[${kind} ${unique}${site ? ` at ${site}` : ""}]`;
-  const first = t.layers.get(unique);
-  if (share && !first)
-    throw new BayesError(`${here} expected to share the parameters of a layer of that name before it, received none`);
-  if (first && !share)
-    throw new BayesError(
-      `${here} expected a name of its own, or share: true to use the same parameters again, received the name of the ${first.kind} at ${first.site ?? "an unknown line"}`,
-    );
-  if (first && (first.kind !== kind || first.treatment !== treatment))
-    throw new BayesError(
-      `${here} expected to share with ${[first.kind, first.treatment].filter(Boolean).join(", ")} at ${first.site ?? "an unknown line"}, received ${[kind, treatment].filter(Boolean).join(", ")}`,
-    );
-  if (!first) t.layers.set(unique, { kind, site, treatment });
-  const around = sharing;
+let sharing = false;
+/** Whether the layer under way uses parameters again. Returns what was said before. */
+export function setSharing(share: boolean): boolean {
+  const before = sharing;
   sharing = share;
-  try {
-    return inLayer(unique, () => build(unique));
-  } finally {
-    sharing = around;
-  }
+  return before;
 }
-
-/**
- * How many filters or units a layer has: as many as its function says, or what shrinking has left of them. The layers after
- * it follow by themselves, for they take the number of their inputs from the tensor that they are given.
- */
-export function widthOf(layer: string, declared: number): number {
-  const t = trace();
-  t.declared.set(layer, declared);
-  if (!Object.hasOwn(t.widths, layer)) return declared;
-  return checkInt(layer, "its width, in place of the model function's,", t.widths[layer], 1, declared);
-}
-
-let sharing = false; // whether the layer under way uses parameters again
 
 /** Names that begin so in a store are those of masks, moments and resident data. */
 const RESERVED = /^(mask|optimizer|data)\//;
@@ -365,16 +229,13 @@ export function checkWritten(where: string, t: Tensor, store: Store): string {
 export function noiseFor(name: string, shared = false): Noise {
   const t = trace();
   if (typeof name !== "string") fail("noise", "the name of a stochastic node", name);
-  const key = `${NOISE}${name}`;
-  const use = shared ? 0 : (t.counters.get(key) ?? 0);
-  t.counters.set(key, use + 1);
+  const use = shared ? 0 : (t.draws.get(name) ?? 0);
+  t.draws.set(name, use + 1);
   return noiseOf(use === 0 ? name : `${name}@${use}`);
 }
 
-const NOISE = "noise of ";
-
 /** Whether anything in that trace has drawn noise. */
-export const drewNoise = ({ counters }: Trace): boolean => [...counters.keys()].some((key) => key.startsWith(NOISE));
+export const drewNoise = ({ draws }: Trace): boolean => draws.size > 0;
 
 function noiseOf(name: string): Noise {
   const t = trace();

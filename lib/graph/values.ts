@@ -1,5 +1,5 @@
-import { BayesError, type ErrorCode } from "../errors.ts";
 import type { Data } from "../native/addon.ts";
+import { BayesError, type ErrorCode } from "../util/errors.ts";
 
 /**
  * What a slot may hold, so that a damaged file or a caller's mistake is known before a program computes with it: "finite"

@@ -1,9 +1,9 @@
 /** Files with somebody else's weights, as tensors by name. What is read is bounded and checked; nothing of it is run. */
-import { BayesError, checkPath, failFile, shorten, words } from "../errors.ts";
+import { type Checkpoint, loadCheckpoint } from "../checkpoints/checkpoint.ts";
+import { readSafetensors, SafetensorsFile } from "../checkpoints/safetensors.ts";
+import { ARRAYS, elements } from "../checkpoints/safetensors-header.ts";
 import { type Initializer, readOnnxWeights, type UsedWeights } from "../onnx/read.ts";
-import { type Checkpoint, loadCheckpoint } from "../train/checkpoint.ts";
-import { readSafetensors, SafetensorsFile } from "../train/safetensors.ts";
-import { ARRAYS, elements } from "../train/safetensors-header.ts";
+import { BayesError, checkPath, failFile, shorten, words } from "../util/errors.ts";
 import { newArray } from "../util/memory.ts";
 import { headOf, readRegular } from "../util/regular.ts";
 

@@ -1,10 +1,10 @@
-import { BayesError, checkOptions, checkPath, fail, shorten, words } from "../errors.ts";
+import { weightsFile } from "../checkpoints/open.ts";
 import { type Shape, sameShape } from "../graph/node.ts";
 import { checkValues } from "../graph/values.ts";
 import { checkLayers, isAmong, type LayerTensor, layerNames, layerTensors } from "../layers/names.ts";
 import { checkModel, type Model } from "../models/model.ts";
-import { weightsFile } from "../models/open.ts";
 import { copyList } from "../util/arrays.ts";
+import { BayesError, checkOptions, checkPath, fail, shorten, words } from "../util/errors.ts";
 import { flattenedInputs, type Order } from "./flatten.ts";
 import { match, spared } from "./match.ts";
 import { type ForeignTensor, openSource, type Source } from "./source.ts";

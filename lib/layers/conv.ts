@@ -1,11 +1,11 @@
 import type { BayesOptions } from "../bayes/settings.ts";
-import { checkOptions, fail } from "../errors.ts";
 import type { Tensor } from "../graph/node.ts";
-import { type LayerOptions, widthOf } from "../graph/trace.ts";
 import { bayesConv2d as bayesOp } from "../ops/bayesConv2d.ts";
-import type { ConvOptions } from "../ops/conv.ts";
 import { conv2d as pointOp } from "../ops/conv2d.ts";
-import type { Pair } from "../ops/window.ts";
+import type { ConvOptions } from "../ops/shared/conv.ts";
+import type { Pair } from "../ops/shared/window.ts";
+import { checkOptions, fail } from "../util/errors.ts";
+import { type LayerOptions, widthOf } from "./scope.ts";
 import {
   type BayesLayerShape,
   bayesKinds,

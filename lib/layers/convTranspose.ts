@@ -1,11 +1,11 @@
 import type { BayesOptions } from "../bayes/settings.ts";
-import { checkOptions, fail } from "../errors.ts";
 import type { Tensor } from "../graph/node.ts";
-import { type LayerOptions, widthOf } from "../graph/trace.ts";
 import { bayesConvTranspose2d as bayesOp } from "../ops/bayesConvTranspose2d.ts";
-import type { ConvTransposeOptions } from "../ops/conv.ts";
 import { convTranspose2d as pointOp } from "../ops/convTranspose2d.ts";
-import type { Pair } from "../ops/window.ts";
+import type { ConvTransposeOptions } from "../ops/shared/conv.ts";
+import type { Pair } from "../ops/shared/window.ts";
+import { checkOptions, fail } from "../util/errors.ts";
+import { type LayerOptions, widthOf } from "./scope.ts";
 import {
   type BayesLayerShape,
   bayesKinds,

@@ -1,8 +1,9 @@
-import { checkNumber, checkOptions } from "../errors.ts";
 import type { Tensor } from "../graph/node.ts";
-import { type LayerOptions, layerKinds, noiseFor, scope, trace } from "../graph/trace.ts";
+import { noiseFor, trace } from "../graph/trace.ts";
 import { dropout as dropoutOp } from "../ops/dropout.ts";
-import { checkInput } from "./weights.ts";
+import { checkNumber, checkOptions } from "../util/errors.ts";
+import { type LayerOptions, layerKinds, scope } from "./scope.ts";
+import { checkInput, passOf } from "./weights.ts";
 
 export interface DropoutLayerOptions extends LayerOptions {
   /** Also in predictions (but not in mode "mean"): Monte-Carlo dropout (Gal and Ghahramani 2016). Default false. */
@@ -26,8 +27,7 @@ export function dropout(x: Tensor, rate: number, options: DropoutLayerOptions = 
     "dropout",
     own,
     (name) => {
-      const { training, mode } = trace();
-      const on = rate > 0 && (training || (always && mode === "sample"));
+      const on = rate > 0 && (trace().training || (always && passOf().draws));
       return on ? dropoutOp(x, rate, noiseFor(name)) : x;
     },
     always ? "always on" : "",

@@ -1,6 +1,5 @@
-import { checkNumber, checkOptions, fail } from "../errors.ts";
 import type { Tensor } from "../graph/node.ts";
-import { type LayerOptions, layerKinds, parameter, scope } from "../graph/trace.ts";
+import { parameter } from "../graph/trace.ts";
 import { add } from "../ops/add.ts";
 import { div } from "../ops/div.ts";
 import { maximum } from "../ops/maximum.ts";
@@ -9,6 +8,8 @@ import { mul } from "../ops/mul.ts";
 import { scale } from "../ops/scale.ts";
 import { sqrt } from "../ops/sqrt.ts";
 import { square } from "../ops/square.ts";
+import { checkNumber, checkOptions, fail } from "../util/errors.ts";
+import { type LayerOptions, layerKinds, scope } from "./scope.ts";
 import { checkInput } from "./weights.ts";
 
 export interface FilterResponseNormOptions extends LayerOptions {

@@ -1,9 +1,9 @@
 import type { BayesOptions } from "../bayes/settings.ts";
-import { checkInt, checkOptions } from "../errors.ts";
 import type { Tensor } from "../graph/node.ts";
-import { type LayerOptions, widthOf } from "../graph/trace.ts";
 import { bayesLinear as bayesOp } from "../ops/bayesLinear.ts";
 import { linear as pointOp } from "../ops/linear.ts";
+import { checkInt, checkOptions } from "../util/errors.ts";
+import { type LayerOptions, widthOf } from "./scope.ts";
 import {
   type BayesLayerShape,
   bayesKinds,

@@ -1,8 +1,8 @@
 /** The layers of a model, as the names of its parameters tell them. */
-import { fail, words } from "../errors.ts";
 import type { Shape } from "../graph/node.ts";
 import type { Slot } from "../graph/store.ts";
 import { copyList } from "../util/arrays.ts";
+import { fail, words } from "../util/errors.ts";
 
 /** What a parameter is to its layer; "other": one of the user's own, which is a layer by itself. */
 export type Role = "weight" | "bias" | "gamma" | "beta" | "mean" | "variance" | "other";

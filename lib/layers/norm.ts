@@ -1,8 +1,9 @@
-import { checkNumber, checkOptions } from "../errors.ts";
 import type { Tensor } from "../graph/node.ts";
-import { type LayerOptions, layerKinds, parameter, scope, trace } from "../graph/trace.ts";
+import { parameter, trace } from "../graph/trace.ts";
 import { batchNorm2dInference, batchNorm2dUpdate, batchNorm2d as batchNormOp } from "../ops/batchNorm2d.ts";
+import { checkNumber, checkOptions } from "../util/errors.ts";
 import { isAmong } from "./names.ts";
+import { type LayerOptions, layerKinds, layersOf, scope } from "./scope.ts";
 import { checkInput } from "./weights.ts";
 
 export interface BatchNormLayerOptions extends LayerOptions {
@@ -35,8 +36,8 @@ export function batchNorm2d(x: Tensor, options: BatchNormLayerOptions = {}): Ten
       values: "not negative",
     });
     const count = x.size / channels;
-    const { training, frozen } = trace();
-    if (!training || isAmong(frozen, name)) return batchNorm2dInference(x, gamma, beta, mean, variance, { epsilon });
+    if (!trace().training || isAmong(layersOf().frozen, name))
+      return batchNorm2dInference(x, gamma, beta, mean, variance, { epsilon });
     const batch = batchNormOp(x, gamma, beta, { epsilon });
     batchNorm2dUpdate(mean, variance, batch.mean, batch.variance, { momentum, count });
     return batch.y;

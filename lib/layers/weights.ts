@@ -1,21 +1,22 @@
 import { initNormals, type WeightDistribution } from "../bayes/posterior.ts";
 import { type BayesOptions, type BayesSettings, settings } from "../bayes/settings.ts";
-import { BayesError, checkInt, fail } from "../errors.ts";
 import { constant, type Shape, sizeOf, Tensor, topo } from "../graph/node.ts";
-import { type LayerOptions, layerKinds, type Noise, noiseFor, parameter, scope, trace } from "../graph/trace.ts";
+import { type Mode, type Noise, noiseFor, parameter, trace } from "../graph/trace.ts";
 import { add } from "../ops/add.ts";
 import { concat } from "../ops/concat.ts";
-import type { BayesWeights } from "../ops/conv.ts";
 import { gaussianNoise } from "../ops/gaussianNoise.ts";
 import { logPosteriorSum } from "../ops/logPosteriorSum.ts";
 import { mul } from "../ops/mul.ts";
 import { reshape } from "../ops/reshape.ts";
+import type { BayesWeights } from "../ops/shared/conv.ts";
+import type { Pair } from "../ops/shared/window.ts";
 import { slice } from "../ops/slice.ts";
 import { sqrt } from "../ops/sqrt.ts";
 import { sub } from "../ops/sub.ts";
-import type { Pair } from "../ops/window.ts";
+import { BayesError, checkInt, fail } from "../util/errors.ts";
 import { masked, maskOf } from "./mask.ts";
 import { isAmong } from "./names.ts";
+import { type LayerOptions, layerKinds, layersOf, scope } from "./scope.ts";
 
 /** What a plain layer takes besides its geometry. */
 export interface PointOptions {
@@ -54,7 +55,7 @@ export function pointLayer(
   { bias = true, ...options }: LayerOptions & PointOptions,
   shapeOf: (name: string) => BayesLayerShape,
 ): Tensor {
-  const s = trace().bayes;
+  const s = layersOf().bayes;
   return scope(kind, options, (name) =>
     isBayesian(name, false)
       ? stochastic(kind, name, x, shapeOf(name), { ...s, bias: bias && (s.bias || true) })
@@ -64,7 +65,7 @@ export function pointLayer(
 
 /** Whether a layer has a posterior: as the trace says, else as its function does. */
 function isBayesian(name: string, otherwise: boolean): boolean {
-  const { bayesianLayers: all = otherwise } = trace();
+  const { bayesianLayers: all = otherwise } = layersOf();
   return typeof all === "boolean" ? all : isAmong(all, name);
 }
 
@@ -84,7 +85,7 @@ export function bayesLayer(
   shapeOf: (name: string) => BayesLayerShape,
 ): Tensor {
   const { posterior, prior, estimator, kl, bias } = options;
-  const s = settings({ posterior, prior, estimator, kl, bias }, trace().bayes);
+  const s = settings({ posterior, prior, estimator, kl, bias }, layersOf().bayes);
   const build = (name: string) =>
     isBayesian(name, true)
       ? stochastic(kind, name, x, shapeOf(name), s)
@@ -92,23 +93,55 @@ export function bayesLayer(
   return scope(kind, options, build, `posterior ${s.posterior.name}, prior ${s.prior.name}, KL ${s.kl}`);
 }
 
-/** In mode "mean" the plain op on the means, else by its estimator. */
+/** A layer with posteriors in a trace: its weights, and what the trace computes of them. */
 function stochastic(
   kind: string,
   name: string,
   x: Tensor,
-  { weight, outputs, fanIn, point, local }: BayesLayerShape,
+  { weight, outputs, fanIn, ...ops }: BayesLayerShape,
   s: BayesSettings,
 ): Tensor {
-  const t = trace();
   const w = bayesWeight(`${name}/weight`, weight, fanIn, s);
   const b = s.bias === true ? bayesWeight(`${name}/bias`, [outputs], fanIn, s) : undefined;
   const biasMu = s.bias === "point" ? pointWeight(`${name}/bias`, [outputs], fanIn) : b?.mu;
-  if (t.mode === "mean") return point(x, w.mu, biasMu);
-  if (s.estimator === "local")
-    return local(x, { mu: w.mu, sigma2: w.sigma2, biasMu, biasSigma2: b?.sigma2 }, noiseFor(name));
-  if (t.samples > MOST_DRAWS)
-    fail(kind, `at most ${MOST_DRAWS} samples with estimator "weight", which repeats the layer for each`, t.samples);
+  return passOf().layer({ kind, name, x, w, b, biasMu, ...ops }, s.estimator);
+}
+
+/** A layer with posteriors, where its parameters are there. */
+interface Stochastic extends Pick<BayesLayerShape, "point" | "local"> {
+  readonly kind: string;
+  readonly name: string;
+  readonly x: Tensor;
+  readonly w: WeightDistribution;
+  readonly b: WeightDistribution | undefined;
+  readonly biasMu: Tensor | undefined;
+}
+
+/** What a trace computes: all that layers ask of its mode. */
+interface Pass {
+  /** Whether it draws: layers that are random in predictions are, and a KL without closed form is sampled. */
+  readonly draws: boolean;
+  readonly layer: (of: Stochastic, estimator: BayesSettings["estimator"]) => Tensor;
+}
+
+const passes: Readonly<Record<Mode, Pass>> = {
+  mean: { draws: false, layer: ({ point, x, w, biasMu }) => point(x, w.mu, biasMu) },
+  sample: {
+    draws: true,
+    layer: (of, estimator) => (estimator === "local" ? drawnOutputs(of) : drawnWeights(of)),
+  },
+};
+
+/** The pass of the trace under way. */
+export const passOf = (): Pass => passes[trace().mode];
+
+const drawnOutputs = ({ name, x, w, b, biasMu, local }: Stochastic): Tensor =>
+  local(x, { mu: w.mu, sigma2: w.sigma2, biasMu, biasSigma2: b?.sigma2 }, noiseFor(name));
+
+function drawnWeights({ kind, x, w, b, biasMu, point }: Stochastic): Tensor {
+  const { samples } = trace();
+  if (samples > MOST_DRAWS)
+    fail(kind, `at most ${MOST_DRAWS} samples with estimator "weight", which repeats the layer for each`, samples);
   const weights = drawWeights(w);
   const biases = b && drawWeights(b);
   return perSample(x, (part, i) => point(part, weights[i], biases ? biases[i] : biasMu));
@@ -143,16 +176,16 @@ function pointWeight(name: string, shape: Shape, fanIn: number): Tensor {
 
 /** A weight or bias with a posterior; its KL term is recorded once per trace, however often it is used. */
 function bayesWeight(name: string, shape: Shape, fanIn: number, s: BayesSettings): WeightDistribution {
-  const t = trace();
   const w = s.posterior.weight(name, shape, fanIn);
   if (!Tensor.is(w?.mu) || !Tensor.is(w.sigma2) || typeof w.closedKl !== "function")
     fail(name, `posterior ${s.posterior.name} to give { mu, sigma2, closedKl }, the first two traced tensors`, w);
   const mask = maskOf(name);
   const closed = s.kl === "closed" ? w.closedKl(s.prior, mask) : undefined;
   if (closed) checkHeeds(mask, closed, s.prior, name);
-  if (!t.kl.some((term) => term.layer === name)) {
-    if (closed) t.kl.push({ layer: name, value: closed, prior: s.prior });
-    else if (t.mode === "sample") t.kl.push({ layer: name, value: sampledKl(w, s.prior, mask), prior: s.prior });
+  const { kl } = layersOf();
+  if (!kl.some((term) => term.layer === name)) {
+    const value = closed ?? (passOf().draws ? sampledKl(w, s.prior, mask) : undefined);
+    if (value) kl.push({ layer: name, value, prior: s.prior });
   }
   return { ...w, mu: masked(name, w.mu), sigma2: masked(name, w.sigma2) };
 }

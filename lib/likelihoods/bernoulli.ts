@@ -1,7 +1,7 @@
 /** Several labels that may each be there or not, or one: a discriminator. Sigmoid of the logits, binary cross-entropy. */
 import { alignColumns, classNames, sameNames, unnamed } from "../data/classes.ts";
-import { BayesError, checkOptions, fail } from "../errors.ts";
 import { constant, sameShape } from "../graph/node.ts";
+import { average } from "../metrics/statistics.ts";
 import { binaryCrossEntropyWithLogits } from "../ops/binaryCrossEntropyWithLogits.ts";
 import { greaterEqual } from "../ops/greaterEqual.ts";
 import { scale } from "../ops/scale.ts";
@@ -9,21 +9,16 @@ import { sigmoid } from "../ops/sigmoid.ts";
 import { square } from "../ops/square.ts";
 import { sub } from "../ops/sub.ts";
 import { sum } from "../ops/sum.ts";
+import { BayesError, checkOptions, fail } from "../util/errors.ts";
 import { newArray } from "../util/memory.ts";
 import { softplus } from "../util/softplus.ts";
-import { cause, percents } from "./doubt.ts";
-import { type Figure, type Likelihood, ours, type Prediction, type Targets } from "./likelihood.ts";
-import { average, type Moments, surprisesOf, totalVariance, tracedMoments, UNCERTAINTY } from "./moments.ts";
 import { bernoulliReport } from "./report/bernoulli.ts";
-import { perRow, rowsLike } from "./rows.ts";
-import { checkTemperature, type Tempered, temper } from "./temperature.ts";
-
-/** Probability of each label of N images, [N, labels], as `mean` and `probabilities`. */
-export interface BernoulliPrediction extends Prediction, Moments {
-  readonly probabilities: Float32Array;
-  /** Names of the labels, in the order of the columns; numbers where they have none. */
-  readonly labels: readonly string[];
-}
+import { cause, percents } from "./shared/doubt.ts";
+import { type Figure, type Likelihood, ours, type Targets } from "./shared/likelihood.ts";
+import { surprisesOf, totalVariance, tracedMoments, UNCERTAINTY } from "./shared/moments.ts";
+import type { BernoulliPrediction } from "./shared/predictions.ts";
+import { perRow, rowsLike } from "./shared/rows.ts";
+import { checkTemperature, type Tempered, temper } from "./shared/temperature.ts";
 
 export interface BernoulliOptions extends Tempered {
   /** Names of the labels, or how many there are; default 1. */

@@ -1,98 +1,20 @@
 /** One of several classes: softmax of the logits, -ln p of the true class. */
 import { alignClasses, classNames, sameNames, unnamed } from "../data/classes.ts";
-import { BayesError, checkInt, checkOptions, fail } from "../errors.ts";
-import type { Shape } from "../graph/node.ts";
+import { type ClassificationMetrics, classificationMetrics } from "../metrics/classification.ts";
+import { average } from "../metrics/statistics.ts";
 import { correct } from "../ops/correct.ts";
 import { scale } from "../ops/scale.ts";
 import { softmax } from "../ops/softmax.ts";
 import { softmaxCrossEntropy } from "../ops/softmaxCrossEntropy.ts";
 import { square } from "../ops/square.ts";
 import { sub } from "../ops/sub.ts";
-import { argmax } from "../predict/input.ts";
-import { type ClassificationMetrics, classificationMetrics } from "../predict/metrics.ts";
-import { mutualInformation, predictiveEntropy, softmaxRows } from "../predict/uncertainty.ts";
-import { cause, percents } from "./doubt.ts";
-import { type Answer, type Figure, type Likelihood, ours, type Prediction, type Targets } from "./likelihood.ts";
-import { average, logSumExp, predictiveNll, totalVariance, tracedMoments, UNCERTAINTY } from "./moments.ts";
+import { BayesError, checkOptions, fail } from "../util/errors.ts";
 import { categoricalReport } from "./report/categorical.ts";
-import { checkTemperature, type Tempered, temper } from "./temperature.ts";
-
-/** Class probabilities of N images, and how sure they are. Computed when first asked for. */
-export class ClassPrediction implements Prediction {
-  readonly samples: number;
-  readonly count: number;
-  readonly shape: Shape;
-  /** Names of the classes, in the order of the columns. */
-  readonly classes: readonly string[];
-  readonly outputs: { readonly logits: Float32Array };
-  #probabilities: Float32Array | undefined;
-  #moments: ReturnType<typeof totalVariance> | undefined;
-  #entropy: Float32Array | undefined;
-  #mutual: Float32Array | undefined;
-
-  constructor(logits: Float32Array, samples: number, count: number, classes: readonly string[]) {
-    this.samples = samples;
-    this.count = count;
-    this.shape = [classes.length];
-    this.classes = classes;
-    this.outputs = { logits };
-  }
-
-  /** Those of the network, divided by the likelihood's temperature, [S, N, C]. */
-  get logits(): Float32Array {
-    return this.outputs.logits;
-  }
-  /** Class probabilities of every Monte-Carlo sample, [S, N, C]. */
-  get sampleProbabilities(): Float32Array {
-    this.#probabilities ??= softmaxRows(this.logits, this.classes.length);
-    return this.#probabilities;
-  }
-  get #all() {
-    const p = this.sampleProbabilities;
-    this.#moments ??= totalVariance(p, (i) => p[i] * (1 - p[i]), this.samples, this.count);
-    return this.#moments;
-  }
-  /** The predictive distribution, [N, C]: the mean of the samples' probabilities. */
-  get probabilities(): Float32Array {
-    return this.#all.mean;
-  }
-  get mean(): Float32Array {
-    return this.#all.mean;
-  }
-  /** Variance of the class probability between the samples, [N, C] (Kwon et al. 2018). */
-  get epistemic(): Float32Array {
-    return this.#all.epistemic;
-  }
-  /** Mean of p (1 - p) within the samples, [N, C]. */
-  get aleatoric(): Float32Array {
-    return this.#all.aleatoric;
-  }
-  get epistemicTotal(): Float32Array {
-    return this.#all.epistemicTotal;
-  }
-  get aleatoricTotal(): Float32Array {
-    return this.#all.aleatoricTotal;
-  }
-  /** Entropy of the predictive distribution, [N], nats. */
-  get entropy(): Float32Array {
-    this.#entropy ??= predictiveEntropy(this.sampleProbabilities, this.samples, this.count, this.classes.length);
-    return this.#entropy;
-  }
-  /** Mutual information between label and weights, [N], nats: the epistemic part of the entropy. */
-  get mutualInformation(): Float32Array {
-    this.#mutual ??= mutualInformation(this.sampleProbabilities, this.samples, this.count, this.classes.length);
-    return this.#mutual;
-  }
-  /** Number of the most probable class of image n; the first one, in a tie. */
-  top(n: number): number {
-    checkInt("prediction", "the image", n, 0, this.count - 1);
-    return argmax(this.probabilities, n, this.classes.length);
-  }
-  /** Name of the most probable class of image n. */
-  label(n: number): string {
-    return this.classes[this.top(n)];
-  }
-}
+import { cause, percents } from "./shared/doubt.ts";
+import { type Answer, type Figure, type Likelihood, ours, type Targets } from "./shared/likelihood.ts";
+import { logSumExp, predictiveNll, tracedMoments, UNCERTAINTY } from "./shared/moments.ts";
+import { ClassPrediction } from "./shared/predictions.ts";
+import { checkTemperature, temper } from "./shared/temperature.ts";
 
 /** A likelihood of classes, which have names. */
 export interface Categorical extends Likelihood<ClassPrediction> {
@@ -166,9 +88,13 @@ const FIGURES: readonly Figure[] = [
 /**
  * One of several classes. The network gives logits [batch, classes].
  * @param classes their names, or how many there are: then the first training set that has names gives them theirs
+ * @param options temperature: what predictions divide the logits by (default 1); `fitTemperature` finds it
  * @throws BayesError for fewer than two classes, or one name twice
  */
-export function categorical(classes: number | readonly string[], options: Tempered = {}): Categorical {
+export function categorical(
+  classes: number | readonly string[],
+  options: { readonly temperature?: number } = {},
+): Categorical {
   const names = classNames("categorical", classes, 2);
   const C = names.length;
   const { temperature } = checkOptions("categorical", options, { temperature: "number" });

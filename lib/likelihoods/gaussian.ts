@@ -1,9 +1,10 @@
 /** Numbers, or images of numbers, with normal noise. */
 import { scale } from "../ops/scale.ts";
 import { square } from "../ops/square.ts";
-import type { Likelihood } from "./likelihood.ts";
-import { locationScale, type NumberPrediction } from "./location.ts";
-import type { RegressionOptions } from "./noise.ts";
+import { locationScale } from "./location.ts";
+import type { Likelihood } from "./shared/likelihood.ts";
+import type { RegressionOptions } from "./shared/noise.ts";
+import type { NumberPrediction } from "./shared/predictions.ts";
 
 /**
  * N(target; mean, sigma^2) for every value of a target of any shape. The network gives the means, [batch, ...shape] (and

@@ -10,7 +10,7 @@ export type {
   Prediction,
   PredictionOf,
   Targets,
-} from "./likelihood.ts";
-export { type Moments, predictiveNll, totalVariance, tracedMoments } from "./moments.ts";
-export { numberTargets } from "./noise.ts";
-export { perRow, rowsLike } from "./rows.ts";
+} from "./shared/likelihood.ts";
+export { type Moments, predictiveNll, totalVariance, tracedMoments } from "./shared/moments.ts";
+export { numberTargets } from "./shared/noise.ts";
+export { perRow, rowsLike } from "./shared/rows.ts";

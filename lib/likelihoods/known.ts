@@ -1,9 +1,9 @@
-import { BayesError, checkInt, fail } from "../errors.ts";
+import { BayesError, checkInt, fail } from "../util/errors.ts";
 import { bernoulli } from "./bernoulli.ts";
 import { categorical } from "./categorical.ts";
 import { gaussian } from "./gaussian.ts";
 import { laplace } from "./laplace.ts";
-import { type Likelihood, type LikelihoodConfig, ours } from "./likelihood.ts";
+import { type Likelihood, type LikelihoodConfig, ours } from "./shared/likelihood.ts";
 
 /** Every likelihood that can be made again from its configuration. */
 const makers: Readonly<Record<string, (options: never) => Likelihood>> = {

@@ -1,8 +1,9 @@
 /** Numbers with Laplace noise: large errors are less of a surprise than under a Gaussian. */
 import { abs } from "../ops/abs.ts";
-import type { Likelihood } from "./likelihood.ts";
-import { locationScale, type NumberPrediction } from "./location.ts";
-import type { RegressionOptions } from "./noise.ts";
+import { locationScale } from "./location.ts";
+import type { Likelihood } from "./shared/likelihood.ts";
+import type { RegressionOptions } from "./shared/noise.ts";
+import type { NumberPrediction } from "./shared/predictions.ts";
 
 /**
  * exp(-|target - mean| / b) / 2b for every value of a target; options and output as those of `gaussian`. The scale is b,

@@ -1,6 +1,7 @@
 /** A likelihood of numbers from one symmetric density: gaussian and laplace say which. */
 import { isDeepStrictEqual } from "node:util";
 import type { Tensor } from "../graph/node.ts";
+import { average } from "../metrics/statistics.ts";
 import { add } from "../ops/add.ts";
 import { broadcastLike } from "../ops/broadcastTo.ts";
 import { div } from "../ops/div.ts";
@@ -10,19 +11,20 @@ import { square } from "../ops/square.ts";
 import { sub } from "../ops/sub.ts";
 import { sum } from "../ops/sum.ts";
 import { largest } from "../util/arrays.ts";
-import { apart, cause } from "./doubt.ts";
-import {
-  type Figure,
-  type Likelihood,
-  type LikelihoodConfig,
-  ours,
-  type Prediction,
-  type Targets,
-} from "./likelihood.ts";
-import { average, type Moments, surprisesOf, totalVariance, tracedMoments, UNCERTAINTY } from "./moments.ts";
-import { copyRegression, fromData, located, meansShape, numberTargets, type RegressionOptions } from "./noise.ts";
 import { numberReport } from "./report/numbers.ts";
-import { perRow, rowsLike } from "./rows.ts";
+import { apart, cause } from "./shared/doubt.ts";
+import { type Figure, type Likelihood, type LikelihoodConfig, ours, type Targets } from "./shared/likelihood.ts";
+import { surprisesOf, totalVariance, tracedMoments, UNCERTAINTY } from "./shared/moments.ts";
+import {
+  copyRegression,
+  fromData,
+  located,
+  meansShape,
+  numberTargets,
+  type RegressionOptions,
+} from "./shared/noise.ts";
+import type { NumberPrediction } from "./shared/predictions.ts";
+import { perRow, rowsLike } from "./shared/rows.ts";
 
 /** A density around a location, with a scale: p(t) = exp(-distance((t - mean) / scale) - constant) / scale. */
 export interface Density {
@@ -35,14 +37,6 @@ export interface Density {
   readonly traced: (z: Tensor) => Tensor;
   /** Variance at scale 1. */
   readonly variance: number;
-}
-
-/** What a model says about numbers (or images of numbers) of N examples. */
-export interface NumberPrediction extends Prediction, Moments {
-  /** Standard deviation of the predictive distribution, [N, ...shape]: the root of epistemic plus aleatoric. */
-  readonly sigma: Float32Array;
-  /** Names of the numbers along the last axis, where they have some. */
-  readonly names?: readonly string[];
 }
 
 const FIGURES: readonly Figure[] = [

@@ -1,7 +1,7 @@
-import { checkNumber } from "../errors.ts";
 import type { Tensor } from "../graph/node.ts";
 import { flatten } from "../ops/flatten.ts";
 import { maxPool2d } from "../ops/maxPool2d.ts";
+import { checkNumber } from "../util/errors.ts";
 import { checkPlaces, type Kit } from "./kit.ts";
 
 /**

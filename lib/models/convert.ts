@@ -1,11 +1,11 @@
 /** A trained net becomes a Bayesian one, and back. */
 import { rhoPosterior } from "../bayes/posterior.ts";
 import type { Prior } from "../bayes/prior.ts";
-import { checkInt, checkNumber, checkOptions, fail, words } from "../errors.ts";
 import { maskName } from "../layers/mask.ts";
 import { checkLayers, frozenLayers, isAmong, type LayerTensor, layerNames, layerTensors } from "../layers/names.ts";
-import type { Likelihood } from "../likelihoods/likelihood.ts";
+import type { Likelihood } from "../likelihoods/shared/likelihood.ts";
 import { copyList } from "../util/arrays.ts";
+import { checkInt, checkNumber, checkOptions, fail, words } from "../util/errors.ts";
 import { inverseSoftplus } from "../util/softplus.ts";
 import { createModel, type LikelihoodModelConfig, modelNames, type PriorConfig, priorOf } from "./create.ts";
 import { checkModel, type LayerChoice, type Model } from "./model.ts";

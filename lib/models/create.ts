@@ -10,12 +10,12 @@ import {
 import type { Prior } from "../bayes/prior.ts";
 import { type ScaleMixturePriorOptions, scaleMixturePrior } from "../bayes/scaleMixturePrior.ts";
 import type { Preprocess } from "../data/prepare.ts";
-import type { Device, DeviceName } from "../device.ts";
-import { fail, words } from "../errors.ts";
 import type { Tensor } from "../graph/node.ts";
 import { type Categorical, categorical } from "../likelihoods/categorical.ts";
 import { checkLikelihood, likelihoodOf } from "../likelihoods/known.ts";
-import type { Likelihood, LikelihoodConfig } from "../likelihoods/likelihood.ts";
+import type { Likelihood, LikelihoodConfig } from "../likelihoods/shared/likelihood.ts";
+import type { Device, DeviceName } from "../native/device.ts";
+import { fail, words } from "../util/errors.ts";
 import { alexnet } from "./alexnet.ts";
 import { conv3fc3 } from "./conv3fc3.ts";
 import { espcn } from "./espcn.ts";

@@ -1,5 +1,4 @@
 /** DCGAN (Radford, Metz and Chintala 2016) as in the paper (Shridhar et al. 2019, chapter 6): 4x4 kernels, every layer doubles or halves the picture. */
-import { checkInt, checkOptions, fail } from "../errors.ts";
 import type { Tensor } from "../graph/node.ts";
 import { bayesConv2d, conv2d } from "../layers/conv.ts";
 import { bayesConvTranspose2d, convTranspose2d } from "../layers/convTranspose.ts";
@@ -8,6 +7,7 @@ import { leakyRelu } from "../ops/leakyRelu.ts";
 import { relu } from "../ops/relu.ts";
 import { reshape } from "../ops/reshape.ts";
 import { tanh } from "../ops/tanh.ts";
+import { checkInt, checkOptions, fail } from "../util/errors.ts";
 
 export interface DcganOptions {
   /** Whether its weights have distributions. Default: those of the discriminator alone, as in the paper. */

@@ -1,4 +1,3 @@
-import { fail } from "../errors.ts";
 import type { Tensor } from "../graph/node.ts";
 import { add } from "../ops/add.ts";
 import { concat } from "../ops/concat.ts";
@@ -7,6 +6,7 @@ import { repeatBatch } from "../ops/repeatBatch.ts";
 import { resizeBicubic } from "../ops/resizeBicubic.ts";
 import { scale as affine } from "../ops/scale.ts";
 import { slice } from "../ops/slice.ts";
+import { fail } from "../util/errors.ts";
 import { checkPlaces, type Kit } from "./kit.ts";
 
 /** Pixels of x on either side of a pixel that its results depend on: 5x5, then 3x3 three times. */

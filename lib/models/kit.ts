@@ -1,14 +1,14 @@
-import { checkNumber, checkOptions, fail, words } from "../errors.ts";
 import type { Tensor } from "../graph/node.ts";
-import type { LayerOptions } from "../graph/trace.ts";
 import { bayesConv2d, type ConvLayerOptions, conv2d } from "../layers/conv.ts";
 import { dropout as dropoutLayer } from "../layers/dropout.ts";
 import { filterResponseNorm2d } from "../layers/filterResponseNorm.ts";
 import { bayesLinear, linear } from "../layers/linear.ts";
 import { batchNorm2d } from "../layers/norm.ts";
+import type { LayerOptions } from "../layers/scope.ts";
 import { relu } from "../ops/relu.ts";
 import { softplus } from "../ops/softplus.ts";
 import { copyList } from "../util/arrays.ts";
+import { checkNumber, checkOptions, fail, words } from "../util/errors.ts";
 
 export type Activation = "softplus" | "relu";
 export type Norm = "batch" | "filter-response";

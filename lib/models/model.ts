@@ -3,16 +3,17 @@
 import { isDeepStrictEqual } from "node:util";
 import { type BayesOptions, type BayesSettings, settings } from "../bayes/settings.ts";
 import { checkPreprocess, type Preprocess } from "../data/prepare.ts";
-import { type Device, type DeviceName, openDevice } from "../device.ts";
-import { BayesError, checkInt, checkNumber, checkOptions, fail } from "../errors.ts";
 import { f32, i32, type Shape, sizeOf, Tensor } from "../graph/node.ts";
 import { type Slot, Store } from "../graph/store.ts";
-import { drewNoise, input, type KlTerm, type Mode, type TraceOptions, type Widths, withTrace } from "../graph/trace.ts";
+import { drewNoise, input, type Mode, type TraceOptions, withTrace } from "../graph/trace.ts";
 import { checkLayers, isAmong, layerOf, layerTensors } from "../layers/names.ts";
+import { type KlTerm, type LayerSettings, layerContext, layersOf, type Widths } from "../layers/scope.ts";
 import { checkLikelihood } from "../likelihoods/known.ts";
-import type { Likelihood, LikelihoodConfig } from "../likelihoods/likelihood.ts";
+import type { Likelihood, LikelihoodConfig, Threshold } from "../likelihoods/shared/likelihood.ts";
+import { type Device, type DeviceName, openDevice } from "../native/device.ts";
 import { add } from "../ops/add.ts";
 import { copyList } from "../util/arrays.ts";
+import { BayesError, checkInt, checkNumber, checkOptions, fail } from "../util/errors.ts";
 import { frozenJson } from "../util/json.ts";
 
 export interface ModelOptions<L extends Likelihood = Likelihood> {
@@ -87,19 +88,6 @@ export interface Knowledge {
   readonly preprocess?: Preprocess;
   /** From which certainty on it answers (see `chooseThreshold`). */
   readonly threshold?: Threshold;
-}
-
-/** A threshold for "I don't know": answers are given where the certainty is at least this. */
-export interface Threshold {
-  /** In the likelihood's measure: probability of the class, minus the standard deviation of a number. */
-  readonly certainty: number;
-  /** What was asked for: a mean cost (the error rate, of classes) of at most this, or a share of answers of at least this. */
-  readonly maxError?: number;
-  readonly minCoverage?: number;
-  /** What the data it was chosen on gave: mean cost of the answers, share of the examples answered, examples. */
-  readonly risk: number;
-  readonly coverage: number;
-  readonly count: number;
 }
 
 /** A likelihood at a temperature. @throws BayesError where it has no logits */
@@ -294,54 +282,41 @@ export class Model<L extends Likelihood = Likelihood> {
     return this.#preprocess;
   }
 
+  /** A trace of the model's function, with the model's settings but for those given. */
+  #trace<T>(options: Omit<TraceOptions, "store" | "seed" | "context">, told: LayerSettings, build: () => T) {
+    const { store, seed, bayes } = this;
+    const about = { bayes, bayesianLayers: this.#bayesianLayers, widths: this.#widths, ...told };
+    const { value, trace } = withTrace({ store, seed, context: layerContext(about), ...options }, build);
+    return { value, trace, layers: layersOf(trace) };
+  }
+
   // One throw-away trace (of two examples: batch norm has no statistics of one) makes the parameters and the noise streams.
   #initialize(): { bayesian: boolean; output: Shape } {
+    const where = `model ${this.name}`;
     const noise = { rng: input("rng", i32([4])), rows: input("rows", i32([2])) };
-    const { value, trace } = withTrace(
-      {
-        store: this.store,
-        mode: "sample",
-        training: true,
-        noise,
-        seed: this.seed,
-        bayes: this.bayes,
-        bayesianLayers: this.#bayesianLayers,
-        widths: this.#widths,
-      },
-      () => {
-        const output = this.#build(input("x", f32([2, ...this.inputShape])));
-        if (!Tensor.is(output)) fail(`model ${this.name}`, "a function that returns a traced tensor", output);
-        if (output.dtype !== "f32" || output.shape[0] !== 2)
-          fail(`model ${this.name}`, "an output of shape [batch, ...], one row an image", [...output.shape]);
-        const shape = Object.freeze(output.shape.slice(1));
-        this.#likelihood.targetShape(`model ${this.name}`, shape);
-        this.#likelihood.heads(output); // its own parameters
-        return shape;
-      },
-    );
+    const { value, trace, layers } = this.#trace({ mode: "sample", training: true, noise }, {}, () => {
+      const output = this.#build(input("x", f32([2, ...this.inputShape])));
+      if (!Tensor.is(output)) fail(where, "a function that returns a traced tensor", output);
+      if (output.dtype !== "f32" || output.shape[0] !== 2)
+        fail(where, "an output of shape [batch, ...], one row an image", [...output.shape]);
+      const shape = Object.freeze(output.shape.slice(1));
+      this.#likelihood.targetShape(where, shape);
+      this.#likelihood.heads(output); // its own parameters
+      return shape;
+    });
     if (trace.parameters.size === 0)
-      throw new BayesError(`[model ${this.name}] expected a model with parameters, received one without`);
-    const { declared } = trace;
+      throw new BayesError(`[${where}] expected a model with parameters, received one without`);
     for (const layer of Object.keys(this.#widths))
-      if (!declared.has(layer))
-        fail(`model ${this.name}`, `widths of its layers ${[...declared.keys()].join(", ")}`, layer);
-    return { bayesian: trace.kl.length > 0, output: value };
+      if (!layers.declared.has(layer))
+        fail(where, `widths of its layers ${[...layers.declared.keys()].join(", ")}`, layer);
+    return { bayesian: layers.kl.length > 0, output: value };
   }
 
   // Training has noise that predictions do without, so a trace as they make it has to say.
   #draws(): boolean {
     const noise = { rng: input("rng", i32([4])), rows: input("rows", i32([1])) };
-    const { store, seed, bayes } = this;
-    const options = {
-      store,
-      mode: "sample",
-      noise,
-      seed,
-      bayes,
-      bayesianLayers: this.#bayesianLayers,
-      widths: this.#widths,
-    } as const;
-    return drewNoise(withTrace(options, () => this.#build(input("x", f32([1, ...this.inputShape])))).trace);
+    const x = input("x", f32([1, ...this.inputShape]));
+    return drewNoise(this.#trace({ mode: "sample", noise }, {}, () => this.#build(x)).trace);
   }
 
   /**
@@ -351,30 +326,21 @@ export class Model<L extends Likelihood = Likelihood> {
   apply<R = undefined>(x: Tensor, options: ApplyOptions, then?: (output: Tensor, likelihood: L) => R): ApplyResult<R> {
     const where = `model ${this.name}`;
     this.store.checkOpen(where);
-    const { estimator, ...own } = checkOptions(where, options, applyKinds);
+    const { estimator, frozen = this.frozen, ...own } = checkOptions(where, options, applyKinds);
     if (own.mode === undefined) fail(where, 'mode "mean" or "sample"', own.mode);
-    const { seed, frozen } = this;
     const bayes = estimator === undefined ? this.bayes : settings({ estimator }, this.bayes);
-    const about = {
-      store: this.store,
-      seed,
-      bayes,
-      bayesianLayers: this.#bayesianLayers,
-      frozen,
-      widths: this.#widths,
-    };
-    const { value, trace } = withTrace({ ...about, ...own }, () => {
+    const { value, trace, layers } = this.#trace(own, { bayes, frozen }, () => {
       const output = this.#build(x);
       return { output, result: then?.(output, this.#likelihood) as R };
     });
     return {
       ...value,
-      resizable: new Set(trace.declared.keys()),
-      kl: trace.kl.length ? trace.kl.map((k) => k.value).reduce((a, b) => add(a, b)) : undefined,
-      klTerms: trace.kl,
+      resizable: new Set(layers.declared.keys()),
+      kl: layers.kl.length ? layers.kl.map((k) => k.value).reduce((a, b) => add(a, b)) : undefined,
+      klTerms: layers.kl,
       parameters: new Map(
         [...trace.parameters].filter(
-          ([name]) => this.store.slot(name).trainable && !isAmong(trace.frozen, layerOf(name)),
+          ([name]) => this.store.slot(name).trainable && !isAmong(layers.frozen, layerOf(name)),
         ),
       ),
     };

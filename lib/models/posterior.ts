@@ -1,10 +1,10 @@
 /** What a model has learned about its weights, as plain numbers: nobody needs the formulas of a parameterisation. */
 import { join } from "node:path";
-import { checkPath, fail } from "../errors.ts";
+import { klPerWeight, sigmaOfAlpha, sigmaOfRho } from "../bayes/formulas.ts";
 import { type Shape, sizeOf } from "../graph/node.ts";
 import { maskName } from "../layers/mask.ts";
-import { klPerWeight, sigmaOfAlpha, sigmaOfRho } from "../prune/scores.ts";
 import { ensureDir, writeFileAtomic } from "../util/atomic.ts";
+import { checkPath, fail } from "../util/errors.ts";
 import { checkModel, type Model } from "./model.ts";
 import { priorMoments } from "./priors.ts";
 

@@ -1,10 +1,10 @@
-import { checkInt, checkOptions, fail } from "../errors.ts";
 import type { Tensor } from "../graph/node.ts";
 import { add } from "../ops/add.ts";
 import { globalAvgPool2d } from "../ops/globalAvgPool2d.ts";
 import { maxPool2d } from "../ops/maxPool2d.ts";
 import { pad } from "../ops/slice.ts";
 import { copyList } from "../util/arrays.ts";
+import { checkInt, checkOptions, fail } from "../util/errors.ts";
 import { checkPlaces, type Kit } from "./kit.ts";
 
 /** The shape of a {@link resnet}. */

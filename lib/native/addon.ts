@@ -1,7 +1,7 @@
 import { createRequire } from "node:module";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
-import { BayesError, fail } from "../errors.ts";
+import { BayesError, fail } from "../util/errors.ts";
 import { packageRoot } from "../util/package.ts";
 
 /** Where a tensor lies: space 0 arena, 1 store, 2 feed, 3 result, 4 nowhere (nobody reads it). See native/backend.h. */

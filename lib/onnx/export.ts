@@ -1,11 +1,11 @@
-import { BayesError, checkInt, checkOptions, checkPath, fail, words } from "../errors.ts";
 import { f32, i32, type Shape, sameShape, sizeOf, type Tensor } from "../graph/node.ts";
 import { input } from "../graph/trace.ts";
 import { checkModel, type Model } from "../models/model.ts";
+import { BATCH, type OnnxNoiseMode } from "../ops/shared/onnx.ts";
 import { checkTarget, writeFileAtomic } from "../util/atomic.ts";
+import { BayesError, checkInt, checkOptions, checkPath, fail, words } from "../util/errors.ts";
 import { checkMemory } from "../util/memory.ts";
 import { version } from "../util/package.ts";
-import { BATCH, type OnnxNoiseMode } from "./context.ts";
 import { Lowering } from "./lower.ts";
 
 /**

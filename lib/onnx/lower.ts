@@ -1,8 +1,8 @@
-import { BayesError, fail } from "../errors.ts";
 import { Program } from "../graph/compile.ts";
 import { type Node, type Shape, sameShape, type Tensor, topo } from "../graph/node.ts";
 import type { Store } from "../graph/store.ts";
-import type { OnnxDim } from "./context.ts";
+import type { OnnxDim, OnnxOp } from "../ops/shared/onnx.ts";
+import { BayesError, fail } from "../util/errors.ts";
 import { OnnxGraph, type OnnxGraphOptions } from "./model.ts";
 
 /** One tensor of standard normals that an exported model draws, or expects as an input. */
@@ -50,10 +50,10 @@ export class Lowering extends OnnxGraph {
     this.#evaluate(order, outputs);
     for (const node of order) {
       if (node.leaf || this.#isFixed(node)) continue;
-      if (!node.op.onnx)
-        throw new BayesError(`[onnx] expected ops that have an ONNX form, received ${node.describe()}`);
+      const { onnx } = node.op as OnnxOp;
+      if (!onnx) throw new BayesError(`[onnx] expected ops that have an ONNX form, received ${node.describe()}`);
       this.#current = node;
-      const results = node.op.onnx(this, node, this.#lazyNames(node));
+      const results = onnx.call(node.op, this, node, this.#lazyNames(node));
       for (const [i, name] of (typeof results === "string" ? [results] : results).entries())
         this.#names.set(node.outputs[i], name);
     }

@@ -1,7 +1,5 @@
 /** An ONNX model under construction: names, constants, noise and the final bytes. The wire format is proto.ts. */
-import { BayesError, checkInt, fail } from "../errors.ts";
 import type { Tensor } from "../graph/node.ts";
-import { newArray } from "../util/memory.ts";
 import {
   NCHW,
   type OnnxAttrs,
@@ -10,7 +8,9 @@ import {
   type OnnxDim,
   type OnnxLayout,
   type OnnxNoiseMode,
-} from "./context.ts";
+} from "../ops/shared/onnx.ts";
+import { BayesError, checkInt, fail } from "../util/errors.ts";
+import { newArray } from "../util/memory.ts";
 import { FLOAT, INT64, Message, nodeProto, tensorProto, valueInfoProto } from "./proto.ts";
 
 /**

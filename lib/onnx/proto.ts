@@ -4,10 +4,10 @@
  * Source: https://protobuf.dev/programming-guides/encoding/ and onnx/onnx.proto for the field numbers.
  */
 
-import { BayesError, fail } from "../errors.ts";
+import type { OnnxAttr, OnnxData, OnnxDim } from "../ops/shared/onnx.ts";
 import { arrayKind } from "../util/arrays.ts";
+import { BayesError, fail } from "../util/errors.ts";
 import { newArray } from "../util/memory.ts";
-import type { OnnxAttr, OnnxData, OnnxDim } from "./context.ts";
 
 const utf8 = new TextEncoder();
 

@@ -1,6 +1,6 @@
 /** The weights of an ONNX file, and which layers use them: enough of a reader to import a net, and nothing to run one. */
-import { failFile, shorten, words } from "../errors.ts";
-import { elements } from "../train/safetensors-header.ts";
+import { elements } from "../checkpoints/safetensors-header.ts";
+import { failFile, shorten, words } from "../util/errors.ts";
 import { type Field, fields, malformed, packed, text } from "./wire.ts";
 
 /** TensorProto.DataType of the numbers that a weight may have, and their bytes. */

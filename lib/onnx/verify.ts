@@ -1,10 +1,10 @@
 import type * as Ort from "onnxruntime-node";
-import { BayesError, checkInt, checkNumber, checkOptions, checkPath, fail } from "../errors.ts";
 import { compile } from "../graph/compile.ts";
 import { constant } from "../graph/node.ts";
 import { checkModel, type Model } from "../models/model.ts";
 import { gaussianNoise } from "../ops/gaussianNoise.ts";
 import { asArray, checkArray, copyOf, largest } from "../util/arrays.ts";
+import { BayesError, checkInt, checkNumber, checkOptions, checkPath, fail } from "../util/errors.ts";
 import { parseJson } from "../util/json.ts";
 import { readRegular } from "../util/regular.ts";
 import type { ExportMode } from "./export.ts";

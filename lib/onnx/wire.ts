@@ -1,5 +1,5 @@
 /** Reading protobuf's wire format (https://protobuf.dev/programming-guides/encoding/), of which nothing is believed. */
-import { BayesError } from "../errors.ts";
+import { BayesError } from "../util/errors.ts";
 
 /** One field of a message: `bytes` where it is length-delimited or fixed (4 or 8 bytes), else `int`. */
 export interface Field {

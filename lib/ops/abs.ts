@@ -1,5 +1,5 @@
 import { apply, type Tensor } from "../graph/node.ts";
-import { elementwiseOp } from "./elementwise.ts";
+import { elementwiseOp } from "./shared/elementwise.ts";
 
 const gradOp = elementwiseOp("absGrad");
 const op = elementwiseOp("abs", {

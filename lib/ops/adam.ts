@@ -1,10 +1,10 @@
-import { checkNumber, checkOptions, fail } from "../errors.ts";
 import { type Op, type Tensor, typeName } from "../graph/node.ts";
 import { effect } from "../graph/trace.ts";
 import { copyList } from "../util/arrays.ts";
-import { checkScalar } from "./elementwise.ts";
+import { checkNumber, checkOptions, fail } from "../util/errors.ts";
 import { maskInput } from "./mask.ts";
 import { checkGroups } from "./sgd.ts";
+import { checkScalar } from "./shared/elementwise.ts";
 
 export type AdamAttrs = {
   readonly beta1: number;

@@ -1,6 +1,6 @@
 import { apply, type Tensor } from "../graph/node.ts";
-import { broadcastOp } from "./broadcast.ts";
 import { scale } from "./scale.ts";
+import { broadcastOp } from "./shared/broadcast.ts";
 import { sumTo } from "./sum.ts";
 
 const op = broadcastOp("add", "Add", {

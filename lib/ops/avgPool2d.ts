@@ -1,5 +1,6 @@
 import { apply, f32, type Op, type Tensor } from "../graph/node.ts";
-import { pooled, type WindowAttrs, type WindowOptions, windowAttrs, windowOnnx } from "./window.ts";
+import type { OnnxOp } from "./shared/onnx.ts";
+import { pooled, type WindowAttrs, type WindowOptions, windowAttrs, windowOnnx } from "./shared/window.ts";
 
 type AvgAttrs = WindowAttrs & {
   readonly countIncludePad: boolean;
@@ -10,7 +11,7 @@ type GradAttrs = AvgAttrs & {
 
 const gradOp: Op<GradAttrs> = { name: "avgPool2dGrad", infer: (_inputs, { shape }) => [f32(shape)] };
 
-const op: Op<AvgAttrs> = {
+const op: OnnxOp<AvgAttrs> = {
   name: "avgPool2d",
   infer: ([x], attrs) => [pooled("avgPool2d", x, attrs)],
   grad: ([dy], { attrs, inputs }) => [apply(gradOp, [dy!], { ...attrs, shape: inputs[0].shape })[0]],

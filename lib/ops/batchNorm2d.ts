@@ -1,7 +1,7 @@
-import { BayesError, checkInt, checkNumber, checkOptions, fail } from "../errors.ts";
 import { apply, f32, type Op, type Tensor, type TensorType, typeName } from "../graph/node.ts";
 import { effect } from "../graph/trace.ts";
-import type { OnnxContext } from "../onnx/context.ts";
+import { BayesError, checkInt, checkNumber, checkOptions, fail } from "../util/errors.ts";
+import type { OnnxContext, OnnxOp } from "./shared/onnx.ts";
 
 type NormAttrs = {
   readonly epsilon: number;
@@ -40,7 +40,7 @@ const gradOp: Op<GradAttrs> = {
   flops: ({ inputs: [dy] }) => 10 * dy.size,
 };
 
-const trainingOp: Op<NormAttrs> = {
+const trainingOp: OnnxOp<NormAttrs> = {
   name: "batchNorm2d",
   activates: "forward",
   infer(inputs, { epsilon }) {
@@ -83,7 +83,7 @@ const trainingOp: Op<NormAttrs> = {
 const channel = (ctx: OnnxContext, name: string, shape: readonly number[]): string =>
   shape.length === 4 ? ctx.emit("Reshape", [name, ctx.constant([shape[3], 1, 1], [3], "shape")]) : name;
 
-const inferenceOp: Op<NormAttrs> = {
+const inferenceOp: OnnxOp<NormAttrs> = {
   name: "batchNorm2dInference",
   activates: "forward",
   infer(inputs, { epsilon }) {

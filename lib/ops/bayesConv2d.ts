@@ -3,7 +3,8 @@ import type { Noise } from "../graph/trace.ts";
 import {
   type BayesWeights, bayesChannels, bayesGradTypes, bayesInputs, bayesTypes, type ConvAttrs, type ConvOptions, convAttrs, convOnnx,
   convolved, lrtOnnx, type NoiseAttrs, ONNX_WEIGHT, taps,
-} from "./conv.ts"; // biome-ignore format: short
+} from "./shared/conv.ts"; // biome-ignore format: short
+import type { OnnxOp } from "./shared/onnx.ts";
 
 type Attrs = ConvAttrs & NoiseAttrs;
 
@@ -15,7 +16,7 @@ const gradOp: Op<Attrs> = {
   flops: ({ inputs: [, , x, mu], attrs }) => 8 * taps(convolved("bayesConv2d", x, mu, attrs).shape, mu.shape),
 };
 
-const op: Op<Attrs> = {
+const op: OnnxOp<Attrs> = {
   name: "bayesConv2d", // x, mu, sigma2, [bMu], [bSigma2], rng, rows -> y, r = dy/dv
   activates: "forward",
   pools: "forward",

@@ -3,7 +3,8 @@ import type { Noise } from "../graph/trace.ts";
 import {
   type BayesWeights, bayesChannels, bayesGradTypes, bayesInputs, bayesTypes, type ConvTransposeAttrs, type ConvTransposeOptions, convOnnx,
   convTransposeAttrs, lrtOnnx, type NoiseAttrs, ONNX_WEIGHT, taps, transposed,
-} from "./conv.ts"; // biome-ignore format: short
+} from "./shared/conv.ts"; // biome-ignore format: short
+import type { OnnxOp } from "./shared/onnx.ts";
 
 type Attrs = ConvTransposeAttrs & NoiseAttrs;
 const where = "bayesConvTranspose2d";
@@ -14,7 +15,7 @@ const gradOp: Op<Attrs> = {
   flops: ({ inputs: [, , x, mu] }) => 8 * taps(x.shape, mu.shape),
 };
 
-const op: Op<Attrs> = {
+const op: OnnxOp<Attrs> = {
   name: where, // x, mu, sigma2, [bMu], [bSigma2], rng, rows -> y, r = dy/dv
   infer: (inputs, attrs) => bayesTypes(where, inputs, attrs, (mu) => transposed(where, inputs[0], mu, attrs)),
   grad([dy], { inputs: [x, mu, sigma2], outputs: [, r], attrs }) {

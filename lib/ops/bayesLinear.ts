@@ -11,7 +11,8 @@ import {
   multiplied,
   type NoiseAttrs,
   taps,
-} from "./conv.ts";
+} from "./shared/conv.ts";
+import type { OnnxOp } from "./shared/onnx.ts";
 
 type Attrs = NoiseAttrs & Pick<ConvAttrs, "bias" | "bf16">;
 
@@ -22,7 +23,7 @@ const gradOp: Op<Attrs> = {
   flops: ({ inputs: [, , x, mu] }) => 8 * x.shape[0] * mu.size,
 };
 
-const op: Op<Attrs> = {
+const op: OnnxOp<Attrs> = {
   name: "bayesLinear", // x, mu, sigma2, [bMu], [bSigma2], rng, rows -> y, r = dy/dv
   activates: "forward",
   infer: (inputs, attrs) => bayesTypes("bayesLinear", inputs, attrs, (mu) => multiplied("bayesLinear", inputs[0], mu)),

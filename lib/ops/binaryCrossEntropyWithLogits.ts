@@ -1,7 +1,7 @@
 import { apply, type Tensor } from "../graph/node.ts";
-import { elementwiseOp } from "./elementwise.ts";
 import { mul } from "./mul.ts";
 import { neg } from "./neg.ts";
+import { elementwiseOp } from "./shared/elementwise.ts";
 
 const gradOp = elementwiseOp("binaryCrossEntropyWithLogitsGrad");
 const op = elementwiseOp("binaryCrossEntropyWithLogits", {

@@ -1,12 +1,13 @@
-import { fail } from "../errors.ts";
-import { apply, checkShape, checkTensors, type Op, type Shape, sameShape, type Tensor } from "../graph/node.ts";
-import { alignOnnx, broadcastShape } from "./broadcast.ts";
-import { checkFloats } from "./elementwise.ts";
+import { apply, checkShape, checkTensors, type Shape, sameShape, type Tensor } from "../graph/node.ts";
+import { fail } from "../util/errors.ts";
+import { alignOnnx, broadcastShape } from "./shared/broadcast.ts";
+import { checkFloats } from "./shared/elementwise.ts";
+import type { OnnxOp } from "./shared/onnx.ts";
 import { sumTo } from "./sum.ts";
 
 type BroadcastAttrs = { readonly shape: Shape };
 
-const op: Op<BroadcastAttrs> = {
+const op: OnnxOp<BroadcastAttrs> = {
   name: "broadcastTo",
   infer(inputs, { shape }) {
     checkFloats("broadcastTo", inputs);

@@ -1,6 +1,6 @@
-import { checkNumber } from "../errors.ts";
 import { apply, type Tensor } from "../graph/node.ts";
-import { elementwiseOp } from "./elementwise.ts";
+import { checkNumber } from "../util/errors.ts";
+import { elementwiseOp } from "./shared/elementwise.ts";
 
 type ClipAttrs = { readonly min: number; readonly max: number };
 

@@ -1,13 +1,14 @@
-import { checkInt, fail, words } from "../errors.ts";
-import { apply, checkTensors, type Op, type Tensor, typeName } from "../graph/node.ts";
+import { apply, checkTensors, type Tensor, typeName } from "../graph/node.ts";
 import { copyList } from "../util/arrays.ts";
+import { checkInt, fail, words } from "../util/errors.ts";
+import type { OnnxOp } from "./shared/onnx.ts";
 import { slice } from "./slice.ts";
 
 type ConcatAttrs = {
   readonly axis: number;
 };
 
-const op: Op<ConcatAttrs> = {
+const op: OnnxOp<ConcatAttrs> = {
   name: "concat",
   infer(inputs, { axis }) {
     if (inputs.length === 0) fail("concat", "at least one tensor", words("none"));

@@ -9,7 +9,8 @@ import {
   ONNX_WEIGHT,
   pointChannels,
   taps,
-} from "./conv.ts";
+} from "./shared/conv.ts";
+import type { OnnxOp } from "./shared/onnx.ts";
 
 const gradOp: Op<ConvAttrs> = {
   name: "conv2dGrad", // dy, x, w -> dx, dw, [db]
@@ -19,7 +20,7 @@ const gradOp: Op<ConvAttrs> = {
   flops: ({ inputs: [, x, w], attrs }) => 4 * taps(convolved("conv2d", x, w, attrs).shape, w.shape),
 };
 
-const op: Op<ConvAttrs> = {
+const op: OnnxOp<ConvAttrs> = {
   name: "conv2d",
   activates: "forward",
   pools: "forward",

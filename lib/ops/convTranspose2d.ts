@@ -2,7 +2,8 @@ import { apply, f32, type Op, type Tensor } from "../graph/node.ts";
 import {
   type ConvTransposeAttrs, type ConvTransposeOptions, checkBias, convOnnx, convTransposeAttrs, ONNX_WEIGHT,
   pointChannels, taps, transposed,
-} from "./conv.ts"; // biome-ignore format: short
+} from "./shared/conv.ts"; // biome-ignore format: short
+import type { OnnxOp } from "./shared/onnx.ts";
 
 const gradOp: Op<ConvTransposeAttrs> = {
   name: "convTranspose2dGrad", // dy, x, w -> dx, dw, [db]
@@ -10,7 +11,7 @@ const gradOp: Op<ConvTransposeAttrs> = {
   flops: ({ inputs: [, x, w] }) => 4 * taps(x.shape, w.shape),
 };
 
-const op: Op<ConvTransposeAttrs> = {
+const op: OnnxOp<ConvTransposeAttrs> = {
   name: "convTranspose2d",
   infer([x, w, b], attrs) {
     const y = transposed("convTranspose2d", x, w, attrs);

@@ -1,11 +1,12 @@
-import { checkInt, checkNumber, checkObject, fail, words } from "../errors.ts";
-import { apply, checkTensors, type Op, type Tensor, typeName } from "../graph/node.ts";
+import { apply, checkTensors, type Tensor, typeName } from "../graph/node.ts";
 import type { Noise } from "../graph/trace.ts";
+import { checkInt, checkNumber, checkObject, fail, words } from "../util/errors.ts";
 import { repeatBatch } from "./repeatBatch.ts";
+import type { OnnxOp } from "./shared/onnx.ts";
 
 type DropoutAttrs = { readonly rate: number; readonly stream: number };
 
-const op: Op<DropoutAttrs> = {
+const op: OnnxOp<DropoutAttrs> = {
   name: "dropout",
   infer([x, rng, rows], { rate, stream }) {
     if (x.dtype !== "f32" || x.shape.length < 2) fail("dropout", "x as f32[N, ..., C]", typeName(x));

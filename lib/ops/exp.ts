@@ -1,6 +1,6 @@
 import { apply, type Tensor } from "../graph/node.ts";
-import { elementwiseOp } from "./elementwise.ts";
 import { mul } from "./mul.ts";
+import { elementwiseOp } from "./shared/elementwise.ts";
 
 const op = elementwiseOp("exp", {
   grad: ([dy], { outputs: [y] }) => [mul(dy!, y)],

@@ -1,5 +1,5 @@
-import { fail } from "../errors.ts";
 import { checkTensors, sizeOf, type Tensor } from "../graph/node.ts";
+import { fail } from "../util/errors.ts";
 import { reshape } from "./reshape.ts";
 
 /** Everything but the batch in one dimension: [N, H, W, C] -> [N, H*W*C], channels fastest. Costs nothing. */

@@ -1,7 +1,7 @@
 import { type Augmentation, settleAugmentation } from "../data/augment.ts";
-import { checkInt, checkOptions, fail, words } from "../errors.ts";
 import { apply, f32, type Op, sizeOf, type Tensor, typeName } from "../graph/node.ts";
 import { copyList } from "../util/arrays.ts";
+import { checkInt, checkOptions, fail, words } from "../util/errors.ts";
 
 type GatherAttrs = {
   readonly scale: readonly number[];

@@ -1,5 +1,5 @@
-import { fail } from "../errors.ts";
 import { apply, type Op, type Tensor, typeName } from "../graph/node.ts";
+import { fail } from "../util/errors.ts";
 
 const op: Op = {
   name: "gatherRows",

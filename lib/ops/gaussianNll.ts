@@ -1,6 +1,6 @@
 import { apply, type Op, type Tensor } from "../graph/node.ts";
-import { checkSame, elementwiseOp } from "./elementwise.ts";
 import { neg } from "./neg.ts";
+import { checkSame, elementwiseOp } from "./shared/elementwise.ts";
 
 const gradOp: Op = {
   name: "gaussianNllGrad",

@@ -1,11 +1,12 @@
-import { checkInt, checkObject } from "../errors.ts";
-import { apply, checkShape, f32, type Op, type Shape, type Tensor } from "../graph/node.ts";
+import { apply, checkShape, f32, type Shape, type Tensor } from "../graph/node.ts";
 import type { Noise } from "../graph/trace.ts";
-import { checkNoise, type NoiseAttrs } from "./conv.ts";
+import { checkInt, checkObject } from "../util/errors.ts";
+import { checkNoise, type NoiseAttrs } from "./shared/conv.ts";
+import type { OnnxOp } from "./shared/onnx.ts";
 
 type Attrs = NoiseAttrs & { readonly shape: readonly number[] };
 
-const op: Op<Attrs> = {
+const op: OnnxOp<Attrs> = {
   name: "gaussianNoise",
   infer([rng, rows], attrs) {
     for (const d of attrs.shape) checkInt("gaussianNoise", "every dimension", d, 1);

@@ -1,7 +1,7 @@
 import { checkTensors, type Tensor } from "../graph/node.ts";
 import { avgPool2d } from "./avgPool2d.ts";
 import { reshape } from "./reshape.ts";
-import { checkImages } from "./window.ts";
+import { checkImages } from "./shared/window.ts";
 
 /** The mean over all pixels: [N, H, W, C] -> [N, C]. */
 export function globalAvgPool2d(x: Tensor): Tensor {

@@ -1,5 +1,5 @@
 import { apply, type Tensor } from "../graph/node.ts";
-import { alignOnnx, broadcastOp } from "./broadcast.ts";
+import { alignOnnx, broadcastOp } from "./shared/broadcast.ts";
 
 const op = broadcastOp("greaterEqual", "GreaterOrEqual", {
   grad: () => [undefined, undefined],

@@ -1,13 +1,14 @@
 import { apply, type Op, type Tensor } from "../graph/node.ts";
-import { checkSame } from "./elementwise.ts";
 import { type GaussianPriorArgs, type GaussianPriorAttrs, gaussianPriorInputs } from "./gaussianPrior.ts";
+import { checkSame } from "./shared/elementwise.ts";
+import type { OnnxOp } from "./shared/onnx.ts";
 
 const gradOp: Op<GaussianPriorAttrs> = {
   name: "klGaussianGrad",
   infer: ([, mu, rho]) => [mu, rho],
   flops: (node) => 30 * node.inputs[1].size,
 };
-const op: Op<GaussianPriorAttrs> = {
+const op: OnnxOp<GaussianPriorAttrs> = {
   name: "klGaussian",
   infer(inputs) {
     checkSame("klGaussian", inputs);

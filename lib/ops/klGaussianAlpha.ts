@@ -1,6 +1,6 @@
 import { apply, type Op, type Tensor } from "../graph/node.ts";
-import { checkSame } from "./elementwise.ts";
 import { type GaussianPriorAttrs, gaussianPriorInputs } from "./gaussianPrior.ts";
+import { checkSame } from "./shared/elementwise.ts";
 import { checkAlpha } from "./sigma2FromLogAlpha.ts";
 
 const gradOp: Op<GaussianPriorAttrs> = { name: "klGaussianAlphaGrad", infer: ([, mu, logAlpha]) => [mu, logAlpha] };

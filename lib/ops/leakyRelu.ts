@@ -1,6 +1,6 @@
-import { checkNumber } from "../errors.ts";
 import { type Activation, apply, type Tensor } from "../graph/node.ts";
-import { elementwiseOp } from "./elementwise.ts";
+import { checkNumber } from "../util/errors.ts";
+import { elementwiseOp } from "./shared/elementwise.ts";
 
 type LeakyReluAttrs = { readonly slope: number };
 

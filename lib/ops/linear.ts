@@ -1,6 +1,7 @@
 import { apply, f32, type Op, type Tensor } from "../graph/node.ts";
 import { arithmetic } from "../graph/trace.ts";
-import { type ConvAttrs, checkBias, multiplied, pointChannels, taps } from "./conv.ts";
+import { type ConvAttrs, checkBias, multiplied, pointChannels, taps } from "./shared/conv.ts";
+import type { OnnxOp } from "./shared/onnx.ts";
 
 type Attrs = Pick<ConvAttrs, "bias" | "bf16">;
 
@@ -11,7 +12,7 @@ const gradOp: Op<Attrs> = {
   flops: ({ inputs: [dy, , w] }) => 4 * taps(dy.shape, w.shape),
 };
 
-const op: Op<Attrs> = {
+const op: OnnxOp<Attrs> = {
   name: "linear",
   activates: "forward",
   infer([x, w, b]) {

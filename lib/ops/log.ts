@@ -1,6 +1,6 @@
 import { apply, type Tensor } from "../graph/node.ts";
 import { div } from "./div.ts";
-import { elementwiseOp } from "./elementwise.ts";
+import { elementwiseOp } from "./shared/elementwise.ts";
 
 const op = elementwiseOp("log", {
   grad: ([dy], { inputs: [x] }) => [div(dy!, x)],

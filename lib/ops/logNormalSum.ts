@@ -1,6 +1,6 @@
 import { apply, type Op, type Tensor, type TensorType } from "../graph/node.ts";
-import { checkSame } from "./elementwise.ts";
 import { type GaussianPriorAttrs, gaussianPriorInputs } from "./gaussianPrior.ts";
+import { checkSame } from "./shared/elementwise.ts";
 
 const gradOp: Op<GaussianPriorAttrs> = {
   name: "logNormalSumGrad",

@@ -1,6 +1,6 @@
 import { apply, type Op, type Tensor } from "../graph/node.ts";
-import { checkSame } from "./elementwise.ts";
 import { type MaskAttrs, maskInput } from "./mask.ts";
+import { checkSame } from "./shared/elementwise.ts";
 
 const gradOp: Op<MaskAttrs> = { name: "logPosteriorSumGrad", infer: ([, sigma2]) => [sigma2] };
 const op: Op<MaskAttrs> = {

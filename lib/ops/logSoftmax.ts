@@ -1,9 +1,10 @@
-import { fail } from "../errors.ts";
 import { apply, type Op, type Tensor, typeName } from "../graph/node.ts";
-import { checkFloats, checkSame } from "./elementwise.ts";
+import { fail } from "../util/errors.ts";
+import { checkFloats, checkSame } from "./shared/elementwise.ts";
+import type { OnnxOp } from "./shared/onnx.ts";
 
 const gradOp: Op = { name: "logSoftmaxGrad", infer: (inputs) => [checkSame("logSoftmaxGrad", inputs)] };
-const op: Op = {
+const op: OnnxOp = {
   name: "logSoftmax",
   infer(inputs) {
     checkFloats("logSoftmax", inputs);

@@ -1,6 +1,7 @@
-import { fail } from "../errors.ts";
 import { apply, f32, type Op, type Tensor } from "../graph/node.ts";
-import { pooled, type WindowAttrs, type WindowOptions, windowAttrs, windowOnnx } from "./window.ts";
+import { fail } from "../util/errors.ts";
+import type { OnnxOp } from "./shared/onnx.ts";
+import { pooled, type WindowAttrs, type WindowOptions, windowAttrs, windowOnnx } from "./shared/window.ts";
 
 type GradAttrs = WindowAttrs & {
   readonly shape: readonly number[];
@@ -12,7 +13,7 @@ const gradOp: Op<GradAttrs> = {
   infer: (_inputs, { shape }) => [f32(shape)],
 };
 
-const op: Op<WindowAttrs> = {
+const op: OnnxOp<WindowAttrs> = {
   name: "maxPool2d",
   selects: "forward",
   activates: "forward",

@@ -1,7 +1,7 @@
 import { apply, type Tensor } from "../graph/node.ts";
-import { broadcastOp } from "./broadcast.ts";
 import { greaterEqual } from "./greaterEqual.ts";
 import { mul } from "./mul.ts";
+import { broadcastOp } from "./shared/broadcast.ts";
 import { sub } from "./sub.ts";
 import { sumTo } from "./sum.ts";
 

@@ -1,13 +1,14 @@
-import { checkInt, fail } from "../errors.ts";
 import type { Channels } from "../graph/channels.ts";
-import { apply, f32, type Op, type Tensor } from "../graph/node.ts";
-import { checkImages } from "./window.ts";
+import { apply, f32, type Tensor } from "../graph/node.ts";
+import { checkInt, fail } from "../util/errors.ts";
+import type { OnnxOp } from "./shared/onnx.ts";
+import { checkImages } from "./shared/window.ts";
 
 type ShuffleAttrs = {
   readonly factor: number;
 };
 
-const shuffleOp: Op<ShuffleAttrs> = {
+const shuffleOp: OnnxOp<ShuffleAttrs> = {
   name: "pixelShuffle",
   infer([x], { factor: r }) {
     const [n, h, w, c] = checkImages("pixelShuffle", x);
@@ -25,7 +26,7 @@ const shuffleOp: Op<ShuffleAttrs> = {
   onnx: (ctx, { attrs: { factor } }, [x]) => ctx.emit("DepthToSpace", [x], { blocksize: factor, mode: "CRD" }),
 };
 
-const unshuffleOp: Op<ShuffleAttrs> = {
+const unshuffleOp: OnnxOp<ShuffleAttrs> = {
   name: "pixelUnshuffle",
   infer([x], { factor: r }) {
     const [n, h, w, c] = checkImages("pixelUnshuffle", x);

@@ -1,5 +1,6 @@
-import { checkInt, fail } from "../errors.ts";
 import { apply, f32, type Op, type Tensor, typeName } from "../graph/node.ts";
+import { checkInt, fail } from "../util/errors.ts";
+import type { OnnxOp } from "./shared/onnx.ts";
 
 type RepeatAttrs = {
   readonly samples: number;
@@ -10,7 +11,7 @@ const gradOp: Op<RepeatAttrs> = {
   infer: ([dy], { samples }) => [f32([dy.shape[0] / samples, ...dy.shape.slice(1)])],
 };
 
-const op: Op<RepeatAttrs> = {
+const op: OnnxOp<RepeatAttrs> = {
   name: "repeatBatch",
   infer([x], { samples }) {
     checkInt("repeatBatch", "samples", samples, 1, 2 ** 20);

@@ -1,12 +1,13 @@
-import { checkInt, fail } from "../errors.ts";
-import { apply, type Op, type Shape, sizeOf, type Tensor } from "../graph/node.ts";
+import { apply, type Shape, sizeOf, type Tensor } from "../graph/node.ts";
 import { copyList } from "../util/arrays.ts";
+import { checkInt, fail } from "../util/errors.ts";
+import type { OnnxOp } from "./shared/onnx.ts";
 
 type ReshapeAttrs = {
   readonly shape: Shape;
 };
 
-const op: Op<ReshapeAttrs> = {
+const op: OnnxOp<ReshapeAttrs> = {
   name: "reshape",
   view: true,
   infer([x], { shape }) {

@@ -1,6 +1,7 @@
-import { checkInt, checkNumber, checkOptions } from "../errors.ts";
 import { apply, checkTensors, f32, type Op, type Tensor } from "../graph/node.ts";
-import { checkImages } from "./window.ts";
+import { checkInt, checkNumber, checkOptions } from "../util/errors.ts";
+import type { OnnxOp } from "./shared/onnx.ts";
+import { checkImages } from "./shared/window.ts";
 
 type ResizeAttrs = {
   readonly height: number;
@@ -15,7 +16,7 @@ const gradOp: Op<ResizeAttrs> = {
   flops: ({ inputs: [dy] }) => 16 * dy.size,
 };
 
-const op: Op<ResizeAttrs> = {
+const op: OnnxOp<ResizeAttrs> = {
   name: "resizeBicubic",
   infer([x], { height, width, step }) {
     const [n, , , c] = checkImages("resizeBicubic", x);

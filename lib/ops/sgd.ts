@@ -1,8 +1,8 @@
-import { checkNumber, checkOptions, fail } from "../errors.ts";
 import type { Op, Tensor, TensorType } from "../graph/node.ts";
 import { effect } from "../graph/trace.ts";
 import { copyList } from "../util/arrays.ts";
-import { checkSame, checkScalar } from "./elementwise.ts";
+import { checkNumber, checkOptions, fail } from "../util/errors.ts";
+import { checkSame, checkScalar } from "./shared/elementwise.ts";
 
 export type SgdAttrs = {
   readonly momentum: number;

@@ -1,6 +1,7 @@
-import { fail } from "../errors.ts";
 import { apply, type Op, sameShape, type Tensor, type TensorType, typeName } from "../graph/node.ts";
-import { checkFloats } from "./elementwise.ts";
+import { fail } from "../util/errors.ts";
+import { checkFloats } from "./shared/elementwise.ts";
+import type { OnnxOp } from "./shared/onnx.ts";
 
 /** Throws unless logAlpha is [1] (one for all weights) or has the shape of mu. */
 export function checkAlpha(op: string, mu: TensorType, logAlpha: TensorType): void {
@@ -10,7 +11,7 @@ export function checkAlpha(op: string, mu: TensorType, logAlpha: TensorType): vo
 }
 
 const gradOp: Op = { name: "sigma2FromLogAlphaGrad", infer: ([, mu, logAlpha]) => [mu, logAlpha] };
-const op: Op = {
+const op: OnnxOp = {
   name: "sigma2FromLogAlpha",
   infer([mu, logAlpha]) {
     checkAlpha("sigma2FromLogAlpha", mu, logAlpha);

@@ -1,7 +1,8 @@
-import { checkInt, fail } from "../errors.ts";
-import { apply, type Op, type Tensor } from "../graph/node.ts";
+import { apply, type Tensor } from "../graph/node.ts";
 import { copyList } from "../util/arrays.ts";
-import { checkList } from "./window.ts";
+import { checkInt, fail } from "../util/errors.ts";
+import type { OnnxOp } from "./shared/onnx.ts";
+import { checkList } from "./shared/window.ts";
 
 type SliceAttrs = {
   readonly starts: readonly number[];
@@ -12,7 +13,7 @@ type PadAttrs = {
   readonly after: readonly number[];
 };
 
-const sliceOp: Op<SliceAttrs> = {
+const sliceOp: OnnxOp<SliceAttrs> = {
   name: "slice",
   infer([x], { starts, sizes }) {
     const rank = x.shape.length;
@@ -40,7 +41,7 @@ const sliceOp: Op<SliceAttrs> = {
   },
 };
 
-const padOp: Op<PadAttrs> = {
+const padOp: OnnxOp<PadAttrs> = {
   name: "pad",
   infer([x], { before, after }) {
     if (x.dtype !== "f32") fail("pad", "f32", x.dtype);

@@ -1,9 +1,10 @@
-import { fail } from "../errors.ts";
 import { apply, type Op, type Tensor, typeName } from "../graph/node.ts";
-import { checkFloats, checkSame } from "./elementwise.ts";
+import { fail } from "../util/errors.ts";
+import { checkFloats, checkSame } from "./shared/elementwise.ts";
+import type { OnnxOp } from "./shared/onnx.ts";
 
 const gradOp: Op = { name: "softmaxGrad", infer: (inputs) => [checkSame("softmaxGrad", inputs)] };
-const op: Op = {
+const op: OnnxOp = {
   name: "softmax",
   infer(inputs) {
     checkFloats("softmax", inputs);

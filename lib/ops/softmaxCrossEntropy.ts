@@ -1,6 +1,6 @@
-import { fail } from "../errors.ts";
 import { apply, type Op, type Tensor, type TensorType, typeName } from "../graph/node.ts";
-import { checkFloats } from "./elementwise.ts";
+import { fail } from "../util/errors.ts";
+import { checkFloats } from "./shared/elementwise.ts";
 
 /** Throws unless logits are f32 [S*B, C] and labels i32 [B]: row q of the logits has label q mod B. */
 export function checkLabelled(op: string, logits: TensorType, labels: TensorType): void {

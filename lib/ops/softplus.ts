@@ -1,5 +1,5 @@
 import { type Activation, apply, type Tensor } from "../graph/node.ts";
-import { elementwiseOp } from "./elementwise.ts";
+import { elementwiseOp } from "./shared/elementwise.ts";
 
 const activation = (): Activation => ({ activation: 2, slope: 0 });
 const gradOp = elementwiseOp("softplusGrad", { activationGrad: activation });

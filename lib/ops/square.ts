@@ -1,7 +1,7 @@
 import { apply, type Tensor } from "../graph/node.ts";
-import { elementwiseOp } from "./elementwise.ts";
 import { mul } from "./mul.ts";
 import { scale } from "./scale.ts";
+import { elementwiseOp } from "./shared/elementwise.ts";
 
 const op = elementwiseOp("square", {
   grad: ([dy], { inputs: [x] }) => [mul(dy!, scale(x, 2))],

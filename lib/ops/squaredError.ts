@@ -1,7 +1,7 @@
 import { apply, type Tensor } from "../graph/node.ts";
-import { elementwiseOp } from "./elementwise.ts";
 import { mean } from "./mean.ts";
 import { neg } from "./neg.ts";
+import { elementwiseOp } from "./shared/elementwise.ts";
 
 const gradOp = elementwiseOp("squaredErrorGrad");
 const op = elementwiseOp("squaredError", {

@@ -1,6 +1,7 @@
-import { apply, type Op, type Tensor } from "../graph/node.ts";
+import { apply, type Tensor } from "../graph/node.ts";
+import type { OnnxOp } from "./shared/onnx.ts";
 
-const op: Op = {
+const op: OnnxOp = {
   name: "stopGradient",
   view: true,
   stopsGradient: true,

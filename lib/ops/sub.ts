@@ -1,7 +1,7 @@
 import { apply, type Tensor } from "../graph/node.ts";
-import { broadcastOp } from "./broadcast.ts";
 import { neg } from "./neg.ts";
 import { scale } from "./scale.ts";
+import { broadcastOp } from "./shared/broadcast.ts";
 import { sumTo } from "./sum.ts";
 
 const op = broadcastOp("sub", "Sub", {

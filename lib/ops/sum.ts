@@ -1,15 +1,16 @@
-import { checkOptions } from "../errors.ts";
-import { apply, checkShape, checkTensors, type Op, type Shape, type Tensor } from "../graph/node.ts";
+import { apply, checkShape, checkTensors, type Shape, type Tensor } from "../graph/node.ts";
+import { checkOptions } from "../util/errors.ts";
 import { broadcastTo } from "./broadcastTo.ts";
-import { axesOf, checkFloats } from "./elementwise.ts";
 import { reshape } from "./reshape.ts";
+import { axesOf, checkFloats } from "./shared/elementwise.ts";
+import type { OnnxOp } from "./shared/onnx.ts";
 
 /** Sums over the neighbouring axes [from, to). */
 type SumAttrs = { readonly from: number; readonly to: number; readonly keepdims: boolean };
 
 const kept = (shape: Shape, { from, to }: SumAttrs): Shape => shape.map((d, i) => (i >= from && i < to ? 1 : d));
 
-const op: Op<SumAttrs> = {
+const op: OnnxOp<SumAttrs> = {
   name: "sum",
   infer(inputs, attrs) {
     checkFloats("sum", inputs);

@@ -1,12 +1,13 @@
-import { fail } from "../errors.ts";
-import { apply, type Op, type Tensor } from "../graph/node.ts";
+import { apply, type Tensor } from "../graph/node.ts";
 import { copyList } from "../util/arrays.ts";
+import { fail } from "../util/errors.ts";
+import type { OnnxOp } from "./shared/onnx.ts";
 
 type TransposeAttrs = {
   readonly perm: readonly number[];
 };
 
-const op: Op<TransposeAttrs> = {
+const op: OnnxOp<TransposeAttrs> = {
   name: "transpose",
   infer([x], { perm }) {
     const rank = x.shape.length;

@@ -3,7 +3,7 @@
  * a = -0.5, stretched by the step where the picture gets smaller (so that nothing aliases), weights that add up to 1, and
  * the picture mirrored beyond its border. (The op `resizeBicubic` is PyTorch's: a = -0.75, never stretched, border repeated.)
  */
-import { checkInt, fail } from "../errors.ts";
+import { checkInt, fail } from "../util/errors.ts";
 import { newArray } from "../util/memory.ts";
 
 /** Keys (1981), a = -0.5. */

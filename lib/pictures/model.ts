@@ -1,12 +1,12 @@
 import type { Preprocess } from "../data/prepare.ts";
-import { checkOptions, fail, words } from "../errors.ts";
 import { gaussian } from "../likelihoods/gaussian.ts";
-import type { Likelihood } from "../likelihoods/likelihood.ts";
-import type { NumberPrediction } from "../likelihoods/location.ts";
-import type { NoiseScale } from "../likelihoods/noise.ts";
+import type { Likelihood } from "../likelihoods/shared/likelihood.ts";
+import type { NoiseScale } from "../likelihoods/shared/noise.ts";
+import type { NumberPrediction } from "../likelihoods/shared/predictions.ts";
 import { createModel } from "../models/create.ts";
 import { FIRST_SCALE } from "../models/espcn.ts";
 import { checkModel, type Model } from "../models/model.ts";
+import { checkOptions, fail, words } from "../util/errors.ts";
 import { inverseSoftplus } from "../util/softplus.ts";
 
 /** The unit in which the network works, of inputs and targets alike: (Y - 128) / 64. */

@@ -1,5 +1,5 @@
 import { type Dataset, makeDataset } from "../data/dataset.ts";
-import { checkInt, checkOptions, failData, words } from "../errors.ts";
+import { checkInt, checkOptions, failData, words } from "../util/errors.ts";
 import { newArray } from "../util/memory.ts";
 import { philox, STREAM_PATCHES, seedKey, streamWord, uniformInt } from "../util/philox.ts";
 import { resizeBicubic } from "./bicubic.ts";

@@ -1,7 +1,7 @@
 import type { Pixels } from "../data/decode.ts";
-import { checkInt, checkObject, checkOptions, fail } from "../errors.ts";
 import type { Model } from "../models/model.ts";
 import { asArray } from "../util/arrays.ts";
+import { checkInt, checkObject, checkOptions, fail } from "../util/errors.ts";
 import { newArray } from "../util/memory.ts";
 import { BicubicRows } from "./bicubic.ts";
 import { BLACK, LUMA, SWING } from "./luma.ts";

@@ -1,8 +1,8 @@
 import { readdirSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { type Decoder, each, isBad, openDecoder, type Pixels } from "../data/decode.ts";
-import { BayesError, checkPath, fail, shorten } from "../errors.ts";
 import { fileError } from "../util/atomic.ts";
+import { BayesError, checkPath, fail, shorten } from "../util/errors.ts";
 import { lumaOf } from "./luma.ts";
 
 /**

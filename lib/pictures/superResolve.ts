@@ -4,10 +4,10 @@
  * at a time along each axis) are those of the whole picture, a pixel has the same bits whatever the tiles. The picture's mirror
  * image continues it beyond its border.
  */
-import { checkInt, checkOptions, fail, words } from "../errors.ts";
 import { compile, type Program } from "../graph/compile.ts";
 import { constant } from "../graph/node.ts";
 import { checkModel, type Model } from "../models/model.ts";
+import { checkInt, checkOptions, fail, words } from "../util/errors.ts";
 import { newArray } from "../util/memory.ts";
 import { mirrored } from "./bicubic.ts";
 import { UNIT } from "./model.ts";

@@ -8,13 +8,13 @@
  * validation images come from (exchangeable), and holds over all of them together, not for each class.
  */
 import type { AnyDataset } from "../data/dataset.ts";
-import { checkNumber, checkOptions, fail, words } from "../errors.ts";
-import { ClassPrediction } from "../likelihoods/categorical.ts";
-import type { Likelihood, Prediction, Targets } from "../likelihoods/likelihood.ts";
-import type { NumberPrediction } from "../likelihoods/location.ts";
-import { wilson } from "../likelihoods/report/statistics.ts";
+import type { Likelihood, Prediction, Targets } from "../likelihoods/shared/likelihood.ts";
+import type { NumberPrediction } from "../likelihoods/shared/predictions.ts";
+import { ClassPrediction } from "../likelihoods/shared/predictions.ts";
+import { wilson } from "../metrics/statistics.ts";
 import { checkModel, type Model } from "../models/model.ts";
 import { checkArray } from "../util/arrays.ts";
+import { checkNumber, checkOptions, fail, words } from "../util/errors.ts";
 import { evaluate, PREDICT_OPTIONS, type PredictOptions } from "./predict.ts";
 
 export interface ConformalOptions extends PredictOptions {

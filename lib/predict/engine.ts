@@ -1,7 +1,7 @@
-import { BayesError } from "../errors.ts";
 import type { Turn } from "../graph/turns.ts";
 import type { Model } from "../models/model.ts";
 import { onAbort } from "../util/abort.ts";
+import { BayesError } from "../util/errors.ts";
 import { newArray } from "../util/memory.ts";
 import { seedKey } from "../util/philox.ts";
 import { launchSize, launchSizes } from "./launches.ts";

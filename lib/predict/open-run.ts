@@ -1,13 +1,13 @@
 import { join } from "node:path";
 import { inspect } from "node:util";
 import { z } from "zod";
+import { type OpenOptions, openAs } from "../checkpoints/open.ts";
 import { type Decoder, each, openDecoder } from "../data/decode.ts";
 import { type ImageInput, pixelsFor, type Taken, takeInput } from "../data/image-input.ts";
-import { BayesError, checkInt, checkNumber, checkOptions, checkPath, fail } from "../errors.ts";
-import { type Answer, answerOf, certaintyOf, doubtOf, type Likelihood } from "../likelihoods/likelihood.ts";
+import { type Answer, answerOf, certaintyOf, doubtOf, type Likelihood } from "../likelihoods/shared/likelihood.ts";
 import type { Model } from "../models/model.ts";
-import { type OpenOptions, openAs } from "../models/open.ts";
 import { isSignal } from "../util/arrays.ts";
+import { BayesError, checkInt, checkNumber, checkOptions, checkPath, fail } from "../util/errors.ts";
 import { readJson } from "../util/json.ts";
 import { statOf } from "../util/regular.ts";
 import { largestLaunch } from "./launches.ts";

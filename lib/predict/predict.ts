@@ -1,7 +1,7 @@
 import { type AnyDataset, checkDataset, type StreamedDataset } from "../data/dataset.ts";
-import { checkOptions } from "../errors.ts";
-import type { Likelihood, MetricsOf, PredictionOf, Targets } from "../likelihoods/likelihood.ts";
+import type { Likelihood, MetricsOf, PredictionOf, Targets } from "../likelihoods/shared/likelihood.ts";
 import { checkModel, type Model } from "../models/model.ts";
+import { checkOptions } from "../util/errors.ts";
 import type { CallOptions } from "./engine.ts";
 import { Predictor, type SamplingOptions } from "./predictor.ts";
 

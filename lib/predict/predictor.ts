@@ -1,12 +1,12 @@
 import { isStreamed, type StreamedDataset } from "../data/dataset.ts";
 import { checkPixels } from "../data/prepare.ts";
 import { inOrder } from "../data/source.ts";
-import { BayesError, checkInt, checkNumber, checkOptions, fail } from "../errors.ts";
 import { sizeOf } from "../graph/node.ts";
 import { checkPrecision, type Precision } from "../graph/trace.ts";
-import type { Likelihood, PredictionOf } from "../likelihoods/likelihood.ts";
+import type { Likelihood, PredictionOf } from "../likelihoods/shared/likelihood.ts";
 import { checkModel, type Model } from "../models/model.ts";
 import { checkArray, isSignal } from "../util/arrays.ts";
+import { BayesError, checkInt, checkNumber, checkOptions, fail } from "../util/errors.ts";
 import { freeMemory } from "../util/memory.ts";
 import { type CallOptions, Engine, floats, type Outputs } from "./engine.ts";
 import { largestLaunch } from "./launches.ts";

@@ -10,9 +10,9 @@
  */
 import { setImmediate } from "node:timers/promises";
 import type { AnyDataset } from "../data/dataset.ts";
-import { fail } from "../errors.ts";
-import type { Likelihood } from "../likelihoods/likelihood.ts";
+import type { Likelihood } from "../likelihoods/shared/likelihood.ts";
 import { checkModel, type Model, temperedBy } from "../models/model.ts";
+import { fail } from "../util/errors.ts";
 import { evaluate, type PredictOptions } from "./predict.ts";
 
 /** What {@link fitTemperature} found. */

@@ -2,12 +2,19 @@
  * When to say "I don't know". The examples are sorted by how sure the model is of them; a threshold on that certainty
  * answers the surest ones and leaves the others to somebody else (Geifman and El-Yaniv 2017).
  */
-import { checkInt, checkNumber, checkObject, checkOptions, fail, words } from "../errors.ts";
 import { sizeOf } from "../graph/node.ts";
-import { certaintyOf, type Likelihood, ours, type PredictionOf, type Targets } from "../likelihoods/likelihood.ts";
-import { wilson } from "../likelihoods/report/statistics.ts";
-import type { Model, Threshold } from "../models/model.ts";
+import {
+  certaintyOf,
+  type Likelihood,
+  ours,
+  type PredictionOf,
+  type Targets,
+  type Threshold,
+} from "../likelihoods/shared/likelihood.ts";
+import { wilson } from "../metrics/statistics.ts";
+import type { Model } from "../models/model.ts";
 import { checkArray } from "../util/arrays.ts";
+import { checkInt, checkNumber, checkObject, checkOptions, fail, words } from "../util/errors.ts";
 
 /** How good the answers are that a threshold lets through. */
 export interface SelectiveResult {

@@ -1,14 +1,14 @@
 /** What training images say about channels: how much the loss hangs on each, and what each gives on average. */
+import { grad } from "../autodiff/grad.ts";
 import { type AnyDataset, imageSize, isStreamed } from "../data/dataset.ts";
 import { asIs } from "../data/prepare.ts";
 import { ChannelFlow, type Product } from "../graph/channels.ts";
 import { compile } from "../graph/compile.ts";
-import { grad } from "../graph/grad.ts";
 import { apply, constant, type Tensor } from "../graph/node.ts";
 import type { Store } from "../graph/store.ts";
 import type { Turn } from "../graph/turns.ts";
 import { masked } from "../layers/mask.ts";
-import type { Targets } from "../likelihoods/likelihood.ts";
+import type { Targets } from "../likelihoods/shared/likelihood.ts";
 import type { Model } from "../models/model.ts";
 import { gatherBatch } from "../ops/gatherBatch.ts";
 import { mean } from "../ops/mean.ts";

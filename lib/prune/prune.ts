@@ -1,20 +1,13 @@
+import { at } from "../bayes/formulas.ts";
 import type { KnownMoments } from "../bayes/prior.ts";
-import { BayesError, checkOptions, fail } from "../errors.ts";
 import type { Store } from "../graph/store.ts";
 import { checkValues } from "../graph/values.ts";
 import { maskName } from "../layers/mask.ts";
 import { checkModel, type Model } from "../models/model.ts";
 import { priorMoments } from "../models/priors.ts";
+import { BayesError, checkOptions, fail } from "../util/errors.ts";
 import { inverseSoftplus } from "../util/softplus.ts";
-import {
-  at,
-  meanSlot,
-  type PrunableWeight,
-  prunableWeights,
-  type ScoreName,
-  scoreNames,
-  scoreWeight,
-} from "./scores.ts";
+import { meanSlot, type PrunableWeight, prunableWeights, type ScoreName, scoreNames, scoreWeight } from "./scores.ts";
 import { type Selection, selectMasks } from "./select.ts";
 
 export interface PruneOptions extends Selection {

@@ -1,9 +1,8 @@
+import { each, klPerWeight, sigmaOfAlpha, sigmaOfRho, type Values } from "../bayes/formulas.ts";
 import type { KnownMoments } from "../bayes/prior.ts";
-import { BayesError } from "../errors.ts";
 import { type Shape, sizeOf } from "../graph/node.ts";
 import type { Store } from "../graph/store.ts";
-import { newArray } from "../util/memory.ts";
-import { softplus } from "../util/softplus.ts";
+import { BayesError } from "../util/errors.ts";
 
 /**
  * How much a weight matters; the smallest go first.
@@ -14,45 +13,12 @@ import { softplus } from "../util/softplus.ts";
 export type ScoreName = "magnitude" | "snr" | "kl";
 export const scoreNames: readonly ScoreName[] = ["magnitude", "snr", "kl"];
 
-type Values = ArrayLike<number>;
-
-/** `of` each of `count` weights: a plain loop, for `Float64Array.from` makes a list of all values first. */
-function each(count: number, of: (i: number) => number): Float64Array {
-  const values = newArray("prune", "f64", count);
-  for (let i = 0; i < count; i++) values[i] = of(i);
-  return values;
-}
-
 /** |mu| of each weight. */
 export const magnitude = (mu: Values): Float64Array => each(mu.length, (i) => Math.abs(mu[i]));
 
 /** |mu| / sigma of each weight; 0 where mu is 0. */
 export const signalToNoise = (mu: Values, sigma: Values): Float64Array =>
   each(mu.length, (i) => (mu[i] === 0 ? 0 : Math.abs(mu[i]) / sigma[i]));
-
-/**
- * KL(N(mu, sigma^2) || N(mean, priorSigma^2)) of each weight in nats, ln(sp / s) + (s^2 + (mu - mp)^2) / (2 sp^2) - 1/2.
- * @param prior mean "tied" is the posterior's own
- */
-export function klPerWeight(mu: Values, sigma: Values, prior: KnownMoments): Float64Array {
-  return each(mu.length, (i) => {
-    const m = mu[i];
-    const mean = prior.mean === "tied" ? m : at(prior.mean, i);
-    const ratio = sigma[i] / at(prior.sigma, i);
-    const shift = (m - mean) / at(prior.sigma, i);
-    return (ratio * ratio - 1 + shift * shift) / 2 - Math.log(ratio);
-  });
-}
-
-/** The i-th of one value for all, or of a value each. */
-export const at = (values: number | Values, i: number): number => (typeof values === "number" ? values : values[i]);
-
-/** sigma = softplus(rho). */
-export const sigmaOfRho = (rho: Values): Float64Array => each(rho.length, (i) => softplus(rho[i]));
-
-/** sigma = sqrt(alpha) |mu|; log alpha per weight, or one for all. */
-export const sigmaOfAlpha = (mu: Values, logAlpha: Values): Float64Array =>
-  each(mu.length, (i) => Math.exp((logAlpha.length === 1 ? logAlpha[0] : logAlpha[i]) / 2) * Math.abs(mu[i]));
 
 /** One weight tensor that can be pruned. */
 export interface PrunableWeight {

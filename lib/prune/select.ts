@@ -1,4 +1,4 @@
-import { BayesError, checkInt, checkNumber, fail } from "../errors.ts";
+import { BayesError, checkInt, checkNumber, fail } from "../util/errors.ts";
 import { newArray } from "../util/memory.ts";
 
 /** How many weights go, or up to which score; and whether all tensors share one ranking or each has its own. */

@@ -1,14 +1,14 @@
+import { DATA, OPTIMIZER } from "../checkpoints/checkpoint.ts";
 import { type AnyDataset, checkDataset } from "../data/dataset.ts";
-import { checkNumber, checkOptions, fail, words } from "../errors.ts";
 import type { ChannelFlow, Channels } from "../graph/channels.ts";
 import { type Node, type Shape, sameShape, sizeOf } from "../graph/node.ts";
 import type { Slot } from "../graph/store.ts";
 import type { Turn } from "../graph/turns.ts";
 import { maskName } from "../layers/mask.ts";
-import type { Likelihood } from "../likelihoods/likelihood.ts";
+import type { Likelihood } from "../likelihoods/shared/likelihood.ts";
 import { checkModel, type Model } from "../models/model.ts";
 import type { Data } from "../native/addon.ts";
-import { DATA, OPTIMIZER } from "../train/checkpoint.ts";
+import { checkNumber, checkOptions, fail, words } from "../util/errors.ts";
 import { inverseSoftplus, softplus } from "../util/softplus.ts";
 import { type ChannelScore, channelScores, deadGroups, weightScores } from "./channelScores.ts";
 import { Budget, flowOf } from "./costs.ts";

@@ -1,11 +1,11 @@
 import type { AnyDataset } from "../data/dataset.ts";
-import { checkInt, checkObject, checkOptions } from "../errors.ts";
-import type { Likelihood } from "../likelihoods/likelihood.ts";
+import type { Likelihood, Quality } from "../likelihoods/shared/likelihood.ts";
 import { checkModel, type Model } from "../models/model.ts";
 import { evaluate, type PredictOptions } from "../predict/predict.ts";
-import type { PruningRow, Quality } from "../report/data.ts";
 import { type FitOptions, fit } from "../train/fit.ts";
+import { checkInt, checkObject, checkOptions } from "../util/errors.ts";
 import { type Costs, costsOf } from "./costs.ts";
+import type { PruningRow } from "./row.ts";
 import { type ShrinkOptions, shrink, shrinkKinds } from "./shrink.ts";
 
 export interface ShrinkExperimentOptions extends Omit<ShrinkOptions, "data"> {

@@ -1,5 +1,5 @@
 /** Scales and ticks: whole numbers where only those are meant, powers of ten only where there are some. */
-import type { Axis } from "../likelihoods/report/blocks.ts";
+import type { Axis } from "../likelihoods/shared/blocks.ts";
 import { visible } from "../util/text.ts";
 
 export interface Scale {

@@ -10,7 +10,7 @@ import type {
   Reliability,
   Split,
   Table,
-} from "../likelihoods/report/blocks.ts";
+} from "../likelihoods/shared/blocks.ts";
 import { figure, percent, whole } from "../util/figures.ts";
 import type { ReportImages } from "./data.ts";
 import { shotHtml } from "./gallery.ts";

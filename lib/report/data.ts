@@ -1,8 +1,9 @@
-import { checkInt, checkNumber, fail } from "../errors.ts";
 import { checkLikelihood } from "../likelihoods/known.ts";
-import type { Likelihood, Prediction, Targets } from "../likelihoods/likelihood.ts";
-import type { ShownThreshold } from "../likelihoods/report/blocks.ts";
-import type { Scores } from "../predict/ood.ts";
+import type { ShownThreshold } from "../likelihoods/shared/blocks.ts";
+import type { Likelihood, Prediction, Quality, Targets } from "../likelihoods/shared/likelihood.ts";
+import type { Scores } from "../metrics/ood.ts";
+import type { PruningRow } from "../prune/row.ts";
+import { checkInt, checkNumber, fail } from "../util/errors.ts";
 
 /** Everything a report can show. Only the title is required; what is missing is left out of the page. */
 export interface ReportData {
@@ -98,24 +99,9 @@ export interface HistoryPoint {
   readonly valid?: Quality;
 }
 
-/** Figures of a model on the test set by name, as its likelihood reports them. */
-export type Quality = Readonly<Record<string, number>>;
-
 export interface ComparisonRow {
   readonly name: string;
   readonly metrics: Quality;
-}
-
-export interface PruningRow {
-  /** how the weights were chosen, such as "signal to noise, global" */
-  name?: string;
-  /** share of weights removed */
-  sparsity: number;
-  /** weights that remain */
-  parameters?: number;
-  before?: Quality;
-  after?: Quality;
-  fineTuned?: Quality;
 }
 
 /** Scores that should be higher on strange images ("entropy", "epistemic variance"). */

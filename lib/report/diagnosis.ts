@@ -2,7 +2,7 @@
  * What to say at the end of a training, in at most three sentences: the verdict, what is wrong, and what to do about it. It is
  * about the training and never about the images while the training may be to blame.
  */
-import type { Appraisal } from "../likelihoods/report/blocks.ts";
+import type { Appraisal } from "../likelihoods/shared/blocks.ts";
 import { figure, percent } from "../util/figures.ts";
 import type { HistoryPoint } from "./data.ts";
 import { FEW_STEPS, type Verdict } from "./verdict.ts";

@@ -1,5 +1,5 @@
 /** Test images as small figures: what was said, what is true, how sure, and why not. */
-import type { Panel, Shot } from "../likelihoods/report/blocks.ts";
+import type { Panel, Shot } from "../likelihoods/shared/blocks.ts";
 import { figure } from "../util/figures.ts";
 import type { ReportImages } from "./data.ts";
 import { pngDataUri } from "./png.ts";

@@ -1,7 +1,7 @@
 /**
  * A run as one HTML page that needs nothing else: no network, no script, plots as inline SVG, images as data URIs.
  */
-import type { Section, Tile } from "../likelihoods/report/blocks.ts";
+import type { Section, Tile } from "../likelihoods/shared/blocks.ts";
 import { figure, percent, whole } from "../util/figures.ts";
 import { duration } from "../util/progress.ts";
 import { blocksHtml, type Drawing } from "./blocks.ts";

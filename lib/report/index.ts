@@ -23,12 +23,12 @@ export type {
   Split,
   Table,
   Tile,
-} from "../likelihoods/report/blocks.ts";
+} from "../likelihoods/shared/blocks.ts";
+export type { Quality } from "../likelihoods/shared/likelihood.ts";
+export type { PruningRow } from "../prune/row.ts";
 export type {
   ComparisonRow,
   HistoryPoint,
-  PruningRow,
-  Quality,
   ReportData,
   ReportImages,
   ReportOod,

@@ -3,7 +3,7 @@
  * page (style.ts), so one drawing serves light and dark. Vega is loaded only when a report is written.
  */
 import type { TopLevelSpec } from "vega-lite";
-import type { Axis, Histogram, Plot, Reliability, Series } from "../likelihoods/report/blocks.ts";
+import type { Axis, Histogram, Plot, Reliability, Series } from "../likelihoods/shared/blocks.ts";
 import { visible } from "../util/text.ts";
 import { axisOf, type Scale, scaleOf } from "./axes.ts";
 

@@ -1,6 +1,6 @@
 /** The smallest useful PNG encoder: 8-bit grey or RGB, no filter, one IDAT chunk (PNG specification, 3rd edition). */
 import { crc32, deflateSync } from "node:zlib";
-import { checkInt, fail } from "../errors.ts";
+import { checkInt, fail } from "../util/errors.ts";
 
 export const SIGNATURE = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
 const GREY = 0;

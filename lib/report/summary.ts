@@ -1,6 +1,6 @@
-import { fail } from "../errors.ts";
-import type { Figure } from "../likelihoods/likelihood.ts";
-import type { Appraisal, Section, ShownThreshold, Tile } from "../likelihoods/report/blocks.ts";
+import type { Appraisal, Section, ShownThreshold, Tile } from "../likelihoods/shared/blocks.ts";
+import type { Figure } from "../likelihoods/shared/likelihood.ts";
+import { fail } from "../util/errors.ts";
 import { checkReport, type ReportData, type ReportTest } from "./data.ts";
 import { diagnosisOf, splitMeans } from "./diagnosis.ts";
 import { comparisonSection, type OodFigures, oodFigures, oodSection, pruningSection } from "./tables.ts";

@@ -1,10 +1,11 @@
 /** Sections that no likelihood makes: other models, pruning, strange images. */
-import type { Figure } from "../likelihoods/likelihood.ts";
-import type { Block, Column, Section } from "../likelihoods/report/blocks.ts";
 import { grouped } from "../likelihoods/report/build.ts";
-import { aupr, auroc, fpr95 } from "../predict/ood.ts";
+import type { Block, Column, Section } from "../likelihoods/shared/blocks.ts";
+import type { Figure, Quality } from "../likelihoods/shared/likelihood.ts";
+import { aupr, auroc, fpr95 } from "../metrics/ood.ts";
+import type { PruningRow } from "../prune/row.ts";
 import { capital } from "../util/figures.ts";
-import type { ComparisonRow, PruningRow, Quality, ReportOod } from "./data.ts";
+import type { ComparisonRow, ReportOod } from "./data.ts";
 
 /** As many figures fit beside each other. */
 const BESIDE = 4;

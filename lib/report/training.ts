@@ -1,7 +1,7 @@
 /** Training curves as blocks. */
-import type { Figure } from "../likelihoods/likelihood.ts";
-import type { Axis, Color, Plot, Section, Series } from "../likelihoods/report/blocks.ts";
 import { thin } from "../likelihoods/report/build.ts";
+import type { Axis, Color, Plot, Section, Series } from "../likelihoods/shared/blocks.ts";
+import type { Figure } from "../likelihoods/shared/likelihood.ts";
 import { capital, figure, percent, whole } from "../util/figures.ts";
 import type { HistoryPoint } from "./data.ts";
 

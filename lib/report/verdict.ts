@@ -2,10 +2,10 @@
  * The first sentence of a report. Has training worked at all? If not, that comes first, with the likely cause and what to
  * do. Else: what the model does, what it claims, and whether the two fit. All thresholds are here.
  */
-import type { Figure } from "../likelihoods/likelihood.ts";
-import type { Appraisal } from "../likelihoods/report/blocks.ts";
+import type { Appraisal } from "../likelihoods/shared/blocks.ts";
+import type { Figure, Quality } from "../likelihoods/shared/likelihood.ts";
 import { figure, percent } from "../util/figures.ts";
-import type { HistoryPoint, Quality } from "./data.ts";
+import type { HistoryPoint } from "./data.ts";
 
 export interface Verdict {
   /** In plain words. */

@@ -1,26 +1,26 @@
 import { crc32 } from "node:zlib";
+import { OPTIMIZER, restore } from "../checkpoints/checkpoint.ts";
+import { type EpochRecord, freshState, type TrainingState } from "../checkpoints/state.ts";
 import { type AnyDataset, isStreamed } from "../data/dataset.ts";
 import { bytesOf, freshKeysOf } from "../data/identity.ts";
 import { checkPreprocess, type Preprocess } from "../data/prepare.ts";
 import { normalizationOf } from "../data/source.ts";
-import { BayesError } from "../errors.ts";
 import type { Store } from "../graph/store.ts";
 import { checkModel, type Model } from "../models/model.ts";
 import { copyOf } from "../util/arrays.ts";
+import { BayesError } from "../util/errors.ts";
 import { type Progress, progress } from "../util/progress.ts";
-import { OPTIMIZER, restore } from "./checkpoint.ts";
 import { RunFolder } from "./folder.ts";
 import { widen } from "./initialSigma.ts";
 import { type HeldLock, RunLock } from "./lock.ts";
 import { Loop, note, stepsPerEpoch } from "./loop.ts";
 import { type FitData, type FitOptions, partsOf, type Settings, type Settled, settle } from "./options.ts";
 import { type Recipe, recipeSentence } from "./recipe.ts";
-import { type EpochRecord, freshState, type TrainingState } from "./state.ts";
 import { compileStep, dropData, residentData, type StepProgram } from "./step.ts";
 
+export type { EpochRecord } from "../checkpoints/state.ts";
 export type { Callbacks, FitData, FitOptions, Monitor, StepRecord } from "./options.ts";
 export type { Recipe } from "./recipe.ts";
-export type { EpochRecord } from "./state.ts";
 
 export interface FitResult {
   /** "finished": all epochs; "early": by early stopping; "aborted": by the signal, to be resumed. */

@@ -1,14 +1,14 @@
 import { readdirSync, rmSync, type Stats, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { isDeepStrictEqual } from "node:util";
-import { BayesError } from "../errors.ts";
+import { type Checkpoint, inShort, loadCheckpoint, peekCheckpoint, saveCheckpoint } from "../checkpoints/checkpoint.ts";
+import type { TrainingState } from "../checkpoints/state.ts";
 import type { Model } from "../models/model.ts";
 import { fileError } from "../util/atomic.ts";
+import { BayesError } from "../util/errors.ts";
 import { kindOf } from "../util/regular.ts";
-import { type Checkpoint, inShort, loadCheckpoint, peekCheckpoint, saveCheckpoint } from "./checkpoint.ts";
 import type { HeldLock } from "./lock.ts";
 import { MetricsLog } from "./metrics.ts";
-import type { TrainingState } from "./state.ts";
 
 // Temporary names of writeFileAtomic. Whoever holds the folder's lock knows that nobody is writing them.
 const HALF_WRITTEN = /^\.(checkpoint\.safetensors|best\.safetensors|metrics\.jsonl)\.\d+\.[0-9a-f]+\.tmp$/;

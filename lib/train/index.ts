@@ -8,20 +8,19 @@ export {
   parseBeta,
   warmUpBeta,
 } from "../bayes/beta.ts";
-export { l1Penalty } from "../prune/l1.ts";
-export { type Checkpoint, loadCheckpoint, restore, saveCheckpoint } from "./checkpoint.ts";
+export { type Checkpoint, loadCheckpoint, restore, saveCheckpoint } from "../checkpoints/checkpoint.ts";
+export { readSafetensors, type SafeTensor, type SafeTensors, writeSafetensors } from "../checkpoints/safetensors.ts";
+export type { EpochSums, Json, PlateauMemory, TrainingState } from "../checkpoints/state.ts";
+export { l1Penalty } from "./l1.ts";
 export { type AdamOptions, adam, adamw, type Optimizer, type SgdOptions, sgd } from "./optimizers.ts";
 export { type Recipe, recipeFor, type SaidOfRecipe } from "./recipe.ts";
-export { readSafetensors, type SafeTensor, type SafeTensors, writeSafetensors } from "./safetensors.ts";
 export {
   constantRate,
   cosineRate,
   type LearningRate,
-  type PlateauMemory,
   type PlateauOptions,
   parseRate,
   plateauRate,
   stepRate,
   warmUpRate,
 } from "./schedules.ts";
-export type { EpochSums, Json, TrainingState } from "./state.ts";

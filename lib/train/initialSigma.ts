@@ -4,9 +4,9 @@
  * is the alpha of variational dropout, Kingma et al. 2015: a third is a dropout of one weight in ten).
  */
 import { initialRho } from "../bayes/posterior.ts";
-import { checkNumber, fail } from "../errors.ts";
 import type { Slot } from "../graph/store.ts";
 import type { Model } from "../models/model.ts";
+import { checkNumber, fail } from "../util/errors.ts";
 
 /** Throws for a share that is none, or asked of a model whose posterior says itself how wide it begins. */
 export function checkInitialSigma({ bayes: { posterior } }: Model, asked: number | undefined): void {

@@ -22,8 +22,8 @@ import {
 import { hostname } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import { isMainThread, threadId } from "node:worker_threads";
-import { BayesError, failFile, words } from "../errors.ts";
 import { ensureDir, fileError, pause, quietly, removeEmpty } from "../util/atomic.ts";
+import { BayesError, failFile, words } from "../util/errors.ts";
 import { lifeOf, ownerText, parseOwner, self } from "../util/owner.ts";
 import { headOf, kindOf, statOf } from "../util/regular.ts";
 import { temporaryName } from "../util/temporary.ts";

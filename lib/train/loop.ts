@@ -1,19 +1,19 @@
+import { DATA, loadCheckpoint, OPTIMIZER, restore } from "../checkpoints/checkpoint.ts";
+import { type EpochRecord, freshSums, type TrainingState } from "../checkpoints/state.ts";
 import { mixupWeight } from "../data/augment.ts";
 import { type AnyDataset, imageSize, isStreamed } from "../data/dataset.ts";
 import { epochOrder } from "../data/order.ts";
-import { BayesError, checkNumber, shorten, show } from "../errors.ts";
 import { RunError } from "../graph/compile.ts";
 import type { Turn } from "../graph/turns.ts";
 import type { Model } from "../models/model.ts";
 import type { Data } from "../native/addon.ts";
 import { evaluate } from "../predict/predict.ts";
+import { BayesError, checkNumber, shorten, show } from "../util/errors.ts";
 import { seedKey } from "../util/philox.ts";
 import { visible } from "../util/text.ts";
-import { DATA, loadCheckpoint, OPTIMIZER, restore } from "./checkpoint.ts";
 import type { RunFolder } from "./folder.ts";
 import type { FitData, Settings, StepRecord } from "./options.ts";
 import { Prefetch } from "./prefetch.ts";
-import { type EpochRecord, freshSums, type TrainingState } from "./state.ts";
 import { COUNT, type StepProgram } from "./step.ts";
 
 const CHUNK_MS = 100;

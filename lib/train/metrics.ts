@@ -1,6 +1,6 @@
 import { closeSync, constants, fsyncSync, lstatSync, openSync, writeSync } from "node:fs";
-import { BayesError } from "../errors.ts";
 import { fileError, writeFileAtomic } from "../util/atomic.ts";
+import { BayesError } from "../util/errors.ts";
 import { ReadFile } from "../util/read.ts";
 import { kindOf } from "../util/regular.ts";
 

@@ -1,11 +1,11 @@
-import { checkNumber, checkOptions, fail } from "../errors.ts";
+import { OPTIMIZER } from "../checkpoints/checkpoint.ts";
 import { Tensor } from "../graph/node.ts";
 import { checkWritten, trace } from "../graph/trace.ts";
 import type { Values } from "../graph/values.ts";
 import { maskOfParameter } from "../layers/mask.ts";
 import { adamUpdate } from "../ops/adam.ts";
 import { sgdUpdate } from "../ops/sgd.ts";
-import { OPTIMIZER } from "./checkpoint.ts";
+import { checkNumber, checkOptions, fail } from "../util/errors.ts";
 
 /**
  * How parameters follow their gradients. An optimizer is a recipe without state: its moments lie in the store, named

@@ -1,22 +1,22 @@
 import { isDeepStrictEqual } from "node:util";
 import type { BetaSchedule } from "../bayes/beta.ts";
 import { constantBeta } from "../bayes/beta.ts";
+import type { EpochRecord } from "../checkpoints/state.ts";
 import { type Augmentation, movesPixels, type SettledAugmentation, settleAugmentation } from "../data/augment.ts";
 import { type AnyDataset, checkDataset, isStreamed } from "../data/dataset.ts";
 import { checkPixels, normalizationOf, type Preprocess, pixelsOf } from "../data/prepare.ts";
-import { BayesError, checkInt, checkNumber, checkOptions, checkPath, fail, words } from "../errors.ts";
 import type { Tensor } from "../graph/node.ts";
 import { checkPrecision, type Precision } from "../graph/trace.ts";
 import { frozenLayers, isAmong, layerNames, layerOf } from "../layers/names.ts";
-import type { Better, Likelihood, Targets } from "../likelihoods/likelihood.ts";
+import type { Better, Likelihood, Targets } from "../likelihoods/shared/likelihood.ts";
 import { type Model, temperedBy } from "../models/model.ts";
 import { isSignal } from "../util/arrays.ts";
+import { BayesError, checkInt, checkNumber, checkOptions, checkPath, fail, words } from "../util/errors.ts";
 import { defaults } from "./defaults.ts";
 import { checkInitialSigma } from "./initialSigma.ts";
 import { adam, type Optimizer } from "./optimizers.ts";
 import { type Recipe, recipeFor, type SaidOfRecipe } from "./recipe.ts";
 import { constantRate, cosineRate, type LearningRate } from "./schedules.ts";
-import type { EpochRecord } from "./state.ts";
 
 export interface FitData {
   /** In memory, or streamed (`makeSource`, or a folder with `stream`): the results are the same, bit for bit. */

@@ -3,7 +3,7 @@
  * {@link defaults}; on few of them that recipe leaves a posterior where it began, and its KL term outweighs what the images
  * have to say. The evidence is the experiment `small-data` (docs/results.md).
  */
-import { checkInt, checkNumber, fail } from "../errors.ts";
+import { checkInt, checkNumber, fail } from "../util/errors.ts";
 import { defaults } from "./defaults.ts";
 
 /** From so many training images on, the recipe is that of {@link defaults}, whatever the network. */

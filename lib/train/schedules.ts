@@ -3,18 +3,9 @@
  * to validation keeps its memory in the training run's checkpoint, not in itself.
  */
 import type { BetaMoment } from "../bayes/beta.ts";
-import { checkInt, checkNumber, checkOptions, fail } from "../errors.ts";
+import type { PlateauMemory } from "../checkpoints/state.ts";
+import { checkInt, checkNumber, checkOptions, fail } from "../util/errors.ts";
 import { parseNumber } from "../util/number.ts";
-
-/** What {@link plateauRate} remembers between validations: plain numbers, saved in checkpoints. */
-export interface PlateauMemory {
-  /** The best value seen so far (lower is better). */
-  readonly best: number;
-  /** Validations since then. */
-  readonly waited: number;
-  /** How often the rate has been lowered. */
-  readonly drops: number;
-}
 
 export interface LearningRate {
   /** Printed with every run, and compared when one is resumed. */

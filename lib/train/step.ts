@@ -1,12 +1,12 @@
+import { grad } from "../autodiff/grad.ts";
+import { DATA } from "../checkpoints/checkpoint.ts";
 import type { Augmentation } from "../data/augment.ts";
 import { type AnyDataset, isStreamed } from "../data/dataset.ts";
 import { asIs } from "../data/prepare.ts";
-import { fail } from "../errors.ts";
 import { compile, type InputSpec, type Program } from "../graph/compile.ts";
-import { grad } from "../graph/grad.ts";
 import { constant, sameShape, Tensor } from "../graph/node.ts";
 import type { Precision } from "../graph/trace.ts";
-import type { Likelihood, Targets } from "../likelihoods/likelihood.ts";
+import type { Likelihood, Targets } from "../likelihoods/shared/likelihood.ts";
 import type { Model } from "../models/model.ts";
 import { add } from "../ops/add.ts";
 import { checkFinite } from "../ops/checkFinite.ts";
@@ -17,7 +17,7 @@ import { mean } from "../ops/mean.ts";
 import { mul } from "../ops/mul.ts";
 import { repeatBatch } from "../ops/repeatBatch.ts";
 import { asArray } from "../util/arrays.ts";
-import { DATA } from "./checkpoint.ts";
+import { fail } from "../util/errors.ts";
 import { Mixup } from "./mixup.ts";
 import type { Optimizer } from "./optimizers.ts";
 

@@ -2,7 +2,7 @@
  * What a value is, whatever realm made it. Each vm context (a test runner has one per file) has constructors of its own,
  * so `instanceof` says nothing about a value from outside; these ask for what the value is inside.
  */
-import { fail } from "../errors.ts";
+import { fail } from "./errors.ts";
 
 const own = { Float32Array, Float64Array, Int32Array, Uint8Array, Uint16Array, Uint32Array, BigInt64Array } as const;
 /** The kinds of typed arrays that the library takes. */

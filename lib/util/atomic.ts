@@ -13,7 +13,7 @@ import {
   writeSync,
 } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
-import { BayesError, shorten } from "../errors.ts";
+import { BayesError, shorten } from "./errors.ts";
 import { type Target, targetOf } from "./target.ts";
 import { sweep, temporaryName } from "./temporary.ts";
 

@@ -1,5 +1,5 @@
 /** JSON that others have written, or are to read: what JavaScript would take silently, or break on, is said in one sentence. */
-import { BayesError, fail, failFile, shorten, show, words } from "../errors.ts";
+import { BayesError, fail, failFile, shorten, show, words } from "./errors.ts";
 import { readRegular } from "./regular.ts";
 
 /** Far deeper than any configuration; whatever walks through a value calls itself for each level. */

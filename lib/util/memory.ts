@@ -1,5 +1,5 @@
 import { freemem } from "node:os";
-import { BayesError } from "../errors.ts";
+import { BayesError } from "./errors.ts";
 
 const gib = (bytes: number): string => `${(bytes / 2 ** 30).toPrecision(3)} GiB`;
 

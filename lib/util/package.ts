@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { BayesError } from "../errors.ts";
+import { BayesError } from "./errors.ts";
 
 /** This package's version, which the code keeps wherever a bundler puts it. */
 export const version = "0.1.0";

@@ -4,7 +4,7 @@
  */
 import cliProgress from "cli-progress";
 import picocolors from "picocolors";
-import { checkNumber } from "../errors.ts";
+import { checkNumber } from "./errors.ts";
 import { visible } from "./text.ts";
 
 /** A running progress display. */

@@ -1,6 +1,6 @@
 import { closeSync, readSync } from "node:fs";
-import { failFile, words } from "../errors.ts";
 import { fileError } from "./atomic.ts";
+import { failFile, words } from "./errors.ts";
 import { openRegular } from "./regular.ts";
 
 /** Node reads at most 2 GiB at a time. */

@@ -1,8 +1,8 @@
 /** Files from outside: only regular ones are opened, and they are read to the size that they say they have. */
 import { closeSync, constants, fstatSync, openSync, readSync, type Stats, statSync } from "node:fs";
 import { open } from "node:fs/promises";
-import { BayesError, failFile } from "../errors.ts";
 import { fileError } from "./atomic.ts";
+import { BayesError, failFile } from "./errors.ts";
 import { checkMemory } from "./memory.ts";
 
 /** No file is read whole that is larger than this (2 GiB - 1), which is what one read can give. */

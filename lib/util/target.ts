@@ -1,7 +1,7 @@
 /** What lies at a path that is to be written or read, before anything is opened. */
 import { accessSync, constants, lstatSync, readlinkSync, realpathSync, type Stats } from "node:fs";
 import { basename, dirname, join, resolve, sep } from "node:path";
-import { BayesError } from "../errors.ts";
+import { BayesError } from "./errors.ts";
 import { kindOf } from "./regular.ts";
 
 /** Where the bytes for a path go. */

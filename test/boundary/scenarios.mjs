@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
-import { compile, ops, Store } from "../../dist/graph/index.js";
+import { compile, ops, Store } from "../../dist/graph.js";
 
 // most of a worker's life is loading what it needs
 const light = !isMainThread && ["compile", "run", "runAsync"].includes(workerData.phase);

@@ -5,16 +5,16 @@ import { gaussianPrior } from "../../lib/bayes/gaussianPrior.ts";
 import { alphaPosterior, rhoPosterior } from "../../lib/bayes/posterior.ts";
 import { scaleMixturePrior } from "../../lib/bayes/scaleMixturePrior.ts";
 import type { BayesOptions } from "../../lib/bayes/settings.ts";
-import { settings } from "../../lib/bayes/settings.ts";
-import { cpu } from "../../lib/device.ts";
 import { compile } from "../../lib/graph/compile.ts";
 import type { Tensor } from "../../lib/graph/node.ts";
 import { Store } from "../../lib/graph/store.ts";
 import { withTrace } from "../../lib/graph/trace.ts";
 import { bayesConv2d } from "../../lib/layers/conv.ts";
 import { bayesLinear } from "../../lib/layers/linear.ts";
+import { layerContext, layersOf } from "../../lib/layers/scope.ts";
 import { categorical } from "../../lib/likelihoods/categorical.ts";
 import { Model } from "../../lib/models/model.ts";
+import { cpu } from "../../lib/native/device.ts";
 import { flatten } from "../../lib/ops/flatten.ts";
 import { gaussianNoise } from "../../lib/ops/gaussianNoise.ts";
 import { maxPool2d } from "../../lib/ops/maxPool2d.ts";
@@ -126,8 +126,9 @@ function draws(
     { store },
     { x: input, rng: { shape: [4], dtype: "i32" }, rows: { shape: [input[0]], dtype: "i32" } },
     ({ x, rng, rows }) => ({
-      y: withTrace({ store, mode: "sample", samples, noise: { rng, rows }, bayes: settings(bayes), seed: 11 }, () =>
-        layer(x),
+      y: withTrace(
+        { store, mode: "sample", samples, noise: { rng, rows }, context: layerContext({ bayes }), seed: 11 },
+        () => layer(x),
       ).value,
     }),
   );
@@ -184,7 +185,7 @@ function weightDraws(
           mode: "sample",
           samples: each,
           noise: { rng, rows },
-          bayes: settings({ posterior, estimator: "weight" }),
+          context: layerContext({ bayes: { posterior, estimator: "weight" } }),
           seed: 11,
         },
         () => layer(x),
@@ -212,10 +213,18 @@ describe("KL", () => {
       { store },
       { rng: { shape: [4], dtype: "i32" }, rows: { shape: [1], dtype: "i32" }, x: [1, 4] },
       ({ rng, rows, x }) => ({
-        kl: withTrace(
-          { store, mode: "sample", noise: { rng, rows }, bayes: settings({ bias: false, ...bayes }), seed: 3 },
-          () => bayesLinear(x, 500, { name: "layer" }),
-        ).trace.kl[0].value,
+        kl: layersOf(
+          withTrace(
+            {
+              store,
+              mode: "sample",
+              noise: { rng, rows },
+              context: layerContext({ bayes: { bias: false, ...bayes } }),
+              seed: 3,
+            },
+            () => bayesLinear(x, 500, { name: "layer" }),
+          ).trace,
+        ).kl[0].value,
       }),
     );
     const steps = 400;

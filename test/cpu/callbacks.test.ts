@@ -1,7 +1,7 @@
 // Ordinary asynchronous functions are callbacks: they are awaited where that means something, and what they throw is heard.
 import { describe, expect, it, vi } from "vitest";
 import type { ClassDataset } from "../../lib/data/index.ts";
-import { interpret, ops, Store } from "../../lib/graph/index.ts";
+import { interpret, ops, Store } from "../../lib/graph.ts";
 import {
   type Categorical,
   evaluate,

@@ -4,11 +4,11 @@ import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { loadCheckpoint } from "../../lib/checkpoints/checkpoint.ts";
+import { openModel } from "../../lib/checkpoints/open.ts";
 import { readConfig } from "../../lib/cli/run-folder.ts";
-import { openModel } from "../../lib/models/open.ts";
 import { readMetadata } from "../../lib/onnx/metadata.ts";
 import { encodePng } from "../../lib/report/png.ts";
-import { loadCheckpoint } from "../../lib/train/checkpoint.ts";
 import { cli } from "../cli-capture.ts";
 import { random } from "../ops/harness.ts";
 

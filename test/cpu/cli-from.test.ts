@@ -1,11 +1,11 @@
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
+import { peekCheckpoint } from "../../lib/checkpoints/checkpoint.ts";
 import { withSource } from "../../lib/cli/from.ts";
 import type { TrainOptions } from "../../lib/cli/recipe.ts";
 import type { RunConfig } from "../../lib/cli/run-folder.ts";
 import { createModel, openModel, saveModel } from "../../lib/index.ts";
-import { peekCheckpoint } from "../../lib/train/checkpoint.ts";
 import { type Captured, cli, temporaryFolder, writeIdx } from "../cli-capture.ts";
 import { golden, torchFile } from "../import-kit.ts";
 

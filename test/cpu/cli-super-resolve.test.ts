@@ -2,8 +2,8 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
+import { saveModel } from "../../lib/checkpoints/open.ts";
 import { createModel } from "../../lib/models/create.ts";
-import { saveModel } from "../../lib/models/open.ts";
 import { superResolutionModel } from "../../lib/pictures/model.ts";
 import { superResolve } from "../../lib/pictures/picture.ts";
 import { readPicture } from "../../lib/pictures/read.ts";

@@ -13,11 +13,11 @@ import {
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
 import { beforeAll, describe, expect, it } from "vitest";
+import { loadCheckpoint } from "../../lib/checkpoints/checkpoint.ts";
 import { defaultOptions, recipe } from "../../lib/cli/recipe.ts";
 import { writeConfig } from "../../lib/cli/run-folder.ts";
 import { embeddedMnist } from "../../lib/data/locate.ts";
 import { encodePng } from "../../lib/report/png.ts";
-import { loadCheckpoint } from "../../lib/train/checkpoint.ts";
 import { RunLock } from "../../lib/train/lock.ts";
 import { version } from "../../lib/util/package.ts";
 import { build } from "../built.ts";

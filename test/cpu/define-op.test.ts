@@ -1,11 +1,11 @@
 // Ops of the user's own, made of ours: values, gradients, plans, training and export, and what is refused.
 import { describe, expect, it } from "vitest";
-import { BayesError } from "../../lib/errors.ts";
-import { compile, constant, defineOp, grad, ops, parameter, Store } from "../../lib/graph/index.ts";
 import { interpret } from "../../lib/graph/interpret.ts";
 import type { Tensor } from "../../lib/graph/node.ts";
+import { compile, constant, defineOp, grad, ops, parameter, Store } from "../../lib/graph.ts";
 import { bayesLinear, categorical, conv2d, fit, flatten, linear, Model, maxPool2d, relu } from "../../lib/index.ts";
 import { exportOnnx, verifyOnnx } from "../../lib/onnx/index.ts";
+import { BayesError } from "../../lib/util/errors.ts";
 import { eachRun, head, squares } from "./train-kit.ts";
 
 eachRun(() => {});

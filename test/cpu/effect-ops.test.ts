@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
-import { cpu, setThreads, threads } from "../../lib/device.ts";
 import { compile, RunError } from "../../lib/graph/compile.ts";
 import { constant, type Shape } from "../../lib/graph/node.ts";
 import { Store } from "../../lib/graph/store.ts";
 import { parameter } from "../../lib/graph/trace.ts";
+import { cpu, setThreads, threads } from "../../lib/native/device.ts";
 import { type AdamAttrs, adamUpdate } from "../../lib/ops/adam.ts";
 import { add } from "../../lib/ops/add.ts";
 import { checkFinite } from "../../lib/ops/checkFinite.ts";

@@ -1,11 +1,11 @@
 // Relative accuracy, where the rows of test/ops compare absolutely: in units in the last place of the float32 result, from
 // denormals to overflow.
 import { afterAll, describe, expect, it } from "vitest";
-import { cpu } from "../../lib/device.ts";
+import { grad } from "../../lib/autodiff/grad.ts";
 import { compile } from "../../lib/graph/compile.ts";
-import { grad } from "../../lib/graph/grad.ts";
 import type { Tensor } from "../../lib/graph/node.ts";
 import { Store } from "../../lib/graph/store.ts";
+import { cpu } from "../../lib/native/device.ts";
 import { exp } from "../../lib/ops/exp.ts";
 import { klGaussian } from "../../lib/ops/klGaussian.ts";
 import { log } from "../../lib/ops/log.ts";

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it, vi } from "vitest";
 import { loadData, makeDataset, makeSource, readIdx } from "../../lib/data/index.ts";
-import { compile, ops, RunError, Store } from "../../lib/graph/index.ts";
+import { compile, ops, RunError, Store } from "../../lib/graph.ts";
 import {
   BayesError,
   bayesLinear,
@@ -199,8 +199,11 @@ it("the documents have a line for each code, and every code has been seen here",
   const rows = (text: string) =>
     [...text.matchAll(/\| `(ERR_BAYES_\w+)` \| (.*?) \|/g)].map(([, code, what]) => [code, what]);
   const document = rows(read("docs/errors.md"));
-  const comment = rows(read("lib/errors.ts")).map(([code, what]) => [code, what.replace(/\{@link (\w+)\}/, "`$1`")]);
-  const declared = [...read("lib/errors.ts").matchAll(/\| "(ERR_BAYES_\w+)"/g)].map(([, code]) => code);
+  const comment = rows(read("lib/util/errors.ts")).map(([code, what]) => [
+    code,
+    what.replace(/\{@link (\w+)\}/, "`$1`"),
+  ]);
+  const declared = [...read("lib/util/errors.ts").matchAll(/\| "(ERR_BAYES_\w+)"/g)].map(([, code]) => code);
   expect(document.map(([code]) => code)).toEqual(declared);
   expect(comment.map(([code]) => code)).toEqual(declared);
   expect([...seen].sort()).toEqual([...declared].sort());

@@ -2,10 +2,10 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import type { Experiment, JsonObject, Unit, Work } from "../../lib/experiments/experiment.ts";
 import { experiments } from "../../lib/experiments/index.ts";
 import { runExperiment } from "../../lib/experiments/runner.ts";
-import { standIn } from "../../lib/experiments/standIn.ts";
+import type { Experiment, JsonObject, Unit, Work } from "../../lib/experiments/shared/experiment.ts";
+import { standIn } from "../../lib/experiments/shared/standIn.ts";
 import { type RunnerOptions, states } from "../../lib/experiments/units.ts";
 import { RunLock } from "../../lib/train/lock.ts";
 import { cli, temporaryFolder } from "../cli-capture.ts";

@@ -1,7 +1,7 @@
 // What external-memory.test.ts asks, under --expose-gc: by how many bytes the memory moves that V8 has been told of.
 import { setImmediate } from "node:timers/promises";
 
-const { compile, openDevice, ops, Store } = await import(new URL("../../dist/graph/index.js", import.meta.url).href);
+const { compile, openDevice, ops, Store } = await import(new URL("../../dist/graph.js", import.meta.url).href);
 const MB = 1 << 20;
 const device = openDevice("cpu");
 

@@ -1,12 +1,12 @@
 // A layer that applies its activation itself against the same two ops apart: asking for the sums before the activation,
 // and for their gradient, keeps them apart.
 import { describe, expect, it } from "vitest";
-import { cpu } from "../../lib/device.ts";
+import { grad } from "../../lib/autodiff/grad.ts";
 import { compile } from "../../lib/graph/compile.ts";
-import { grad } from "../../lib/graph/grad.ts";
 import { constant, type Tensor } from "../../lib/graph/node.ts";
 import { Store } from "../../lib/graph/store.ts";
 import type { Precision } from "../../lib/graph/trace.ts";
+import { cpu } from "../../lib/native/device.ts";
 import { conv2d as conv2dOf } from "../../lib/ops/conv2d.ts";
 import { maxPool2d } from "../../lib/ops/maxPool2d.ts";
 import { mul } from "../../lib/ops/mul.ts";

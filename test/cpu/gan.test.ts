@@ -1,11 +1,10 @@
 // The paper's GAN: sizes of its nets, two optimizers that go on bit for bit, and the distance between made and real pictures.
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { settings } from "../../lib/bayes/settings.ts";
 import { subset } from "../../lib/data/dataset.ts";
 import { eigen, frechetDistance, gaussianOf } from "../../lib/experiments/gan/frechet.ts";
 import { Gan } from "../../lib/experiments/gan/net.ts";
-import { standIn } from "../../lib/experiments/standIn.ts";
+import { standIn } from "../../lib/experiments/shared/standIn.ts";
 import { compile } from "../../lib/graph/compile.ts";
 import { f32, i32 } from "../../lib/graph/node.ts";
 import { Store } from "../../lib/graph/store.ts";
@@ -20,7 +19,7 @@ const folder = temporaryFolder();
 function sizes(build: () => unknown): Record<string, number> {
   const store = new Store("cpu");
   const noise = { rng: input("rng", i32([4])), rows: input("rows", i32([2])) };
-  withTrace({ store, mode: "sample", training: true, noise, bayes: settings({}) }, build);
+  withTrace({ store, mode: "sample", training: true, noise }, build);
   const all: Record<string, number> = {};
   for (const { name, shape } of store.slots.values()) {
     const end = name.split("/").at(-1)!;

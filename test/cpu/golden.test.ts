@@ -1,8 +1,9 @@
 import { readFileSync } from "node:fs";
 import { gunzipSync } from "node:zlib";
 import { afterAll, describe, expect, it } from "vitest";
+import { grad } from "../../lib/autodiff/grad.ts";
+import { decodeSafetensors } from "../../lib/checkpoints/safetensors.ts";
 import { compile } from "../../lib/graph/compile.ts";
-import { grad } from "../../lib/graph/grad.ts";
 import { constant } from "../../lib/graph/node.ts";
 import { createModel } from "../../lib/models/create.ts";
 import { add } from "../../lib/ops/add.ts";
@@ -11,7 +12,6 @@ import { mean } from "../../lib/ops/mean.ts";
 import { scale } from "../../lib/ops/scale.ts";
 import { softmaxCrossEntropy } from "../../lib/ops/softmaxCrossEntropy.ts";
 import { sgd } from "../../lib/train/optimizers.ts";
-import { decodeSafetensors } from "../../lib/train/safetensors.ts";
 import { seedKey } from "../../lib/util/philox.ts";
 
 /**

@@ -2,8 +2,9 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
-import { ops } from "../../lib/graph/index.ts";
+import { encodeSafetensors, type SafeTensor } from "../../lib/checkpoints/safetensors.ts";
 import type { Tensor } from "../../lib/graph/node.ts";
+import { ops } from "../../lib/graph.ts";
 import {
   add,
   batchNorm2d,
@@ -26,7 +27,6 @@ import {
   relu,
   saveModel,
 } from "../../lib/index.ts";
-import { encodeSafetensors, type SafeTensor } from "../../lib/train/safetensors.ts";
 import { contents, distance, golden, logits, made, torchFile, unpacked } from "../import-kit.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "import-"));

@@ -1,7 +1,7 @@
 // A name belongs to one layer, and parameters are shared only where that is asked for.
 
 import { describe, expect, it } from "vitest";
-import { compile, ops, parameter, Store } from "../../lib/graph/index.ts";
+import { compile, ops, parameter, Store } from "../../lib/graph.ts";
 import {
   alphaPosterior,
   BayesError,

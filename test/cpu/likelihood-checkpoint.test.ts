@@ -1,17 +1,17 @@
 // What a likelihood has learned (names, units, the scale of the noise) is in a checkpoint, and comes back bit for bit.
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { loadCheckpoint, restore, saveCheckpoint } from "../../lib/checkpoints/checkpoint.ts";
 import { makeDataset } from "../../lib/data/dataset.ts";
 import { bayesLinear } from "../../lib/layers/linear.ts";
 import { bernoulli } from "../../lib/likelihoods/bernoulli.ts";
 import { categorical } from "../../lib/likelihoods/categorical.ts";
 import { gaussian } from "../../lib/likelihoods/gaussian.ts";
 import { laplace } from "../../lib/likelihoods/laplace.ts";
-import type { Likelihood } from "../../lib/likelihoods/likelihood.ts";
+import type { Likelihood } from "../../lib/likelihoods/shared/likelihood.ts";
 import { Model } from "../../lib/models/model.ts";
 import { flatten } from "../../lib/ops/flatten.ts";
 import { evaluate } from "../../lib/predict/predict.ts";
-import { loadCheckpoint, restore, saveCheckpoint } from "../../lib/train/checkpoint.ts";
 import { type FitOptions, fit } from "../../lib/train/fit.ts";
 import { random } from "../ops/harness.ts";
 import { bits, eachRun } from "./train-kit.ts";

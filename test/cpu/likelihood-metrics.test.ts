@@ -5,7 +5,7 @@ import { bernoulli } from "../../lib/likelihoods/bernoulli.ts";
 import { categorical } from "../../lib/likelihoods/categorical.ts";
 import { gaussian } from "../../lib/likelihoods/gaussian.ts";
 import { laplace } from "../../lib/likelihoods/laplace.ts";
-import type { Likelihood, Prediction, Targets } from "../../lib/likelihoods/likelihood.ts";
+import type { Likelihood, Prediction, Targets } from "../../lib/likelihoods/shared/likelihood.ts";
 import { random } from "../ops/harness.ts";
 
 const softmax = (z: readonly number[]): number[] => {

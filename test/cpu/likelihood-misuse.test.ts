@@ -8,7 +8,7 @@ import { categorical } from "../../lib/likelihoods/categorical.ts";
 import { gaussian } from "../../lib/likelihoods/gaussian.ts";
 import { likelihoodOf } from "../../lib/likelihoods/known.ts";
 import { laplace } from "../../lib/likelihoods/laplace.ts";
-import type { Likelihood } from "../../lib/likelihoods/likelihood.ts";
+import type { Likelihood } from "../../lib/likelihoods/shared/likelihood.ts";
 import { createModel } from "../../lib/models/create.ts";
 import { Model } from "../../lib/models/model.ts";
 import { flatten } from "../../lib/ops/flatten.ts";

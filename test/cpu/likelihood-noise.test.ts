@@ -1,13 +1,13 @@
 // The noise that a model finds in made data is the noise that was put there.
 import { beforeEach, describe, expect, it } from "vitest";
 import { type Dataset, makeDataset } from "../../lib/data/dataset.ts";
-import { setThreads } from "../../lib/device.ts";
 import { bayesLinear } from "../../lib/layers/linear.ts";
 import { gaussian } from "../../lib/likelihoods/gaussian.ts";
 import { laplace } from "../../lib/likelihoods/laplace.ts";
-import type { Likelihood } from "../../lib/likelihoods/likelihood.ts";
-import type { NumberPrediction } from "../../lib/likelihoods/location.ts";
+import type { Likelihood } from "../../lib/likelihoods/shared/likelihood.ts";
+import type { NumberPrediction } from "../../lib/likelihoods/shared/predictions.ts";
 import { Model } from "../../lib/models/model.ts";
+import { setThreads } from "../../lib/native/device.ts";
 import { flatten } from "../../lib/ops/flatten.ts";
 import { reshape } from "../../lib/ops/reshape.ts";
 import { softplus } from "../../lib/ops/softplus.ts";

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
-import { ops } from "../../lib/graph/index.ts";
+import { ops } from "../../lib/graph.ts";
 import {
   BayesError,
   bayesLinear,

@@ -1,13 +1,13 @@
 import { readFileSync } from "node:fs";
 import { afterAll, describe, expect, it } from "vitest";
-import { cpu } from "../../lib/device.ts";
+import { grad } from "../../lib/autodiff/grad.ts";
 import { compile } from "../../lib/graph/compile.ts";
-import { grad } from "../../lib/graph/grad.ts";
 import { constant, type Tensor } from "../../lib/graph/node.ts";
 import { Store } from "../../lib/graph/store.ts";
 import { trace } from "../../lib/graph/trace.ts";
 import { likelihoodOf } from "../../lib/likelihoods/known.ts";
-import type { LikelihoodConfig } from "../../lib/likelihoods/likelihood.ts";
+import type { LikelihoodConfig } from "../../lib/likelihoods/shared/likelihood.ts";
+import { cpu } from "../../lib/native/device.ts";
 import { mul } from "../../lib/ops/mul.ts";
 import { sum } from "../../lib/ops/sum.ts";
 

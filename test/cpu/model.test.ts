@@ -2,12 +2,10 @@
 // debugger against the compiled program.
 
 import { describe, expect, it } from "vitest";
+import { grad } from "../../lib/autodiff/grad.ts";
 import { gaussianPrior } from "../../lib/bayes/gaussianPrior.ts";
 import { rhoPosterior } from "../../lib/bayes/posterior.ts";
-import { settings } from "../../lib/bayes/settings.ts";
-import { cpu } from "../../lib/device.ts";
 import { compile, type Inputs } from "../../lib/graph/compile.ts";
-import { grad } from "../../lib/graph/grad.ts";
 import { interpret } from "../../lib/graph/interpret.ts";
 import { f32, i32, type Shape, type Tensor } from "../../lib/graph/node.ts";
 import { Store } from "../../lib/graph/store.ts";
@@ -16,9 +14,11 @@ import { bayesConv2d } from "../../lib/layers/conv.ts";
 import { bayesConvTranspose2d } from "../../lib/layers/convTranspose.ts";
 import { bayesLinear, linear } from "../../lib/layers/linear.ts";
 import { batchNorm2d } from "../../lib/layers/norm.ts";
+import { layerContext } from "../../lib/layers/scope.ts";
 import { categorical } from "../../lib/likelihoods/categorical.ts";
 import { createModel } from "../../lib/models/create.ts";
 import { Model } from "../../lib/models/model.ts";
+import { cpu } from "../../lib/native/device.ts";
 import { add } from "../../lib/ops/add.ts";
 import { checkFinite } from "../../lib/ops/checkFinite.ts";
 import { conv2d as conv2dOp } from "../../lib/ops/conv2d.ts";
@@ -134,7 +134,7 @@ describe("twins of fused layers", () => {
   for (const [name, shape, fused, plain] of cases)
     it(`${name}: forward and every gradient are those of the same maths in plain ops`, () => {
       using store = new Store(device);
-      const options = { store, mode: "sample", bayes: settings({ posterior }), seed: 4 } as const;
+      const options = { store, mode: "sample", context: layerContext({ bayes: { posterior } }), seed: 4 } as const;
       const specs = { x: shape, rng: i32([4]), rows: i32([3]) };
       const feed = { x: values(shape.reduce((a, b) => a * b)), rng: Int32Array.of(5, 6, 7, 0), rows: firstRows(3) };
       const names = ["weight/mu", "weight/rho", "bias/mu", "bias/rho"].map((n) => `layer/${n}`);

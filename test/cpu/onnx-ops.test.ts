@@ -4,14 +4,14 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import * as ort from "onnxruntime-node";
 import { afterAll, describe, expect, it } from "vitest";
-import { cpu } from "../../lib/device.ts";
-import { BayesError } from "../../lib/errors.ts";
 import { compile } from "../../lib/graph/compile.ts";
 import { constant, type Node, sizeOf, type Tensor, topo } from "../../lib/graph/node.ts";
 import { Store } from "../../lib/graph/store.ts";
 import { input, withTrace } from "../../lib/graph/trace.ts";
+import { cpu } from "../../lib/native/device.ts";
 import { Lowering } from "../../lib/onnx/lower.ts";
 import { permuted } from "../../lib/onnx/model.ts";
+import { BayesError } from "../../lib/util/errors.ts";
 import type { OpCase, Value } from "../ops/harness.ts";
 
 const device = cpu();

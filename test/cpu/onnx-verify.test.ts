@@ -4,12 +4,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, describe, expect, it, vi } from "vitest";
-import { BayesError } from "../../lib/errors.ts";
 import type { Model } from "../../lib/models/model.ts";
 import { exportOnnx } from "../../lib/onnx/export.ts";
 import { readMetadata } from "../../lib/onnx/metadata.ts";
 import { OnnxGraph } from "../../lib/onnx/model.ts";
 import { verifyOnnx } from "../../lib/onnx/verify.ts";
+import { BayesError } from "../../lib/util/errors.ts";
 import { images, make } from "./onnx-kit.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "bayescnn-onnx-verify-"));

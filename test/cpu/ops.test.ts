@@ -1,11 +1,11 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
-import { cpu, setThreads, threads } from "../../lib/device.ts";
+import { grad } from "../../lib/autodiff/grad.ts";
 import { compile, type Program } from "../../lib/graph/compile.ts";
-import { grad } from "../../lib/graph/grad.ts";
 import { constant, sizeOf, type Tensor } from "../../lib/graph/node.ts";
 import { Store } from "../../lib/graph/store.ts";
+import { cpu, setThreads, threads } from "../../lib/native/device.ts";
 import { add } from "../../lib/ops/add.ts";
 import { mul } from "../../lib/ops/mul.ts";
 import { sum } from "../../lib/ops/sum.ts";

@@ -4,11 +4,11 @@ import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { afterAll, expect, it } from "vitest";
 import * as data from "../../lib/data/index.ts";
-import { show } from "../../lib/errors.ts";
-import * as graph from "../../lib/graph/index.ts";
+import * as graph from "../../lib/graph.ts";
 import * as root from "../../lib/index.ts";
 import * as onnx from "../../lib/onnx/index.ts";
 import * as train from "../../lib/train/index.ts";
+import { show } from "../../lib/util/errors.ts";
 import { entries } from "../docs-kit/entries.ts";
 import { squares, tinyBayes } from "./train-kit.ts";
 

@@ -6,10 +6,10 @@ import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { saveCheckpoint } from "../../lib/checkpoints/checkpoint.ts";
 import { type ClassModelConfig, createModel } from "../../lib/models/create.ts";
 import { largestLaunch, launchSize, launchSizes } from "../../lib/predict/launches.ts";
 import { type Images, predict } from "../../lib/predict/predict.ts";
-import { saveCheckpoint } from "../../lib/train/checkpoint.ts";
 import { build } from "../built.ts";
 import { random } from "../ops/harness.ts";
 

@@ -1,13 +1,14 @@
 // Predictions under load: many callers at a time, also while the model is being trained; company never shows in a bit.
 
 import { afterEach, describe, expect, it } from "vitest";
-import type { Categorical, ClassPrediction } from "../../lib/likelihoods/categorical.ts";
+import { loadCheckpoint, restore, saveCheckpoint } from "../../lib/checkpoints/checkpoint.ts";
+import type { Categorical } from "../../lib/likelihoods/categorical.ts";
+import type { ClassPrediction } from "../../lib/likelihoods/shared/predictions.ts";
 import { createModel } from "../../lib/models/create.ts";
 import type { Model } from "../../lib/models/model.ts";
 import { type Images, predict } from "../../lib/predict/predict.ts";
 import { Predictor } from "../../lib/predict/predictor.ts";
 import { prune } from "../../lib/prune/prune.ts";
-import { loadCheckpoint, restore, saveCheckpoint } from "../../lib/train/checkpoint.ts";
 import { fit } from "../../lib/train/fit.ts";
 import { random } from "../ops/harness.ts";
 import { bits, common, eachRun, data as squares, tinyBayes } from "./train-kit.ts";

@@ -2,12 +2,12 @@
 // the library says it rounds them (docs/design.md), and in float32 where a layer takes few multiplications (native/
 // winograd.h). BAYESCNN_BF16=pairs and =rounded run it in both forms of the kernels; scripts/test.mjs does.
 import { afterAll, describe, expect, it } from "vitest";
-import { cpu, setThreads, threads } from "../../lib/device.ts";
+import { grad } from "../../lib/autodiff/grad.ts";
 import { compile } from "../../lib/graph/compile.ts";
-import { grad } from "../../lib/graph/grad.ts";
 import { constant, type Shape, sizeOf, type Tensor } from "../../lib/graph/node.ts";
 import { Store } from "../../lib/graph/store.ts";
 import { type Precision, withTrace } from "../../lib/graph/trace.ts";
+import { cpu, setThreads, threads } from "../../lib/native/device.ts";
 import { leakyRelu } from "../../lib/ops/leakyRelu.ts";
 import { linear } from "../../lib/ops/linear.ts";
 import { mul } from "../../lib/ops/mul.ts";

@@ -1,13 +1,14 @@
 // What is pruned stays as it is and counts nothing, under every posterior, prior, kind of KL, estimator and optimizer.
 
 import { expect, it } from "vitest";
+import { grad } from "../../lib/autodiff/grad.ts";
+import { sigmaOfAlpha, sigmaOfRho } from "../../lib/bayes/formulas.ts";
 import { gaussianPrior } from "../../lib/bayes/gaussianPrior.ts";
 import { alphaPosterior, type Posterior, rhoPosterior } from "../../lib/bayes/posterior.ts";
 import type { Prior } from "../../lib/bayes/prior.ts";
 import { scaleMixturePrior } from "../../lib/bayes/scaleMixturePrior.ts";
 import type { BayesOptions } from "../../lib/bayes/settings.ts";
 import { compile } from "../../lib/graph/compile.ts";
-import { grad } from "../../lib/graph/grad.ts";
 import { constant } from "../../lib/graph/node.ts";
 import { bayesConv2d } from "../../lib/layers/conv.ts";
 import { bayesLinear } from "../../lib/layers/linear.ts";
@@ -21,7 +22,6 @@ import { relu } from "../../lib/ops/relu.ts";
 import { square } from "../../lib/ops/square.ts";
 import { sum } from "../../lib/ops/sum.ts";
 import { prune } from "../../lib/prune/prune.ts";
-import { sigmaOfAlpha, sigmaOfRho } from "../../lib/prune/scores.ts";
 import { adam, adamw, type Optimizer, sgd } from "../../lib/train/optimizers.ts";
 import { random } from "../ops/harness.ts";
 import { klOf } from "../ops/klGaussian.ts";

@@ -4,11 +4,11 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, w
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { openModel } from "../../lib/checkpoints/open.ts";
 import type { Tensor } from "../../lib/graph/node.ts";
 import { bayesLinear } from "../../lib/layers/linear.ts";
 import { categorical } from "../../lib/likelihoods/categorical.ts";
 import { Model } from "../../lib/models/model.ts";
-import { openModel } from "../../lib/models/open.ts";
 import { flatten } from "../../lib/ops/flatten.ts";
 import { fit } from "../../lib/train/fit.ts";
 import { LOCK } from "../../lib/train/lock.ts";

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { makeDataset, subset } from "../../lib/data/index.ts";
-import { ops } from "../../lib/graph/index.ts";
+import { ops } from "../../lib/graph.ts";
 import {
   add,
   alphaPosterior,

@@ -1,10 +1,10 @@
 import * as ort from "onnxruntime-node";
 import { describe, expect, it } from "vitest";
-import { cpu } from "../../lib/device.ts";
 import { compile } from "../../lib/graph/compile.ts";
 import { type Shape, sizeOf, type Tensor } from "../../lib/graph/node.ts";
 import { Store } from "../../lib/graph/store.ts";
 import { input, withTrace } from "../../lib/graph/trace.ts";
+import { cpu } from "../../lib/native/device.ts";
 import { Lowering } from "../../lib/onnx/lower.ts";
 import { permuted } from "../../lib/onnx/model.ts";
 import { avgPool2d } from "../../lib/ops/avgPool2d.ts";

@@ -1,15 +1,15 @@
 // Super-resolution: the network and its twin, tiles without seams, training, and pictures of every kind.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { setThreads, threads } from "../../lib/device.ts";
 import { gaussian } from "../../lib/likelihoods/gaussian.ts";
+import { psnr } from "../../lib/metrics/quality.ts";
 import { createModel } from "../../lib/models/create.ts";
 import type { Model } from "../../lib/models/model.ts";
+import { setThreads, threads } from "../../lib/native/device.ts";
 import { bicubicTaps, resizeBicubic } from "../../lib/pictures/bicubic.ts";
 import { lumaOf } from "../../lib/pictures/luma.ts";
 import { superResolutionModel } from "../../lib/pictures/model.ts";
 import { pairOf, picturePatches } from "../../lib/pictures/patches.ts";
 import { superResolve } from "../../lib/pictures/picture.ts";
-import { psnr } from "../../lib/pictures/quality.ts";
 import { type Strip, type UpscaleOptions, upscaleLuma } from "../../lib/pictures/superResolve.ts";
 import { predict } from "../../lib/predict/predict.ts";
 import { fit } from "../../lib/train/fit.ts";

@@ -1,11 +1,11 @@
 // Which products take few multiplications (native/winograd.h), seen from outside: what is not finite spreads to its whole
 // tile. Variances never do, since what a tile adds to a neighbour could be more than all it has.
 import { describe, expect, it } from "vitest";
-import { cpu } from "../../lib/device.ts";
+import { grad } from "../../lib/autodiff/grad.ts";
 import { compile } from "../../lib/graph/compile.ts";
-import { grad } from "../../lib/graph/grad.ts";
 import { constant, type Shape, sizeOf, type Tensor } from "../../lib/graph/node.ts";
 import { Store } from "../../lib/graph/store.ts";
+import { cpu } from "../../lib/native/device.ts";
 import { mul } from "../../lib/ops/mul.ts";
 import { sum } from "../../lib/ops/sum.ts";
 import { uniform } from "../ops/harness.ts";

@@ -2,10 +2,11 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
+import { grad } from "../../lib/autodiff/grad.ts";
+import { peekCheckpoint } from "../../lib/checkpoints/checkpoint.ts";
 import { compile } from "../../lib/graph/compile.ts";
-import { grad } from "../../lib/graph/grad.ts";
-import { ops } from "../../lib/graph/index.ts";
 import type { Tensor } from "../../lib/graph/node.ts";
+import { ops } from "../../lib/graph.ts";
 import {
   add,
   batchNorm2d,
@@ -35,7 +36,6 @@ import {
   toBayesian,
   toFrequentist,
 } from "../../lib/index.ts";
-import { peekCheckpoint } from "../../lib/train/checkpoint.ts";
 import { contents, logits } from "../import-kit.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "to-bayesian-"));

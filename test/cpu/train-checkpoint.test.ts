@@ -3,17 +3,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, describe, expect, it } from "vitest";
-import { BayesError } from "../../lib/errors.ts";
-import type { Model } from "../../lib/models/model.ts";
 import {
   type Checkpoint,
   loadCheckpoint,
   peekCheckpoint,
   restore,
   saveCheckpoint,
-} from "../../lib/train/checkpoint.ts";
-import { readSafetensors, type SafeTensor, writeSafetensors } from "../../lib/train/safetensors.ts";
-import { freshState } from "../../lib/train/state.ts";
+} from "../../lib/checkpoints/checkpoint.ts";
+import { readSafetensors, type SafeTensor, writeSafetensors } from "../../lib/checkpoints/safetensors.ts";
+import { freshState } from "../../lib/checkpoints/state.ts";
+import type { Model } from "../../lib/models/model.ts";
+import { BayesError } from "../../lib/util/errors.ts";
 import { random } from "../ops/harness.ts";
 import { bits, spoil, tinyBayes, tinyPlain } from "./train-kit.ts";
 

@@ -2,14 +2,14 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { loadCheckpoint, restore } from "../../lib/checkpoints/checkpoint.ts";
 import { loadMnist } from "../../lib/data/mnist.ts";
-import { setThreads } from "../../lib/device.ts";
 import { createModel } from "../../lib/models/create.ts";
+import { setThreads } from "../../lib/native/device.ts";
 import { add } from "../../lib/ops/add.ts";
 import { scale } from "../../lib/ops/scale.ts";
 import { square } from "../../lib/ops/square.ts";
 import { sum } from "../../lib/ops/sum.ts";
-import { loadCheckpoint, restore } from "../../lib/train/checkpoint.ts";
 import { type FitOptions, type FitResult, fit as fitModel, type StepRecord } from "../../lib/train/fit.ts";
 import { adam, adamw, sgd } from "../../lib/train/optimizers.ts";
 import { plateauRate } from "../../lib/train/schedules.ts";

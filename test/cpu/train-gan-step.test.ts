@@ -1,11 +1,11 @@
 import { afterAll, describe, expect, it } from "vitest";
-import { cpu, setThreads, threads } from "../../lib/device.ts";
+import { grad } from "../../lib/autodiff/grad.ts";
 import { compile } from "../../lib/graph/compile.ts";
-import { grad } from "../../lib/graph/grad.ts";
 import type { Tensor } from "../../lib/graph/node.ts";
 import { Store } from "../../lib/graph/store.ts";
 import { trace } from "../../lib/graph/trace.ts";
 import { linear } from "../../lib/layers/linear.ts";
+import { cpu, setThreads, threads } from "../../lib/native/device.ts";
 import { add } from "../../lib/ops/add.ts";
 import { mean } from "../../lib/ops/mean.ts";
 import { neg } from "../../lib/ops/neg.ts";

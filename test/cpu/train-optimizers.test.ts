@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
-import { cpu } from "../../lib/device.ts";
 import { compile } from "../../lib/graph/compile.ts";
 import type { Tensor } from "../../lib/graph/node.ts";
 import { Store } from "../../lib/graph/store.ts";
 import { parameter } from "../../lib/graph/trace.ts";
+import { cpu } from "../../lib/native/device.ts";
 import { adam, adamw, type Optimizer, sgd } from "../../lib/train/optimizers.ts";
 import { random } from "../ops/harness.ts";
 

@@ -2,13 +2,13 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { readSafetensors, writeSafetensors } from "../../lib/checkpoints/safetensors.ts";
 import { makeDataset } from "../../lib/data/dataset.ts";
 import { compile } from "../../lib/graph/compile.ts";
 import { scale } from "../../lib/ops/scale.ts";
 import { square } from "../../lib/ops/square.ts";
 import { type FitOptions, fit as fitModel, type StepRecord } from "../../lib/train/fit.ts";
 import { sgd } from "../../lib/train/optimizers.ts";
-import { readSafetensors, writeSafetensors } from "../../lib/train/safetensors.ts";
 import { bits, common, data, eachRun, tinyBayes, tinyPlain, train } from "./train-kit.ts";
 
 let runDir = "";

@@ -5,15 +5,15 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { loadCheckpoint, saveCheckpoint } from "../../lib/checkpoints/checkpoint.ts";
+import type { TrainingState } from "../../lib/checkpoints/state.ts";
 import { bayesLinear } from "../../lib/layers/linear.ts";
 import { categorical } from "../../lib/likelihoods/categorical.ts";
 import { Model } from "../../lib/models/model.ts";
 import { flatten } from "../../lib/ops/flatten.ts";
 import { maxPool2d } from "../../lib/ops/maxPool2d.ts";
-import { loadCheckpoint, saveCheckpoint } from "../../lib/train/checkpoint.ts";
 import { type FitOptions, fit } from "../../lib/train/fit.ts";
 import { constantRate, type LearningRate, plateauRate } from "../../lib/train/schedules.ts";
-import type { TrainingState } from "../../lib/train/state.ts";
 import { bits, CLASSES, eachRun, head, data as sets, unit, withoutWall } from "./train-kit.ts";
 
 let folder = "";

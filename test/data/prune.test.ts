@@ -5,7 +5,7 @@ import { describe, expect, it } from "vitest";
 import { loadData } from "../../lib/data/locate.ts";
 import { split } from "../../lib/data/split.ts";
 import { createModel } from "../../lib/models/create.ts";
-import { pruneExperiment } from "../../lib/prune/report.ts";
+import { pruneExperiment } from "../../lib/prune/pruneExperiment.ts";
 import { fit } from "../../lib/train/fit.ts";
 import { cosineRate } from "../../lib/train/schedules.ts";
 

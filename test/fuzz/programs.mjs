@@ -8,7 +8,7 @@ import { writeSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import * as b from "../../dist/index.js";
-import { compile, constant, grad, interpret, ops, Store, withTrace } from "../../dist/graph/index.js";
+import { compile, constant, grad, interpret, ops, Store, withTrace } from "../../dist/graph.js";
 import { adam, adamw, sgd } from "../../dist/train/index.js";
 
 /** Reads a list of choices; behind its end every choice is the first one. */

@@ -4,6 +4,9 @@ import { createHash } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
+import { loadCheckpoint, restore, saveCheckpoint } from "../../lib/checkpoints/checkpoint.ts";
+import { openModel } from "../../lib/checkpoints/open.ts";
+import { encodeSafetensors, readSafetensors, type SafeTensor } from "../../lib/checkpoints/safetensors.ts";
 import { comparisonRow } from "../../lib/cli/results.ts";
 import { openRunFolder, readConfig } from "../../lib/cli/run-folder.ts";
 import { parseCifar } from "../../lib/data/cifar.ts";
@@ -15,13 +18,10 @@ import { readTar } from "../../lib/data/tar.ts";
 import { importWeights } from "../../lib/import/weights.ts";
 import { createModel } from "../../lib/models/create.ts";
 import type { Model } from "../../lib/models/model.ts";
-import { openModel } from "../../lib/models/open.ts";
 import { exportOnnx } from "../../lib/onnx/export.ts";
 import { readMetadata } from "../../lib/onnx/metadata.ts";
 import { openRun } from "../../lib/predict/open-run.ts";
-import { loadCheckpoint, restore, saveCheckpoint } from "../../lib/train/checkpoint.ts";
 import { MetricsLog } from "../../lib/train/metrics.ts";
-import { encodeSafetensors, readSafetensors, type SafeTensor } from "../../lib/train/safetensors.ts";
 import { sharp } from "../images.ts";
 
 export interface Reader {

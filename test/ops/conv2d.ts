@@ -1,5 +1,5 @@
-import { type ConvOptions, convAttrs } from "../../lib/ops/conv.ts";
 import { conv2d } from "../../lib/ops/conv2d.ts";
+import { type ConvOptions, convAttrs } from "../../lib/ops/shared/conv.ts";
 import { activated, type OpCase, uniform, type Value } from "./harness.ts";
 import { pooled } from "./maxPool2d.ts";
 

@@ -1,6 +1,6 @@
-import type { ConvTransposeOptions } from "../../lib/ops/conv.ts";
 import { convTranspose2d } from "../../lib/ops/convTranspose2d.ts";
-import { pair } from "../../lib/ops/window.ts";
+import type { ConvTransposeOptions } from "../../lib/ops/shared/conv.ts";
+import { pair } from "../../lib/ops/shared/window.ts";
 import { addBias, convT } from "./conv2d.ts";
 import { type OpCase, uniform, type Value } from "./harness.ts";
 

@@ -1,6 +1,6 @@
 import type { Tensor } from "../../lib/graph/node.ts";
 import { maxPool2d } from "../../lib/ops/maxPool2d.ts";
-import { type WindowOptions, windowAttrs } from "../../lib/ops/window.ts";
+import { type WindowOptions, windowAttrs } from "../../lib/ops/shared/window.ts";
 import { given, type OpCase, uniform, type Value } from "./harness.ts";
 
 /** f(pixels of the window that lie in the image) for every window of every channel; the kernel's size comes with it. */

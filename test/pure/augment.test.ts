@@ -8,7 +8,7 @@ import {
   type SettledAugmentation,
   settleAugmentation,
 } from "../../lib/data/augment.ts";
-import { BayesError } from "../../lib/errors.ts";
+import { BayesError } from "../../lib/util/errors.ts";
 import { philox } from "../../lib/util/philox.ts";
 
 describe("augmentation", () => {

@@ -2,11 +2,10 @@
 // what the library hands out cannot be changed at all.
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { grad } from "../../lib/autodiff/grad.ts";
 import { gaussianPrior } from "../../lib/bayes/gaussianPrior.ts";
 import { initNormals } from "../../lib/bayes/posterior.ts";
-import { BayesError, checkOptions } from "../../lib/errors.ts";
 import { compile, Program } from "../../lib/graph/compile.ts";
-import { grad } from "../../lib/graph/grad.ts";
 import { constant, Tensor } from "../../lib/graph/node.ts";
 import { Store } from "../../lib/graph/store.ts";
 import { parameter, withTrace } from "../../lib/graph/trace.ts";
@@ -27,6 +26,7 @@ import * as ops from "../../lib/ops/index.ts";
 import { cubicSchedule } from "../../lib/prune/select.ts";
 import { adam, sgd } from "../../lib/train/optimizers.ts";
 import { parseRate, warmUpRate } from "../../lib/train/schedules.ts";
+import { BayesError, checkOptions } from "../../lib/util/errors.ts";
 import { freeMemory } from "../../lib/util/memory.ts";
 import { fillGaussians, gaussians, STREAM_INIT } from "../../lib/util/philox.ts";
 import { forged, only, shifty } from "../hostile.ts";

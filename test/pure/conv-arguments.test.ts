@@ -1,7 +1,6 @@
 // Bad arguments of the convolution family: one clear sentence each, whatever they are.
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { BayesError } from "../../lib/errors.ts";
 import { constant, leaf, type Shape, type Tensor } from "../../lib/graph/node.ts";
 import { bayesConv2d } from "../../lib/ops/bayesConv2d.ts";
 import { bayesLinear } from "../../lib/ops/bayesLinear.ts";
@@ -9,6 +8,7 @@ import { conv2d } from "../../lib/ops/conv2d.ts";
 import { convTranspose2d } from "../../lib/ops/convTranspose2d.ts";
 import { gaussianNoise } from "../../lib/ops/gaussianNoise.ts";
 import { linear } from "../../lib/ops/linear.ts";
+import { BayesError } from "../../lib/util/errors.ts";
 
 const f32 = (...shape: number[]): Tensor => leaf({ shape, dtype: "f32" }, { kind: "input", name: "x" });
 const noise = (rows: number, samples = 1, stream = 0) => ({

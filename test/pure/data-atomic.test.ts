@@ -2,8 +2,8 @@ import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, w
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { BayesError } from "../../lib/errors.ts";
 import { ensureDir, fileError, writeFileAtomic } from "../../lib/util/atomic.ts";
+import { BayesError } from "../../lib/util/errors.ts";
 
 let dir = "";
 beforeAll(() => {

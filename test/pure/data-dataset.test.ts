@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { channelStats, type Dataset, makeDataset, subset } from "../../lib/data/dataset.ts";
-import { BayesError } from "../../lib/errors.ts";
+import { BayesError } from "../../lib/util/errors.ts";
 
 /** n images of 2x3x1 whose first pixel is their number. */
 function numbered(n: number): Dataset {

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { loadImageFolder } from "../../lib/data/folder.ts";
-import { BayesError } from "../../lib/errors.ts";
+import { BayesError } from "../../lib/util/errors.ts";
 import { imageFolder, sharp } from "../images.ts";
 
 const { dir, png } = imageFolder("folder");

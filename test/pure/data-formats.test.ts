@@ -8,7 +8,7 @@ import { loadCifar10, loadCifar100, parseCifar } from "../../lib/data/cifar.ts";
 import { parseIdx, readIdx } from "../../lib/data/idx.ts";
 import { loadData } from "../../lib/data/locate.ts";
 import { loadMnist } from "../../lib/data/mnist.ts";
-import { BayesError } from "../../lib/errors.ts";
+import { BayesError } from "../../lib/util/errors.ts";
 
 let dir = "";
 beforeAll(() => {

@@ -10,7 +10,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { download } from "../../lib/data/download.ts";
 import { getData, type RemoteFile, SOURCES, type Source } from "../../lib/data/get.ts";
 import { readTar } from "../../lib/data/tar.ts";
-import { BayesError } from "../../lib/errors.ts";
+import { BayesError } from "../../lib/util/errors.ts";
 
 /** How the local server behaves, and what it was asked for. */
 let handler: (request: IncomingMessage, response: ServerResponse) => void;

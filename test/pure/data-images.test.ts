@@ -9,7 +9,7 @@ import { loadImageFolder } from "../../lib/data/folder.ts";
 import { formatOf, isImage } from "../../lib/data/format.ts";
 import { takeInput } from "../../lib/data/image-input.ts";
 import { loadImageFiles, loadImages, parseSize } from "../../lib/data/images.ts";
-import { BayesError } from "../../lib/errors.ts";
+import { BayesError } from "../../lib/util/errors.ts";
 import { imageFolder, sharp } from "../images.ts";
 
 const { dir, image, png, place } = imageFolder("images");

@@ -14,7 +14,7 @@ import { loadImages } from "../../lib/data/images.ts";
 import { loadMnist } from "../../lib/data/mnist.ts";
 import { loadTable } from "../../lib/data/table.ts";
 import { readTar } from "../../lib/data/tar.ts";
-import { BayesError } from "../../lib/errors.ts";
+import { BayesError } from "../../lib/util/errors.ts";
 import { imageFolder, sharp } from "../images.ts";
 import { tries } from "../tries.ts";
 

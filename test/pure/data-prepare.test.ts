@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { channelStats, makeDataset } from "../../lib/data/dataset.ts";
 import { normalizationOf, normalize } from "../../lib/data/prepare.ts";
-import { BayesError } from "../../lib/errors.ts";
+import { BayesError } from "../../lib/util/errors.ts";
 
 describe("normalize", () => {
   it("gives zero mean and unit variance per channel", () => {

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { batchIndices, epochOrder } from "../../lib/data/order.ts";
-import { BayesError } from "../../lib/errors.ts";
+import { BayesError } from "../../lib/util/errors.ts";
 import { gaussians, mulHigh, philox, seedKey, uniform01, uniformInt } from "../../lib/util/philox.ts";
 
 const hex = (words: readonly number[]) => words.map((w) => w.toString(16).padStart(8, "0")).join(" ");

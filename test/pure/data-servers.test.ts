@@ -18,7 +18,7 @@ import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { download } from "../../lib/data/download.ts";
 import { getData } from "../../lib/data/get.ts";
-import { BayesError } from "../../lib/errors.ts";
+import { BayesError } from "../../lib/util/errors.ts";
 import { tries } from "../tries.ts";
 
 const SIZE = 40_000;

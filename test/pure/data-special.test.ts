@@ -13,7 +13,7 @@ import { LeftOut } from "../../lib/data/left-out.ts";
 import { contentOf, imagesBelow } from "../../lib/data/listing.ts";
 import { loadMnist } from "../../lib/data/mnist.ts";
 import { loadTable } from "../../lib/data/table.ts";
-import { BayesError } from "../../lib/errors.ts";
+import { BayesError } from "../../lib/util/errors.ts";
 import { headOf, readRegular, readRegularAsync, statRegular } from "../../lib/util/regular.ts";
 import { onlyAsync } from "../hostile.ts";
 import { imageFolder, sharp } from "../images.ts";

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { type ClassDataset, type Dataset, makeDataset, subset } from "../../lib/data/dataset.ts";
 import { split } from "../../lib/data/split.ts";
-import { BayesError } from "../../lib/errors.ts";
+import { BayesError } from "../../lib/util/errors.ts";
 
 /** One pixel for each image; `classes[i]` is how many images class i has, `copies` how often each image occurs. */
 function counted(classes: number[], copies = 1): ClassDataset {

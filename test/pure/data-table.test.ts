@@ -6,7 +6,7 @@ import { describe, expect, it } from "vitest";
 import { parseCsv } from "../../lib/data/csv.ts";
 import { loadData } from "../../lib/data/locate.ts";
 import { loadTable, type TableOptions } from "../../lib/data/table.ts";
-import { BayesError } from "../../lib/errors.ts";
+import { BayesError } from "../../lib/util/errors.ts";
 import { imageFolder, sharp } from "../images.ts";
 
 const rows = (text: string) => parseCsv(text, "t.csv").map(({ line, fields }) => [line, ...Object.values(fields)]);

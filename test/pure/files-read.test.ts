@@ -14,7 +14,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
-import { BayesError } from "../../lib/errors.ts";
+import { BayesError } from "../../lib/util/errors.ts";
 import { parseJson, readJson } from "../../lib/util/json.ts";
 import { ReadFile } from "../../lib/util/read.ts";
 import { readRegular } from "../../lib/util/regular.ts";

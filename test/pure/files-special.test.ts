@@ -24,8 +24,8 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
-import { BayesError } from "../../lib/errors.ts";
 import { checkTarget, ensureDir, removeEmpty, writeFileAtomic } from "../../lib/util/atomic.ts";
+import { BayesError } from "../../lib/util/errors.ts";
 import { lifeOf, type Owner, ownerText, parseOwner, self } from "../../lib/util/owner.ts";
 import { sweep, temporaryName } from "../../lib/util/temporary.ts";
 

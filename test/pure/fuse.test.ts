@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
+import { grad } from "../../lib/autodiff/grad.ts";
 import { compile } from "../../lib/graph/compile.ts";
-import { grad } from "../../lib/graph/grad.ts";
 import { constant, inLayer, type Tensor, topo } from "../../lib/graph/node.ts";
 import { Store } from "../../lib/graph/store.ts";
 import { add } from "../../lib/ops/add.ts";

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { gunzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
-import { decodeSafetensors } from "../../lib/train/safetensors.ts";
+import { decodeSafetensors } from "../../lib/checkpoints/safetensors.ts";
 import { philox, seedKey, streamWord } from "../../lib/util/philox.ts";
 
 /**

@@ -1,6 +1,7 @@
 // Arguments of any kind where a graph is built and planned: the answer is a BayesError or a result, never another error.
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { grad } from "../../lib/autodiff/grad.ts";
 import { constantBeta, cosineBeta, parseBeta, warmUpBeta } from "../../lib/bayes/beta.ts";
 import { gaussianPrior } from "../../lib/bayes/gaussianPrior.ts";
 import { alphaPosterior, rhoPosterior } from "../../lib/bayes/posterior.ts";
@@ -14,9 +15,7 @@ import { loadData } from "../../lib/data/locate.ts";
 import { normalizationOf } from "../../lib/data/prepare.ts";
 import { split } from "../../lib/data/split.ts";
 import { loadTable } from "../../lib/data/table.ts";
-import { BayesError, checkOptions } from "../../lib/errors.ts";
 import { compile } from "../../lib/graph/compile.ts";
-import { grad } from "../../lib/graph/grad.ts";
 import { constant, type Tensor } from "../../lib/graph/node.ts";
 import { Store } from "../../lib/graph/store.ts";
 import { bayesConv2d, conv2d } from "../../lib/layers/conv.ts";
@@ -24,15 +23,16 @@ import { bayesConvTranspose2d, convTranspose2d } from "../../lib/layers/convTran
 import { dropout } from "../../lib/layers/dropout.ts";
 import { bayesLinear, linear } from "../../lib/layers/linear.ts";
 import { batchNorm2d } from "../../lib/layers/norm.ts";
+import { adaptiveEce, ece } from "../../lib/metrics/calibration.ts";
+import { accuracy, classificationMetrics } from "../../lib/metrics/classification.ts";
+import { aupr, auroc, fpr95, riskCoverage } from "../../lib/metrics/ood.ts";
+import { decompose, mutualInformation, softmaxRows } from "../../lib/metrics/uncertainty.ts";
 import { Model } from "../../lib/models/model.ts";
-import { adaptiveEce, ece } from "../../lib/predict/calibration.ts";
-import { accuracy, classificationMetrics } from "../../lib/predict/metrics.ts";
-import { aupr, auroc, fpr95, riskCoverage } from "../../lib/predict/ood.ts";
-import { decompose, mutualInformation, softmaxRows } from "../../lib/predict/uncertainty.ts";
-import { l1Penalty } from "../../lib/prune/l1.ts";
 import { cubicSchedule } from "../../lib/prune/select.ts";
+import { l1Penalty } from "../../lib/train/l1.ts";
 import { adam, adamw, sgd } from "../../lib/train/optimizers.ts";
 import { cosineRate, parseRate, plateauRate, stepRate, warmUpRate } from "../../lib/train/schedules.ts";
+import { BayesError, checkOptions } from "../../lib/util/errors.ts";
 import { junk, junkOf, only, onlyAsync } from "../hostile.ts";
 import { nullDevice } from "../null-device.ts";
 

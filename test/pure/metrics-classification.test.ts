@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { adaptiveEce, ece, reliabilityBins } from "../../lib/predict/calibration.ts";
-import { accuracy, brier, classificationMetrics, nll, PROBABILITY_FLOOR } from "../../lib/predict/metrics.ts";
-import { softmaxRows } from "../../lib/predict/uncertainty.ts";
+import { adaptiveEce, ece, reliabilityBins } from "../../lib/metrics/calibration.ts";
+import { accuracy, brier, classificationMetrics, nll, PROBABILITY_FLOOR } from "../../lib/metrics/classification.ts";
+import { softmaxRows } from "../../lib/metrics/uncertainty.ts";
 
 /** Random predictions [N, C] with labels. Logits from a coarse grid too, so equal confidences happen. */
 const labelled = fc

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { aupr, auroc, fpr95, riskCoverage } from "../../lib/predict/ood.ts";
+import { aupr, auroc, fpr95, riskCoverage } from "../../lib/metrics/ood.ts";
 
 /** Scores from a small grid, so that ties within and between the two groups are common, and from the reals. */
 const scores = fc.oneof(

@@ -8,7 +8,7 @@ import {
   normalizedSoftplusRows,
   predictiveEntropy,
   softmaxRows,
-} from "../../lib/predict/uncertainty.ts";
+} from "../../lib/metrics/uncertainty.ts";
 
 /** Random logits [S, N, C] with their sizes; spread up to +-30, so nearly one-hot rows are common. */
 const sampled = fc

@@ -5,11 +5,11 @@ import { join } from "node:path";
 import fc from "fast-check";
 import * as ort from "onnxruntime-node";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { BayesError } from "../../lib/errors.ts";
 import { f32, leaf } from "../../lib/graph/node.ts";
-import { NCHW, type OnnxAttr, type OnnxNoiseMode } from "../../lib/onnx/context.ts";
 import { OnnxGraph, type OnnxGraphOptions } from "../../lib/onnx/model.ts";
 import { Message } from "../../lib/onnx/proto.ts";
+import { NCHW, type OnnxAttr, type OnnxNoiseMode } from "../../lib/ops/shared/onnx.ts";
+import { BayesError } from "../../lib/util/errors.ts";
 import { fieldsOf, readModel } from "../onnx-read.ts";
 
 /** Reproducible numbers in (-1, 1). */

@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { psnr, ssim } from "../../lib/metrics.ts";
+import { psnr, ssim } from "../../lib/metrics/index.ts";
 import { mirrored, resizeBicubic } from "../../lib/pictures/bicubic.ts";
 import { lumaOf } from "../../lib/pictures/luma.ts";
 import { pairOf, picturePatches } from "../../lib/pictures/patches.ts";

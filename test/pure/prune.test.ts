@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { klPerWeight, magnitude, sigmaOfAlpha, sigmaOfRho, signalToNoise } from "../../lib/prune/scores.ts";
+import { klPerWeight, sigmaOfAlpha, sigmaOfRho } from "../../lib/bayes/formulas.ts";
+import { magnitude, signalToNoise } from "../../lib/prune/scores.ts";
 import { cubicSchedule, selectMasks } from "../../lib/prune/select.ts";
 import { inverseSoftplus, softplus } from "../../lib/util/softplus.ts";
 

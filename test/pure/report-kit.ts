@@ -4,7 +4,7 @@ import { bernoulli } from "../../lib/likelihoods/bernoulli.ts";
 import { categorical } from "../../lib/likelihoods/categorical.ts";
 import { gaussian } from "../../lib/likelihoods/gaussian.ts";
 import { laplace } from "../../lib/likelihoods/laplace.ts";
-import type { Likelihood, Targets } from "../../lib/likelihoods/likelihood.ts";
+import type { Likelihood, Targets } from "../../lib/likelihoods/shared/likelihood.ts";
 import type { ReportTest } from "../../lib/report/data.ts";
 
 /** Repeatable numbers in [0, 1). */

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { laplace } from "../../lib/likelihoods/laplace.ts";
-import type { Likelihood } from "../../lib/likelihoods/likelihood.ts";
-import type { Block, ReportContext, Table } from "../../lib/likelihoods/report/blocks.ts";
 import { answerCalibration, grouped } from "../../lib/likelihoods/report/build.ts";
-import { meanInterval, wilson } from "../../lib/likelihoods/report/statistics.ts";
+import type { Block, ReportContext, Table } from "../../lib/likelihoods/shared/blocks.ts";
+import type { Likelihood } from "../../lib/likelihoods/shared/likelihood.ts";
+import { meanInterval, wilson } from "../../lib/metrics/statistics.ts";
 import type { ReportTest } from "../../lib/report/data.ts";
 import { TOO_FEW } from "../../lib/report/verdict.ts";
 import { certain, generator, labels, numbers, triangle } from "./report-kit.ts";

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { categorical } from "../../lib/likelihoods/categorical.ts";
 import { gaussian } from "../../lib/likelihoods/gaussian.ts";
-import type { Plot, Series } from "../../lib/likelihoods/report/blocks.ts";
-import { reliabilityBins } from "../../lib/predict/calibration.ts";
+import type { Plot, Series } from "../../lib/likelihoods/shared/blocks.ts";
+import { reliabilityBins } from "../../lib/metrics/calibration.ts";
 import { axisOf, scaleOf } from "../../lib/report/axes.ts";
 import { drawSvg, linePlot, reliabilityPlot } from "../../lib/report/plots.ts";
 import { trainingSection } from "../../lib/report/training.ts";

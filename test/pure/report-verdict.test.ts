@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { categorical } from "../../lib/likelihoods/categorical.ts";
 import { gaussian } from "../../lib/likelihoods/gaussian.ts";
-import type { Appraisal } from "../../lib/likelihoods/report/blocks.ts";
+import type { Appraisal } from "../../lib/likelihoods/shared/blocks.ts";
 import type { HistoryPoint } from "../../lib/report/data.ts";
 import { diagnosisOf, splitMeans } from "../../lib/report/diagnosis.ts";
 import {

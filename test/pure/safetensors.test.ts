@@ -4,7 +4,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, describe, expect, it } from "vitest";
-import { BayesError } from "../../lib/errors.ts";
 import {
   decodeSafetensors,
   encodeSafetensors,
@@ -12,7 +11,8 @@ import {
   type SafeTensor,
   SafetensorsFile,
   writeSafetensors,
-} from "../../lib/train/safetensors.ts";
+} from "../../lib/checkpoints/safetensors.ts";
+import { BayesError } from "../../lib/util/errors.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "bayescnn-safetensors-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

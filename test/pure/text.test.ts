@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { output, table } from "../../lib/cli/output.ts";
-import { BayesError, fail, show, words } from "../../lib/errors.ts";
+import { BayesError, fail, show, words } from "../../lib/util/errors.ts";
 import { progress } from "../../lib/util/progress.ts";
 import { columns, fitting, visible, visibleJson } from "../../lib/util/text.ts";
 

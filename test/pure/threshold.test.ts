@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import type { Likelihood, Prediction } from "../../lib/likelihoods/likelihood.ts";
-import { wilson } from "../../lib/likelihoods/report/statistics.ts";
+import type { Likelihood, Prediction } from "../../lib/likelihoods/shared/likelihood.ts";
+import { wilson } from "../../lib/metrics/statistics.ts";
 import type { Model } from "../../lib/models/model.ts";
 import { chooseThreshold, selective, type ThresholdOptions } from "../../lib/predict/threshold.ts";
 import { generator } from "./report-kit.ts";

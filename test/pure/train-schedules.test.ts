@@ -1,10 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import type { PlateauMemory } from "../../lib/checkpoints/state.ts";
 import {
   constantRate,
   cosineRate,
   type LearningRate,
-  type PlateauMemory,
   parseRate,
   plateauRate,
   stepRate,

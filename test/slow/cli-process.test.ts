@@ -3,7 +3,7 @@ import { type ChildProcess, type StdioOptions, spawn } from "node:child_process"
 import { existsSync, openSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
-import { loadCheckpoint } from "../../lib/train/checkpoint.ts";
+import { loadCheckpoint } from "../../lib/checkpoints/checkpoint.ts";
 import { build } from "../built.ts";
 import { cli, temporaryFolder, writeIdx } from "../cli-capture.ts";
 

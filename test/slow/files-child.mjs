@@ -3,7 +3,7 @@ import { existsSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { isMainThread, Worker } from "node:worker_threads";
 import { RunLock } from "../../dist/train/lock.js";
-import { readSafetensors, writeSafetensors } from "../../dist/train/safetensors.js";
+import { readSafetensors, writeSafetensors } from "../../dist/checkpoints/safetensors.js";
 import { writeFileAtomic } from "../../dist/util/atomic.js";
 
 const [task, folder, ...more] = process.argv.slice(2);

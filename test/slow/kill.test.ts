@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { loadCheckpoint } from "../../lib/train/checkpoint.ts";
+import { loadCheckpoint } from "../../lib/checkpoints/checkpoint.ts";
 import { withoutWall } from "../cpu/train-kit.ts";
 import { random } from "../ops/harness.ts";
 import { tries } from "../tries.ts";

@@ -4,7 +4,7 @@ import { statSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { expect, it } from "vitest";
-import { saveModel } from "../../lib/models/open.ts";
+import { saveModel } from "../../lib/checkpoints/open.ts";
 import { superResolutionModel } from "../../lib/pictures/model.ts";
 import { imageFolder, sharp } from "../images.ts";
 

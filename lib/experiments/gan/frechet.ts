@@ -1,5 +1,5 @@
 /** Frechet distance between two clouds of features, taken as Gaussians (Heusel et al. 2017; theirs are features of Inception, ours are not). */
-import { fail } from "../../errors.ts";
+import { fail } from "../../util/errors.ts";
 
 interface Gaussian {
   readonly mean: Float64Array;

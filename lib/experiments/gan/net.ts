@@ -1,14 +1,15 @@
 /** A DCGAN as two compiled steps over one store, gone on with from its last saved state bit for bit. */
 import { existsSync } from "node:fs";
-import { settings as bayesSettings } from "../../bayes/settings.ts";
+import { grad } from "../../autodiff/grad.ts";
+import { readSafetensors, type SafeTensor, writeSafetensors } from "../../checkpoints/safetensors.ts";
 import type { ClassDataset } from "../../data/dataset.ts";
-import { cpu } from "../../device.ts";
 import { compile, type Program } from "../../graph/compile.ts";
-import { grad } from "../../graph/grad.ts";
 import { constant, type Tensor } from "../../graph/node.ts";
 import { Store } from "../../graph/store.ts";
 import { withTrace } from "../../graph/trace.ts";
+import { layersOf } from "../../layers/scope.ts";
 import { dcganDiscriminator, dcganGenerator } from "../../models/dcgan.ts";
+import { cpu } from "../../native/device.ts";
 import { add } from "../../ops/add.ts";
 import { checkFinite } from "../../ops/checkFinite.ts";
 import { mean } from "../../ops/mean.ts";
@@ -16,7 +17,6 @@ import { mul } from "../../ops/mul.ts";
 import { neg } from "../../ops/neg.ts";
 import { softplus } from "../../ops/softplus.ts";
 import { adam } from "../../train/optimizers.ts";
-import { readSafetensors, type SafeTensor, writeSafetensors } from "../../train/safetensors.ts";
 import { gaussians, philox, seedKey, uniformInt } from "../../util/philox.ts";
 
 export interface GanSettings {
@@ -82,11 +82,11 @@ export class Gan implements Disposable {
     const rows = constant(Int32Array.from({ length: this.#s.batchSize }, (_, i) => i));
     const noise = { rng: t.rng, rows };
     const options = { store: this.store, mode: "sample", training: true, noise, seed: this.#s.seed } as const;
-    const { value, trace } = withTrace({ ...options, bayes: bayesSettings({}) }, build);
+    const { value, trace } = withTrace(options, build);
     const own = new Map(
       [...trace.parameters].filter(([name]) => name.startsWith(`${net}/`) && this.store.slot(name).trainable),
     );
-    const kl = net === "discriminator" ? trace.kl.map((k) => k.value) : [];
+    const kl = net === "discriminator" ? layersOf(trace).kl.map((k) => k.value) : [];
     const weight = constant(this.#s.beta / this.#images);
     const loss =
       kl.length > 0
@@ -147,7 +147,7 @@ export class Gan implements Disposable {
       compile({ store: this.store }, { x: [n, 32, 32, 3], rng: i32([4]), rows: i32([n]) }, (t) => {
         const noise = { rng: t.rng, rows: t.rows };
         const options = { store: this.store, mode: "sample", samples, noise, seed: this.#s.seed } as const;
-        return { y: withTrace({ ...options, bayes: bayesSettings({}) }, () => this.#judged(t.x)).value };
+        return { y: withTrace(options, () => this.#judged(t.x)).value };
       }),
     );
     const rows = Int32Array.from({ length: n }, (_, i) => i);

@@ -1,13 +1,13 @@
 /** What the trained networks are worth: PSNR and SSIM by the published protocol, and whether their sigma is true. */
 import { join } from "node:path";
+import { openModel } from "../../checkpoints/open.ts";
+import { psnr, ssim } from "../../metrics/quality.ts";
 import type { Model } from "../../models/model.ts";
-import { openModel } from "../../models/open.ts";
 import { resizeBicubic } from "../../pictures/bicubic.ts";
 import { type PicturePair, pairOf } from "../../pictures/patches.ts";
-import { psnr, ssim } from "../../pictures/quality.ts";
 import { upscaleLuma } from "../../pictures/superResolve.ts";
 import { encodePng } from "../../report/png.ts";
-import type { JsonObject, Work } from "../experiment.ts";
+import type { JsonObject, Work } from "../shared/experiment.ts";
 import { pictures } from "./training.ts";
 
 /** Monte-Carlo samples of sigma. */

@@ -1,17 +1,17 @@
 /** The networks of the experiment: twins with the same patches and schedule. */
 import { join } from "node:path";
+import { openModel } from "../../checkpoints/open.ts";
 import { embeddedMnist, findData } from "../../data/locate.ts";
-import { BayesError } from "../../errors.ts";
-import type { Likelihood } from "../../likelihoods/likelihood.ts";
-import type { NumberPrediction } from "../../likelihoods/location.ts";
+import type { Likelihood } from "../../likelihoods/shared/likelihood.ts";
+import type { NumberPrediction } from "../../likelihoods/shared/predictions.ts";
 import type { Model } from "../../models/model.ts";
-import { openModel } from "../../models/open.ts";
 import { superResolutionModel } from "../../pictures/model.ts";
 import { picturePatches } from "../../pictures/patches.ts";
 import { type LumaPicture, loadLuma } from "../../pictures/read.ts";
 import { type FitResult, fit } from "../../train/fit.ts";
 import { parseRate } from "../../train/schedules.ts";
-import type { JsonObject, Work } from "../experiment.ts";
+import { BayesError } from "../../util/errors.ts";
+import type { JsonObject, Work } from "../shared/experiment.ts";
 
 /** All that makes a trained network, in JSON. */
 export interface TrainingSettings {

@@ -1,11 +1,11 @@
 /** What a report says of labels that may each be there or not. */
-import { auroc } from "../../predict/ood.ts";
+import { auroc } from "../../metrics/ood.ts";
+import { average, clear, meanInterval, wilson } from "../../metrics/statistics.ts";
 import { largest } from "../../util/arrays.ts";
 import { percent } from "../../util/figures.ts";
-import type { BernoulliPrediction } from "../bernoulli.ts";
-import type { Targets } from "../likelihood.ts";
-import { average } from "../moments.ts";
-import type { ReportContext, Reporter, Section, Shot, Table } from "./blocks.ts";
+import type { ReportContext, Reporter, Section, Shot, Table } from "../shared/blocks.ts";
+import type { Targets } from "../shared/likelihood.ts";
+import type { BernoulliPrediction } from "../shared/predictions.ts";
 import {
   type Answers,
   answerCalibration,
@@ -15,7 +15,6 @@ import {
   surestHalf,
   uncertaintySection,
 } from "./build.ts";
-import { clear, meanInterval, wilson } from "./statistics.ts";
 
 const EACH = 12;
 const MISTAKES = 8;

@@ -1,11 +1,10 @@
 /** Blocks that more than one likelihood wants. */
 import type { Shape } from "../../graph/node.ts";
-import { reliabilityBins, topLabel } from "../../predict/calibration.ts";
-import type { Floats, Labels } from "../../predict/input.ts";
-import { riskCoverage } from "../../predict/ood.ts";
+import { reliabilityBins, topLabel } from "../../metrics/calibration.ts";
+import type { Floats, Labels } from "../../metrics/input.ts";
+import { riskCoverage } from "../../metrics/ood.ts";
+import { average, median, resolution } from "../../metrics/statistics.ts";
 import { figure, percent } from "../../util/figures.ts";
-import type { Prediction } from "../likelihood.ts";
-import { average, type Moments } from "../moments.ts";
 import type {
   Block,
   Calibration,
@@ -17,8 +16,9 @@ import type {
   ShownThreshold,
   Split,
   Tile,
-} from "./blocks.ts";
-import { median, resolution } from "./statistics.ts";
+} from "../shared/blocks.ts";
+import type { Prediction } from "../shared/likelihood.ts";
+import type { Moments } from "../shared/moments.ts";
 
 /** At most `most` indices of 0 ... n - 1, evenly spread, with the first and the last. */
 export function thin(n: number, most: number): number[] {

@@ -1,11 +1,11 @@
 /** What a report says of class predictions. */
-import { topLabel } from "../../predict/calibration.ts";
-import { classificationMetrics, PROBABILITY_FLOOR } from "../../predict/metrics.ts";
+import { topLabel } from "../../metrics/calibration.ts";
+import { classificationMetrics, PROBABILITY_FLOOR } from "../../metrics/classification.ts";
+import { average, clear, meanInterval, wilson } from "../../metrics/statistics.ts";
 import { largest } from "../../util/arrays.ts";
 import { percent } from "../../util/figures.ts";
-import type { ClassPrediction } from "../categorical.ts";
-import { average } from "../moments.ts";
-import type { Block, Matrix, ReportContext, Reporter, Section, Shot, Table } from "./blocks.ts";
+import type { Block, Matrix, ReportContext, Reporter, Section, Shot, Table } from "../shared/blocks.ts";
+import type { ClassPrediction } from "../shared/predictions.ts";
 import {
   type Answers,
   answerCalibration,
@@ -15,7 +15,6 @@ import {
   surestHalf,
   uncertaintySection,
 } from "./build.ts";
-import { clear, meanInterval, wilson } from "./statistics.ts";
 
 /** As many classes can be read in a confusion matrix. */
 const READABLE = 20;

@@ -1,8 +1,8 @@
 /** Galleries of numbers, and of targets that are images themselves. */
 import { figure } from "../../util/figures.ts";
-import type { Targets } from "../likelihood.ts";
-import type { NumberPrediction } from "../location.ts";
-import type { Block, Panel, ReportContext, Section, Shot } from "./blocks.ts";
+import type { Block, Panel, ReportContext, Section, Shot } from "../shared/blocks.ts";
+import type { Targets } from "../shared/likelihood.ts";
+import type { NumberPrediction } from "../shared/predictions.ts";
 import { channels, constants, ranked, rootMeanSquare, valuesOf } from "./build.ts";
 
 const EACH = 8;

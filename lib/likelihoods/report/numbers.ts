@@ -1,9 +1,9 @@
 /** What a report says of numbers, or images of numbers. */
+import { average, clear, meanInterval, resolution, wilson } from "../../metrics/statistics.ts";
 import { figure, percent } from "../../util/figures.ts";
-import type { Targets } from "../likelihood.ts";
-import type { NumberPrediction } from "../location.ts";
-import { average } from "../moments.ts";
-import type { Block, Plot, ReportContext, Reporter, Table } from "./blocks.ts";
+import type { Block, Plot, ReportContext, Reporter, Table } from "../shared/blocks.ts";
+import type { Targets } from "../shared/likelihood.ts";
+import type { NumberPrediction } from "../shared/predictions.ts";
 import {
   channels,
   constants,
@@ -15,7 +15,6 @@ import {
   valuesOf,
 } from "./build.ts";
 import { gallery, maps } from "./numberImages.ts";
-import { clear, meanInterval, resolution, wilson } from "./statistics.ts";
 
 /** More points than these hide each other. */
 const POINTS = 500;
