@@ -30,7 +30,7 @@
     {
       "target_name": "bayescnn",
       "include_dirs": ["<!@(node -p \"require('node-addon-api').include_dir\")"],
-      "sources": ["native/addon.cpp", "native/core/pool.cpp", "native/core/isa.cpp", "native/core/cpu.cpp", "native/core/contract.cpp", "native/core/glibc.cpp"],
+      "sources": ["native/addon.cpp", "native/cpu/pool.cpp", "native/cpu/isa.cpp", "native/cpu/device.cpp", "native/cpu/contract.cpp", "native/cpu/glibc.cpp"],
       "dependencies": ["ops_base"],
       "conditions": [
         ["target_arch=='x64'", { "dependencies": ["ops_avx2", "ops_avx512"] }],
@@ -39,7 +39,7 @@
           "ldflags": ["-Wl,--exclude-libs,ALL", "-Wl,-z,nodelete", "-Wl,--whole-archive"],
           "libraries": ["-Wl,--no-whole-archive"]
         }],
-        # of the C++ library only what is used: the rest asks for a newer glibc (native/core/glibc.cpp); libgcc_s comes with node
+        # of the C++ library only what is used: the rest asks for a newer glibc (native/cpu/glibc.cpp); libgcc_s comes with node
         ["OS=='linux' and sanitize==''", { "ldflags": ["-Wl,--gc-sections"], "libraries": ["-static-libstdc++"] }],
         ["OS=='mac'", { "xcode_settings": { "OTHER_LDFLAGS": ["-Wl,-all_load"] } }]
       ]

@@ -17,11 +17,11 @@
 #include <system_error>
 #include <thread>
 #include <vector>
-#include "backend.h"
-#include "core/cpu.h"
-#include "core/isa.h"
-#include "core/pool.h"
-#include "op.h"
+#include "shared/backend.h"
+#include "cpu/device.h"
+#include "cpu/isa.h"
+#include "cpu/pool.h"
+#include "cpu/op.h"
 
 namespace {
 

@@ -3,7 +3,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 
 const files = readdirSync("native/ops").filter((f) => f.endsWith(".cpp"));
-const heavy = (f) => readFileSync(`native/ops/${f}`, "utf8").includes('"../layer.h"'); // the convolution family
+const heavy = (f) => readFileSync(`native/ops/${f}`, "utf8").includes('"../conv/layer.h"'); // the convolution family
 const lists = { layers: files.filter(heavy), ops: files.filter((f) => !heavy(f)) };
 mkdirSync("build", { recursive: true });
 for (const [name, list] of Object.entries(lists)) {

@@ -246,7 +246,7 @@ const leafOp: Op = { name: "leaf", infer: () => [] };
 /** A leaf: data that comes from outside the program. */
 export const leaf = (type: TensorType, source: Leaf): Tensor => new Node(leafOp, [], {}, [type], source).outputs[0];
 
-/** The most dimensions that a tensor may have (BAYES_MAX_RANK of native/backend.h). */
+/** The most dimensions that a tensor may have (BAYES_MAX_RANK of native/shared/backend.h). */
 const MOST_DIMENSIONS = 6;
 
 /**

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { BayesError, fail } from "../util/errors.ts";
 import { packageRoot } from "../util/package.ts";
 
-/** Where a tensor lies: space 0 arena, 1 store, 2 feed, 3 result, 4 nowhere (nobody reads it). See native/backend.h. */
+/** Where a tensor lies: space 0 arena, 1 store, 2 feed, 3 result, 4 nowhere (nobody reads it). See native/shared/backend.h. */
 export interface NativeRef {
   readonly dtype: number;
   readonly space: number;
@@ -58,7 +58,7 @@ export interface Addon {
   externalMemory(): number;
 }
 
-// environment variables that native/core/isa.cpp reads
+// environment variables that native/cpu/isa.cpp reads
 function checkWish(name: string, words: readonly string[]): void {
   const wish = process.env[name];
   if (wish !== undefined && !words.includes(wish)) fail("addon", `${name} to be one of ${words.join(", ")}`, wish);

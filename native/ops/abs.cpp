@@ -1,5 +1,5 @@
 // y = |x|; the slope at 0 is 0.
-#include "../elementwise.h"
+#include "../loops/elementwise.h"
 namespace bayes {
 namespace ISA {
 

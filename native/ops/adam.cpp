@@ -1,6 +1,6 @@
 // Adam (Kingma and Ba 2015, algorithm 1) and AdamW (Loshchilov and Hutter 2019), PyTorch's definitions. Bound by
 // bandwidth: 4 reads, 3 writes.
-#include "../optimizer.h"
+#include "../loops/optimizer.h"
 namespace bayes {
 namespace ISA {
 

@@ -1,6 +1,6 @@
 // Mean of each window, NHWC: over the whole kernel (countIncludePad) or over what lies inside the image. The gradient
 // gathers: each pixel of dx sums the windows that cover it, in a fixed order. Bound by bandwidth.
-#include "../window.h"
+#include "../loops/window.h"
 namespace bayes {
 namespace ISA {
 

@@ -4,7 +4,7 @@
 // gradient with dz = f'(y) dy, which its second half finds in dx. Few channels: a "span" of whole vectors holds several
 // rows, and per-channel numbers are laid out along it, so that no lane is idle, and so many that sums do not wait for
 // themselves.
-#include "../activation.h"
+#include "../vector/activation.h"
 namespace bayes {
 namespace ISA {
 

@@ -2,7 +2,7 @@
 // one pass over x. Beyond its input it keeps r = dy/dv, so its gradient draws no noise: with g = dy and h = dy r, dmu =
 // convW(x, g), dsigma2 = convW(x^2, h), dx = convD(g, mu) + 2 x convD(h, sigma2), each pair in one pass. Bound by the
 // FMA ports (4 flops per tap); noise costs about as much as 20 taps.
-#include "../layer.h"
+#include "../conv/layer.h"
 namespace bayes {
 namespace ISA {
 

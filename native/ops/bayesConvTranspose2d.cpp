@@ -1,7 +1,7 @@
 // The local reparameterization transposed convolution. Mean and variance of a group of images are computed together
 // (convTranspose2d.cpp), then the noise joins them while they are in the cache. Gradients as in bayesConv2d.cpp, with
 // image and map exchanged.
-#include "../layer.h"
+#include "../conv/layer.h"
 namespace bayes {
 namespace ISA {
 

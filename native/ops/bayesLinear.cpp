@@ -1,5 +1,5 @@
 // The local reparameterization linear layer: bayesConv2d.cpp with one pixel.
-#include "../layer.h"
+#include "../conv/layer.h"
 namespace bayes {
 namespace ISA {
 

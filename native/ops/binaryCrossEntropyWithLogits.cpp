@@ -1,5 +1,5 @@
 // -t ln sigmoid(x) - (1 - t) ln(1 - sigmoid(x)) = max(x, 0) - t x + log1p(e^-|x|) per element.
-#include "../elementwise.h"
+#include "../loops/elementwise.h"
 namespace bayes {
 namespace ISA {
 

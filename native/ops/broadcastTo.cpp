@@ -1,5 +1,5 @@
 // x repeated to a larger shape: one read, one write.
-#include "../broadcast.h"
+#include "../loops/broadcast.h"
 namespace bayes {
 namespace ISA {
 

@@ -1,5 +1,5 @@
 // Stops the step, before anything is committed, when any element of any input is NaN or infinite.
-#include "../optimizer.h"
+#include "../loops/optimizer.h"
 namespace bayes {
 namespace ISA {
 

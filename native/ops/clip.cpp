@@ -1,5 +1,5 @@
 // y = x limited to [min, max]; the gradient passes where x is inside, ends included.
-#include "../elementwise.h"
+#include "../loops/elementwise.h"
 namespace bayes {
 namespace ISA {
 

@@ -1,5 +1,5 @@
 // Scales all gradients by min(1, maxNorm / (norm + 1e-6)), norm = that of all of them together, as PyTorch does.
-#include "../optimizer.h"
+#include "../loops/optimizer.h"
 namespace bayes {
 namespace ISA {
 

@@ -1,5 +1,5 @@
 // Tensors side by side along one axis: each is copied into its strip of the result.
-#include "../copy.h"
+#include "../loops/copy.h"
 namespace bayes {
 namespace ISA {
 

@@ -1,5 +1,5 @@
 // y = conv(x, w) + b and its gradients. One route of conv.h; bound by the FMA ports except for very few channels.
-#include "../layer.h"
+#include "../conv/layer.h"
 namespace bayes {
 namespace ISA {
 

@@ -1,6 +1,6 @@
 // The transposed convolution y = convT(x, w) + b: the data gradient of the convolution that maps y to x, so its own
 // data gradient is that convolution's forward pass, and image and map change places (conv.h). Bound by the FMA ports.
-#include "../layer.h"
+#include "../conv/layer.h"
 namespace bayes {
 namespace ISA {
 

@@ -1,5 +1,5 @@
 // Any tensor into another place: a result that is a parameter, a constant, a view or wanted twice.
-#include "../simd.h"
+#include "../vector/simd.h"
 namespace bayes {
 namespace ISA {
 

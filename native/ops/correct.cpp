@@ -1,5 +1,5 @@
 // How many rows have their largest logit at the label: the lowest index wins a tie, a row with a NaN is wrong.
-#include "../rows.h"
+#include "../loops/softmax.h"
 namespace bayes {
 namespace ISA {
 

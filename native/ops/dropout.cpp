@@ -1,7 +1,7 @@
 // Inverted dropout: y = x / (1 - rate) where the element's random word is at least rate * 2^32, else 0. The words are
 // those of the noise contract (noise.h), so the mask is never stored: the gradient draws the same words again and is
 // this very op, applied to dy. Bound by Philox, some 30 instructions per vector.
-#include "../noise.h"
+#include "../vector/noise.h"
 namespace bayes {
 namespace ISA {
 

@@ -1,5 +1,5 @@
 // y = e^x.
-#include "../elementwise.h"
+#include "../loops/elementwise.h"
 namespace bayes {
 namespace ISA {
 

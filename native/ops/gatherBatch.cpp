@@ -3,7 +3,7 @@
 // by bandwidth: one byte read and four written per value. Numbers per channel are laid out along a run of pixels, so
 // that lanes do not care about channels.
 #include <stdio.h>
-#include "../bytes.h"
+#include "../vector/bytes.h"
 #include "../shared/philox.h"
 namespace bayes {
 namespace ISA {

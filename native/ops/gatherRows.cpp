@@ -1,6 +1,6 @@
 // The targets of one step, chosen by index.
 #include <stdio.h>
-#include "../op.h"
+#include "../cpu/op.h"
 namespace bayes {
 namespace ISA {
 

@@ -1,5 +1,5 @@
 // -ln N(target; mean, e^logVar) = (ln 2pi + logVar + (target - mean)^2 e^-logVar) / 2 per element.
-#include "../elementwise.h"
+#include "../loops/elementwise.h"
 namespace bayes {
 namespace ISA {
 

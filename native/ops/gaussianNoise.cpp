@@ -1,5 +1,5 @@
 // eps [S * B, ...shape]: the noise that a Bayesian layer draws for itself, as a tensor. Bound by arithmetic (noise.h).
-#include "../noise.h"
+#include "../vector/noise.h"
 namespace bayes {
 namespace ISA {
 

@@ -1,5 +1,5 @@
 // 1 where a >= b, else 0, with NumPy broadcasting.
-#include "../broadcast.h"
+#include "../loops/broadcast.h"
 namespace bayes {
 namespace ISA {
 

@@ -1,6 +1,6 @@
 // KL(q || p) in nats, summed: q = N(mu, softplus(rho)^2), p Gaussian; ln(sp / s) + (s^2 + (mu - mp)^2) / (2 sp^2) -
 // 1/2. One logarithm per block of SUM_BLOCK weights: that of the product of their sigmas.
-#include "../prior.h"
+#include "../loops/prior.h"
 namespace bayes {
 namespace ISA {
 

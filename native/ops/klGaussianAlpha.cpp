@@ -1,6 +1,6 @@
 // KL(q || p) in nats, summed: q = N(mu, alpha mu^2), p = N(mp, sp^2). At mu = 0 the KL is infinite: sigma^2 is held at
 // 1e-20.
-#include "../prior.h"
+#include "../loops/prior.h"
 namespace bayes {
 namespace ISA {
 

@@ -1,6 +1,6 @@
 // y = x where x > 0, else slope x.
-#include "../activation.h"
-#include "../elementwise.h"
+#include "../vector/activation.h"
+#include "../loops/elementwise.h"
 namespace bayes {
 namespace ISA {
 

@@ -1,6 +1,6 @@
 // y = x w + b and its gradients: a 1x1 convolution of 1x1 images (conv.h). Bound by the FMA ports from batch 16 or so,
 // by reading the weights below.
-#include "../layer.h"
+#include "../conv/layer.h"
 namespace bayes {
 namespace ISA {
 

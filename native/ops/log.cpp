@@ -1,5 +1,5 @@
 // y = ln x: -inf at 0, NaN below.
-#include "../elementwise.h"
+#include "../loops/elementwise.h"
 namespace bayes {
 namespace ISA {
 

@@ -1,6 +1,6 @@
 // Sum of ln N(w; mean, sigma^2) over all weights, in nats: a Gaussian density for a sampled KL. A sigma given per
 // weight is held at 1e-10 or more.
-#include "../prior.h"
+#include "../loops/prior.h"
 namespace bayes {
 namespace ISA {
 

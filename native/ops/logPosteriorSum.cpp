@@ -1,6 +1,6 @@
 // Sum of ln q(w) at w = mu + sigma eps, in nats: -ln sqrt(2 pi) - ln(sigma^2) / 2 - eps^2 / 2. From eps, not from w -
 // mu: no cancellation. sigma^2 is held at 1e-20 or more.
-#include "../sum.h"
+#include "../loops/sum.h"
 namespace bayes {
 namespace ISA {
 

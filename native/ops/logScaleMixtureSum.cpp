@@ -1,5 +1,5 @@
 // Sum of ln(pi N(w; 0, s1^2) + (1 - pi) N(w; 0, s2^2)), Blundell et al. 2015 eq. 7, by log-sum-exp.
-#include "../sum.h"
+#include "../loops/sum.h"
 namespace bayes {
 namespace ISA {
 

@@ -1,5 +1,5 @@
 // Log-softmax over the last axis: (x - max) - ln sum e^(x - max).
-#include "../rows.h"
+#include "../loops/softmax.h"
 namespace bayes {
 namespace ISA {
 

@@ -1,9 +1,9 @@
 // Largest value of each window, NHWC. Bound by bandwidth: x read once, y written once. For the gradient the position in
 // the window is kept as one byte an output (window order, the first of equals), so the backward pass reads neither x
 // nor y: dx gathers, for each of its pixels, the windows that cover it, in a fixed order and without atomics.
-#include "../activation.h"
-#include "../bytes.h"
-#include "../window.h"
+#include "../vector/activation.h"
+#include "../vector/bytes.h"
+#include "../loops/window.h"
 namespace bayes {
 namespace ISA {
 

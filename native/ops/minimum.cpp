@@ -1,5 +1,5 @@
 // The smaller of a and b with NumPy broadcasting; a NaN on either side stays.
-#include "../broadcast.h"
+#include "../loops/broadcast.h"
 namespace bayes {
 namespace ISA {
 

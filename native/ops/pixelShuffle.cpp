@@ -1,7 +1,7 @@
 // Channels into space and back (ONNX DepthToSpace, mode CRD):
 //   shuffled[n, h r + i, w r + j, c] = packed[n, h, w, c r r + i r + j]
 // Pure movement of r * r * C floats a pixel, each the other's gradient.
-#include "../op.h"
+#include "../cpu/op.h"
 namespace bayes {
 namespace ISA {
 

@@ -1,6 +1,6 @@
 // y = max(x, 0): one read and one write per element, bound by bandwidth.
-#include "../activation.h"
-#include "../elementwise.h"
+#include "../vector/activation.h"
+#include "../loops/elementwise.h"
 namespace bayes {
 namespace ISA {
 

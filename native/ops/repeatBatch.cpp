@@ -1,6 +1,6 @@
 // The whole batch again for each Monte-Carlo sample: [B, ...] -> [S*B, ...], sample-major. The gradient sums the
 // samples in order.
-#include "../simd.h"
+#include "../vector/simd.h"
 namespace bayes {
 namespace ISA {
 

@@ -2,7 +2,7 @@
 // (align_corners=False) and ONNX (cubic, half_pixel) compute. Separable: each row of the result first mixes rows of x
 // into one line that stays in cache, then mixes that line's pixels. Both are sparse sums; the gradient is the same code
 // with both tables transposed, so nothing is scattered.
-#include "../simd.h"
+#include "../vector/simd.h"
 namespace bayes {
 namespace ISA {
 

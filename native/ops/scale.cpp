@@ -1,5 +1,5 @@
 // y = a x + b with constants a and b.
-#include "../elementwise.h"
+#include "../loops/elementwise.h"
 namespace bayes {
 namespace ISA {
 

@@ -1,5 +1,5 @@
 // SGD with momentum and Nesterov, PyTorch's definition: g += decay p; v = m v + g; p -= lr (nesterov ? g + m v : v).
-#include "../optimizer.h"
+#include "../loops/optimizer.h"
 namespace bayes {
 namespace ISA {
 

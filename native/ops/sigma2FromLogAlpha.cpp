@@ -1,5 +1,5 @@
 // sigma^2 = alpha mu^2 of the posterior N(mu, alpha mu^2); logAlpha is [1] (shared) or one per weight.
-#include "../sum.h"
+#include "../loops/sum.h"
 namespace bayes {
 namespace ISA {
 

@@ -1,5 +1,5 @@
 // sigma^2 = softplus(rho)^2 of the posterior N(mu, softplus(rho)^2).
-#include "../elementwise.h"
+#include "../loops/elementwise.h"
 namespace bayes {
 namespace ISA {
 

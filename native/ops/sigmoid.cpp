@@ -1,5 +1,5 @@
 // y = 1 / (1 + e^-x), with e^-|x| so that neither tail overflows.
-#include "../elementwise.h"
+#include "../loops/elementwise.h"
 namespace bayes {
 namespace ISA {
 

@@ -1,5 +1,5 @@
 // A box cut out of a tensor, and a box set into zeros: each is the other's gradient.
-#include "../copy.h"
+#include "../loops/copy.h"
 namespace bayes {
 namespace ISA {
 

@@ -1,5 +1,5 @@
 // Softmax over the last axis.
-#include "../rows.h"
+#include "../loops/softmax.h"
 namespace bayes {
 namespace ISA {
 

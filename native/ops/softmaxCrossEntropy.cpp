@@ -1,5 +1,5 @@
 // Cross-entropy of softmax(logits) per row, in nats: logits [S*B, C], labels [B], row q has label q mod B.
-#include "../rows.h"
+#include "../loops/softmax.h"
 namespace bayes {
 namespace ISA {
 

@@ -1,6 +1,6 @@
 // y = ln(1 + e^x) = max(x, 0) + log1p(e^-|x|). Its gradient reads the output, so the input need not be kept.
-#include "../activation.h"
-#include "../elementwise.h"
+#include "../vector/activation.h"
+#include "../loops/elementwise.h"
 namespace bayes {
 namespace ISA {
 

@@ -1,5 +1,5 @@
 // y = sqrt(x). The gradient at 0 is 0, not infinite: a variance of exactly zero does no harm.
-#include "../elementwise.h"
+#include "../loops/elementwise.h"
 namespace bayes {
 namespace ISA {
 

@@ -1,5 +1,5 @@
 // y = x^2.
-#include "../elementwise.h"
+#include "../loops/elementwise.h"
 namespace bayes {
 namespace ISA {
 

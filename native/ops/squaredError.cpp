@@ -1,5 +1,5 @@
 // (prediction - target)^2 per element.
-#include "../elementwise.h"
+#include "../loops/elementwise.h"
 namespace bayes {
 namespace ISA {
 

@@ -1,5 +1,5 @@
 // a - b with NumPy broadcasting.
-#include "../broadcast.h"
+#include "../loops/broadcast.h"
 namespace bayes {
 namespace ISA {
 

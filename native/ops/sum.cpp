@@ -1,6 +1,6 @@
 // Sum over the neighbouring axes [from, to): x seen as [O, R, I] -> [O, I]. One read of x. R is cut into chunks by
 // shape alone; a chunk is summed in float32, chunks in float64 in order.
-#include "../sum.h"
+#include "../loops/sum.h"
 namespace bayes {
 namespace ISA {
 

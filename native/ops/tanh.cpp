@@ -1,5 +1,5 @@
 // y = tanh x.
-#include "../elementwise.h"
+#include "../loops/elementwise.h"
 namespace bayes {
 namespace ISA {
 

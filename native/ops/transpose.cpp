@@ -1,5 +1,5 @@
 // Axes in another order. Bound by bandwidth; see copy.h for the tiles.
-#include "../copy.h"
+#include "../loops/copy.h"
 namespace bayes {
 namespace ISA {
 

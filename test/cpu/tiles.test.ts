@@ -1,4 +1,4 @@
-// Which products take few multiplications (native/winograd.h), seen from outside: what is not finite spreads to its whole
+// Which products take few multiplications (native/conv/winograd/product.h), seen from outside: what is not finite spreads to its whole
 // tile. Variances never do, since what a tile adds to a neighbour could be more than all it has.
 import { describe, expect, it } from "vitest";
 import { grad } from "../../lib/autodiff/grad.ts";

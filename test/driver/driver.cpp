@@ -6,10 +6,10 @@
 #include <deque>
 #include <string>
 #include <vector>
-#include "native/backend.h"
-#include "native/core/cpu.h"
-#include "native/core/isa.h"
-#include "native/core/pool.h"
+#include "native/shared/backend.h"
+#include "native/cpu/device.h"
+#include "native/cpu/isa.h"
+#include "native/cpu/pool.h"
 
 namespace {
 

@@ -87,7 +87,7 @@ export const geometries: readonly (readonly [string, readonly number[], readonly
   ["1x1", [3, 4, 3, 33], [1, 1, 33, 17], {}, true],
   ["kernel as large as the padded image", [2, 2, 3, 5], [4, 5, 5, 8], { padding: 1 }],
   ["many taps in several chunks", [1, 2, 2, 130], [3, 3, 130, 3], { padding: 1 }, true],
-  // 29 and 30 images fill the lanes of vectors of every width well enough (native/lanes.h)
+  // 29 and 30 images fill the lanes of vectors of every width well enough (native/conv/imageLanes/product.h)
   ["images in lanes", [29, 5, 6, 2], [3, 3, 2, 7], { padding: 1, stride: [2, 1] }, true],
   ["images in lanes, uneven", [30, 5, 4, 1], [2, 3, 1, 5], { dilation: [2, 1], padding: [1, 2, 2, 0] }, true],
   ["several images", [4, 4, 4, 16], [3, 2, 16, 9], { padding: 1 }, true],

@@ -57,7 +57,7 @@ for (const [name, { compiler, flags, emulator, device, env }] of Object.entries(
 
   const test = reason ? it.skip : it.concurrent; // the emulators side by side, one a core
   test(`agrees with float64 references on ${name}${reason}`, { timeout: 900_000 }, async () => {
-    const sources = ["unity/ops", "unity/layers", "core/pool", "core/isa", "core/cpu", "core/contract"].map(
+    const sources = ["unity/ops", "unity/layers", "cpu/pool", "cpu/isa", "cpu/device", "cpu/contract"].map(
       (s) => `native/${s}.cpp`,
     );
     const options = [...common.split(" "), ...flags.split(" ")];

@@ -1,0 +1,138 @@
+// The product of an image panel (images.h) with packed weights: out[pixel][column] = sum over the taps that fall on the
+// input of panel[pixel'][c] * w[tap][c][column]. Forward and data gradient of a convolution are both one: they differ
+// in which input a tap reads and in how the weights are packed. One or two routes over the same block of images.
+#pragma once
+#include "panel.h"
+#include "../parts/epilogue.h"
+#include "../winograd/product.h"
+
+namespace bayes {
+namespace ISA {
+
+struct ImageProduct {
+  static constexpr long BUDGET = 98304;
+  static constexpr long MOST_TAPS = 256;
+  bool use;
+  Form form;
+  Axis vertical, horizontal;
+  long n, ci, co, steps, routes;  // steps: of a tap, ci or words of two
+  long depth, rows, bands, most, groups, splits, ld, weightSize, panelSize, outSize, spareSize;
+  float *packed, *local;
+
+  // `fast` takes its routes from this form.
+  ImageProduct(const Geometry& g, bool transposed, long routeCount, const ShortProduct& fast)
+      : form(inWords(g.form, PAIRS)), n(g.n), routes(routeCount) {
+    ci = transposed ? g.k : g.c, co = transposed ? g.c : g.k;
+    use = g.groups == 1 && n >= 4 && ci >= (transposed ? 8 : 16) && co >= 5 && g.kh * g.kw <= MOST_TAPS;
+    if (!use) return;
+    vertical = {transposed ? g.ho : g.h, transposed ? g.h : g.ho, g.kh, g.sh, g.dh, g.top, transposed};
+    horizontal = {transposed ? g.wo : g.w, transposed ? g.w : g.wo, g.kw, g.sw, g.dw, g.left, transposed};
+    steps = ceilDiv(ci, stepsPerWord(form)), depth = g.kh * g.kw * ci, ld = co + 2 * W;
+    const long tall = minl(n, co <= W ? TALL1 : TALL2), line = horizontal.in * (fast.use ? ci : steps),
+               outLine = horizontal.out * ld;
+    // as many rows as the caches hold for one tile of images, and then as many images
+    rows = vertical.out, bands = 1;
+    while (rows > 1 && tall * maxl(vertical.mostReached(rows) * line, rows * outLine) > BUDGET)
+      bands++, rows = ceilDiv(vertical.out, bands);
+    const long unit = leastCommon(fast.lowest(), transposed ? 1 : g.tiles.kh);  // of a task's rows: whole windows
+    rows = minl(roundUp(rows, unit), vertical.out), bands = ceilDiv(vertical.out, rows);
+    most = BUDGET / maxl(vertical.mostReached(rows) * line, rows * outLine) / tall * tall;
+    most = minl(maxl(tall, minl(most, 8 * tall)), n);
+    const long wish = ceilDiv(16, bands);  // tasks for every thread
+    if (ceilDiv(n, most) < wish) most = maxl(tall, roundUp(ceilDiv(n, wish), tall));
+    groups = ceilDiv(n, most), most = ceilDiv(n, groups);
+    splits = minl(columnBlocks(co), ceilDiv(16, groups * bands));
+    weightSize = depth * padded(co);
+    panelSize = vertical.mostReached(rows) * line * most + 2 * W, outSize = most * rows * outLine;
+    spareSize = epilogueSpare(co);
+  }
+  void take(Bump& b) {
+    packed = b.floats(routes * weightSize);
+    local = b.floats(poolThreads() * localSize());
+  }
+  INL long localSize() const { return roundUp(routes * (panelSize + outSize) + spareSize, 16); }
+
+  // Weights [tap][c][k] of the convolution, of the routes from `first` on
+  void pack(const float* w1, const float* w2, long first) const {
+    const long nb = columnBlocks(co), taps = vertical.taps * horizontal.taps;
+    parallel((routes - first) * nb, [&](long t, int) {
+      const long b = t % nb, r = first + t / nb, width = blockWidth(co, b);
+      const float* w = r ? w2 : w1;
+      float* d = packed + r * weightSize + b * 2 * W * depth;
+      for (long tap = 0; tap < taps; tap++, d += steps * width, w += ci * co) {
+        if (vertical.transposed) packBlockTransposed(d, w, ci, ci, co, b);
+        else packBlock(d, w, ci, co, co, b);
+        convertBlock(d, ci, width, form);
+      }
+    });
+  }
+
+  template <class E>
+  void run(const Pair& x, const float* w1, const float* w2, const ShortProduct& fast, E epilogue) const {
+    fast.pack(w1, w2);
+    if (routes > fast.routes) pack(w1, w2, fast.routes);
+    const long nb = columnBlocks(co), area = vertical.out * horizontal.out;
+    parallel(groups * bands * splits, [&](long task, int thread) {
+      const long split = task % splits, band = task / splits % bands, group = task / splits / bands;
+      const long b0 = nb * split / splits, b1 = nb * (split + 1) / splits;
+      const long n0 = n * group / groups, m = n * (group + 1) / groups - n0;
+      const long o0 = band * rows, o1 = minl(o0 + rows, vertical.out), count = (o1 - o0) * horizontal.out;
+      float *X = local + thread * localSize(), *out = X + routes * panelSize, *spare = out + routes * outSize;
+      ImageBlock block{n0, m, 0, 0, vertical.in, horizontal.in, ci, 0};
+      vertical.reach(o0, o1, block.h0, block.h1);
+      float* X2 = X + (routes - 1) * panelSize;
+      if (fast.routes == 1 && fast.form == FLOAT && x.asItIs(false))
+        fast.rows(x, 0, FLOAT, n0, m, {0, vertical.in}, o0, o1, b0, b1, out, ld, thread);
+      else if (fast.use) {  // windows overlap: elements are made once
+        makeRows(fast.routes < routes ? x.first() : x, fast.form, block, X, X2);
+        for (long r = 0; r < fast.routes; r++)
+          fast.rows({X, X2, BOTH}, r, FLOAT, 0, m, {block.h0, block.h1}, o0, o1, b0, b1, out + r * outSize, ld, thread);
+      }
+      if (routes > fast.routes)  // both routes to one place: the second is what stays
+        packImages(x, form, block, n * vertical.in * horizontal.in * ci, {ci, 1, 0}, fast.use ? X2 : X, X2);
+      for (long b = b0; b < b1; b++)
+        for (long r = fast.routes; r < routes; r++)
+          for (long o = o0; o < o1; o++)
+            line(block, o, b, X + r * panelSize, packed + r * weightSize,
+                 out + r * outSize + (o - o0) * horizontal.out * ld, count * ld);
+      const long c0 = b0 * 2 * W, c1 = split + 1 == splits ? co : b1 * 2 * W;
+      for (long i = 0; i < m; i++) {
+        epilogue((n0 + i) * area + o0 * horizontal.out, count, c0, c1, out + i * count * ld,
+                 out + (routes - 1) * outSize + i * count * ld, ld, spare);
+        epilogue.rowsDone(n0 + i, o0, o1, c0, c1);
+      }
+    });
+  }
+
+ private:
+  // The elements of a block of images -> d, d2 [image][pixel][channel]
+  static void makeRows(const Pair& x, Form form, const ImageBlock& b, float* d, float* d2) {
+    const long size = (b.h1 - b.h0) * b.w * b.c;
+    withKind(x, form, [&](auto K) {
+      for (long i = 0; i < b.m; i++)
+        copyRun<K.value>(x, ((b.n0 + i) * b.h + b.h0) * b.w * b.c, d + i * size, d2 + i * size, size);
+    });
+  }
+  // Column block b of output row o of all images of the block.
+  void line(const ImageBlock& block, long o, long b, const float* X, const float* w, float* out, long image) const {
+    const long pixel = block.m * steps;
+    Run at[MOST_TAPS];
+    for (long q = 0; q < horizontal.out; q++, out += ld) {
+      long count = 0;
+      for (long i = 0; i < vertical.taps; i++) {
+        const long h = vertical.at(o, i);
+        if (h < 0) continue;
+        for (long j = 0; j < horizontal.taps; j++) {
+          const long v = horizontal.at(q, j);
+          if (v >= 0)
+            at[count++] = {static_cast<int32_t>(((h - block.h0) * horizontal.in + v) * pixel),
+                           static_cast<int32_t>((i * horizontal.taps + j) * steps)};
+        }
+      }
+      multiply<false>(block.m, X, steps, w, depth, {at, count, steps, 1, form}, co, b, b + 1, out, image, false);
+    }
+  }
+};
+
+}  // namespace ISA
+}  // namespace bayes

@@ -1,0 +1,89 @@
+#include "isa.h"
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <unordered_map>
+#include "op.h"
+
+namespace bayes {
+
+static const char* wish(const char* variable) {  // never null
+  const char* value = getenv(variable);
+  return value ? value : "";
+}
+
+static int detect() {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+                      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+  int best = avx512 ? 2 : avx2 ? 1 : 0;
+  const char* most = wish("BAYESCNN_SIMD");
+  if (!strcmp(most, "base")) best = 0;
+  if (!strcmp(most, "avx2") && best > 1) best = 1;
+  return best;
+#else
+  return 0;
+#endif
+}
+
+int isaLevel() {
+  static const int level = detect();
+  return level;
+}
+
+// AVX512_BF16: the AVX-512 build uses it where there is one, for products of bfloat16 pairs alone
+static bool multipliesPairs() {
+#if defined(__x86_64__)
+  return isaLevel() == 2 && __builtin_cpu_supports("avx512bf16") && strcmp(wish("BAYESCNN_SIMD"), "avx512");
+#else
+  return false;
+#endif
+}
+
+const char* isaName() {
+#if defined(__aarch64__)
+  return "neon";
+#else
+  static const char* names[] = {"base", "avx2", "avx512", "avx512bf16"};
+  return names[isaLevel() + multipliesPairs()];
+#endif
+}
+
+Bf16Pairs bf16Pairs() {
+  static const Bf16Pairs how = [] {
+    const char* form = wish("BAYESCNN_BF16");
+    if (!strcmp(form, "rounded")) return NO_PAIRS;
+    return multipliesPairs() ? INSTRUCTION : !strcmp(form, "pairs") ? EMULATED : NO_PAIRS;
+  }();
+  return how;
+}
+
+static std::unordered_map<std::string, OpEntry*>& table(int level) {
+  static std::unordered_map<std::string, OpEntry*> tables[3];
+  return tables[level];
+}
+
+static std::unordered_map<std::string, ContractOf>& contracts() {
+  static std::unordered_map<std::string, ContractOf> all;
+  return all;
+}
+
+void registerOp(int level, OpEntry* entry) {
+  table(level)[entry->name] = entry;
+  if (entry->contract) contracts()[entry->name] = entry->contract;
+}
+
+const OpEntry* findOp(const char* name) {
+  auto& ops = table(isaLevel());
+  auto it = ops.find(name);
+  return it == ops.end() ? nullptr : it->second;
+}
+
+ContractOf findContract(const char* name) {
+  auto it = contracts().find(name);
+  return it == contracts().end() ? nullptr : it->second;
+}
+
+}  // namespace bayes

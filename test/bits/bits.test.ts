@@ -1,0 +1,167 @@
+// The bits that the kernels give: a hash of every op row, of every layer of the product tests, of training steps and of
+// predictions, as JSON in the file that BITS names. scripts/bits.mjs runs it on every instruction set and compares.
+import { createHash } from "node:crypto";
+import { readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { forwardProgram, madeModel, stepProgram } from "../../lib/cli/made.ts";
+import { cpu } from "../../lib/device.ts";
+import { compile } from "../../lib/graph/compile.ts";
+import { grad } from "../../lib/graph/grad.ts";
+import { constant, type Shape, type Tensor } from "../../lib/graph/node.ts";
+import { Store } from "../../lib/graph/store.ts";
+import type { Precision } from "../../lib/graph/trace.ts";
+import { gaussian } from "../../lib/likelihoods/gaussian.ts";
+import { createModel } from "../../lib/models/create.ts";
+import type { Model } from "../../lib/models/model.ts";
+import { add } from "../../lib/ops/add.ts";
+import { leakyRelu } from "../../lib/ops/leakyRelu.ts";
+import { mul } from "../../lib/ops/mul.ts";
+import { softplus } from "../../lib/ops/softplus.ts";
+import { sum } from "../../lib/ops/sum.ts";
+import { adam } from "../../lib/train/optimizers.ts";
+import { type Layer, layers, narrowSums, tiles } from "../cpu/products-kit.ts";
+import { type OpCase, uniform, type Value } from "../ops/harness.ts";
+
+const file = process.env.BITS;
+const found: Record<string, string> = {};
+const device = cpu();
+const precisions = ["fp32", "bf16"] as const;
+const i32 = (...shape: number[]) => ({ shape, dtype: "i32" as const });
+
+function record(name: string, values: Readonly<Record<string, Float32Array>>): void {
+  for (const [key, { buffer, byteOffset, byteLength }] of Object.entries(values)) {
+    expect(found).not.toHaveProperty([`${name}: ${key}`]);
+    found[`${name}: ${key}`] = createHash("sha256")
+      .update(new Uint8Array(buffer, byteOffset, byteLength))
+      .digest("hex")
+      .slice(0, 16);
+  }
+}
+/** A number that depends on all elements of y in different ways. */
+const mixed = (y: Tensor): Tensor => sum(mul(y, constant(Float32Array.from(uniform(y.shape, 99).data), y.shape)));
+
+function opRow(name: string, c: OpCase, precision: Precision): void {
+  const list = <T>(x: T | readonly T[]): readonly T[] => (Array.isArray(x) ? (x as readonly T[]) : [x as T]);
+  const type = (v: Value) => v.dtype ?? "f32";
+  const names = Object.keys(c.inputs);
+  const specs = Object.fromEntries(names.map((k) => [k, { shape: c.inputs[k].shape, dtype: type(c.inputs[k]) }]));
+  const arrays = { f32: Float32Array, i32: Int32Array, u8: Uint8Array };
+  const feeds = Object.fromEntries(names.map((k) => [k, arrays[type(c.inputs[k])].from(c.inputs[k].data)]));
+  const wrt = c.wrt ?? names.filter((k) => type(c.inputs[k]) === "f32");
+  for (const backward of wrt.length ? [false, true] : [false]) {
+    using store = new Store(device);
+    using program = compile({ store, precision }, specs, (t) => {
+      const outputs = list(c.build(t));
+      if (!backward) return Object.fromEntries(outputs.map((o, i) => [`y${i}`, o]));
+      const of = wrt.map((k) => t[k]);
+      const parts = (c.gradOutputs ?? [0]).map((k) => mixed(outputs[k]));
+      return Object.fromEntries(grad(parts.reduce(add), of).map((g, i) => [`d${wrt[i]}`, g]));
+    });
+    record(name, program.run(feeds));
+  }
+}
+
+function product({ x, w, channels, ...layer }: Layer, precision: Precision, samples: number): void {
+  const shapes: Record<string, Shape> = samples
+    ? { x, mu: w, sigma2: w, biasMu: [channels], biasSigma2: [channels] }
+    : { x, w, b: [channels] };
+  const names = Object.keys(shapes);
+  const value = (name: string, i: number) =>
+    Float32Array.from(uniform(shapes[name], i, name.includes("sigma2") ? 0.05 : -1).data);
+  // without the gradient of x: layers that stand first pool, and put gradients back, in the lanes
+  for (const wrt of [names, names.slice(1)]) {
+    using store = new Store(device);
+    using program = compile({ store, precision }, { ...shapes, rng: i32(4), rows: i32(x[0]) }, (given) => {
+      const t = given as Record<string, Tensor>;
+      const { rng, rows, ...weights } = t;
+      const z = samples
+        ? layer.bayes(
+            t.x,
+            weights as unknown as Parameters<Layer["bayes"]>[1],
+            { rng, rows, stream: 3, samples } as never,
+          )
+        : layer.plain(t.x, t.w, t.b);
+      const y = layer.activation ? { leaky: (v: Tensor) => leakyRelu(v, 0.3), softplus }[layer.activation](z) : z;
+      const gradients = grad(
+        mixed(y),
+        wrt.map((name) => t[name]),
+      );
+      return { y, ...Object.fromEntries(gradients.map((g, i) => [`d${wrt[i]}`, g])) };
+    });
+    const feeds = Object.fromEntries(names.map((name, i) => [name, value(name, i)]));
+    const noise = { rng: Int32Array.of(1, 2, 3, 0), rows: Int32Array.from({ length: x[0] }, (_, i) => 3 * i) };
+    const of = wrt.length === names.length ? "" : ", first";
+    record(`${layer.name}, ${precision}, samples ${samples}${of}`, program.run({ ...feeds, ...noise }) as never);
+  }
+}
+
+/** The values of all slots, as one output. */
+const slots = ({ store }: Model) =>
+  Object.fromEntries([...store.slots.keys()].map((name) => [name, store.get(name) as Float32Array]));
+
+function training(name: string, bayesian: boolean, batch: number, precision: Precision): void {
+  using model = madeModel({ name, bayesian });
+  using made = stepProgram(model, batch, adam(), precision);
+  const outputs = made.program.run(made.feeds, 2);
+  const title = `train ${name}${bayesian ? "" : ", frequentist"}, batch ${batch}, ${precision}`;
+  record(title, outputs);
+  record(title, slots(model));
+}
+
+function prediction(name: string, bayesian: boolean, batch: number, samples: number, precision: Precision): void {
+  using model = madeModel({ name, bayesian });
+  using made = forwardProgram(model, batch, samples, precision);
+  const title = `predict ${name}${bayesian ? "" : ", frequentist"}, batch ${batch}, samples ${samples}, ${precision}`;
+  record(title, made.program.run(made.feeds));
+}
+
+function superResolution(batch: number, precision: Precision): void {
+  const shape = [17, 19, 1] as const;
+  using model = createModel({ model: "espcn", input: shape, likelihood: gaussian({ noise: 1 }), seed: 1 });
+  using program = compile(
+    { store: model.store, precision },
+    { x: [batch, ...shape], rng: i32(4), rows: i32(batch) },
+    ({ x, rng, rows }) => {
+      const { output, parameters } = model.apply(x, { mode: "sample", training: true, noise: { rng, rows } });
+      const gradients = grad(mixed(output), [...parameters.values()]);
+      return { y: output, ...Object.fromEntries([...parameters.keys()].map((name, i) => [name, gradients[i]])) };
+    },
+  );
+  const x = Float32Array.from(uniform([batch, ...shape], 5).data);
+  const rows = Int32Array.from({ length: batch }, (_, i) => i);
+  record(`espcn, batch ${batch}, ${precision}`, program.run({ x, rows, rng: Int32Array.of(1, 2, 3, 0) }));
+}
+
+const folder = join(import.meta.dirname, "../ops");
+it.skipIf(!file)("are written down (skipped: BITS names no file)", { timeout: 600_000 }, async () => {
+  for (const name of readdirSync(folder).filter((f) => f.endsWith(".ts") && f !== "harness.ts")) {
+    const { cases } = (await import(join(folder, name))) as { cases: OpCase[] };
+    const op = name.slice(0, -3);
+    for (const [i, c] of cases.entries()) {
+      opRow(`${op} ${i}, ${c.name}`, c, "fp32");
+      if (/conv|linear/i.test(op)) opRow(`${op} ${i}, ${c.name}, bf16`, c, "bf16");
+    }
+  }
+  for (const precision of precisions) {
+    for (const [i, layer] of [...layers, ...tiles, ...narrowSums].entries())
+      for (const samples of [0, 1, 2]) product({ ...layer, name: `${layer.name} (${i})` }, precision, samples);
+    for (const name of ["lenet5", "lenet5-caffe", "alexnet-slim", "3conv3fc", "resnet20"])
+      for (const bayesian of [true, false]) {
+        for (const batch of [1, 5, 33]) training(name, bayesian, batch, precision);
+        for (const [batch, samples] of bayesian
+          ? [
+              [5, 3],
+              [33, 2],
+            ]
+          : [
+              [1, 1],
+              [33, 1],
+            ])
+          prediction(name, bayesian, batch, samples, precision);
+      }
+    for (const batch of [1, 5, 33]) superResolution(batch, precision);
+  }
+  writeFileSync(file!, JSON.stringify(found, null, 1));
+  expect(Object.keys(found).length).toBeGreaterThan(3000);
+});
