@@ -17,6 +17,7 @@ const predicts = kind === "predict";
 const made = predicts ? forwardProgram(model, Number(batch), Number(samples)) : stepProgram(model, Number(batch), adam());
 const { program } = made;
 const { native, steps } = program.planned;
+const report = program.report().steps;
 const { Plan } = openDevice("cpu").addon;
 const bytes = (k) => new Uint8Array(k);
 // the feeds of a first step; an all-zero arena is as good as any for timing
@@ -37,9 +38,10 @@ const rows = native.steps.map((step, i) => {
   const plan = new Plan(model.store.native, { ...native, steps: [step] });
   const ms = best(() => plan.run(1, feeds, results), 15);
   plan.close();
-  return { op: step.op, layer: steps[i].node?.layer ?? step.inputs.map((t) => `[${t.shape}]`).join(" "), ms, gflops: stepFlops(program.planned, i) / ms / 1e6, gbs: steps[i].bytes / ms / 1e6 };
+  const algorithm = report[i].algorithm ?? "";
+  return { op: step.op, algorithm, layer: steps[i].node?.layer ?? step.inputs.map((t) => `[${t.shape}]`).join(" "), ms, gflops: stepFlops(program.planned, i) / ms / 1e6, gbs: steps[i].bytes / ms / 1e6 };
 });
 const sum = rows.reduce((s, r) => s + r.ms, 0);
 for (const r of rows.sort((a, b) => b.ms - a.ms).slice(0, 25))
-  console.log(`${r.ms.toFixed(3).padStart(9)} ms ${((100 * r.ms) / sum).toFixed(1).padStart(5)} %  ${r.gflops.toFixed(1).padStart(6)} GF/s ${r.gbs.toFixed(1).padStart(6)} GB/s  ${r.op} ${r.layer}`);
+  console.log(`${r.ms.toFixed(3).padStart(9)} ms ${((100 * r.ms) / sum).toFixed(1).padStart(5)} %  ${r.gflops.toFixed(1).padStart(6)} GF/s ${r.gbs.toFixed(1).padStart(6)} GB/s  ${r.op} ${r.layer}${r.algorithm && `: ${r.algorithm}`}`);
 console.log(`sum of ${rows.length} steps ${sum.toFixed(2)} ms, whole ${whole.toFixed(2)} ms, arena ${(native.arenaBytes / 1e6).toFixed(1)} MB`);

@@ -277,7 +277,8 @@ class Plan : public Napi::ObjectWrap<Plan> {
   static Napi::Function define(Napi::Env env) {
     return DefineClass(env, "Plan",
                        {InstanceMethod<&Plan::run>("run"), InstanceMethod<&Plan::runAsync>("runAsync"),
-                        InstanceMethod<&Plan::close>("close"), InstanceAccessor<&Plan::workspace>("workspaceBytes")});
+                        InstanceMethod<&Plan::close>("close"), InstanceAccessor<&Plan::workspace>("workspaceBytes"),
+                        InstanceAccessor<&Plan::howSteps>("algorithms")});
   }
   explicit Plan(const Napi::CallbackInfo& info)
       : Napi::ObjectWrap<Plan>(info), memory(info.Env()) {  // (store, program)
@@ -287,6 +288,11 @@ class Plan : public Napi::ObjectWrap<Plan> {
     feedBytes = b.feeds, resultBytes = b.results;
     check(info.Env(), backend().planCreate(store->store, &b.program, &plan, &workspaceBytes));
     memory.add(b.program.arenaBytes + workspaceBytes);
+    for (int32_t i = 0; i < b.program.stepCount; i++) {
+      char text[256] = "";
+      backend().planAlgorithm(plan, i, text, sizeof text);
+      algorithms.emplace_back(text);
+    }
     feedUnits.assign(feedBytes.size(), 1), resultUnits.assign(resultBytes.size(), 1);
     for (const BayesRef& r : b.refs)
       if (r.dtype != BAYES_U8 && (r.space == BAYES_FEED || r.space == BAYES_RESULT))
@@ -322,6 +328,7 @@ class Plan : public Napi::ObjectWrap<Plan> {
   std::vector<int64_t> feedBytes, resultBytes;
   std::vector<int64_t> feedUnits, resultUnits;  // bytes of an element: where each slice has to begin
   int64_t workspaceBytes = 0;
+  std::vector<std::string> algorithms;  // of the steps
   ExternalMemory memory;
   std::thread worker;
   bool busy = false;
@@ -445,6 +452,11 @@ class Plan : public Napi::ObjectWrap<Plan> {
   }
   Napi::Value workspace(const Napi::CallbackInfo& info) {
     return Napi::Number::New(info.Env(), static_cast<double>(workspaceBytes));
+  }
+  Napi::Value howSteps(const Napi::CallbackInfo& info) {
+    auto list = Napi::Array::New(info.Env(), algorithms.size());
+    for (uint32_t i = 0; i < algorithms.size(); i++) list.Set(i, Napi::String::New(info.Env(), algorithms[i]));
+    return list;
   }
 };
 

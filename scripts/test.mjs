@@ -46,10 +46,12 @@ function run(title, args, env = {}) {
 try {
   if (tier === "fast" || tier === "all") {
     run(`pure TypeScript and CPU (${isa})`, ["test/pure", "test/cpu", "--coverage"]);
-    const kernels = ["ops", "products", "tiles", "elementwise-accuracy", "golden"].map((t) => `test/cpu/${t}.test.ts`);
+    const kernels = ["ops", "products", "winograd", "elementwise-accuracy", "golden"].map(
+      (t) => `test/cpu/${t}.test.ts`,
+    );
     for (const level of lower) run(`CPU kernels on ${level}`, kernels, { BAYESCNN_SIMD: level });
     const form = isa === "avx512bf16" ? "rounded" : "pairs"; // the other one than what was just tested
-    const products = ["test/cpu/products.test.ts", "test/cpu/tiles.test.ts"];
+    const products = ["test/cpu/products.test.ts", "test/cpu/winograd.test.ts"];
     run(`products in bf16, ${form}`, [...products, "-t", "bf16"], { BAYESCNN_BF16: form });
     if (untested.length > 0) console.log(notRun);
   }

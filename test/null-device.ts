@@ -24,6 +24,7 @@ export function nullDevice(): Device {
   }
   class Plan implements NativePlan {
     readonly workspaceBytes = 0;
+    readonly algorithms: readonly string[] = [];
     run(): void {}
     async runAsync(): Promise<void> {}
     close(): void {}

@@ -177,7 +177,10 @@ function modelInfo(options: InfoOptions, out: Output): void {
   const [once, train] = [forward.program.report(), step.program.report()];
   const milliseconds = stepTime(step);
 
-  const layers = new Map<string, { parameters: number; shapes: string[]; flops: number; bytes: number }>();
+  const layers = new Map<
+    string,
+    { parameters: number; shapes: string[]; flops: number; bytes: number; algorithm?: string }
+  >();
   const layer = (name: string) => {
     if (!layers.has(name)) layers.set(name, { parameters: 0, shapes: [], flops: 0, bytes: 0 });
     return layers.get(name)!;
@@ -192,6 +195,7 @@ function modelInfo(options: InfoOptions, out: Output): void {
     const l = layer(s.layer ?? "(between layers)");
     l.flops += s.flops;
     l.bytes += s.bytes;
+    l.algorithm ??= s.algorithm;
   }
   const total = {
     parameters: model.parameterCount,
@@ -211,6 +215,7 @@ function modelInfo(options: InfoOptions, out: Output): void {
       parameters: l.parameters,
       flops: l.flops,
       bytes: l.bytes,
+      algorithm: l.algorithm ?? null,
     });
   out.event("model", {
     model: options.model,
@@ -221,9 +226,16 @@ function modelInfo(options: InfoOptions, out: Output): void {
     ...total,
   });
 
-  const rows = [["layer", "weights", "parameters", "flops", "bytes moved"]];
+  const rows = [["layer", "weights", "parameters", "flops", "bytes moved", "forward pass"]];
   for (const [name, l] of layers)
-    rows.push([fitting(name), l.shapes[0] ?? "", count(l.parameters), flops(l.flops), bytes(l.bytes)]);
+    rows.push([
+      fitting(name),
+      l.shapes[0] ?? "",
+      count(l.parameters),
+      flops(l.flops),
+      bytes(l.bytes),
+      l.algorithm ?? "",
+    ]);
   out.line([
     "bold",
     `${options.model}${model.bayesian ? "" : ", frequentist"}, input ${model.inputShape.join("x")}, ${sizeOf(model.outputShape)} outputs, batch ${options.batch}`,

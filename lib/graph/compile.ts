@@ -28,6 +28,11 @@ export interface PlanReport {
   readonly steps: readonly {
     readonly op: string;
     readonly layer: string | undefined;
+    /**
+     * How the kernel computes it, where it has a choice (convolutions and linear layers): "mean winograd/imagePanels,
+     * variance imagePanels" (docs/kernels.md). In words that may change.
+     */
+    readonly algorithm: string | undefined;
     readonly flops: number;
     readonly bytes: number;
   }[];
@@ -183,10 +188,17 @@ export class Program<I extends string, O extends string> {
   }
 
   report(): PlanReport {
-    const steps = this.planned.steps.map((s) => ({ op: s.op, layer: s.node?.layer, flops: s.flops, bytes: s.bytes }));
+    const { algorithms, workspaceBytes } = this.#plan;
+    const steps = this.planned.steps.map((s, i) => ({
+      op: s.op,
+      layer: s.node?.layer,
+      algorithm: algorithms[i] || undefined,
+      flops: s.flops,
+      bytes: s.bytes,
+    }));
     return {
       arenaBytes: this.planned.native.arenaBytes,
-      workspaceBytes: this.#plan.workspaceBytes,
+      workspaceBytes,
       constantBytes: this.planned.constants.byteLength,
       flops: steps.reduce((sum, s) => sum + s.flops, 0),
       traffic: steps.reduce((sum, s) => sum + s.bytes, 0),

@@ -24,6 +24,7 @@ const geometry = {
   padding: "number|object|string",
   dilation: "number|object",
   groups: "number",
+  exact: "boolean",
 };
 
 function shapeOf(where: string, x: Tensor, filters: number, kernel: Pair, options: ConvOptions): BayesLayerShape {

@@ -25,6 +25,7 @@ const geometry = {
   dilation: "number|object",
   groups: "number",
   outputPadding: "number|object",
+  exact: "boolean",
 };
 
 function shapeOf(

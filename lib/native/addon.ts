@@ -44,6 +44,8 @@ export interface NativePlan {
   runAsync(steps: number, feeds: readonly NativeFeed[], results: readonly Data[]): Promise<void>;
   close(): void;
   readonly workspaceBytes: number;
+  /** How each step is computed, in words; "" where there is but one way. */
+  readonly algorithms: readonly string[];
 }
 /** The addon's types, in one place. Errors of a run carry `runStep` and `programStep`. */
 export interface Addon {
@@ -71,6 +73,8 @@ export function loadAddon(): Addon {
   if (loaded) return loaded;
   checkWish("BAYESCNN_SIMD", ["avx512bf16", "avx512", "avx2", "base"]);
   checkWish("BAYESCNN_BF16", ["pairs", "rounded"]);
+  checkWish("BAYESCNN_CONV", ["imageLanes", "imagePanels", "rows", "im2col"]);
+  checkWish("BAYESCNN_WINOGRAD", ["always", "never"]);
   const root = packageRoot();
   const require = createRequire(join(root, "package.json"));
   try {

@@ -43,8 +43,8 @@ const op: OnnxOp<ConvAttrs> = {
 /**
  * Convolution (cross-correlation, as everywhere in the field) of channels-last images, plus a bias per filter.
  *
- * Kernels of 3 and 5 with stride 1 may be computed by tiles (Winograd): errors are then relative to the largest values in
- * a tile of results, and a sum of terms that are not negative may end slightly below zero.
+ * Kernels of 3 and 5 with stride 1 may be computed in patches (Winograd): errors are then relative to the largest values in
+ * a patch of results, and a sum of terms that are not negative may end slightly below zero, unless `exact` asks for plain sums.
  * @param x [N, H, W, C]
  * @param w [kh, kw, C / groups, K]
  * @param b [K]

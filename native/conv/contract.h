@@ -1,5 +1,5 @@
 // The contracts of the convolution family. A convolution maps an image [H, W, C] to a map [P, Q, K] with weights
-// [R, S, D, K], D = C / groups; a transposed one maps a map to an image (conv.h); a linear layer is [C] to [K] with
+// [R, S, D, K], D = C / groups; a transposed one maps a map to an image; a linear layer is [C] to [K] with
 // weights [C, K]. N is the batch of the layer's input, M that of its output.
 #pragma once
 #include "../vector/activation.h"
@@ -62,6 +62,7 @@ static inline LayerTypes layerTypes(const Contract& c, LayerKind kind) {
 // The attributes of all but the geometry; whether an activation follows.
 static inline bool layerAttributes(Contract& c, LayerKind kind) {
   c.whole("bf16", 0, 1, 0);
+  if (kind != LINEAR) c.whole("exact", 0, 1, 0);
   return kind != TRANSPOSED && activationAttributes(c);
 }
 

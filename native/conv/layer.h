@@ -1,43 +1,42 @@
-// What the ops of the convolution family put around the three products of conv.h: epilogues, the max pooling behind a
-// layer, bias gradients, and sums over Monte-Carlo samples. Each op is a function (step, scratch) -> bytes of scratch
-// that only counts when scratch is null; LAYER registers it as kernel and as scratch query.
+// What the ops of the convolution family put around the products: operands, epilogues, the max pooling behind a layer,
+// bias gradients, and sums over Monte-Carlo samples. Each op is a function (step, scratch) -> bytes of scratch that
+// only counts when scratch is null, and one that says what it does; LAYER registers both. A transposed layer has the
+// same products with image and map exchanged.
 #pragma once
-#include "conv.h"
-#include "parts/epilogue.h"
 #include "contract.h"
+#include "dataGradient.h"
+#include "forward.h"
+#include "weightGradient.h"
 
 namespace bayes {
 namespace ISA {
 
-#define LAYER(NAME, FUNCTION)          \
-  OP(NAME) { FUNCTION(s, s.scratch); } \
-  SCRATCH(NAME) { return FUNCTION(s, nullptr); }
+#define LAYER(NAME, FUNCTION, ALGORITHM)         \
+  OP(NAME) { FUNCTION(s, s.scratch); }           \
+  SCRATCH(NAME) { return FUNCTION(s, nullptr); } \
+  ALGORITHM_OF(NAME) { return ALGORITHM(s, to, room); }
 
 INL float* orNull(const Tensor& t) { return t ? t.f32() : nullptr; }
 
-// What a gradient reads of the map: dy and r, and y where an activation follows the layer. Pooled, all are, and the
+// What a gradient reads of dL/dy: dy and r, and y where an activation follows the layer. Pooled, all are, and the
 // last input says where.
-INL Pair mapOf(const Step& s, int y, const float* dy, const float* r) {
+INL Operands gradientOf(const Step& s, const float* dy, const float* r, OperandKind kind, int y) {
   const Activate f(s);
-  return {dy, r, r ? PRODUCT : ONE, f.kind, f.slope, f.kind == IDENTITY ? nullptr : s.in[y].f32()};
-}
-INL const uint8_t* winnersOf(const Step& s, const Geometry& g) {
-  return g.tiles.use() ? s.in[s.nin - 1].u8() : nullptr;
+  return {dy, r, kind, f.kind, f.slope, f.kind == IDENTITY ? nullptr : s.in[y].f32()};
 }
 
 // What a forward pass writes: its outputs, or where they are pooled after the product, the map in scratch memory.
 struct Results {
   float *y, *r;
   Activate activate;
-  TilePool pool;
-  // `apart`: the product does not pool itself.
-  Results(const Step& s, const Geometry& g, bool bayesian, bool apart, Bump& b)
+  WindowPool pool;
+  Results(const Step& s, const Geometry& g, bool bayesian, const Choice& c, Bump& b)
       : y(orNull(s.out[0])), r(bayesian ? orNull(s.out[1]) : nullptr), activate(s) {
-    if (!g.tiles.use()) return;
+    if (!g.windows.use()) return;
     const Tensor& where = s.out[bayesian ? 2 : 1];
-    static_cast<Tiles&>(pool) = g.tiles;
+    static_cast<PoolWindows&>(pool) = g.windows;
     pool.y = y, pool.r = r, pool.where = where ? where.u8() : nullptr, pool.activate = activate;
-    if (!apart) return;
+    if (c.poolsInLanes) return;
     const long size = s.out[0].dims[0] * g.ho * g.wo * g.k + W;
     y = b.floats(size), activate = Activate();
     if (bayesian && s.out[1]) r = b.floats(size);
@@ -47,10 +46,10 @@ struct Results {
 // With several samples drawn from one set of moments, g = dz and h = dz * r are summed over them first.
 struct SampleSums {
   long size, copies;
-  float *g, *h;
+  float *g, *h;  // [size]
   SampleSums(long elements, long n, Bump& b)
       : size(elements), copies(n), g(n > 1 ? b.floats(elements) : nullptr), h(n > 1 ? b.floats(elements) : nullptr) {}
-  Pair run(const Pair& map) const {
+  Operands run(const Operands& map) const {
     if (copies == 1) return map;
     parallelRange(size, 4096, [&](long from, long to) {
       withKind(map, [&](auto K) {
@@ -69,65 +68,67 @@ struct SampleSums {
   }
 };
 
-// The gradients of a layer, of which `data` starts the one of x: one after the other in the same scratch memory.
-template <class F>
-INL size_t gradients(const Step& s, const Geometry& g, const Pair& dz, const Pair& x, long rows, void* scratch, F data,
-                     float* dw1, float* dw2, float* db1, float* db2) {
-  const int routes = x.routes();
-  bool wanted = false;  // not of the pointers: when the plan is made, results have none
+// Whether any gradient but that of x is read. (Not of the pointers: when the plan is made, results have none.)
+INL bool weightsWanted(const Step& s) {
+  bool wanted = false;
   for (int i = 1; i < s.nout; i++) wanted |= static_cast<bool>(s.out[i]);
-  const uint8_t* where = winnersOf(s, g);
-  if (g.tiles.use() && !s.out[0] && rows == g.n) {  // the narrow form puts pooled gradients back by itself
-    Bump bump(scratch);
-    const Weights weights(g, routes, bump);
-    if (weights.lanes.use) {
-      if (scratch && wanted) weights.run(x, dz, where, dw1, dw2, db1, db2);
-      return bump.used;
-    }
-  }
+  return wanted;
+}
+// Whether a pooled gradient is put back by the form of the weight gradient itself: where nobody else reads it.
+INL bool unpoolsInLanes(const Step& s, const Geometry& g, const Choice& weights) {
+  return weights.poolsInLanes && !s.out[0] && s.in[0].dims[0] == g.n;
+}
+// What f(bump) takes of the scratch memory behind `shared`.
+template <class F>
+INL size_t behind(Bump shared, F f) {
+  f(shared);
+  return shared.used;
+}
+INL size_t larger(size_t a, size_t b) { return a > b ? a : b; }
+
+// The gradients of a layer, one after the other in the same scratch memory.
+template <class E>
+INL size_t gradients(const Step& s, const Geometry& g, const Operands& dz, const Operands& x, const float* w1,
+                     const float* w2, const E& epilogue, const Gradients& to, void* scratch) {
+  const long routes = x.routes(), rows = s.in[0].dims[0];
+  const uint8_t* where = g.windows.use() ? s.in[s.nin - 1].u8() : nullptr;
+  const Choice weights = choose(WEIGHTS, g, routes, true);
   Bump shared(scratch);
-  const Unpool unpool(g.tiles, rows, routes > 1, shared);
+  if (unpoolsInLanes(s, g, weights)) {
+    if (weightsWanted(s)) weightGradient(weights, g, x, dz, where, to, shared);
+    return shared.used;
+  }
+  const Unpool unpool(g.windows, rows, routes > 1, shared);
   const SampleSums samples(g.pixels * g.k, rows / g.n, shared);
-  const Pair map = scratch ? samples.run(unpool.run(dz, where)) : dz;
+  const Operands map = scratch ? samples.run(unpool.run(dz, where)) : dz;
   size_t most = shared.used;
-  if (s.out[0]) {
-    Bump bump = shared;
-    const Data of(g, routes, gradientRoutes(g, routes), bump);
-    if (scratch) data(of, map);
-    most = bump.used;
-  }
-  if (wanted) {
-    Bump bump = shared;
-    const Weights weights(g, routes, bump);
-    if (scratch) weights.run(x, map, nullptr, dw1, dw2, db1, db2);
-    if (bump.used > most) most = bump.used;
-  }
+  if (s.out[0])
+    most = behind(shared, [&](Bump& b) { dataGradient(choose(DATA, g, routes, true), g, map, w1, w2, epilogue, b); });
+  if (weightsWanted(s))
+    most = larger(most, behind(shared, [&](Bump& b) { weightGradient(weights, g, x, map, nullptr, to, b); }));
   return most;
 }
 
 // ---- conv2d and linear: x, w, [b] -> y, [where]
+INL Geometry plainGeometry(const Step& s) { return {s, s.in[0], s.in[1], s.out[0]}; }
 static inline size_t plainForward(const Step& s, void* scratch) {
-  const Geometry g(s, s.in[0], s.in[1], s.out[0]);
+  const Geometry g = plainGeometry(s);
+  const Choice c = choose(FORWARD, g, 1, false);
   Bump bump(scratch);
-  const Forward f(g, 1, bump);
-  const Results to(s, g, false, true, bump);
-  if (scratch)
-    f.run({s.in[0].f32(), nullptr, ONE}, s.in[1].f32(), nullptr,
-          BiasEpilogue{to.y, s.attr("bias") ? s.in[2].f32() : nullptr, g.k, to.activate, to.pool});
+  const Results to(s, g, false, c, bump);
+  const float* bias = s.attr("bias") ? s.in[2].f32() : nullptr;
+  forward(c, g, {s.in[0].f32(), nullptr, ONE}, s.in[1].f32(), nullptr,
+          BiasEpilogue{to.y, bias, g.k, to.activate, to.pool}, bump);
   return bump.used;
 }
 
 // dy, x, w, [y], [where] -> dx, dw, [db]
+INL Geometry plainGradientGeometry(const Step& s) { return {s, s.in[1], s.in[2], s.in[0]}; }
 static inline size_t plainBackward(const Step& s, void* scratch) {
-  const Tensor &dy = s.in[0], &x = s.in[1], &w = s.in[2];
-  const Geometry g(s, x, w, dy);
-  float* db = s.nout > 2 ? orNull(s.out[2]) : nullptr;
-  return gradients(
-      s, g, mapOf(s, 3, dy.f32(), nullptr), {x.f32(), nullptr, ONE}, dy.dims[0], scratch,
-      [&](const Data& data, const Pair& map) {
-        data.run(map, w.f32(), nullptr, BiasEpilogue{s.out[0].f32(), nullptr, g.c});
-      },
-      orNull(s.out[1]), nullptr, db, nullptr);
+  const Geometry g = plainGradientGeometry(s);
+  return gradients(s, g, gradientOf(s, s.in[0].f32(), nullptr, ONE, 3), {s.in[1].f32(), nullptr, ONE}, s.in[2].f32(),
+                   nullptr, BiasEpilogue{s.out[0].f32(), nullptr, g.c},
+                   {orNull(s.out[1]), nullptr, s.nout > 2 ? orNull(s.out[2]) : nullptr, nullptr}, scratch);
 }
 
 // ---- bayesConv2d and bayesLinear: x, mu, sigma2, [bMu], [bSigma2], rng, rows -> y, r, [where]
@@ -146,27 +147,83 @@ INL LrtEpilogue lrtEpilogue(const Step& s, const Results& to, long k, long area,
           to.pool};
 }
 static inline size_t bayesForward(const Step& s, void* scratch) {
-  const Geometry g(s, s.in[0], s.in[1], s.out[0]);
+  const Geometry g = plainGeometry(s);
+  const Choice c = choose(FORWARD, g, 2, false);
   Bump bump(scratch);
-  const Forward f(g, 2, bump);
-  const Results to(s, g, true, !f.lanes.use, bump);
-  if (scratch)
-    f.run({s.in[0].f32(), s.in[0].f32(), SQUARE}, s.in[1].f32(), s.in[2].f32(),
-          lrtEpilogue(s, to, g.k, g.ho * g.wo, g.n));
+  const Results to(s, g, true, c, bump);
+  forward(c, g, {s.in[0].f32(), s.in[0].f32(), SQUARE}, s.in[1].f32(), s.in[2].f32(),
+          lrtEpilogue(s, to, g.k, g.ho * g.wo, g.n), bump);
   return bump.used;
 }
 
 // dy, r, x, mu, sigma2, [y], [where] -> dx, dmu, dsigma2, [dbMu], [dbSigma2]
+INL Geometry bayesGradientGeometry(const Step& s) { return {s, s.in[2], s.in[3], s.in[0]}; }
+INL Gradients bayesGradients(const Step& s) {
+  return {orNull(s.out[1]), orNull(s.out[2]), s.nout > 3 ? orNull(s.out[3]) : nullptr,
+          s.nout > 4 ? orNull(s.out[4]) : nullptr};
+}
 static inline size_t bayesBackward(const Step& s, void* scratch) {
-  const Tensor &dy = s.in[0], &x = s.in[2], &mu = s.in[3], &sigma2 = s.in[4];
-  const Geometry g(s, x, mu, dy);
-  float *db1 = s.nout > 3 ? orNull(s.out[3]) : nullptr, *db2 = s.nout > 4 ? orNull(s.out[4]) : nullptr;
-  return gradients(
-      s, g, mapOf(s, 5, dy.f32(), s.in[1].f32()), {x.f32(), x.f32(), SQUARE}, dy.dims[0], scratch,
-      [&](const Data& data, const Pair& map) {
-        data.run(map, mu.f32(), sigma2.f32(), SquareEpilogue{s.out[0].f32(), x.f32(), g.c});
-      },
-      orNull(s.out[1]), orNull(s.out[2]), db1, db2);
+  const Geometry g = bayesGradientGeometry(s);
+  const float* x = s.in[2].f32();
+  return gradients(s, g, gradientOf(s, s.in[0].f32(), s.in[1].f32(), PRODUCT, 5), {x, x, SQUARE}, s.in[3].f32(),
+                   s.in[4].f32(), SquareEpilogue{s.out[0].f32(), x, g.c}, bayesGradients(s), scratch);
+}
+
+// ---- Transposed: the forward pass is a data gradient, and its data gradient a forward pass; `image` is dL/dy.
+template <class E>
+INL size_t transposedGradients(const Step& s, const Geometry& g, const Operands& image, const Operands& x,
+                               const float* w1, const float* w2, const E& epilogue, const Gradients& to, Bump shared) {
+  const long routes = x.routes();
+  const int biases = static_cast<int>(routes) + 1;  // the outputs before those of the biases
+  size_t most = shared.used;
+  if (s.out[0])
+    most = behind(shared, [&](Bump& b) { forward(choose(FORWARD, g, routes, true), g, image, w1, w2, epilogue, b); });
+  bool wanted = false;
+  for (int i = 1; i < biases; i++) wanted |= static_cast<bool>(s.out[i]);
+  if (wanted)
+    most = larger(
+        most, behind(shared, [&](Bump& b) {
+          weightGradient(choose(WEIGHTS, g, routes, true), g, image, x, nullptr, {to.dw1, to.dw2, nullptr, nullptr}, b);
+        }));
+  if (s.nout > biases)
+    most = larger(most, behind(shared, [&](Bump& b) {
+                    const ColumnSums sums(g.n * g.h * g.w, g.c, g.encoding, b);
+                    if (b.base) sums.run(image, to.db1, to.db2);
+                  }));
+  return most;
+}
+
+// ---- What a step does, in words
+static inline const char* forwardAlgorithm(Pass pass, const Geometry& g, long routes, char* to, size_t room) {
+  Text text{to, room};
+  describe(text, pass, choose(pass, g, routes, false), routes);
+  return to;
+}
+// `pass`: that of the gradient of x.
+static inline const char* gradientAlgorithm(const Step& s, Pass pass, const Geometry& g, long routes, char* to,
+                                            size_t room) {
+  Text text{to, room};
+  const Choice weights = choose(WEIGHTS, g, routes, true);
+  if (s.out[0]) text.add("data "), describe(text, pass, choose(pass, g, routes, true), routes);
+  if (s.out[0] && weightsWanted(s)) text.add("; ");
+  if (weightsWanted(s)) {
+    Choice c = weights;
+    c.poolsInLanes = pass == DATA && unpoolsInLanes(s, g, weights);
+    text.add("weights "), describe(text, WEIGHTS, c, routes);
+  }
+  return to;
+}
+static inline const char* plainAlgorithm(const Step& s, char* to, size_t room) {
+  return forwardAlgorithm(FORWARD, plainGeometry(s), 1, to, room);
+}
+static inline const char* plainGradientAlgorithm(const Step& s, char* to, size_t room) {
+  return gradientAlgorithm(s, DATA, plainGradientGeometry(s), 1, to, room);
+}
+static inline const char* bayesAlgorithm(const Step& s, char* to, size_t room) {
+  return forwardAlgorithm(FORWARD, plainGeometry(s), 2, to, room);
+}
+static inline const char* bayesGradientAlgorithm(const Step& s, char* to, size_t room) {
+  return gradientAlgorithm(s, DATA, bayesGradientGeometry(s), 2, to, room);
 }
 
 }  // namespace ISA

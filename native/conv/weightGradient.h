@@ -1,115 +1,43 @@
-// Both weight gradients of a convolution (conv.h): dw1 (and dw2) [depth][k], and the sums over the map db1 (and db2)
-// [k]; null where nobody reads it. By the form that serves it, or from rows of an image or im2col (panel.h).
+// Both weight gradients of a convolution, dw[tap][c][k] = the sum over pixels of x[pixel's taps] * g[pixel][k], and the
+// sums over the map, which are the gradients of the biases; null where nobody reads it. In the form that was chosen;
+// Winograd's takes whole routes.
 #pragma once
-#include "imagePanels/weights.h"
+#include "choose.h"
 #include "imageLanes/weights.h"
-#include "rows/im2col.h"
-#include "rows/rowPanel.h"
+#include "imagePanels/weights.h"
+#include "rows/weights.h"
 #include "winograd/weights.h"
 
 namespace bayes {
 namespace ISA {
 
-struct Weights {
-  const Geometry& g;
-  const RowPanel panel;
-  ShortWeights fast;
-  ImageWeights product;
-  LaneWeights lanes;
-  MapSums sums;
-  bool rowwise;
-  int routes;
-  long mb, blocks, splits, chunks, chunk, columnTasks, stride, kp, panelSize, mapSize, partSize;
-  float *part, *local;
-  Weights(const Geometry& geo, int routeCount, Bump& b)
-      : g(geo),
-        panel(geo),
-        fast(geo, routeCount),
-        product(geo, routeCount),
-        lanes(geo, routeCount),
-        routes(routeCount) {
-    fast.take(b);
-    if (takeFirst(b, lanes, product)) return;
-    kp = padded(g.kg), partSize = g.groups * g.depth * kp;
-    // a small map in front of large weights: blocks of several images, or the sums would travel to memory too often
-    rowwise = panel.use && (panel.rows * g.wo >= 128 || partSize <= 32768);
-    const long wanted = maxl(1, (1L << 19) / (partSize * routes));  // partial sums of 2 MiB in all
-    mb = minl(g.pixels, g.depth < 64 ? 256 : 128);
-    if (rowwise) mb = panel.rows * g.wo;
-    blocks = rowwise ? g.n * panel.perImage(g) : ceilDiv(g.pixels, mb);
-    splits = minl(minl(wanted, 16), blocks);
-    // tasks for every thread: chunks of kernel rows, or of taps (whose panels have to fit the L2 cache), and of columns
-    const long wish = ceilDiv(g.k < 256 ? 16 : 8, splits * g.groups), least = ceilDiv(g.depth, 384);
-    chunk = rowwise ? ceilDiv(g.kh, minl(g.kh, wish)) : ceilDiv(g.depth, maxl(minl(wish, g.depth / 48), least));
-    chunks = ceilDiv(rowwise ? g.kh : g.depth, chunk);
-    columnTasks = rowwise ? minl(columnBlocks(g.kg), ceilDiv(wish, chunks)) : 1;
-    stride = panelStride(chunk), panelSize = rowwise ? panel.size(g) : mb * stride + W, mapSize = mb * kp;
-    part = b.floats(routes * splits * partSize);
-    sums = MapSums(g, g.form, routes, splits);
-    sums.take(b);
-    local = b.floats(poolThreads() * localSize());
-  }
-  INL long localSize() const { return roundUp(2 * panelSize + 2 * mapSize, 16); }
-
-  // `where`: map is pooled (lanes only).
-  void run(const Pair& x, const Pair& map, const uint8_t* where, float* dw1, float* dw2, float* db1, float* db2) const {
-    if (lanes.use) return lanes.run(x, map, where, dw1, dw2, db1, db2);
-    fast.run(x, map, dw1, dw2, db1, db2);
-    if (product.use && routes > fast.routes) product.run(x, map, dw1, dw2, db1, db2, fast.routes);
-    if (product.use) return;
-    const bool direct = splits == 1 && kp == g.kg;  // nothing to add up, nothing to cut off
-    const Run whole{0, 0};
-    parallel(splits * chunks * columnTasks * g.groups, [&](long task, int thread) {
-      const long split = task % splits, part0 = task / splits % chunks * chunk;
-      const long c = task / splits / chunks % columnTasks, group = task / splits / chunks / columnTasks;
-      const long b0 = columnBlocks(g.kg) * c / columnTasks, b1 = columnBlocks(g.kg) * (c + 1) / columnTasks;
-      const long first = blocks * split / splits, last = blocks * (split + 1) / splits;
-      float *X = local + thread * localSize(), *X2 = X + panelSize, *G = X2 + panelSize, *G2 = G + mapSize;
-      for (long b = first; b < last; b++) {
-        const long n = b / panel.perImage(g), oh = b % panel.perImage(g) * panel.rows;
-        const long lines = minl(panel.rows, g.ho - oh);
-        const long p0 = rowwise ? (n * g.ho + oh) * g.wo : b * mb;
-        const long count = rowwise ? lines * g.wo : minl(mb, g.pixels - p0);
-        const long part1 = minl(part0 + chunk, rowwise ? g.kh : g.depth);
-        if (rowwise) panel.fill(g, x, n, oh, lines, part0, part1, X, X2);
-        else gather(g, x, group, p0, count, part0, part1, X, X2, stride);
-        packMap(g, map, group, p0, count, b0, b1, G, G2);
-        for (int r = 0; r < routes; r++) {
-          float *dw = r ? dw2 : dw1, *db = r ? db2 : db1;
-          for (long j = b0; j < b1 && db && part0 == 0; j++)
-            sums.add(r, split, group, j * 2 * W, (r ? G2 : G) + j * 2 * W * count, count, blockWidth(g.kg, j),
-                     b == first);
-          if (!dw) continue;
-          const long ldo = direct ? g.k : kp;
-          float* out = (direct ? dw + group * g.kg : part + (r * splits + split) * partSize + group * g.depth * kp) +
-                       part0 * (rowwise ? panel.run : 1) * ldo;
-          if (!rowwise)
-            multiply<true>(part1 - part0, r ? X2 : X, stride, r ? G2 : G, count, {&whole, 1, count}, g.kg, b0, b1, out,
-                           ldo, b > first);
-          else
-            for (long i = 0; i < part1 - part0; i++) {
-              Run at[RowPanel::MOST_LINES];
-              long count1 = 0;
-              for (long q = 0; q < lines; q++) {
-                const long h = (oh + q) * g.sh - g.top + (part0 + i) * g.dh;
-                if (h >= 0 && h < g.h)
-                  at[count1++] = {static_cast<int32_t>((i * g.dh + q * g.sh) * panel.width),
-                                  static_cast<int32_t>(q * g.wo)};
-              }
-              multiply<true>(panel.run, r ? X2 : X, g.sw * g.c, r ? G2 : G, count, {at, count1, g.wo}, g.kg, b0, b1,
-                             out + i * panel.run * ldo, ldo, b > first);
-            }
-        }
-      }
-    });
-    sums.finish(db1, db2);
-    if (direct) return;
-    for (int r = 0; r < routes; r++)
-      if (r ? dw2 : dw1)
-        addSplits(part + r * splits * partSize, splits, g.groups * g.depth, kp, g.kg,
-                  [&](long i) { return (r ? dw2 : dw1) + i % g.depth * g.k + i / g.depth * g.kg; });
-  }
+struct Gradients {   // of mean and variance
+  float *dw1, *dw2;  // [kh][kw][c / groups][k]
+  float *db1, *db2;  // [k]
 };
+
+// `where`: the map is pooled (imageLanes only), and the pixel that each value of it came from.
+static void weightGradient(const Choice& c, const Geometry& g, const Operands& x, const Operands& map,
+                           const uint8_t* where, const Gradients& to, Bump& b) {
+  const long routes = x.routes();
+  if (c.form == IMAGE_LANES) {
+    ImageLaneWeights lanes(g, routes);
+    lanes.take(b);
+    if (b.base) lanes.run(x, map, where, to.dw1, to.dw2, to.db1, to.db2);
+  } else if (c.form == IMAGE_PANELS) {
+    WinogradWeights winograd(g, c.plan, c.winograd);
+    ImagePanelWeights panels(g, routes, c.encoding);
+    winograd.take(b);
+    if (routes > c.winograd) panels.take(b);
+    if (!b.base) return;
+    winograd.run(x, map, to.dw1, to.dw2, to.db1, to.db2);
+    if (routes > c.winograd) panels.run(x, map, to.dw1, to.dw2, to.db1, to.db2, c.winograd);
+  } else {
+    RowWeights rows(g, c.form == ROWS, routes);
+    rows.take(b);
+    if (b.base) rows.run(x, map, to.dw1, to.dw2, to.db1, to.db2);
+  }
+}
 
 }  // namespace ISA
 }  // namespace bayes

@@ -335,6 +335,14 @@ const BayesBackend& cpuBackend() {
         if (error) snprintf(fault->message, sizeof fault->message, "%s", error);
         return error;
       },
+      [](void* plan, int32_t step, char* text, int64_t capacity) -> const char* {
+        const std::vector<Step>& steps = static_cast<Plan*>(plan)->steps;
+        if (step < 0 || step >= static_cast<int32_t>(steps.size()) || capacity < 1) return "plan: no such step";
+        const Step& s = steps[static_cast<size_t>(step)];
+        *text = 0;
+        if (s.entry->algorithm) s.entry->algorithm(s, text, static_cast<size_t>(capacity));
+        return nullptr;
+      },
       [](void* plan) { static_cast<Plan*>(plan)->stopped.store(true, std::memory_order_relaxed); },
       [](void* plan) { delete static_cast<Plan*>(plan); },
   };

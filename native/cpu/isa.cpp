@@ -60,6 +60,15 @@ Bf16Pairs bf16Pairs() {
   return how;
 }
 
+const char* convWish() {
+  static const std::string form = wish("BAYESCNN_CONV");
+  return form.c_str();
+}
+const char* winogradWish() {
+  static const std::string when = wish("BAYESCNN_WINOGRAD");
+  return when.c_str();
+}
+
 static std::unordered_map<std::string, OpEntry*>& table(int level) {
   static std::unordered_map<std::string, OpEntry*> tables[3];
   return tables[level];

@@ -51,6 +51,8 @@ struct OpEntry {
   void (*run)(Step& s);
   size_t (*scratch)(const Step& s);  // null: none
   ContractOf contract;               // null: another unit has it
+  // null: there is but one way. Else how the step is computed, in words that are written to `to`
+  const char* (*algorithm)(const Step& s, char* to, size_t room);
 };
 
 // Both end the step with a fault, before anything is committed. Never from inside a task: a thread of the pool has
@@ -83,7 +85,11 @@ void parallelTasks(long tasks, void (*fn)(void* context, long task, int thread),
 int poolThreads();  // how many may call fn at once: thread is in [0, poolThreads()). Sizes scratch memory, nothing else
 
 enum Bf16Pairs { NO_PAIRS, EMULATED, INSTRUCTION };
-Bf16Pairs bf16Pairs();  // how products of bfloat16 pairs run here (native/bf16.h)
+Bf16Pairs bf16Pairs();  // how products of bfloat16 pairs run here (vector/bf16.h)
+
+// Of the environment, empty where nothing is said (conv/choose.h)
+const char* convWish();
+const char* winogradWish();
 
 void registerOp(int level, OpEntry* entry);
 const OpEntry* findOp(const char* name);    // on the instruction set in use; null: no such op

@@ -44,10 +44,10 @@ static inline void indexInByte(Contract& c, const char* name) {
 }
 
 // Windows of kh x kw side by side over a map [n, h, w, k] -> [n, rows, columns, k]; what is left over is dropped.
-struct Tiles {
+struct PoolWindows {
   long kh, kw, h, w, k, rows, columns, size;  // size: of a pooled image
-  INL Tiles() : Tiles(1, 1, 1, 1, 1) {}
-  INL Tiles(long windowRows, long windowColumns, long mapRows, long mapColumns, long channels)
+  INL PoolWindows() : PoolWindows(1, 1, 1, 1, 1) {}
+  INL PoolWindows(long windowRows, long windowColumns, long mapRows, long mapColumns, long channels)
       : kh(windowRows),
         kw(windowColumns),
         h(mapRows),

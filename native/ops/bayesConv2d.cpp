@@ -6,9 +6,9 @@
 namespace bayes {
 namespace ISA {
 
-LAYER(bayesConv2d, bayesForward)
+LAYER(bayesConv2d, bayesForward, bayesAlgorithm)
 CONTRACT(bayesConv2d) { bayesLayer(c, CONV); }
-LAYER(bayesConv2dGrad, bayesBackward)
+LAYER(bayesConv2dGrad, bayesBackward, bayesGradientAlgorithm)
 CONTRACT(bayesConv2dGrad) { bayesGradient(c, CONV); }
 
 }  // namespace ISA

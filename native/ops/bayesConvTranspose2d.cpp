@@ -5,51 +5,40 @@
 namespace bayes {
 namespace ISA {
 
-static size_t transposedForward(const Step& s, void* scratch) {  // x, mu, sigma2, [bMu], [bSigma2], rng, rows -> y, r
-  const Geometry g(s, s.out[0], s.in[1], s.in[0]);
+// x, mu, sigma2, [bMu], [bSigma2], rng, rows -> y, r
+static Geometry bayesTransposed(const Step& s) { return {s, s.out[0], s.in[1], s.in[0]}; }
+static size_t bayesTransposedForward(const Step& s, void* scratch) {
+  const Geometry g = bayesTransposed(s);
+  const Choice c = choose(DATA, g, 2, false);
   Bump bump(scratch);
-  const Data data(g, 2, 1, bump);
-  const Results to(s, g, true, false, bump);
-  if (scratch)
-    data.run({s.in[0].f32(), s.in[0].f32(), SQUARE}, s.in[1].f32(), s.in[2].f32(),
-             lrtEpilogue(s, to, g.c, g.h * g.w, g.n));
+  const Results to(s, g, true, c, bump);
+  const float* x = s.in[0].f32();
+  dataGradient(c, g, {x, x, SQUARE}, s.in[1].f32(), s.in[2].f32(), lrtEpilogue(s, to, g.c, g.h * g.w, g.n), bump);
   return bump.used;
 }
-
-static size_t transposedBackward(const Step& s,
-                                 void* scratch) {  // dy, r, x, mu, sigma2 -> dx, dmu, dsigma2, [dbMu], ...
-  const Tensor &dy = s.in[0], &x = s.in[2], &mu = s.in[3], &sigma2 = s.in[4];
-  const Geometry g(s, dy, mu, x);
-  Bump shared(scratch);
-  const SampleSums samples(g.n * g.imageSize(), dy.dims[0] / g.n, shared);
-  Pair image{dy.f32(), s.in[1].f32(), PRODUCT};
-  if (scratch) image = samples.run(image);
-  size_t most = shared.used;
-  if (s.out[0]) {
-    Bump bump = shared;
-    const Forward f(g, 2, bump);
-    if (scratch) f.run(image, mu.f32(), sigma2.f32(), SquareEpilogue{s.out[0].f32(), x.f32(), g.k});
-    most = bump.used;
-  }
-  if (s.out[1] || s.out[2]) {
-    Bump bump = shared;
-    const Weights weights(g, 2, bump);
-    if (scratch)
-      weights.run(image, {x.f32(), x.f32(), SQUARE}, nullptr, orNull(s.out[1]), orNull(s.out[2]), nullptr, nullptr);
-    if (bump.used > most) most = bump.used;
-  }
-  if (s.nout > 3) {
-    Bump bump = shared;
-    const ColumnSums sums(g.n * g.h * g.w, g.c, g.form, bump);
-    if (scratch) sums.run(image, orNull(s.out[3]), s.nout > 4 ? orNull(s.out[4]) : nullptr);
-    if (bump.used > most) most = bump.used;
-  }
-  return most;
+static const char* bayesTransposedAlgorithm(const Step& s, char* to, size_t room) {
+  return forwardAlgorithm(DATA, bayesTransposed(s), 2, to, room);
 }
 
-LAYER(bayesConvTranspose2d, transposedForward)
+// dy, r, x, mu, sigma2 -> dx, dmu, dsigma2, [dbMu], [dbSigma2]
+static Geometry bayesTransposedGradient(const Step& s) { return {s, s.in[0], s.in[3], s.in[2]}; }
+static size_t bayesTransposedBackward(const Step& s, void* scratch) {
+  const Geometry g = bayesTransposedGradient(s);
+  Bump shared(scratch);
+  const SampleSums samples(g.n * g.imageSize(), s.in[0].dims[0] / g.n, shared);
+  Operands image{s.in[0].f32(), s.in[1].f32(), PRODUCT};
+  if (scratch) image = samples.run(image);
+  const float* x = s.in[2].f32();
+  return transposedGradients(s, g, image, {x, x, SQUARE}, s.in[3].f32(), s.in[4].f32(),
+                             SquareEpilogue{s.out[0].f32(), x, g.k}, bayesGradients(s), shared);
+}
+static const char* bayesTransposedGradientAlgorithm(const Step& s, char* to, size_t room) {
+  return gradientAlgorithm(s, FORWARD, bayesTransposedGradient(s), 2, to, room);
+}
+
+LAYER(bayesConvTranspose2d, bayesTransposedForward, bayesTransposedAlgorithm)
 CONTRACT(bayesConvTranspose2d) { bayesLayer(c, TRANSPOSED); }
-LAYER(bayesConvTranspose2dGrad, transposedBackward)
+LAYER(bayesConvTranspose2dGrad, bayesTransposedBackward, bayesTransposedGradientAlgorithm)
 CONTRACT(bayesConvTranspose2dGrad) { bayesGradient(c, TRANSPOSED); }
 
 }  // namespace ISA

@@ -3,9 +3,9 @@
 namespace bayes {
 namespace ISA {
 
-LAYER(bayesLinear, bayesForward)
+LAYER(bayesLinear, bayesForward, bayesAlgorithm)
 CONTRACT(bayesLinear) { bayesLayer(c, LINEAR); }
-LAYER(bayesLinearGrad, bayesBackward)
+LAYER(bayesLinearGrad, bayesBackward, bayesGradientAlgorithm)
 CONTRACT(bayesLinearGrad) { bayesGradient(c, LINEAR); }
 
 }  // namespace ISA

@@ -1,12 +1,12 @@
-// y = x w + b and its gradients: a 1x1 convolution of 1x1 images (conv.h). Bound by the FMA ports from batch 16 or so,
-// by reading the weights below.
+// y = x w + b and its gradients: a 1x1 convolution of 1x1 images (../conv/parts/geometry.h). Bound by the FMA ports
+// from batch 16 or so, by reading the weights below.
 #include "../conv/layer.h"
 namespace bayes {
 namespace ISA {
 
-LAYER(linear, plainForward)
+LAYER(linear, plainForward, plainAlgorithm)
 CONTRACT(linear) { plainLayer(c, LINEAR); }
-LAYER(linearGrad, plainBackward)
+LAYER(linearGrad, plainBackward, plainGradientAlgorithm)
 CONTRACT(linearGrad) { plainGradient(c, LINEAR); }
 
 }  // namespace ISA

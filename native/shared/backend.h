@@ -5,7 +5,7 @@
 
 extern "C" {
 
-#define BAYES_ABI 1
+#define BAYES_ABI 2
 #define BAYES_MAX_RANK 6
 
 enum BayesDtype { BAYES_F32 = 0, BAYES_I32 = 1, BAYES_U8 = 2 };
@@ -65,6 +65,8 @@ typedef struct {
   const char* (*storeWrite)(void* store, int32_t index, int64_t offset, const void* data, int64_t bytes);
   const char* (*planCreate)(void* store, const BayesProgram* program, void** plan, int64_t* workspaceBytes);
   const char* (*planRun)(void* plan, int32_t steps, const BayesFeed* feeds, void* const* results, BayesFault* fault);
+  // how a step is computed, in words; empty where there is but one way
+  const char* (*planAlgorithm)(void* plan, int32_t step, char* text, int64_t capacity);
   void (*planStop)(void* plan);  // from any thread: a run under way ends before its next step, with an error
   void (*planDestroy)(void* plan);
 } BayesBackend;

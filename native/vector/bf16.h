@@ -1,5 +1,5 @@
 // bfloat16: the upper half of a float. A product in bf16 rounds both of its operands while they are packed, and adds in
-// float32; everything around it is float32 (docs/design.md). Panels hold the rounded floats, or words of two bfloat16s
+// float32; everything around it is float32 (docs/kernels.md). Panels hold the rounded floats, or words of two bfloat16s
 // of neighbouring steps, for which CPUs have an instruction of twice the throughput: half the steps and half the bytes.
 #pragma once
 #include "simd.h"
@@ -8,11 +8,13 @@ namespace bayes {
 namespace ISA {
 
 // What a panel holds: floats as they are; rounded; in words of two, neighbours in a run; or elements of two runs.
-enum Form { FLOAT, ROUNDED, PAIRS, PAIRS_OF_RUNS };
+enum Encoding { FLOAT, ROUNDED, PAIRS, PAIRS_OF_RUNS };
 // Steps of a product that lie in one 32-bit word.
-INL long stepsPerWord(Form form) { return form < PAIRS ? 1 : 2; }
-// A product that has a form in words uses it where that is the faster one.
-INL Form inWords(Form form, Form words) { return form == ROUNDED && bf16Pairs() != NO_PAIRS ? words : form; }
+INL long stepsPerWord(Encoding encoding) { return encoding < PAIRS ? 1 : 2; }
+// A product that has an encoding in words uses it where that is the faster one.
+INL Encoding inPairs(Encoding encoding, Encoding words) {
+  return encoding == ROUNDED && bf16Pairs() != NO_PAIRS ? words : encoding;
+}
 
 // The nearest bfloat16, ties to even. A NaN stays one; what is too large becomes infinity.
 INL vf bf16(vf a) {
@@ -29,11 +31,11 @@ INL void storeHalves(float* d, vf a) {
   *reinterpret_cast<vh*>(d) = __builtin_convertvector((vu)bf16(a) >> 16, vh);
 }
 
-// [steps][width] packed floats, to what the form wants; words go to the first half.
-static inline void convertBlock(float* d, long steps, long width, Form form) {
-  if (form == ROUNDED)
+// [steps][width] packed floats, to what the encoding wants; words go to the first half.
+static inline void convertBlock(float* d, long steps, long width, Encoding encoding) {
+  if (encoding == ROUNDED)
     for (long i = 0; i < steps * width; i += W) store(d + i, bf16(load(d + i)));
-  if (form == PAIRS)
+  if (encoding == PAIRS)
     for (long t = 0; t < steps; t += 2)
       for (long j = 0; j < width; j += W) {
         const float* s = d + t * width + j;

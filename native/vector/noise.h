@@ -185,7 +185,7 @@ static inline void fillNormals(float* out, uint32_t first, long counters, const 
 
 // The normals of one counter for 2W rows at once: pairs(i, pair) gets numbers i and i + 1 of each row's four, for i = 0
 // and (where `all`) 2.
-struct LanePair {
+struct EvenOdd {
   VectorMath<2>::F even, odd;
 };
 struct NoiseLanes {
@@ -221,7 +221,7 @@ struct NoiseLanes {
   }
   // Words 0 and 1 of the counters, or 2 and 3, in the order of the rows -> two normals each.
   template <int ODD>
-  INL static LanePair ordered(const vq* u, const vq* v) {
+  INL static EvenOdd ordered(const vq* u, const vq* v) {
     typedef VectorMath<2> M;
     const auto words = [](const vq* w) {
       return typename M::I([&](int h) {
@@ -229,7 +229,7 @@ struct NoiseLanes {
         return asInt(ODD ? oddLanes(a, b) : evenLanes(a, b));
       });
     };
-    LanePair pair;
+    EvenOdd pair;
     normalPair<M>(words(u), words(v), pair.even, pair.odd);
     return pair;
   }

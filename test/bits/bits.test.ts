@@ -20,7 +20,7 @@ import { softplus } from "../../lib/ops/softplus.ts";
 import { sum } from "../../lib/ops/sum.ts";
 import { forwardProgram, madeModel, stepProgram } from "../../lib/speed/made.ts";
 import { adam } from "../../lib/train/optimizers.ts";
-import { type Layer, layers, narrowSums, tiles } from "../cpu/products-kit.ts";
+import { type Layer, layers, narrowSums, patches } from "../cpu/products-kit.ts";
 import { type OpCase, uniform, type Value } from "../ops/harness.ts";
 
 const file = process.env.BITS;
@@ -144,7 +144,7 @@ it.skipIf(!file)("are written down (skipped: BITS names no file)", { timeout: 60
     }
   }
   for (const precision of precisions) {
-    for (const [i, layer] of [...layers, ...tiles, ...narrowSums].entries())
+    for (const [i, layer] of [...layers, ...patches, ...narrowSums].entries())
       for (const samples of [0, 1, 2]) product({ ...layer, name: `${layer.name} (${i})` }, precision, samples);
     for (const name of ["lenet5", "lenet5-caffe", "alexnet-slim", "3conv3fc", "resnet20"])
       for (const bayesian of [true, false]) {

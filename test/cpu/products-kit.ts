@@ -1,4 +1,4 @@
-// The layers whose products are held to float64 sums (products.test.ts) and whose tiles are looked at (tiles.test.ts).
+// The layers whose products are held to float64 sums (products.test.ts) and whose patches are looked at (winograd.test.ts).
 import type { Shape, Tensor } from "../../lib/graph/node.ts";
 import type { Noise } from "../../lib/graph/trace.ts";
 import { bayesConv2d } from "../../lib/ops/bayesConv2d.ts";
@@ -23,6 +23,7 @@ export interface Layer {
   readonly bayes: (x: Tensor, w: BayesWeights, noise: Noise) => Tensor;
   readonly visit: (y: Shape, f: (i: number, j: number, o: number) => void) => void;
   readonly activation?: "leaky" | "softplus";
+  readonly transposed?: boolean;
 }
 
 const conv = (name: string, x: Shape, w: Shape, options: ConvOptions): Layer => ({
@@ -32,7 +33,7 @@ const conv = (name: string, x: Shape, w: Shape, options: ConvOptions): Layer => 
   visit: (y, f) => forTaps(x, w, y, options, f),
 });
 const back = (name: string, x: Shape, w: Shape, options: ConvTransposeOptions): Layer => ({
-  ...{ name: `transposed: ${name}`, x, w, channels: w[2] * (options.groups ?? 1) },
+  ...{ name: `transposed: ${name}`, transposed: true, x, w, channels: w[2] * (options.groups ?? 1) },
   plain: (a, b, c) => convTranspose2d(a, b, c, options),
   bayes: (a, b, noise) => bayesConvTranspose2d(a, b, noise, options),
   visit: (y, f) => forTaps(y, w, x, options as ConvOptions, (o, j, i) => f(i, j, o)),
@@ -70,8 +71,8 @@ export const layers: readonly Layer[] = [
   ),
 ];
 
-/** In tiles of 4, 3 and 2 results, cut off at the edges, oblong; batches of every form of the second route. */
-export const tiles: readonly Layer[] = [
+/** In Winograd's patches of 4, 3 and 2 results, cut off at the edges, oblong; batches of every form of the second route. */
+export const patches: readonly Layer[] = [
   conv("5x5, two images", [2, 8, 9, 32], [5, 5, 32, 19], { padding: "same" }),
   conv("5x5, several images, few channels", [5, 6, 8, 13], [5, 5, 13, 45], { padding: [2, 1] }),
   conv("5x5, one small image", [1, 4, 4, 40], [5, 5, 40, 48], { padding: 2 }),
@@ -97,7 +98,7 @@ export const tiles: readonly Layer[] = [
   })),
 ];
 
-/** Few channels for which tiles would multiply no less: held to the same as those. */
+/** Few channels for which patches would multiply no less: held to the same as those. */
 export const narrowSums: readonly Layer[] = [
   conv("3x3, few channels, plain sums, 29 images", [29, 6, 5, 9], [3, 3, 9, 11], { padding: [1, 0, 1, 2] }),
   conv("5x3, few channels, plain sums, 4 images", [4, 7, 6, 8], [5, 3, 8, 8], { padding: 1 }),

@@ -1,6 +1,6 @@
 // The products of layers, forward and backward, against naive float64 sums: in bf16 of operands that are rounded where
-// the library says it rounds them (docs/design.md), and in float32 where a layer takes few multiplications (native/
-// winograd.h). BAYESCNN_BF16=pairs and =rounded run it in both forms of the kernels; scripts/test.mjs does.
+// the library says it rounds them (docs/kernels.md), and in float32 where a layer takes Winograd's patches. BAYESCNN_BF16=
+// pairs and =rounded run it in both encodings of the kernels; scripts/test.mjs does.
 import { afterAll, describe, expect, it } from "vitest";
 import { grad } from "../../lib/autodiff/grad.ts";
 import { compile } from "../../lib/graph/compile.ts";
@@ -14,7 +14,7 @@ import { mul } from "../../lib/ops/mul.ts";
 import { softplus } from "../../lib/ops/softplus.ts";
 import { sum } from "../../lib/ops/sum.ts";
 import { bf16, uniform } from "../ops/harness.ts";
-import { type Layer, layers, narrowSums, tiles } from "./products-kit.ts";
+import { type Layer, layers, narrowSums, patches } from "./products-kit.ts";
 
 const device = cpu();
 const before = threads();
@@ -141,11 +141,11 @@ const kinds = [
 ] as const;
 const rms = (v: Float64Array) => Math.sqrt(v.reduce((a, b) => a + b * b, 0) / v.length);
 
-// errors of a sum are relative to itself; in tiles, to what else is in the tile
+// errors of a sum are relative to itself; in patches, to what else is in the patch
 describe.each([
   ["bf16", "sums", layers],
-  ["bf16", "tiles", [...tiles, ...narrowSums]],
-  ["fp32", "tiles", [...tiles, ...narrowSums]],
+  ["bf16", "patches", [...patches, ...narrowSums]],
+  ["fp32", "patches", [...patches, ...narrowSums]],
 ] as const)(`products in %s on ${device.name}, %s`, (precision, how, all) => {
   describe.each(all)("$name", (layer) => {
     it.each(kinds)("%s", (_, bayes, samples) => {
@@ -153,12 +153,12 @@ describe.each([
       for (const [name, want] of Object.entries(expected(layer, done))) {
         const got = done.got[name];
         expect(got.length).toBe(want.length);
-        const scale = how === "tiles" ? rms(want) : 1;
+        const scale = how === "patches" ? rms(want) : 1;
         const errors = want.map((v, i) => Math.abs(got[i] - v) / (scale + Math.abs(v)));
         const worst = errors.reduce((a, b) => Math.max(a, b)); // NaN where there is one
         // softplus' derivative has float32's error, so one in some thousand dL/dz rounds to the other neighbour
         const loose = precision === "bf16" && layer.activation === "softplus" && name !== "y";
-        const most = loose ? 2e-2 : how === "tiles" ? 5e-5 : 2e-5;
+        const most = loose ? 2e-2 : how === "patches" ? 5e-5 : 2e-5;
         expect(worst, `${name}, the worst at ${errors.indexOf(worst)}`).toBeLessThan(most);
         if (loose) expect(errors.reduce((a, b) => a + b) / errors.length, name).toBeLessThan(2e-4);
       }
@@ -168,7 +168,7 @@ describe.each([
 
 // single images take other forms of the second route than batches
 describe.each(
-  [...tiles, ...narrowSums].filter(({ name, x, activation }) => name[0] === "c" && x[0] > 1 && !activation),
+  [...patches, ...narrowSums].filter(({ transposed, x, activation }) => !transposed && x[0] > 1 && !activation),
 )(`batches on ${device.name}: $name`, (layer) => {
   it("do not change a bit", () => {
     const whole = compute(layer, "fp32", true, 1);

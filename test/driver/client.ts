@@ -125,11 +125,13 @@ export function driverAddon(command: readonly string[]): Addon {
   class Plan implements NativePlan {
     readonly handle: bigint;
     readonly workspaceBytes: number;
+    readonly algorithms: readonly string[];
     constructor(store: NativeStore, program: NativeProgram) {
       const error = request("plan", (m) => m.int((store as Store).handle).program(program));
       this.handle = readBig();
       this.workspaceBytes = readInt();
       check(error);
+      this.algorithms = program.steps.map(() => readText());
     }
     run(steps: number, feeds: readonly NativeFeed[], results: readonly Data[]): void {
       const error = request("run", (m) => {

@@ -135,6 +135,11 @@ void serve(const std::string& what) {
     int64_t workspace = 0;
     answer(cpu.planCreate(store, &p.program, &made->plan, &workspace));
     put(reinterpret_cast<int64_t>(made)), put(workspace);
+    for (int32_t i = 0; made->plan && i < p.program.stepCount; i++) {
+      char words[256] = "";
+      cpu.planAlgorithm(made->plan, i, words, sizeof words);
+      put(std::string(words));
+    }
   } else if (what == "closePlan") {
     Plan* p = pointer<Plan>();
     if (p->plan) cpu.planDestroy(p->plan);

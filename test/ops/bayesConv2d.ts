@@ -1,6 +1,6 @@
 import type { Tensor } from "../../lib/graph/node.ts";
 import { bayesConv2d } from "../../lib/ops/bayesConv2d.ts";
-import { addBias, conv, geometries, inLanes, pools } from "./conv2d.ts";
+import { addBias, conv, geometries, geometry, pools } from "./conv2d.ts";
 import { normals, seed } from "./gaussianNoise.ts";
 import { activated, given, ints, map, type OpCase, uniform, type Value } from "./harness.ts";
 import { pooled } from "./maxPool2d.ts";
@@ -69,7 +69,7 @@ const row = (
       stream,
       apart ? 1 : samples,
     ),
-  ...(name === "LeNet's second layer" && { tolerance: 2e-5 }), // by tiles: relative to the largest results
+  ...(name === "LeNet's second layer" && { tolerance: 2e-5 }), // by patches: relative to the largest results
   ...more,
 });
 const withSamples = (r: OpCase, samples: number, stream: number, options: object): OpCase => ({
@@ -86,12 +86,22 @@ const zeros = (shape: readonly number[]): Value => given(shape, new Array(shape.
 
 export const cases: OpCase[] = [
   ...geometries.map((g, i) => row(g, i)),
-  row(geometries[0], 20, { samples: 3, bias: 2 }),
-  row(geometries[2], 21, { samples: 2, bias: 1 }),
-  withSamples(row(geometries[1], 22, { samples: 2, apart: true, bias: 2 }), 2, 22, geometries[1][3]),
-  row(geometries[inLanes], 26, { samples: 2, bias: 2 }),
+  row(geometry("LeNet's first layer"), 20, { samples: 3, bias: 2 }),
+  row(geometry("3x3 same, a block and a bit of channels"), 21, { samples: 2, bias: 1 }),
+  withSamples(
+    row(geometry("LeNet's second layer"), 22, { samples: 2, apart: true, bias: 2 }),
+    2,
+    22,
+    geometry("LeNet's second layer")[3],
+  ),
+  row(geometry("images in lanes"), 26, { samples: 2, bias: 2 }),
   // here images of two samples lie in one vector
-  withSamples(row(geometries[inLanes], 27, { samples: 3, apart: true, bias: 2 }), 3, 27, geometries[inLanes][3]),
+  withSamples(
+    row(geometry("images in lanes"), 27, { samples: 3, apart: true, bias: 2 }),
+    3,
+    27,
+    geometry("images in lanes")[3],
+  ),
   // v = 0: y is the mean, and no gradient is NaN
   row(["all-zero patches", [2, 5, 5, 3], [3, 3, 3, 5], { padding: 1 }], 23, {
     bias: 1,
@@ -109,16 +119,21 @@ export const cases: OpCase[] = [
     more: { wrt: ["x", "mu"], tolerance: 1e-4 },
   }),
   ...activated([
-    row(geometries[0], 30, { bias: 0 }),
-    row(geometries[1], 31, { bias: 1 }),
-    row(geometries[4], 32, { bias: 2 }),
-    row(geometries[9], 33, { bias: 2 }),
-    row(geometries[0], 34, { bias: 2, samples: 3 }),
-    row(geometries[12], 35, { bias: 1, samples: 2 }),
-    withSamples(row(geometries[1], 36, { samples: 2, apart: true, bias: 2 }), 2, 36, geometries[1][3]),
+    row(geometry("LeNet's first layer"), 30, { bias: 0 }),
+    row(geometry("LeNet's second layer"), 31, { bias: 1 }),
+    row(geometry("oblong kernel, uneven padding"), 32, { bias: 2 }),
+    row(geometry("groups"), 33, { bias: 2 }),
+    row(geometry("LeNet's first layer"), 34, { bias: 2, samples: 3 }),
+    row(geometry("1x1"), 35, { bias: 1, samples: 2 }),
+    withSamples(
+      row(geometry("LeNet's second layer"), 36, { samples: 2, apart: true, bias: 2 }),
+      2,
+      36,
+      geometry("LeNet's second layer")[3],
+    ),
   ]),
-  ...pools.map(([i, kernel], at) => pooled(row(geometries[i], 40 + at, { bias: at % 3 }), kernel)),
-  pooled(row(geometries[inLanes], 60, { samples: 3, bias: 2 }), [2, 2]),
-  pooled(row(geometries[5], 61, { samples: 2, bias: 2 }), [2, 2]),
-  ...activated([row(geometries[inLanes], 62, { bias: 2 })]).map((c) => pooled(c, [2, 2])),
+  ...pools.map(([name, kernel], at) => pooled(row(geometry(name), 40 + at, { bias: at % 3 }), kernel)),
+  pooled(row(geometry("images in lanes"), 60, { samples: 3, bias: 2 }), [2, 2]),
+  pooled(row(geometry("stride"), 61, { samples: 2, bias: 2 }), [2, 2]),
+  ...activated([row(geometry("images in lanes"), 62, { bias: 2 })]).map((c) => pooled(c, [2, 2])),
 ];

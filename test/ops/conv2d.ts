@@ -93,7 +93,12 @@ export const geometries: readonly (readonly [string, readonly number[], readonly
   ["several images", [4, 4, 4, 16], [3, 2, 16, 9], { padding: 1 }, true],
   ["images in lanes, all padding", [30, 2, 4, 1], [1, 4, 1, 8], { stride: [1, 40], padding: [0, 36, 0, 0] }, true],
 ];
-export const inLanes = geometries.findIndex(([name]) => name === "images in lanes");
+/** The one of this name. */
+export function geometry(name: string): (typeof geometries)[number] {
+  const found = geometries.find(([own]) => own === name);
+  if (!found) throw new Error(`no geometry has the name ${name}`);
+  return found;
+}
 
 const plain: OpCase[] = geometries.map(([name, x, w, options, bias], i) => ({
   name,
@@ -104,7 +109,7 @@ const plain: OpCase[] = geometries.map(([name, x, w, options, bias], i) => ({
   },
   build: (t) => conv2d(t.x, t.w, t.b, options),
   reference: (v) => addBias(conv(v.x, v.w, options), v.b),
-  ...(name === "LeNet's second layer" && { tolerance: 2e-5 }), // by tiles: relative to the largest results
+  ...(name === "LeNet's second layer" && { tolerance: 2e-5 }), // by patches: relative to the largest results
 }));
 
 // rows of a map with fewer channels than a vector has lanes, and several windows: where one could run into the next
@@ -116,21 +121,32 @@ const narrowMaps = [1, 2, 3, 5].map((k) => ({
 })) satisfies OpCase[];
 const narrowPools = ["2x2", "2x1", "3x3", "1x2"].map((s) => s.split("x").map(Number) as [number, number]);
 
+const rowOf = (name: string): OpCase => plain[geometries.indexOf(geometry(name))];
+
 /** Kernels of a pooling behind the geometries: rows and columns left over, one window an image, several bands. */
-export const pools: readonly (readonly [geometry: number, kernel: readonly [number, number]])[] = [
-  [0, [2, 2]],
-  [5, [2, 3]],
-  [9, [3, 2]],
-  [inLanes, [2, 2]],
-  [inLanes, [3, 4]],
-  [inLanes + 1, [1, 2]],
-  [inLanes + 2, [2, 2]],
+export const pools: readonly (readonly [geometry: string, kernel: readonly [number, number]])[] = [
+  ["LeNet's first layer", [2, 2]],
+  ["stride", [2, 3]],
+  ["groups", [3, 2]],
+  ["images in lanes", [2, 2]],
+  ["images in lanes", [3, 4]],
+  ["images in lanes, uneven", [1, 2]],
+  ["several images", [2, 2]],
+];
+const beforeActivations = [
+  "LeNet's first layer",
+  "3x3 same, a block and a bit of channels",
+  "stride",
+  "stride larger than the kernel",
+  "groups",
+  "1x1",
+  "images in lanes",
 ];
 
 export const cases: OpCase[] = [
   ...plain,
-  ...activated([0, 2, 5, 6, 9, 12, inLanes].map((i) => plain[i])),
-  ...pools.map(([i, kernel]) => pooled(plain[i], kernel)),
-  ...activated([plain[inLanes]]).map((c) => pooled(c, [2, 2])),
+  ...activated(beforeActivations.map(rowOf)),
+  ...pools.map(([name, kernel]) => pooled(rowOf(name), kernel)),
+  ...activated([rowOf("images in lanes")]).map((c) => pooled(c, [2, 2])),
   ...narrowMaps.flatMap((c) => narrowPools.map((kernel) => pooled(c, kernel))),
 ];

@@ -15,7 +15,7 @@ afterAll(() => rmSync(tmp, { recursive: true, force: true }));
 
 // what binding.gyp passes
 const common = "-std=c++17 -O3 -ffp-contract=off -fno-math-errno -fno-trapping-math -Wno-psabi -I.";
-const tests = ["ops", "products", "tiles", "elementwise-accuracy", "golden"].map((t) => `test/cpu/${t}.test.ts`);
+const tests = ["ops", "products", "winograd", "elementwise-accuracy", "golden"].map((t) => `test/cpu/${t}.test.ts`);
 
 const found = (tool: string) => spawnSync(tool, ["--version"]).status === 0;
 const hasAvx2 = () => {

@@ -13,7 +13,7 @@ constexpr long LANE_PIECE = 16;  // floats of an image read at once: a cache lin
 // `count` floats at src of each of m images `size` apart -> d, d2 [count][LANES]; lanes beyond m are zero. Writes up to
 // LANE_PIECE - 1 rows of lanes beyond.
 template <int K>
-static void packLanesKind(const Pair& src, long at, long size, long m, long count, float* d, float* d2) {
+static void packLanesKind(const Operands& src, long at, long size, long m, long count, float* d, float* d2) {
   alignas(64) float a[LANES * LANE_PIECE], b[LANES * LANE_PIECE];
   memset(a, 0, sizeof a), memset(b, 0, sizeof b);
   for (long x = 0; x < count; x += LANE_PIECE, d += LANE_PIECE * LANES, d2 += LANE_PIECE * LANES) {
@@ -22,8 +22,8 @@ static void packLanesKind(const Pair& src, long at, long size, long m, long coun
       for (long j = 0; j < LANE_PIECE; j += W) {
         vf first{}, second{};
         if (x + j < count) elements<K>(src, at + i * size + x + j, count - x - j, first, second);
-        store(a + i * LANE_PIECE + j, inForm<K>(first));
-        if (K % 4 != ONE) store(b + i * LANE_PIECE + j, inForm<K>(second));
+        store(a + i * LANE_PIECE + j, encoded<K>(first));
+        if (K % 4 != ONE) store(b + i * LANE_PIECE + j, encoded<K>(second));
       }
     }
     for (long j = 0; j < LANE_PIECE; j += 8)
@@ -33,8 +33,9 @@ static void packLanesKind(const Pair& src, long at, long size, long m, long coun
       }
   }
 }
-static inline void packLanes(const Pair& src, Form form, long at, long size, long m, long count, float* d, float* d2) {
-  withKind(src, form, [&](auto K) { packLanesKind<K.value>(src, at, size, m, count, d, d2); });
+static inline void packLanes(const Operands& src, Encoding encoding, long at, long size, long m, long count, float* d,
+                             float* d2) {
+  withKind(src, encoding, [&](auto K) { packLanesKind<K.value>(src, at, size, m, count, d, d2); });
 }
 // Bytes, as integers of 32 bits.
 static void packBytes(const uint8_t* src, long size, long m, long count, float* d) {
@@ -48,9 +49,6 @@ static void packBytes(const uint8_t* src, long size, long m, long count, float* 
       for (long i = 0; i < LANES; i += 8) transpose8(d + j * LANES + i, LANES, a + i * LANE_PIECE + j, LANE_PIECE);
   }
 }
-// Whether n images fill the lanes well enough.
-INL bool fillsLanes(long n) { return n * 4 >= ceilDiv(n, LANES) * LANES * 3; }
-
 // out[i][:] = sum over the runs of w[run.x + t][i] * X[run.w + t][:], for P of `columns` columns and several pixels
 // whose inputs lie `shift` rows of lanes apart, and their weights `next` floats. Runs may be short: all of it is one
 // function.

@@ -1,63 +1,44 @@
-// Narrow layers: products whose vector lanes are images, [row][column][channel][image]. However few the channels, all
-// lanes work. A forward pass or data gradient multiplies such a panel with broadcast weights (lanePixels.h), its first
-// route with fewer multiplications where it may (shortLanes.h). In bf16, lanes hold rounded floats.
+// Forward pass and data gradient (transposed) with the images in the lanes: [row][column][channel][image]. However few
+// the channels, all lanes work. A panel is multiplied with broadcast weights (lanes.h), its first route by Winograd
+// where it may (winograd.h); noise, activation and pooling of a Bayesian layer are lane by lane too, so its map never
+// lies in memory. In bf16, lanes hold rounded floats. Serves one group without dilation across, and gradients of stride
+// 1 across. Bound by the multiply-adds and, forward, by the normals.
 #pragma once
-#include "../parts/pooling.h"
 #include "../parts/epilogue.h"
-#include "winograd.h"
+#include "../parts/pooling.h"
 #include "../../vector/transpose.h"
+#include "bands.h"
+#include "winograd.h"
 
 namespace bayes {
 namespace ISA {
 
-// Forward, and the data gradient (transposed), with an epilogue as in product.h.
-struct LaneProduct {
-  static constexpr long BUDGET = 98304;  // floats of a task: panels and outputs
-  static constexpr long MOST_ROWS = 64;  // of the kernel
-  static constexpr long PIECE = 1536;    // floats of a few windows' moments
-  bool use;
-  Form form;
-  Axis vertical, horizontal;
-  long n, ci, co, routes;
-  ShortLanes fast;  // of the first route
-  long unit;        // rows of whole windows and whole tiles
-  Tiles tiles;      // windows of 1x1 where nothing is pooled
-  long line, outLine, height, rows, bands, groups, weightSize, panelSize, imageSize, outSize, rowSize, spareSize;
+struct ImageLaneProduct : LaneBands {
+  static constexpr long PIECE = 1536;  // floats of a few windows' moments
+  Encoding encoding;
+  WinogradLanes winograd;  // of the first route
+  long weightSize, panelSize, imageSize, outSize, rowSize, spareSize;
   long piece, pieceSize;  // windows at a time
-  float *packed, *local;
+  float* packed;          // [route][kh][kw][ci][co]
+  float* local;           // [thread]: panels [row][column][ci][LANES], means, and outputs or windows at a time
 
-  LaneProduct(const Geometry& g, bool transposed, long routeCount, const ShortPlan& plan)
-      : form(g.form), n(g.n), routes(routeCount), fast(g, plan) {
-    ci = transposed ? g.k : g.c, co = transposed ? g.c : g.k;
-    use = g.groups == 1 && co <= (transposed && !fast.use ? NARROW : LANE_WIDTH) && fillsLanes(n) && g.dw == 1 &&
-          !(transposed && g.sw > 1) && g.kh <= MOST_ROWS && g.tiles.kh <= MOST_ROWS;
-    if (!use) return;
-    vertical = {transposed ? g.ho : g.h, transposed ? g.h : g.ho, g.kh, g.sh, g.dh, g.top, transposed};
-    horizontal = {transposed ? g.wo : g.w, transposed ? g.w : g.wo, g.kw, g.sw, 1, g.left, transposed};
-    line = horizontal.in * ci, outLine = horizontal.out * co;
-    tiles = {1, 1, vertical.out, horizontal.out, co};
-    if (g.tiles.use() && !transposed) tiles = g.tiles;
-    unit = leastCommon(tiles.kh, fast.tall);
-    groups = ceilDiv(n, LANES), height = tiles.rows * tiles.kh, rows = roundUp(height, unit);
-    auto size = [&] { return (vertical.mostReached(rows) * line + rows * outLine) * LANES * routes; };
-    while (rows > unit && (size() > BUDGET || groups * ceilDiv(height, rows) < 8)) rows -= unit;
-    bands = ceilDiv(height, rows), rows = roundUp(ceilDiv(height, bands), unit), bands = ceilDiv(height, rows);
-    use = size() <= 2 * BUDGET && bands * vertical.mostReached(rows) <= 2 * vertical.in;  // little twice
+  ImageLaneProduct(const Geometry& g, bool transposed, long routeCount, const WinogradLanes& first)
+      : LaneBands(g, transposed, routeCount, first.tall), encoding(g.encoding), winograd(first) {
     weightSize = roundUp(g.kh * g.kw * ci * co, W),
     panelSize = (vertical.mostReached(rows) * line + LANE_PIECE) * LANES;
     imageSize = panelStride(rows * outLine), outSize = LANES * imageSize + W, rowSize = outLine * LANES;
     spareSize = epilogueSpare(co);
     // windows whose rows are whole vectors, if there are as many, when they are stored
-    piece = maxl(1, PIECE / (tiles.kh * tiles.kw * co * LANES));
-    while (piece > 1 && piece * co % 8 && piece < tiles.columns) piece--;
-    piece = minl(piece, tiles.columns), pieceSize = tiles.kh * tiles.kw * piece * co * LANES;
+    piece = maxl(1, PIECE / (pool.kh * pool.kw * co * LANES));
+    while (piece > 1 && piece * co % 8 && piece < pool.columns) piece--;
+    piece = minl(piece, pool.columns), pieceSize = pool.kh * pool.kw * piece * co * LANES;
   }
   void take(Bump& b) {
     packed = b.floats(routes * weightSize);
-    fast.take(b);
+    winograd.take(b);
     local = b.floats(poolThreads() * localSize());
   }
-  INL long meansSize() const { return fast.use ? unit * rowSize + fast.spareSize() : 0; }
+  INL long meansSize() const { return winograd.use ? unit * rowSize + winograd.spareSize() : 0; }
   INL long localSize() const {
     const long sums = maxl(routes * outSize + rowSize + spareSize, 6 * pieceSize + 16 * LANES);
     return roundUp(routes * panelSize + meansSize() + sums, 16);
@@ -73,13 +54,13 @@ struct LaneProduct {
         for (long o = 0; o < co; o++)
           d[(to * ci + i) * co + o] = w[tap * ci * co + (vertical.transposed ? o * ci + i : i * co + o)];
     }
-    convertBlock(d, 1, weightSize, form);
+    convertBlock(d, 1, weightSize, encoding);
   }
 
   template <class E>
-  void run(const Pair& x, const float* w1, const float* w2, E epilogue) const {
-    if (fast.use) fast.pack(w1);
-    for (long r = fast.use; r < routes; r++) pack(r ? w2 : w1, packed + r * weightSize);
+  void run(const Operands& x, const float* w1, const float* w2, E epilogue) const {
+    if (winograd.use) winograd.pack(w1);
+    for (long r = winograd.use; r < routes; r++) pack(r ? w2 : w1, packed + r * weightSize);
     const long area = vertical.out * horizontal.out;
     parallel(groups * bands, [&](long task, int thread) {
       const long n0 = task / bands * LANES, m = minl(LANES, n - n0);
@@ -88,14 +69,14 @@ struct LaneProduct {
       float *out = means + meansSize(), *row = out + routes * outSize, *spare = row + rowSize;
       long h0, h1;
       vertical.reach(o0, minl(o0 + roundUp(o1 - o0, unit), vertical.out), h0, h1);
-      packLanes(x, form, (n0 * vertical.in + h0) * line, vertical.in * line, m, (h1 - h0) * line, X,
+      packLanes(x, encoding, (n0 * vertical.in + h0) * line, vertical.in * line, m, (h1 - h0) * line, X,
                 X + (routes - 1) * panelSize);
       const Band band{n0, m, o0, o1, h0, h1};
       if constexpr (E::LANEWISE) return lanewise(epilogue, band, X, means, out);
       for (long r = 0; r < routes; r++)
         for (long o = o0; o < o1; o++) {
           const float* sums = row;
-          if (r == 0 && fast.use) sums = firstRoute(band, o, X, means);
+          if (r == 0 && winograd.use) sums = firstRoute(band, o, X, means);
           else outputs(o, 0, horizontal.out, h0, X + r * panelSize, packed + r * weightSize, row);
           storeRow(sums, outLine, m, out + r * outSize + (o - o0) * outLine, imageSize);
         }
@@ -112,11 +93,11 @@ struct LaneProduct {
   struct Band {
     long n0, m, o0, o1, h0, h1;
   };
-  // Row o of the first route by tiles; rows are asked for in order, and come `unit` at a time.
+  // Row o of the first route by windows; rows are asked for in order, and come `unit` at a time.
   float* firstRoute(const Band& b, long o, const float* X, float* means) const {
     const long at = o % unit;
-    for (long i = 0; i < unit && at == 0 && o + i < b.o1; i += fast.tall)
-      fast.rows(X, b.h0, b.h1, o + i, vertical.out - o - i, means + i * rowSize, means + unit * rowSize);
+    for (long i = 0; i < unit && at == 0 && o + i < b.o1; i += winograd.tall)
+      winograd.rows(X, b.h0, b.h1, o + i, vertical.out - o - i, means + i * rowSize, means + unit * rowSize);
     return means + at * rowSize;
   }
   // Some windows at a time: moments, samples and the largest of each window stay in the L1 cache, and all of them in
@@ -125,19 +106,19 @@ struct LaneProduct {
   void lanewise(const E& epilogue, const Band& b, const float* X, float* means, float* moments) const {
     auto draws = epilogue.draws(0, b.n0, b.m);
     const bool shared = epilogue.copies > 1;
-    const long kh = tiles.kh, kw = tiles.kw, all = tiles.columns;
+    const long kh = pool.kh, kw = pool.kw, all = pool.columns;
     float *second = moments + pieceSize, *y = second + pieceSize, *residue = y + pieceSize;
     float *winners = residue + pieceSize, *bytes = winners + pieceSize;
     for (long o = b.o0; o < b.o1; o += kh) {
-      float* first[MOST_ROWS];
-      for (long i = 0; i < kh && fast.use; i++) first[i] = firstRoute(b, o + i, X, means);
+      float* first[MOST_LANE_ROWS];
+      for (long i = 0; i < kh && winograd.use; i++) first[i] = firstRoute(b, o + i, X, means);
       for (long p = 0; p < all; p += piece) {
         const long windows = minl(piece, all - p), columns = windows * kw, step = columns * co * LANES;
-        float* mean[MOST_ROWS];
+        float* mean[MOST_LANE_ROWS];
         for (long i = 0; i < kh; i++) {
           const long q = p * kw;
-          mean[i] = fast.use ? first[i] + q * co * LANES : moments + i * step;
-          if (!fast.use) outputs(o + i, q, q + columns, b.h0, X, packed, mean[i]);
+          mean[i] = winograd.use ? first[i] + q * co * LANES : moments + i * step;
+          if (!winograd.use) outputs(o + i, q, q + columns, b.h0, X, packed, mean[i]);
           outputs(o + i, q, q + columns, b.h0, X + panelSize, packed + weightSize, second + i * step);
           if (shared) epilogue.finishLanes(columns, mean[i], second + i * step);
         }
@@ -149,16 +130,16 @@ struct LaneProduct {
               epilogue.template lanes<true>(draws, pixel, columns, mean[i], second + at, y + at, residue + at);
             else epilogue.template lanes<false>(draws, pixel, columns, mean[i], second + at, y + at, residue + at);
           }
-          const long count = windows * co, to = (s * n + b.n0) * tiles.size + (o / kh * all + p) * co;
-          if (tiles.use()) {
-            withWindow(tiles, epilogue.pool.where || epilogue.r, [&](auto KH, auto KW, auto GRADIENT) {
+          const long count = windows * co, to = (s * n + b.n0) * pool.size + (o / kh * all + p) * co;
+          if (pool.use()) {
+            withWindow(pool, epilogue.pool.where || epilogue.r, [&](auto KH, auto KW, auto GRADIENT) {
               largest<KH.value, KW.value, GRADIENT.value>(y, residue, step, windows, winners);
             });
             if (epilogue.pool.where) storeWhere(winners, count, b.m, epilogue.pool.where + to, bytes);
           }
           epilogue.activate(y, count * LANES);
-          if (epilogue.y) storeRow(y, count, b.m, epilogue.y + to, tiles.size);
-          if (epilogue.r) storeRow(residue, count, b.m, epilogue.r + to, tiles.size);
+          if (epilogue.y) storeRow(y, count, b.m, epilogue.y + to, pool.size);
+          if (epilogue.r) storeRow(residue, count, b.m, epilogue.r + to, pool.size);
         }
       }
     }
@@ -166,7 +147,7 @@ struct LaneProduct {
   // Of kh rows of y and r, `step` floats apart, the largest of each window in place of the first row, and which it was.
   template <int KH, int KW, bool GRADIENT>
   void largest(float* y, float* residue, long step, long windows, float* winners) const {
-    const long pixel = co * LANES, kh = tiles.kh, kw = KW ? KW : tiles.kw;
+    const long pixel = co * LANES, kh = pool.kh, kw = KW ? KW : pool.kw;
     for (long p = 0; p < windows; p++)
       for (long c = 0; c < pixel; c += W) {
         const long at = p * kw * pixel + c, to = p * pixel + c;
@@ -180,7 +161,7 @@ struct LaneProduct {
     storeRow(winners, count, m, rows, stride);
     for (long i = 0; i < m; i++)
       for (long x = 0; x < count; x += W)
-        storeBytes(where + i * tiles.size + x, asInt(load(rows + i * stride + x)), count - x);
+        storeBytes(where + i * pool.size + x, asInt(load(rows + i * stride + x)), count - x);
   }
   // `count` rows of lanes -> as many floats of each of m images, which lie `size` floats apart.
   static void storeRow(const float* row, long count, long m, float* to, long size) {
@@ -207,7 +188,7 @@ struct LaneProduct {
   }
   // Columns [q0, q1) of output row o -> row [column][co][LANES].
   void outputs(long o, long q0, long q1, long h0, const float* X, const float* w, float* row) const {
-    Run at[MOST_ROWS];
+    Run at[MOST_LANE_ROWS];
     for (long q = q0, next; q < q1; q = next) {
       const Reach here = reach(q);
       for (next = q + 1; next < q1; next++)  // columns that reach over the same taps go together

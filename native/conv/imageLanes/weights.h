@@ -1,6 +1,7 @@
-// Both weight gradients of a narrow layer with the images in the lanes (lanePixels.h), and the sums over the map, which
-// are the gradients of the biases: two panels are multiplied lane by lane, and the lanes added up at the end. A pooled
-// gradient is put back in the lanes. Bound by the FMA ports.
+// Both weight gradients with the images in the lanes (lanes.h), and the sums over the map, which are the gradients of
+// the biases: two panels are multiplied lane by lane, and the lanes added up at the end. A pooled gradient is put back
+// in the lanes. Serves one group without dilation across; the sums of all weights, a vector each, should stay in the L1
+// cache. Bound by the FMA ports.
 #pragma once
 #include "../parts/geometry.h"
 #include "../parts/partialSums.h"
@@ -38,20 +39,20 @@ static __attribute__((noinline)) void laneTile(const float* x, long xstep, const
     for (int j = 0; j < Z; j++) store(out + (i * ld + j) * W, a[i][j]);
 }
 
-struct LaneWeights {
+struct ImageLaneWeights {
   static constexpr long BUDGET = 65536;  // floats of a task's panels
-  bool use;
-  Form form;
+  Encoding encoding;
   Axis vertical;
-  Tiles tiles;
+  PoolWindows pool;
   long n, w, c, k, wo, kw, left, sw, routes;
   long taps, width, depth, kp, rows, bands, groups, splits, panelSize, mapSize, pooledSize, sumSize;
-  float *part, *local;
+  float* part;   // [route][split][tap, and the map's sum][kp]
+  float* local;  // [thread]: panels [row][column][c][LANES], the map [row][column][k][LANES], sums [tap][k][W]
 
-  LaneWeights(const Geometry& g, long routeCount)
-      : form(g.form),
-        vertical{g.h, g.ho, g.kh, g.sh, g.dh, g.top, false},
-        tiles(g.tiles),
+  ImageLaneWeights(const Geometry& g, long routeCount)
+      : encoding(g.encoding),
+        vertical(g.vertical(false)),
+        pool(g.windows),
         n(g.n),
         w(g.w),
         c(g.c),
@@ -62,20 +63,19 @@ struct LaneWeights {
         sw(g.sw),
         routes(routeCount) {
     taps = kw * c, width = ((wo - 1) * sw + kw) * c, depth = g.depth, kp = padded(k);
-    use = g.groups == 1 && c < 5 && k <= NARROW && fillsLanes(n) && g.dw == 1 && depth * k <= 2048;
-    if (!use) return;
-    groups = ceilDiv(n, LANES), rows = roundUp(vertical.out, tiles.kh);  // whole windows, and what is left
-    auto size = [&] { return (vertical.mostReached(rows) * width + rows * wo * k) * LANES * routes; };
-    while (rows > tiles.kh && size() > BUDGET) rows -= tiles.kh;
-    use = size() <= 2 * BUDGET;
-    bands = ceilDiv(vertical.out, rows), rows = roundUp(ceilDiv(vertical.out, bands), tiles.kh);
+    groups = ceilDiv(n, LANES), rows = roundUp(vertical.out, pool.kh);  // whole windows, and what is left
+    while (rows > pool.kh && size() > BUDGET) rows -= pool.kh;
+    bands = ceilDiv(vertical.out, rows), rows = roundUp(ceilDiv(vertical.out, bands), pool.kh);
     bands = ceilDiv(vertical.out, rows);
     splits = minl(groups * bands, 16);
     panelSize = (vertical.mostReached(rows) * width + LANE_PIECE) * LANES;
     mapSize = (rows * wo * k + LANE_PIECE) * LANES;
-    pooledSize = tiles.use() ? (rows / tiles.kh * tiles.columns * k + LANE_PIECE) * LANES : 0;
+    pooledSize = pool.use() ? (rows / pool.kh * pool.columns * k + LANE_PIECE) * LANES : 0;
     sumSize = (depth + 1) * k * W;  // the last row: the map's own sums
   }
+  static bool serves(const Geometry& g) { return g.groups == 1 && g.dw == 1; }
+  INL long size() const { return (vertical.mostReached(rows) * width + rows * wo * k) * LANES * routes; }
+  bool fits() const { return size() <= 2 * BUDGET; }  // whether a task fits the cache
   void take(Bump& b) {
     part = b.floats(routes * splits * (depth + 1) * kp);
     local = b.floats(poolThreads() * localSize());
@@ -85,7 +85,8 @@ struct LaneWeights {
   }
 
   // `where`: the map is pooled; else null.
-  void run(const Pair& x, const Pair& map, const uint8_t* where, float* dw1, float* dw2, float* db1, float* db2) const {
+  void run(const Operands& x, const Operands& map, const uint8_t* where, float* dw1, float* dw2, float* db1,
+           float* db2) const {
     parallel(splits, [&](long split, int thread) {
       float *X = local + thread * localSize(), *G = X + routes * panelSize, *sums = G + routes * mapSize;
       memset(sums, 0, routes * sumSize * sizeof(float));
@@ -98,7 +99,7 @@ struct LaneWeights {
         packRows(x, n0, m, h0, h1, X);
         if (where) unpoolLanes(map, where, n0, m, o0, o1, G, sums + routes * sumSize);
         else
-          packLanes(map, form, (n0 * vertical.out + o0) * wo * k, vertical.out * wo * k, m, (o1 - o0) * wo * k, G,
+          packLanes(map, encoding, (n0 * vertical.out + o0) * wo * k, vertical.out * wo * k, m, (o1 - o0) * wo * k, G,
                     G + (routes - 1) * mapSize);
         for (long o = o0; o < o1; o++)  // a row of the map and the rows under its windows stay in the L1 cache
           for (long r = 0; r < routes; r++) {
@@ -125,14 +126,14 @@ struct LaneWeights {
 
  private:
   // Rows [o0, o1) of the map, from the pooled one: in the lanes there are neither tails nor neighbours.
-  void unpoolLanes(const Pair& map, const uint8_t* where, long n0, long m, long o0, long o1, float* G,
+  void unpoolLanes(const Operands& map, const uint8_t* where, long n0, long m, long o0, long o1, float* G,
                    float* spare) const {
-    const long kh = tiles.kh, kw = tiles.kw, columns = tiles.columns, first = o0 / kh;
-    const long windows = minl(ceilDiv(o1, kh), tiles.rows) - first, count = maxl(0, windows) * columns * k;
-    const long at = n0 * tiles.size + first * columns * k;
+    const long kh = pool.kh, kw = pool.kw, columns = pool.columns, first = o0 / kh;
+    const long windows = minl(ceilDiv(o1, kh), pool.rows) - first, count = maxl(0, windows) * columns * k;
+    const long at = n0 * pool.size + first * columns * k;
     float *pooled = spare, *winners = spare + routes * pooledSize;
-    packLanes(map, form, at, tiles.size, m, count, pooled, pooled + (routes - 1) * pooledSize);
-    packBytes(where + at, tiles.size, m, count, winners);
+    packLanes(map, encoding, at, pool.size, m, count, pooled, pooled + (routes - 1) * pooledSize);
+    packBytes(where + at, pool.size, m, count, winners);
     if (columns * kw < wo || windows * kh < o1 - o0)
       for (long r = 0; r < routes; r++) memset(G + r * mapSize, 0, (o1 - o0) * wo * k * LANES * sizeof(float));
     const long pixel = k * LANES;
@@ -140,7 +141,7 @@ struct LaneWeights {
       for (long row = 0; row < windows; row++) {
         const float *from = pooled + r * pooledSize + row * columns * pixel, *which = winners + row * columns * pixel;
         float* to = G + r * mapSize + row * kh * wo * pixel;
-        withWindow(tiles, false, [&](auto KH, auto KW, auto) {
+        withWindow(pool, false, [&](auto KH, auto KW, auto) {
           unpoolRow<KH.value, KW.value>(from, which, columns, pixel, wo * pixel, to, kh, kw);
         });
       }
@@ -160,11 +161,11 @@ struct LaneWeights {
       }
   }
   // Rows of the image with the zeros beside them.
-  void packRows(const Pair& x, long n0, long m, long h0, long h1, float* d) const {
+  void packRows(const Operands& x, long n0, long m, long h0, long h1, float* d) const {
     const long size = vertical.in * w * c, before = minl(left * c, width), inside = minl(w * c, width - before);
     float* d2 = d + (routes - 1) * panelSize;
     for (long h = h0; h < h1; h++, d += width * LANES, d2 += width * LANES) {
-      packLanes(x, form, (n0 * vertical.in + h) * w * c, size, m, inside, d + before * LANES, d2 + before * LANES);
+      packLanes(x, encoding, (n0 * vertical.in + h) * w * c, size, m, inside, d + before * LANES, d2 + before * LANES);
       for (float* p = d;; p = d2) {
         memset(p, 0, before * LANES * sizeof(float));
         memset(p + (before + inside) * LANES, 0, (width - before - inside) * LANES * sizeof(float));

@@ -1,7 +1,7 @@
-// Short correlations (short.h) of layers of few channels, with the images in the lanes (lanes.h): transforms and
-// products work on whole vectors however few the channels are, where tiles of channels (winograd.h) would leave lanes
-// idle. Plan, tiles and order of operations are those of ShortProduct, and so are the bits: which of the two runs may
-// depend on the batch. Bound by transforms and products about equally.
+// Winograd's product with the images in the lanes (lanes.h): transforms and products work on whole vectors however few
+// the channels are, where vectors of channels (../winograd/product.h) would leave lanes idle. Plan, patches and order
+// of operations are those of WinogradProduct, and so are the bits: which of the two runs may depend on the batch.
+// Serves what ../winograd/plan.h does. Bound by transforms and products about equally.
 #pragma once
 #include "lanes.h"
 #include "../winograd/patches.h"
@@ -9,14 +9,14 @@
 namespace bayes {
 namespace ISA {
 
-struct ShortLanes : ShortPlan {
-  Form form;
-  long tall;  // rows of a tile
-  float* packed;
+struct WinogradLanes : WinogradPlan {
+  Encoding encoding;
+  bool use;       // for the first route
+  long tall;      // rows of a patch
+  float* packed;  // [point][ci][co]
 
-  ShortLanes(const Geometry& g, const ShortPlan& plan) : ShortPlan(plan), form(g.form) {
-    use = use && co <= LANE_WIDTH, tall = use ? vertical.by->m : 1;
-  }
+  WinogradLanes(const Geometry& g, const WinogradPlan& plan, bool used)
+      : WinogradPlan(plan), encoding(g.encoding), use(used), tall(used ? plan.vertical.by->m : 1) {}
   void take(Bump& b) {
     if (use) packed = b.floats(points * ci * co + W);
   }
@@ -27,30 +27,30 @@ struct ShortLanes : ShortPlan {
     alignas(64) float a[MOST_POINTS * W];
     for (long i = 0; i < ci; i++)
       for (long k = 0; k < co; k += W) {
-        pointsOf(w, i, k, form, a, W, horizontal.by->n * W);
+        pointsOf(w, i, k, encoding, a, W, horizontal.by->n * W);
         for (long p = 0; p < points; p++) storen(packed + (p * ci + i) * co + k, load(a + p * W), co - k);
       }
   }
 
-  // One row of tiles, of which output row o is the first one -> to [row][column][co][LANES], `height` rows at most.
+  // One row of patches, of which output row o is the first one -> to [row][column][co][LANES], `height` rows at most.
   // X [row][column][ci][LANES] has the image's rows [h0, h1).
   void rows(const float* X, long h0, long h1, long o, long height, float* to, float* spare) const {
     const long nv = vertical.by->n, nh = horizontal.by->n, wide = horizontal.by->m;
     const long top = o - vertical.pad;
-    float *tile = spare, *products = spare + points * ci * LANES;
+    float *patch = spare, *products = spare + points * ci * LANES;
     for (long q = 0; q < horizontal.out; q += wide) {
       for (long c = 0; c < ci * LANES; c += W)
-        transform(X + c, top - h0, h1 - h0, q - horizontal.pad, tile + c, nv, nh);
+        transform(X + c, top - h0, h1 - h0, q - horizontal.pad, patch + c, nv, nh);
       const long blocks = ceilDiv(co, LANE_ROWS);
       for (long t = 0; t < blocks; t++) {
         const long k0 = co * t / blocks, k = co * (t + 1) / blocks - k0;
         const Run whole{0, 0};
         withRows(k, [&](auto P) {
-          lanePixels<P.value>(packed + k0, co, tile, ci, {&whole, 1, ci}, points, products, k, ci * co);
+          lanePixels<P.value>(packed + k0, co, patch, ci, {&whole, 1, ci}, points, products, k, ci * co);
         });
         for (long c = 0; c < k * LANES; c += W)
-          untile(vertical, horizontal, products + c, k * LANES, to + (q * co + k0) * LANES + c, co * LANES, height,
-                 horizontal.out - q);
+          fromPoints(vertical, horizontal, products + c, k * LANES, to + (q * co + k0) * LANES + c, co * LANES, height,
+                     horizontal.out - q);
       }
     }
   }

@@ -1,6 +1,7 @@
 // Panels of several images side by side: [pixel][image][channels]. A register tile is then the same pixel of several
 // images, so the taps that fall on padding are the same for all of its rows and are left out, and a data gradient is a
 // product like any other: every input pixel reads the outputs whose windows hold it, and nothing is scattered.
+// Serves one group and kernels of at most 256 taps. Bound by the multiply-adds.
 #pragma once
 #include "../parts/columns.h"
 #include "../parts/geometry.h"
@@ -26,20 +27,21 @@ struct ImageBlock {
   INL long stepsOfPixel() const { return ceilDiv(m, perStep); }
   INL long steps() const { return (h1 - h0) * w * stepsOfPixel(); }
 };
+constexpr long MOST_PANEL_TAPS = 256;
 constexpr long STRIP = 16;        // tiles written side by side
 constexpr long PIXELS_AHEAD = 2;  // fetched early: the streams of several images are more than a CPU follows by itself
 template <int K>
-static void packImagesKind(const Pair& src, const ImageBlock& b, long end, const PanelTiles& tiles, float* d,
+static void packImagesKind(const Operands& src, const ImageBlock& b, long end, const PanelTiles& tiles, float* d,
                            float* d2) {
-  constexpr int FORM = K / FORM_STEP;
-  constexpr long PER = FORM == PAIRS_OF_RUNS ? 2 : 1;
+  constexpr int ENCODING = K / ENCODING_STEP;
+  constexpr long PER = ENCODING == PAIRS_OF_RUNS ? 2 : 1;
   const long steps = b.steps(), image = b.h * b.w * b.c;
   const auto copy = [&](long at, long next, float* o, float* o2, long n) {
     if (PER == 1) copyRun<K>(src, at, o, o2, n);
     else copyRuns<K>(src, at, next, o, o2, n);
   };
   if (tiles.count == 1) {
-    const long width = ceilDiv(tiles.width(0), FORM == PAIRS ? 2 : 1);
+    const long width = ceilDiv(tiles.width(0), ENCODING == PAIRS ? 2 : 1);
     for (long h = b.h0; h < b.h1; h++)
       for (long w = 0; w < b.w; w++) {
         long at = ((b.n0 * b.h + h) * b.w + w) * b.c + b.c0;
@@ -77,13 +79,13 @@ static void packImagesKind(const Pair& src, const ImageBlock& b, long end, const
       }
   }
 }
-// -> d, d2 [tile][pixel][image][its columns], in the form (PAIRS: a single tile); `end`: floats of src.
-static inline void packImages(const Pair& src, Form form, const ImageBlock& b, long end, const PanelTiles& tiles,
-                              float* d, float* d2) {
+// -> d, d2 [tile][pixel][image][its columns], encoded (PAIRS: a single tile); `end`: floats of src.
+static inline void packImages(const Operands& src, Encoding encoding, const ImageBlock& b, long end,
+                              const PanelTiles& tiles, float* d, float* d2) {
   const auto pack = [&](auto K) { packImagesKind<K.value>(src, b, end, tiles, d, d2); };
-  if (form == PAIRS) withKind<PAIRS>(src, pack);
-  else if (form == PAIRS_OF_RUNS) withKind<PAIRS_OF_RUNS>(src, pack);
-  else withKind(src, form, pack);
+  if (encoding == PAIRS) withKind<PAIRS>(src, pack);
+  else if (encoding == PAIRS_OF_RUNS) withKind<PAIRS_OF_RUNS>(src, pack);
+  else withKind(src, encoding, pack);
 }
 
 }  // namespace ISA

@@ -1,6 +1,8 @@
-// The product of an image panel (images.h) with packed weights: out[pixel][column] = sum over the taps that fall on the
+// The product of an image panel (panel.h) with packed weights: out[pixel][column] = sum over the taps that fall on the
 // input of panel[pixel'][c] * w[tap][c][column]. Forward and data gradient of a convolution are both one: they differ
-// in which input a tap reads and in how the weights are packed. One or two routes over the same block of images.
+// in which input a tap reads and in how the weights are packed. One or two routes over the same block of images; the
+// mean's may be Winograd's, from rows of the same images. Serves what panel.h does. Bound by the multiply-adds as long
+// as the images fill the height of a register tile.
 #pragma once
 #include "panel.h"
 #include "../parts/epilogue.h"
@@ -9,32 +11,33 @@
 namespace bayes {
 namespace ISA {
 
-struct ImageProduct {
+struct ImagePanelProduct {
   static constexpr long BUDGET = 98304;
-  static constexpr long MOST_TAPS = 256;
-  bool use;
-  Form form;
+  WinogradProduct winograd;
+  Encoding encoding;
   Axis vertical, horizontal;
   long n, ci, co, steps, routes;  // steps: of a tap, ci or words of two
   long depth, rows, bands, most, groups, splits, ld, weightSize, panelSize, outSize, spareSize;
-  float *packed, *local;
+  float* packed;  // [route][block][tap][step][width]
+  float* local;   // [thread]: of each route a panel and outputs [image][pixel][ld]; room for the epilogue
 
-  // `fast` takes its routes from this form.
-  ImageProduct(const Geometry& g, bool transposed, long routeCount, const ShortProduct& fast)
-      : form(inWords(g.form, PAIRS)), n(g.n), routes(routeCount) {
+  // `as`: how the operands of the routes that Winograd leaves are encoded.
+  ImagePanelProduct(const Geometry& g, bool transposed, long routeCount, const WinogradProduct& first, Encoding as)
+      : winograd(first),
+        encoding(as),
+        vertical(g.vertical(transposed)),
+        horizontal(g.horizontal(transposed)),
+        n(g.n),
+        routes(routeCount) {
     ci = transposed ? g.k : g.c, co = transposed ? g.c : g.k;
-    use = g.groups == 1 && n >= 4 && ci >= (transposed ? 8 : 16) && co >= 5 && g.kh * g.kw <= MOST_TAPS;
-    if (!use) return;
-    vertical = {transposed ? g.ho : g.h, transposed ? g.h : g.ho, g.kh, g.sh, g.dh, g.top, transposed};
-    horizontal = {transposed ? g.wo : g.w, transposed ? g.w : g.wo, g.kw, g.sw, g.dw, g.left, transposed};
-    steps = ceilDiv(ci, stepsPerWord(form)), depth = g.kh * g.kw * ci, ld = co + 2 * W;
-    const long tall = minl(n, co <= W ? TALL1 : TALL2), line = horizontal.in * (fast.use ? ci : steps),
+    steps = ceilDiv(ci, stepsPerWord(encoding)), depth = g.kh * g.kw * ci, ld = co + 2 * W;
+    const long tall = minl(n, co <= W ? TALL1 : TALL2), line = horizontal.in * (winograd.routes ? ci : steps),
                outLine = horizontal.out * ld;
     // as many rows as the caches hold for one tile of images, and then as many images
     rows = vertical.out, bands = 1;
     while (rows > 1 && tall * maxl(vertical.mostReached(rows) * line, rows * outLine) > BUDGET)
       bands++, rows = ceilDiv(vertical.out, bands);
-    const long unit = leastCommon(fast.lowest(), transposed ? 1 : g.tiles.kh);  // of a task's rows: whole windows
+    const long unit = leastCommon(winograd.lowest(), transposed ? 1 : g.windows.kh);  // of a task's rows: whole windows
     rows = minl(roundUp(rows, unit), vertical.out), bands = ceilDiv(vertical.out, rows);
     most = BUDGET / maxl(vertical.mostReached(rows) * line, rows * outLine) / tall * tall;
     most = minl(maxl(tall, minl(most, 8 * tall)), n);
@@ -47,6 +50,7 @@ struct ImageProduct {
     spareSize = epilogueSpare(co);
   }
   void take(Bump& b) {
+    winograd.take(b);
     packed = b.floats(routes * weightSize);
     local = b.floats(poolThreads() * localSize());
   }
@@ -62,15 +66,15 @@ struct ImageProduct {
       for (long tap = 0; tap < taps; tap++, d += steps * width, w += ci * co) {
         if (vertical.transposed) packBlockTransposed(d, w, ci, ci, co, b);
         else packBlock(d, w, ci, co, co, b);
-        convertBlock(d, ci, width, form);
+        convertBlock(d, ci, width, encoding);
       }
     });
   }
 
   template <class E>
-  void run(const Pair& x, const float* w1, const float* w2, const ShortProduct& fast, E epilogue) const {
-    fast.pack(w1, w2);
-    if (routes > fast.routes) pack(w1, w2, fast.routes);
+  void run(const Operands& x, const float* w1, const float* w2, E epilogue) const {
+    winograd.pack(w1, w2);
+    if (routes > winograd.routes) pack(w1, w2, winograd.routes);
     const long nb = columnBlocks(co), area = vertical.out * horizontal.out;
     parallel(groups * bands * splits, [&](long task, int thread) {
       const long split = task % splits, band = task / splits % bands, group = task / splits / bands;
@@ -81,17 +85,18 @@ struct ImageProduct {
       ImageBlock block{n0, m, 0, 0, vertical.in, horizontal.in, ci, 0};
       vertical.reach(o0, o1, block.h0, block.h1);
       float* X2 = X + (routes - 1) * panelSize;
-      if (fast.routes == 1 && fast.form == FLOAT && x.asItIs(false))
-        fast.rows(x, 0, FLOAT, n0, m, {0, vertical.in}, o0, o1, b0, b1, out, ld, thread);
-      else if (fast.use) {  // windows overlap: elements are made once
-        makeRows(fast.routes < routes ? x.first() : x, fast.form, block, X, X2);
-        for (long r = 0; r < fast.routes; r++)
-          fast.rows({X, X2, BOTH}, r, FLOAT, 0, m, {block.h0, block.h1}, o0, o1, b0, b1, out + r * outSize, ld, thread);
+      if (winograd.routes == 1 && winograd.encoding == FLOAT && x.asItIs(false))
+        winograd.rows(x, 0, FLOAT, n0, m, {0, vertical.in}, o0, o1, b0, b1, out, ld, thread);
+      else if (winograd.routes) {  // windows overlap: elements are made once
+        makeRows(winograd.routes < routes ? x.first() : x, winograd.encoding, block, X, X2);
+        for (long r = 0; r < winograd.routes; r++)
+          winograd.rows({X, X2, BOTH}, r, FLOAT, 0, m, {block.h0, block.h1}, o0, o1, b0, b1, out + r * outSize, ld,
+                        thread);
       }
-      if (routes > fast.routes)  // both routes to one place: the second is what stays
-        packImages(x, form, block, n * vertical.in * horizontal.in * ci, {ci, 1, 0}, fast.use ? X2 : X, X2);
+      if (routes > winograd.routes)  // both routes to one place: the second is what stays
+        packImages(x, encoding, block, n * vertical.in * horizontal.in * ci, {ci, 1, 0}, winograd.routes ? X2 : X, X2);
       for (long b = b0; b < b1; b++)
-        for (long r = fast.routes; r < routes; r++)
+        for (long r = winograd.routes; r < routes; r++)
           for (long o = o0; o < o1; o++)
             line(block, o, b, X + r * panelSize, packed + r * weightSize,
                  out + r * outSize + (o - o0) * horizontal.out * ld, count * ld);
@@ -106,9 +111,9 @@ struct ImageProduct {
 
  private:
   // The elements of a block of images -> d, d2 [image][pixel][channel]
-  static void makeRows(const Pair& x, Form form, const ImageBlock& b, float* d, float* d2) {
+  static void makeRows(const Operands& x, Encoding encoding, const ImageBlock& b, float* d, float* d2) {
     const long size = (b.h1 - b.h0) * b.w * b.c;
-    withKind(x, form, [&](auto K) {
+    withKind(x, encoding, [&](auto K) {
       for (long i = 0; i < b.m; i++)
         copyRun<K.value>(x, ((b.n0 + i) * b.h + b.h0) * b.w * b.c, d + i * size, d2 + i * size, size);
     });
@@ -116,7 +121,7 @@ struct ImageProduct {
   // Column block b of output row o of all images of the block.
   void line(const ImageBlock& block, long o, long b, const float* X, const float* w, float* out, long image) const {
     const long pixel = block.m * steps;
-    Run at[MOST_TAPS];
+    Run at[MOST_PANEL_TAPS];
     for (long q = 0; q < horizontal.out; q++, out += ld) {
       long count = 0;
       for (long i = 0; i < vertical.taps; i++) {
@@ -129,7 +134,7 @@ struct ImageProduct {
                            static_cast<int32_t>((i * horizontal.taps + j) * steps)};
         }
       }
-      multiply<false>(block.m, X, steps, w, depth, {at, count, steps, 1, form}, co, b, b + 1, out, image, false);
+      multiply<false>(block.m, X, steps, w, depth, {at, count, steps, 1, encoding}, co, b, b + 1, out, image, false);
     }
   }
 };

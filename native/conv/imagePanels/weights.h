@@ -1,7 +1,8 @@
-// Both weight gradients of a convolution over image panels (images.h): dw[tap][c][k] = sum over the pixels whose tap
+// Both weight gradients of a convolution over image panels (panel.h): dw[tap][c][k] = sum over the pixels whose tap
 // falls on the input of x[pixel'][c] * g[pixel][k]. Pixels side by side and the images of a panel are one run, so
 // nothing is multiplied with padding. Tasks own a range of channels, a range of columns and a share of the batch, whose
 // sums are added in a fixed order.
+// Serves what panel.h does. Bound by the multiply-adds; few channels on either side leave much packing for each.
 #pragma once
 #include "panel.h"
 #include "../parts/partialSums.h"
@@ -10,34 +11,37 @@
 namespace bayes {
 namespace ISA {
 
-struct ImageWeights {
-  static constexpr long STEPS = 448;  // of a block: what a tile adds up in registers
-  static constexpr long MOST_TAPS = 256;
+struct ImagePanelWeights {
+  static constexpr long STEPS = 448;     // of a block: what a tile adds up in registers
   static constexpr long BUDGET = 65536;  // floats of a panel
-  bool use;
-  Form form;
+  Encoding encoding;
   Axis vertical, horizontal;
   long n, c, k, kp, routes, taps, perStep, units;  // units: of images that are one step of a pixel
   long tall, most, rows, bands, groups, splits, channelTasks, columnTasks, partSize, panelSize, mapSize, runs;
-  float *part, *local;
+  float* part;   // [route][split][tap][c][kp]
+  float* local;  // [thread]: of each route panels of the image and of the map, and the runs of all taps
   MapSums sums;
 
-  ImageWeights(const Geometry& g, long routeCount)
-      : form(inWords(g.form, PAIRS_OF_RUNS)), n(g.n), c(g.c), k(g.k), routes(routeCount), taps(g.kh * g.kw) {
-    use = g.groups == 1 && c >= 5 && taps <= MOST_TAPS;
-    if (!use) return;
-    vertical = {g.h, g.ho, g.kh, g.sh, g.dh, g.top, false}, horizontal = {g.w, g.wo, g.kw, g.sw, g.dw, g.left, false};
+  ImagePanelWeights(const Geometry& g, long routeCount, Encoding as)
+      : encoding(as),
+        vertical(g.vertical(false)),
+        horizontal(g.horizontal(false)),
+        n(g.n),
+        c(g.c),
+        k(g.k),
+        routes(routeCount),
+        taps(g.kh * g.kw) {
     kp = padded(k), tall = kp == W ? TALL1 : TALL2, partSize = taps * c * kp;
     // few images and some rows, or all rows and as many images as make a block
     const long few = g.sw > 1 ? 32 : 6;
     rows = maxl(1, minl(g.ho, STEPS / (few * g.wo)));
     bands = ceilDiv(g.ho, rows), rows = ceilDiv(g.ho, bands);
-    perStep = stepsPerWord(form), units = ceilDiv(n, perStep);
+    perStep = stepsPerWord(encoding), units = ceilDiv(n, perStep);
     most = minl(units, bands > 1 ? few : maxl(few, STEPS / (g.ho * g.wo)));
     groups = ceilDiv(units, most), most = ceilDiv(units, groups);
     splits = minl(minl(maxl(1, (1L << 20) / (partSize * routes)), 16), groups * bands);  // partial sums of 4 MiB
     const long inSteps = vertical.mostReached(rows) * g.w * most, outSteps = rows * g.wo * most;
-    sums = MapSums(g, form, routes, splits);
+    sums = MapSums(g, encoding, routes, splits);
     const long tiles = ceilDiv(c, tall), blocks = columnBlocks(k);
     // Tasks for every thread, whose panels fit the cache: every column task packs all channels, and the other way
     // round.
@@ -63,7 +67,7 @@ struct ImageWeights {
   INL long localSize() const { return roundUp(routes * (panelSize + mapSize) + 2 * taps * runs, 16); }
 
   // The routes from `route` on.
-  void run(const Pair& x, const Pair& map, float* dw1, float* dw2, float* db1, float* db2, long route) const {
+  void run(const Operands& x, const Operands& map, float* dw1, float* dw2, float* db1, float* db2, long route) const {
     const bool direct = splits == 1 && kp == k;  // nothing to add up, nothing to cut off
     parallel(splits * channelTasks * columnTasks, [&](long task, int thread) {
       const long split = task % splits, ct = task / splits % channelTasks, kt = task / splits / channelTasks;
@@ -74,7 +78,7 @@ struct ImageWeights {
       const PanelTiles gs{minl(k, b1 * 2 * W) - b0 * 2 * W, b1 - b0, 2 * W};
       float *X = local + thread * localSize(), *G = X + routes * panelSize;
       Run* at = reinterpret_cast<Run*>(G + routes * mapSize);
-      Runs lists[MOST_TAPS] = {};
+      Runs lists[MOST_PANEL_TAPS] = {};
       const long first = groups * bands * split / splits, last = groups * bands * (split + 1) / splits;
       for (long b = first; b < last; b++) {
         const long group = b / bands, band = b % bands, n0 = units * group / groups * perStep;
@@ -85,8 +89,8 @@ struct ImageWeights {
         const ImageBlock out{n0, m, o0, o1, vertical.out, horizontal.out, k, b0 * 2 * W, perStep};
         float *X2 = X + (routes - 1) * panelSize, *G2 = G + (routes - 1) * mapSize;
         // without the first route: both to one place, where the second is what stays
-        packImages(x, form, in, n * vertical.in * horizontal.in * c, xs, route ? X2 : X, X2);
-        packImages(map, form, out, n * vertical.out * horizontal.out * k, gs, route ? G2 : G, G2);
+        packImages(x, encoding, in, n * vertical.in * horizontal.in * c, xs, route ? X2 : X, X2);
+        packImages(map, encoding, out, n * vertical.out * horizontal.out * k, gs, route ? G2 : G, G2);
         for (long tap = 0; tap < taps; tap++) lists[tap] = tapRuns(tap, in, out, at + tap * runs);
         for (long r = route; r < routes; r++) {
           float *dw = r ? dw2 : dw1, *db = r ? db2 : db1;
@@ -101,7 +105,7 @@ struct ImageWeights {
               const float* xt = X + r * panelSize + xs.offset(t, in.steps());
               float* to = from + xs.start(t) * kp + j * 2 * W;
               for (long tap = 0; tap < taps; tap++, to += c * kp) {
-                const Runs list{lists[tap].at, lists[tap].count, lists[tap].steps, xs.width(t), form};
+                const Runs list{lists[tap].at, lists[tap].count, lists[tap].steps, xs.width(t), encoding};
                 if (gs.width(j) == W) tileOf<1, true>(list.scale, xt, list.scale, w, list, to, kp, b > first);
                 else tileOf<2, true>(list.scale, xt, list.scale, w, list, to, kp, b > first);
               }

@@ -1,5 +1,5 @@
 // What follows the sums of a product: bias, noise, the residue r, activation, and the max pooling behind it. Called by
-// the forms (product.h, lanes.h, forward.h, data.h) for blocks of pixels, and then with rows of an image that are done:
+// the products of all forms for blocks of pixels, and then with rows of an image that are done:
 // by each task, if tasks own whole windows, else behind them all.
 #pragma once
 #include "geometry.h"
@@ -20,11 +20,11 @@ INL long epilogueSpare(long k) { return 3 * spareTensor(k); }
 // y = f(mean + bias)
 struct BiasEpilogue {
   static constexpr bool LANEWISE = false;
-  float* y;           // pooled: the map, in scratch memory
-  const float* bias;  // or null
+  float* y;           // [image][pixel][k]; pooled: the map, in scratch memory
+  const float* bias;  // [k], or null
   long k;
   Activate activate;
-  TilePool pool;
+  WindowPool pool;
   INL void rowsDone(long image, long o0, long o1, long c0, long c1) const {
     if (pool.use()) pool.run(y + image * pool.h * pool.w * k, nullptr, image, o0, o1, c0, c1);
   }
@@ -44,10 +44,10 @@ struct BiasEpilogue {
 // dx = A + 2 x B: the data gradient of a Bayesian layer
 struct SquareEpilogue {
   static constexpr bool LANEWISE = false;
-  float* dx;
-  const float* x;
+  float* dx;       // [image][pixel][k]
+  const float* x;  // the same
   long k;
-  Tiles pool;  // none
+  PoolWindows pool;  // none
   INL void rowsDone(long, long, long, long, long) const {}
   INL void operator()(long p0, long count, long c0, long c1, const float* A, const float* B, long ld, float*) const {
     if (ld == k) return row(p0 * k, count * k, A, B);  // rows side by side are one
@@ -65,12 +65,12 @@ struct SquareEpilogue {
 // of the sum z before f, for every Monte-Carlo copy of the batch. Where v <= 1e-16, z is the mean and r is 0; a NaN
 // stays a NaN.
 struct LrtEpilogue {
-  float *y, *r;                // null when nobody reads it; pooled: the map, in scratch memory
-  const float *bMu, *bSigma2;  // or null
+  float *y, *r;                // [copy][image][pixel][k], null when nobody reads it; pooled: the map, in scratch memory
+  const float *bMu, *bSigma2;  // [k], or null
   NoiseSource noise;
   long k, area, images, copies;  // pixels of an image, images of the batch, samples drawn from one set of moments
   Activate activate;
-  TilePool pool;
+  WindowPool pool;
   INL void rowsDone(long image, long o0, long o1, long c0, long c1) const {
     for (long s = image; s < copies * images && pool.use(); s += images)
       pool.run(y + s * area * k, r ? r + s * area * k : nullptr, s, o0, o1, c0, c1);
@@ -110,7 +110,7 @@ struct LrtEpilogue {
         store(toRoot + i * lde + c - c0, select(v <= 1e-16f, vf{}, sqrtv(v)));
       }
   }
-  // Lane by lane (lanes.h): draws for the images image .. image + m of copy s.
+  // Lane by lane (../imageLanes): draws for the images image .. image + m of copy s.
   static constexpr bool LANEWISE = true;
   INL NoiseLanes draws(long s, long image, long m) const {
     NoiseRow rows[2 * W];
@@ -134,7 +134,7 @@ struct LrtEpilogue {
     const long quads = ceilDiv(k, 4);
     for (long p = 0, o = 0; p < count; p++, o += k * LANES)
       for (long q = 0; q < quads; q++)
-        draws.draw(static_cast<uint32_t>((pixel + p) * quads + q), k - 4 * q > 2, [&](int i, const LanePair& pair) {
+        draws.draw(static_cast<uint32_t>((pixel + p) * quads + q), k - 4 * q > 2, [&](int i, const EvenOdd& pair) {
           const long c = 4 * q + i;
           laneVectors<FINISHED>(c, o + c * LANES, pair.even.v, mean, second, toY, toR);
           if (c + 1 < k) laneVectors<FINISHED>(c + 1, o + (c + 1) * LANES, pair.odd.v, mean, second, toY, toR);

@@ -9,16 +9,16 @@ namespace bayes {
 namespace ISA {
 
 // The operands of the two routes, element by element: a alone; a and a^2; a and a*b; a and b.
-enum PairKind { ONE, SQUARE, PRODUCT, BOTH };
-struct Pair {
-  const float *a, *b;
-  PairKind kind;
+enum OperandKind { ONE, SQUARE, PRODUCT, BOTH };
+struct Operands {
+  const float *a, *b;  // tensors of the same shape: an image [n][h][w][c] or a map [n][ho][wo][k]
+  OperandKind kind;
   // ONE and PRODUCT only: where there is an activation, a is dL/dy, and the a of every route is a * act'(y) = dL/dz
   Activation activation = IDENTITY;
   float slope = 0;
   const float* y = nullptr;
   INL int routes() const { return kind == ONE ? 1 : 2; }
-  INL Pair first() const { return {a, nullptr, ONE, activation, slope, y}; }
+  INL Operands first() const { return {a, nullptr, ONE, activation, slope, y}; }
   // A route that needs no making, or null.
   INL const float* asItIs(bool second) const {
     if (activation != IDENTITY) return nullptr;
@@ -26,18 +26,18 @@ struct Pair {
   }
 };
 
-// Kind, activation and form as one number, the template argument of everything that makes elements.
+// Kind, activation and encoding as one number, the template argument of everything that makes elements.
 constexpr int ONE_LEAKY = ONE + 4 * LEAKY, PRODUCT_LEAKY = PRODUCT + 4 * LEAKY;
 constexpr int ONE_SOFTPLUS = ONE + 4 * SOFTPLUS, PRODUCT_SOFTPLUS = PRODUCT + 4 * SOFTPLUS;
-constexpr int FORM_STEP = 16;
+constexpr int ENCODING_STEP = 16;
 template <int K>
 struct KindOf {
   static constexpr int value = K;
 };
 // f(KindOf<K>()) for the pair's K:  withKind(src, [&](auto K) { packKind<K.value>(g, src, ...); });
-template <int FORM = FLOAT, class F>
-INL void withKind(const Pair& p, F f) {
-  constexpr int AS = FORM * FORM_STEP;
+template <int ENCODING = FLOAT, class F>
+INL void withKind(const Operands& p, F f) {
+  constexpr int AS = ENCODING * ENCODING_STEP;
   switch (p.kind + 4 * p.activation) {
     case ONE:
       return f(KindOf<AS + ONE>());
@@ -59,15 +59,15 @@ INL void withKind(const Pair& p, F f) {
 }
 
 template <class F>
-INL void withKind(const Pair& p, Form form, F f) {
-  if (form == FLOAT) withKind<FLOAT>(p, f);
+INL void withKind(const Operands& p, Encoding encoding, F f) {
+  if (encoding == FLOAT) withKind<FLOAT>(p, f);
   else withKind<ROUNDED>(p, f);
 }
 
-// Elements at .. at + min(W, left) of both routes, whatever the form; zeros in the lanes beyond, and in b of a single
-// route.
+// Elements at .. at + min(W, left) of both routes, whatever the encoding; zeros in the lanes beyond, and in b of a
+// single route.
 template <int K>
-INL void elements(const Pair& p, long at, long left, vf& a, vf& b) {
+INL void elements(const Operands& p, long at, long left, vf& a, vf& b) {
   constexpr int KIND = K % 4, ACTIVATION = K / 4 % 4;
   a = loadn(p.a + at, left), b = vf{};
   if (ACTIVATION != IDENTITY) a = beforeActivation<ACTIVATION>(a, loadn(p.y + at, left), set1(p.slope));
@@ -78,7 +78,7 @@ INL void elements(const Pair& p, long at, long left, vf& a, vf& b) {
 
 // Into the cache, for a later call of elements; where it lies beyond the tensors, nothing happens.
 template <int K>
-INL void prefetch(const Pair& p, long at, long n) {
+INL void prefetch(const Operands& p, long at, long n) {
   for (long i = 0; i < n; i += 16) {
     __builtin_prefetch(p.a + at + i);
     if (K % 4 >= PRODUCT) __builtin_prefetch(p.b + at + i);
@@ -88,29 +88,29 @@ INL void prefetch(const Pair& p, long at, long n) {
 
 // What a panel holds of an element.
 template <int K>
-INL vf inForm(vf a) {
-  return K / FORM_STEP == FLOAT ? a : bf16(a);
+INL vf encoded(vf a) {
+  return K / ENCODING_STEP == FLOAT ? a : bf16(a);
 }
 
 // d = a, d2 = the second route. Writes up to W - 1 elements beyond n (zeros): rows are written in order and have slack
 // at the end.
 template <int K>
-INL void copyRun(const Pair& p, long at, float* d, float* d2, long n) {
+INL void copyRun(const Operands& p, long at, float* d, float* d2, long n) {
   for (long i = 0; i < n; i += W) {
     vf a, b;
     elements<K>(p, at + i, n - i, a, b);
-    if (K / FORM_STEP == PAIRS) {
+    if (K / ENCODING_STEP == PAIRS) {
       storeHalves(d + i / 2, a);
       if (K % 4 != ONE) storeHalves(d2 + i / 2, b);
     } else {
-      store(d + i, inForm<K>(a));
-      if (K % 4 != ONE) store(d2 + i, inForm<K>(b));
+      store(d + i, encoded<K>(a));
+      if (K % 4 != ONE) store(d2 + i, encoded<K>(b));
     }
   }
 }
 // The same of two runs, `next` elements apart, a word of both; 0: there is one run, and zeros.
 template <int K>
-INL void copyRuns(const Pair& p, long at, long next, float* d, float* d2, long n) {
+INL void copyRuns(const Operands& p, long at, long next, float* d, float* d2, long n) {
   for (long i = 0; i < n; i += W) {
     vf a, b, c{}, e{};
     elements<K>(p, at + i, n - i, a, b);

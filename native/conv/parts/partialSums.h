@@ -27,11 +27,11 @@ static void addSplits(const float* part, long splits, long rows, long kp, long n
 // and variance. Of every share of the batch first, then of all shares in order.
 struct MapSums {
   long routes, splits, groups, kg, kp;
-  Form form;
+  Encoding encoding;
   float* part;  // [route][split][group][kp]
   MapSums() {}
-  MapSums(const Geometry& g, Form as, long routeCount, long shares)
-      : routes(routeCount), splits(shares), groups(g.groups), kg(g.kg), kp(padded(g.kg)), form(as) {}
+  MapSums(const Geometry& g, Encoding as, long routeCount, long shares)
+      : routes(routeCount), splits(shares), groups(g.groups), kg(g.kg), kp(padded(g.kg)), encoding(as) {}
   void take(Bump& b) { part = b.floats(routes * splits * groups * kp); }
   // A block of `width` columns from `column` on, of `steps` pixels.
   void add(long route, long split, long group, long column, const float* block, long steps, long width,
@@ -41,7 +41,7 @@ struct MapSums {
       vf a{}, b{};
       const float* s = block + j;
       long t = 0;
-      if (form < PAIRS) {
+      if (encoding < PAIRS) {
         for (; t + 2 <= steps; t += 2, s += 2 * width) a = a + load(s), b = b + load(s + width);
         if (t < steps) a = a + load(s);
       } else {
@@ -62,34 +62,34 @@ struct MapSums {
 };
 
 // Sums over the rows of a map [rows][k] of both routes: the bias gradients of a transposed convolution. (Others come
-// with the weight gradients, weights.h.)
+// with the weight gradients.)
 struct ColumnSums {
   long rows, k, chunks;
-  Form form;
+  Encoding encoding;
   float* part;
   static constexpr long CHUNK = 512;
-  ColumnSums(long n, long columns, Form as, Bump& b)
-      : rows(n), k(columns), chunks(ceilDiv(n, CHUNK)), form(as), part(b.floats(2 * chunks * padded(columns))) {}
+  ColumnSums(long n, long columns, Encoding as, Bump& b)
+      : rows(n), k(columns), chunks(ceilDiv(n, CHUNK)), encoding(as), part(b.floats(2 * chunks * padded(columns))) {}
   template <int K, int V>
-  INL void columns(const Pair& p, long c, long from, long to, long t) const {
+  INL void columns(const Operands& p, long c, long from, long to, long t) const {
     vf a[V]{}, b[V]{};
     for (long i = from; i < to; i++)
       for (int v = 0; v < V; v++) {
         vf g, h;
         elements<K>(p, i * k + c + v * W, V > 1 ? W : k - c, g, h);
-        a[v] = a[v] + inForm<K>(g), b[v] = b[v] + inForm<K>(h);
+        a[v] = a[v] + encoded<K>(g), b[v] = b[v] + encoded<K>(h);
       }
     for (int v = 0; v < V; v++) {
       store(part + t * padded(k) + c + v * W, a[v]);
       store(part + (chunks + t) * padded(k) + c + v * W, b[v]);
     }
   }
-  void run(const Pair& p, float* first, float* second) const {
+  void run(const Operands& p, float* first, float* second) const {
     if (!first && !second) return;
     const long kp = padded(k);
     parallel(chunks, [&](long t, int) {
       const long from = t * CHUNK, to = minl(from + CHUNK, rows);
-      withKind(p, form, [&](auto K) {
+      withKind(p, encoding, [&](auto K) {
         long c = 0;  // four vectors side by side read whole cache lines, and do not wait for each other
         for (; c + 4 * W <= k; c += 4 * W) columns<K.value, 4>(p, c, from, to, t);
         for (; c < k; c += W) columns<K.value, 1>(p, c, from, to, t);

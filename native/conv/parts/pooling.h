@@ -1,8 +1,8 @@
-// Max pooling by tiles (stride = kernel, no padding) as part of the layer before it (lib/graph/fuse.ts). Of the layer's
-// results only the largest of each window stays: y, its r where the layer is Bayesian, and one byte that says which it
-// was. In the lanes (lanes.h) the map is pooled in registers and the L1 cache; other forms have it, and the gradients
-// put back where they came from, in scratch memory for as long as the step runs. Bound by the map's way through the
-// cache: each value is read once, a quarter of it (2x2) is written.
+// Max pooling by windows side by side (stride = kernel, no padding) as part of the layer before it (lib/graph/fuse.ts).
+// Of the layer's results only the largest of each window stays: y, its r where the layer is Bayesian, and one byte that
+// says which it was. In the lanes (../imageLanes) the map is pooled in registers and the L1 cache; other forms have it,
+// and the gradients put back where they came from, in scratch memory for as long as the step runs. Bound by the map's
+// way through the cache: each value is read once, a quarter of it (2x2) is written.
 #pragma once
 #include "../../vector/bytes.h"
 #include "../../cpu/scratch.h"
@@ -35,7 +35,7 @@ INL Winner winnerOf(const float* z, const float* r, long line, long pixel, long 
 }
 // f(KindOf<KH>(), KindOf<KW>(), KindOf<GRADIENT>())
 template <class F>
-INL void withWindow(const Tiles& t, bool gradient, F f) {
+INL void withWindow(const PoolWindows& t, bool gradient, F f) {
   if (t.kh == 2 && t.kw == 2) {
     if (gradient) f(KindOf<2>(), KindOf<2>(), KindOf<1>());
     else f(KindOf<2>(), KindOf<2>(), KindOf<0>());
@@ -43,8 +43,8 @@ INL void withWindow(const Tiles& t, bool gradient, F f) {
   else f(KindOf<0>(), KindOf<0>(), KindOf<0>());
 }
 
-struct TilePool : Tiles {
-  float *y = nullptr, *r = nullptr;  // null when nobody reads it
+struct WindowPool : PoolWindows {
+  float *y = nullptr, *r = nullptr;  // [image][rows][columns][k], null when nobody reads it
   uint8_t* where = nullptr;
   Activate activate;
 
@@ -59,7 +59,7 @@ struct TilePool : Tiles {
  private:
   template <int KH, int KW, bool GRADIENT>
   INL void rowsOf(const float* z, const float* rz, long image, long from, long to, long c0, long c1) const {
-    const TilePool t = *this;  // a copy: a store could change this one, for all the compiler knows
+    const WindowPool t = *this;  // a copy: a store could change this one, for all the compiler knows
     for (long row = from; row < to; row++) {
       const long first = image * size + row * columns * k;
       const float *windows = z + row * kh * w * k, *theirs = (rz ? rz : z) + row * kh * w * k;
@@ -76,14 +76,14 @@ struct TilePool : Tiles {
 };
 
 // dz, and dz r where there is an r, put back into the map [n, h, w, k], zero elsewhere.
-struct Unpool : Tiles {
+struct Unpool : PoolWindows {
   long n;
-  float *first, *second;
-  Unpool(const Tiles& tiles, long images, bool residues, Bump& b) : Tiles(tiles), n(images) {
+  float *first, *second;  // [image][h][w][k]
+  Unpool(const PoolWindows& windows, long images, bool residues, Bump& b) : PoolWindows(windows), n(images) {
     first = use() ? b.floats(n * h * w * k + W) : nullptr;
     second = use() && residues ? b.floats(n * h * w * k + W) : nullptr;
   }
-  Pair run(const Pair& pooled, const uint8_t* where) const {
+  Operands run(const Operands& pooled, const uint8_t* where) const {
     if (!use()) return pooled;
     parallelRange(n * rows, maxl(1, 16384 / (kh * w * k)), [&](long from, long to) {
       withKind(pooled, [&](auto K) {
@@ -99,8 +99,8 @@ struct Unpool : Tiles {
   // One row of windows. Of a pixel with fewer channels than a vector, the vector runs on into pixels of the same row
   // that are written later; the last windows of a row stay inside it lane by lane.
   template <int K, int KH, int KW>
-  void windows(const Pair& pooled, const uint8_t* where, long row) const {
-    const long ch = k, rowsIn = KH ? KH : kh, columnsIn = KW ? KW : kw, windowsIn = columns;  // copies: see TilePool
+  void windows(const Operands& pooled, const uint8_t* where, long row) const {
+    const long ch = k, rowsIn = KH ? KH : kh, columnsIn = KW ? KW : kw, windowsIn = columns;  // copies: see WindowPool
     const long total = n * size, line = w * k, number = row % rows, top = (row / rows * h + number * kh) * line;
     float *to1 = first + top, *to2 = second + top;
     const long at0 = row * columns * k;

@@ -1,9 +1,9 @@
-// The register kernel under convolutions and linear layers (those of few channels have their own, lanes.h): out[i][:]
-// += x[i] * w[:] over a run of steps, a tile of P rows by Z vectors. Per step it loads Z vectors of packed weights and
-// P broadcasts for P * Z multiply-adds, so the two FMA ports are the bound as long as P * Z is at least their latency x
-// 2 and x and w come from L1 or L2. The second route of a Bayesian layer (x^2 with sigma^2) shares no operand with the
-// first once x^2 lies in its own panel, so it is simply a second call: fusing the two in registers was measured to gain
-// nothing.
+// The register tile under convolutions and linear layers (with the images in the lanes there is another,
+// ../imageLanes/lanes.h): out[i][:] += x[i] * w[:] over runs of steps, P rows by Z vectors. Per step it loads Z vectors
+// of packed weights and P broadcasts for P * Z multiply-adds, so the two FMA ports are the bound as long as P * Z is at
+// least their latency x 2 and x and w come from L1 or L2. The second route of a Bayesian layer (x^2 with sigma^2)
+// shares no operand with the first once x^2 lies in its own panel, so it is simply a second call: fusing the two in
+// registers was measured to gain nothing.
 #pragma once
 #include "columns.h"
 
@@ -20,7 +20,7 @@ struct Run {
 struct Runs {
   const Run* at;
   long count, steps, scale = 1;
-  Form form = FLOAT;  // of both operands; steps and floats are words where they are in words
+  Encoding encoding = FLOAT;  // of both operands; steps and floats are words where they are in words
 };
 
 // ACROSS = false: x[i * stride + t], rows apart (forward, data gradient); true: x[i + t * stride], rows together
@@ -76,7 +76,7 @@ INL void tileIn(long rows, const float* x, long stride, const float* w, const Ru
 template <int Z, bool ACROSS>
 static void tileOf(long rows, const float* x, long stride, const float* w, const Runs& runs, float* out, long ld,
                    bool add) {
-  if (runs.form < PAIRS) return tileIn<Z, ACROSS, NO_PAIRS>(rows, x, stride, w, runs, out, ld, add);
+  if (runs.encoding < PAIRS) return tileIn<Z, ACROSS, NO_PAIRS>(rows, x, stride, w, runs, out, ld, add);
 #if defined(__AVX512BF16__)
   if (bf16Pairs() == INSTRUCTION) return tileIn<Z, ACROSS, INSTRUCTION>(rows, x, stride, w, runs, out, ld, add);
 #endif

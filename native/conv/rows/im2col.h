@@ -1,6 +1,7 @@
-// im2col: the taps of some pixels of the map, gathered from the image, a row of a matrix for each pixel. For dilation,
-// groups and small images. The second operand of a Bayesian layer (x^2, or g r) is made in the same pass. Bound by the
-// copies, one or two stores per vector: a few per cent of the product.
+// im2col: the taps of some pixels of the map, gathered from the image, a row of a matrix for each pixel. The second
+// operand of a Bayesian layer (x^2, or g r) is made in the same pass. Serves everything; what is left to it is
+// dilation, groups and small images. Bound by the multiply-adds of the product, the copies being one or two stores per
+// vector: a few per cent of it.
 #pragma once
 #include "../parts/geometry.h"
 #include "../parts/operands.h"
@@ -53,7 +54,7 @@ struct Pixel {
 // The commonest panel row: all taps of a pixel whose window lies inside the image, a run of V vectors (the last one
 // partial) per kernel row. V = 0: any number.
 template <int KIND, int V>
-INL void copyWindow(const Pair& p, long at, long step, long rows, long run, float* d, float* d2) {
+INL void copyWindow(const Operands& p, long at, long step, long rows, long run, float* d, float* d2) {
   for (long i = 0; i < rows; i++, at += step, d += run, d2 += run) {
     if (V == 0) copyRun<KIND>(p, at, d, d2, run);
 #pragma GCC unroll 4
@@ -63,8 +64,8 @@ INL void copyWindow(const Pair& p, long at, long step, long rows, long run, floa
 
 // im2col: pixels [p0, p0 + count), taps [k0, k1) of a group -> X, X2 [count][stride].
 template <int KIND>
-static void gatherKind(const Geometry& g, const Pair& src, long group, long p0, long count, long k0, long k1, float* X,
-                       float* X2, long stride) {
+static void gatherKind(const Geometry& g, const Operands& src, long group, long p0, long count, long k0, long k1,
+                       float* X, float* X2, long stride) {
   Pixel at(g, p0);
   const bool whole = k0 == 0 && k1 == g.depth && g.dw == 1 && g.groups == 1;
   const long run = g.kw * g.cg, vectors = ceilDiv(run, W), step = g.dh * g.w * g.c;
@@ -87,37 +88,9 @@ static void gatherKind(const Geometry& g, const Pair& src, long group, long p0, 
     });
   }
 }
-static inline void gather(const Geometry& g, const Pair& src, long group, long p0, long count, long k0, long k1,
+static inline void gather(const Geometry& g, const Operands& src, long group, long p0, long count, long k0, long k1,
                           float* X, float* X2, long stride) {
-  withKind(src, g.form, [&](auto K) { gatherKind<K.value>(g, src, group, p0, count, k0, k1, X, X2, stride); });
-}
-// Rows of the map: pixels [p0, p0 + count), channels of a group -> X, X2 [count][stride].
-template <int KIND>
-static void mapRowsKind(const Geometry& g, const Pair& src, long group, long p0, long count, float* X, float* X2,
-                        long stride) {
-  for (long p = 0; p < count; p++)
-    copyRun<KIND>(src, (p0 + p) * g.k + group * g.kg, X + p * stride, X2 + p * stride, g.kg);
-}
-static inline void mapRows(const Geometry& g, const Pair& src, long group, long p0, long count, float* X, float* X2,
-                           long stride) {
-  withKind(src, g.form, [&](auto K) { mapRowsKind<K.value>(g, src, group, p0, count, X, X2, stride); });
-}
-
-// The same rows as packed column blocks b0 .. b1 of [block][count][width] (gemm.h), the form the weight gradient
-// multiplies with.
-template <int KIND>
-static void packMapKind(const Geometry& g, const Pair& src, long group, long p0, long count, long b0, long b1, float* d,
-                        float* d2) {
-  d += b0 * 2 * W * count, d2 += b0 * 2 * W * count;
-  for (long b = b0; b < b1; b++) {
-    const long width = blockWidth(g.kg, b), n = minl(width, g.kg - b * 2 * W);
-    const long at = p0 * g.k + group * g.kg + b * 2 * W;
-    for (long p = 0; p < count; p++, d += width, d2 += width) copyRun<KIND>(src, at + p * g.k, d, d2, n);
-  }
-}
-static inline void packMap(const Geometry& g, const Pair& src, long group, long p0, long count, long b0, long b1,
-                           float* d, float* d2) {
-  withKind(src, g.form, [&](auto K) { packMapKind<K.value>(g, src, group, p0, count, b0, b1, d, d2); });
+  withKind(src, g.encoding, [&](auto K) { gatherKind<K.value>(g, src, group, p0, count, k0, k1, X, X2, stride); });
 }
 
 }  // namespace ISA

@@ -1,18 +1,18 @@
-// Panels of image rows with the zeros beside them, in place of im2col where the taps of a kernel row are one run
+// A panel of image rows with the zeros beside them, which a product reads in place of im2col: the taps of a kernel row
+// are one run of kw * c steps in it for every output pixel, so each pixel is copied (and squared) once, not once per
+// tap. Serves one group without dilation across, kernels of at most 64 rows, and maps of at least 4 columns. Bound by
+// the multiply-adds; the copies are a few per cent.
 #pragma once
+#include "../parts/columns.h"
 #include "../parts/geometry.h"
 #include "../parts/operands.h"
-#include "../parts/columns.h"
+#include "../parts/registerTile.h"
 
 namespace bayes {
 namespace ISA {
 
-// Where it can, a product reads a panel of image rows with the zeros beside them in place of im2col: the taps of a
-// kernel row are one run of kw * c steps in it for every output pixel, so each pixel is copied (and squared) once, not
-// once per tap.
 struct RowPanel {
   static constexpr long MOST_ROWS = 64, MOST_LINES = 64;  // of the kernel, and of outputs: wo >= 4
-  bool use;
   long run, width, rows;  // steps of a kernel row; floats of a panel row; output rows of a panel
   explicit RowPanel(const Geometry& g) {
     run = g.kw * g.cg, width = ((g.wo - 1) * g.sw + g.kw) * g.c;
@@ -21,9 +21,8 @@ struct RowPanel {
     rows = minl(rows, (32768 / width - reach) / g.sh + 1);            // panels of 128 KiB a route
     rows = maxl(1, minl(minl(g.ho, rows), ceilDiv(g.n * g.ho, 16)));  // and tasks for every thread
     rows = ceilDiv(g.ho, ceilDiv(g.ho, rows));
-    use = g.dw == 1 && g.groups == 1 && g.kh <= MOST_ROWS && g.wo >= 4 && g.ho * g.wo >= 24 && size(g) <= (1 << 17) &&
-          g.depth <= 4096;
   }
+  static bool serves(const Geometry& g) { return g.dw == 1 && g.groups == 1 && g.kh <= MOST_ROWS && g.wo >= 4; }
   // The kernel rows of output row oh that fall on the image, relative to its first line in the panel.
   INL long runs(const Geometry& g, long oh, Run* at) const {
     long count = 0;
@@ -36,7 +35,7 @@ struct RowPanel {
   INL long perImage(const Geometry& g) const { return ceilDiv(g.ho, rows); }
   INL long size(const Geometry& g) const { return ((rows - 1) * g.sh + g.dh * (g.kh - 1) + 1) * width + W; }
   template <int KIND>
-  void fillKind(const Geometry& g, const Pair& src, long n, long h, long lines, float* d, float* d2) const {
+  void fillKind(const Geometry& g, const Operands& src, long n, long h, long lines, float* d, float* d2) const {
     const long before = minl(g.left * g.c, width);
     const long inside = minl(g.w * g.c, width - before), after = width - before - inside;
     for (long i = 0; i < lines; i++, h++, d += width, d2 += width) {
@@ -47,10 +46,10 @@ struct RowPanel {
     }
   }
   // The image rows under the kernel rows [i0, i1) of output rows oh .. oh + count.
-  void fill(const Geometry& g, const Pair& src, long n, long oh, long count, long i0, long i1, float* d,
+  void fill(const Geometry& g, const Operands& src, long n, long oh, long count, long i0, long i1, float* d,
             float* d2) const {
     const long h = oh * g.sh - g.top + i0 * g.dh, lines = (count - 1) * g.sh + g.dh * (i1 - i0 - 1) + 1;
-    withKind(src, g.form, [&](auto K) { fillKind<K.value>(g, src, n, h, lines, d, d2); });
+    withKind(src, g.encoding, [&](auto K) { fillKind<K.value>(g, src, n, h, lines, d, d2); });
   }
 };
 

@@ -1,4 +1,5 @@
-// The product of forward pass and data gradient by short correlations, for the tasks of other forms.
+// Winograd's product, of forward pass and data gradient, for the tasks of another form: rows or image panels hand over
+// rows of their images and go on with what comes back.
 #pragma once
 #include "patches.h"
 #include "../parts/registerTile.h"
@@ -7,22 +8,24 @@
 namespace bayes {
 namespace ISA {
 
-struct ShortProduct : ShortPlan {
-  static constexpr long BUDGET = 32768;  // floats of the transformed tiles at work
-  Form form;
+struct WinogradProduct : WinogradPlan {
+  static constexpr long BUDGET = 32768;  // floats of the transformed patches at work
+  Encoding encoding;
+  long routes;  // that it takes from another form: none, the first, or both
   long most, ldx, stepX, stepOut, weightSize;
-  float *packed, *local;
-  ShortProduct(const Geometry& g, bool backwards, long routesIfUsed)
-      : ShortPlan(g, backwards, routesIfUsed, true), form(g.form) {
-    if (!use) return;
+  float* packed;  // [route][block][point][ci][width]
+  float* local;   // [thread]: patches [point][patch][ldx], products [point][patch][2W]
+  WinogradProduct(const Geometry& g, const WinogradPlan& plan, long routeCount)
+      : WinogradPlan(plan), encoding(g.encoding), routes(routeCount) {
+    if (!routes) return;
     ldx = panelStride(ci);
     most = minl(maxl(BUDGET / (points * ldx) / TALL2, 2), 16) * TALL2;
     stepX = pointStride(most * ldx), stepOut = pointStride(most * 2 * W);
     weightSize = points * ci * padded(co);
   }
-  INL long lowest() const { return use ? vertical.by->m : 1; }  // of an output's rows, tasks take multiples
+  INL long lowest() const { return routes ? vertical.by->m : 1; }  // of an output's rows, tasks take multiples
   void take(Bump& b) {
-    if (!use) return;
+    if (!routes) return;
     packed = b.floats(routes * weightSize);
     local = b.floats(poolThreads() * localSize());
   }
@@ -33,13 +36,13 @@ struct ShortProduct : ShortPlan {
   }
 
   // Column blocks [b0, b1) of the output rows [o0, o1) of m images -> out [image][row][column][ld]. o0 is a multiple of
-  // a tile's rows. x holds `lines` of the input rows, and the images are those from n0 on.
-  void rows(const Pair& x, long route, Form as, long n0, long m, Span lines, long o0, long o1, long b0, long b1,
+  // a patch's rows. x holds `lines` of the input rows, and the images are those from n0 on.
+  void rows(const Operands& x, long route, Encoding as, long n0, long m, Span lines, long o0, long o1, long b0, long b1,
             float* out, long ld, int thread) const {
-    const ShortAxis band{lines.to - lines.from, o1 - o0, vertical.pad - o0 + lines.from, vertical.by};
+    const WinogradAxis band{lines.to - lines.from, o1 - o0, vertical.pad - o0 + lines.from, vertical.by};
     const long mv = vertical.by->m, mh = horizontal.by->m;
-    const long down = band.tiles(), across = horizontal.tiles(), total = m * down * across;
-    const TileTransform transform{x, route > 0, as, band, horizontal, ci, false};
+    const long down = band.patches(), across = horizontal.patches(), total = m * down * across;
+    const PatchTransform transform{x, route > 0, as, band, horizontal, ci, false};
     float *X = local + thread * localSize(), *products = X + points * stepX;
     const long pieces = ceilDiv(total, most);
     for (long piece = 0; piece < pieces; piece++) {
@@ -53,11 +56,11 @@ struct ShortProduct : ShortPlan {
           multiply<false>(count, X + p * stepX, ldx, w + p * width * ci, ci, {&whole, 1, ci}, width, 0, 1,
                           products + p * stepOut, 2 * W, false);
         for (long t = 0; t < count; t++) {
-          const long tile = t0 + t, r0 = tile / across % down * mv, q0 = tile % across * mh;
-          float* to = out + ((tile / across / down * (o1 - o0) + r0) * horizontal.out + q0) * ld + b * 2 * W;
+          const long patch = t0 + t, r0 = patch / across % down * mv, q0 = patch % across * mh;
+          float* to = out + ((patch / across / down * (o1 - o0) + r0) * horizontal.out + q0) * ld + b * 2 * W;
           for (long z = 0; z < width; z += W)
-            untile(vertical, horizontal, products + t * 2 * W + z, stepOut, to + z, ld, o1 - o0 - r0,
-                   horizontal.out - q0);
+            fromPoints(vertical, horizontal, products + t * 2 * W + z, stepOut, to + z, ld, o1 - o0 - r0,
+                       horizontal.out - q0);
         }
       }
     }
@@ -71,7 +74,7 @@ struct ShortProduct : ShortPlan {
       for (long t = from; t < to; t++) {
         const long b = t / ci, i = t % ci, width = blockWidth(co, b);
         float* d = blocks + b * 2 * W * points * ci + i * width;
-        for (long z = 0; z < width; z += W) pointsOf(w, i, b * 2 * W + z, form, d + z, width * ci, nh * width * ci);
+        for (long z = 0; z < width; z += W) pointsOf(w, i, b * 2 * W + z, encoding, d + z, width * ci, nh * width * ci);
       }
     });
   }

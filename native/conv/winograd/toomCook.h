@@ -1,4 +1,4 @@
-// Short correlations with few multiplications. F(M, R) gives M neighbouring results of R taps by N = M + R - 1
+// Correlation correlations with few multiplications. F(M, R) gives M neighbouring results of R taps by N = M + R - 1
 // multiplications in place of M * R,
 //     y = output ((weights w) * (input x)),
 // three small matrices around a product element by element (Toom and Cook: polynomials evaluated at N - 1 points and at
@@ -82,7 +82,7 @@ struct Transposed {
 };
 // Whether row (column) i and the next one are such a pair.
 template <class T>
-constexpr bool pairedAt(int i) {
+constexpr bool mirroredAt(int i) {
   if (i < 0 || i + 1 >= (T::BY_ROWS ? T::ROWS : T::COLUMNS)) return false;
   for (int j = 0; j < (T::BY_ROWS ? T::COLUMNS : T::ROWS); j++) {
     const double a = T::BY_ROWS ? T::at(i, j) : T::at(j, i), b = T::BY_ROWS ? T::at(i + 1, j) : T::at(j, i + 1);
@@ -106,7 +106,7 @@ INL vf rowTimes(const vf* x) {
   bool first = true;  // known when compiling, as everything here but x
   unrolled<0, T::COLUMNS>([&](auto J) {
     constexpr int j = J.value;
-    constexpr bool late = !T::BY_ROWS && pairedAt<T>(j - 1), early = !late && !T::BY_ROWS && pairedAt<T>(j);
+    constexpr bool late = !T::BY_ROWS && mirroredAt<T>(j - 1), early = !late && !T::BY_ROWS && mirroredAt<T>(j);
     constexpr bool none = (j - FROM) % STEP != 0 || (early && I % 2) || (late && I % 2 == 0);
     constexpr float a = none ? 0 : static_cast<float>(T::at(I, late ? j - 1 : j));
     if constexpr (a != 0) {
@@ -127,44 +127,45 @@ static void timesLines(const float* from, long step, long line, float* to, long 
     if constexpr (!T::BY_ROWS)
       unrolled<0, T::COLUMNS - 1>([&](auto J) {
         constexpr int j = J.value;
-        if constexpr (pairedAt<T>(j)) {
+        if constexpr (mirroredAt<T>(j)) {
           const vf a = x[j], b = x[j + 1];
           x[j] = a + b, x[j + 1] = a - b;
         }
       });
     unrolled<0, T::ROWS>([&](auto I) {
       constexpr int i = I.value;
-      if constexpr (T::BY_ROWS && pairedAt<T>(i)) {
+      if constexpr (T::BY_ROWS && mirroredAt<T>(i)) {
         const vf even = rowTimes<T, i, 0, 2>(x), odd = rowTimes<T, i, 1, 2>(x);
         store(to + i * toStep, even + odd), store(to + (i + 1) * toStep, even - odd);
-      } else if constexpr (!(T::BY_ROWS && pairedAt<T>(i - 1))) store(to + i * toStep, rowTimes<T, i, 0, 1>(x));
+      } else if constexpr (!(T::BY_ROWS && mirroredAt<T>(i - 1))) store(to + i * toStep, rowTimes<T, i, 0, 1>(x));
     });
   }
 }
 
 // F(m, r), its matrices as functions. `sumScale`: what the point 1 (number `one`) has of the plain sum of results.
-struct Short {
+struct Correlation {
   typedef void Lines(const float* from, long step, long line, float* to, long toStep, long toLine, long count);
   long m, r, n, one;
   float sumScale;
   Lines *input, *weights, *output, *outputGradient, *weightsGradient;
 };
 template <int M, int R>
-static const Short shortOf = {M,
-                              R,
-                              M + R - 1,
-                              ToomCook<M, R>::ONE,
-                              static_cast<float>(toomCook<M, R>.output[0][ToomCook<M, R>::ONE]),
-                              timesLines<InputMatrix<M, R>>,
-                              timesLines<WeightsMatrix<M, R>>,
-                              timesLines<OutputMatrix<M, R>>,
-                              timesLines<Transposed<OutputMatrix<M, R>>>,
-                              timesLines<Transposed<WeightsMatrix<M, R>>>};
+static const Correlation correlationOf = {M,
+                                          R,
+                                          M + R - 1,
+                                          ToomCook<M, R>::ONE,
+                                          static_cast<float>(toomCook<M, R>.output[0][ToomCook<M, R>::ONE]),
+                                          timesLines<InputMatrix<M, R>>,
+                                          timesLines<WeightsMatrix<M, R>>,
+                                          timesLines<OutputMatrix<M, R>>,
+                                          timesLines<Transposed<OutputMatrix<M, R>>>,
+                                          timesLines<Transposed<WeightsMatrix<M, R>>>};
 // The one that needs the fewest multiplications for `results` results of `taps` taps, or null.
-static inline const Short* shortFor(long taps, long results) {
-  const Short* const all[] = {&shortOf<2, 3>, &shortOf<4, 3>, &shortOf<2, 5>, &shortOf<3, 5>, &shortOf<4, 5>};
-  const Short* best = nullptr;
-  for (const Short* s : all)
+static inline const Correlation* correlationFor(long taps, long results) {
+  const Correlation* const all[] = {&correlationOf<2, 3>, &correlationOf<4, 3>, &correlationOf<2, 5>,
+                                    &correlationOf<3, 5>, &correlationOf<4, 5>};
+  const Correlation* best = nullptr;
+  for (const Correlation* s : all)
     if (s->r == taps && (!best || ceilDiv(results, s->m) * s->n < ceilDiv(results, best->m) * best->n)) best = s;
   return best;
 }

@@ -1,4 +1,4 @@
-// The weight gradient by short correlations, and the sum over the map. Tiles of many images are transformed, then every
+// Winograd's weight gradient, and the sum over the map. Patches of many images are transformed, then every
 // point is a product of its own that adds them up, so nothing depends on who does what.
 #pragma once
 #include "patches.h"
@@ -8,31 +8,32 @@
 namespace bayes {
 namespace ISA {
 
-struct ShortWeights : ShortPlan {
-  static constexpr long BUDGET = 3 << 19;  // floats of the transformed tiles: 6 MiB
-  static constexpr long PIECE = 8;         // tiles of a task
-  Form form;
-  long n, kp, total, blocks, most, ldx, stepX, stepMap;
-  float *X, *map, *sums;
+struct WinogradWeights : WinogradPlan {
+  static constexpr long BUDGET = 3 << 19;  // floats of the transformed patches: 6 MiB
+  static constexpr long PIECE = 8;         // patches of a task
+  Encoding encoding;
+  long routes, n, kp, total, blocks, most, ldx, stepX, stepMap;
+  float *X, *map;  // [point][patch][ldx], [point][block][patch][width]
+  float* sums;     // [point][ci][kp]
   MapSums bias;
-  ShortWeights(const Geometry& g, long routeCount)
-      : ShortPlan(g, false, gradientRoutes(g, routeCount), false), form(g.form), n(g.n) {
-    if (!use) return;
+  WinogradWeights(const Geometry& g, const WinogradPlan& plan, long routeCount)
+      : WinogradPlan(plan), encoding(g.encoding), routes(routeCount), n(g.n) {
+    if (!routes) return;
     kp = padded(co), ldx = panelStride(ci);
-    total = n * vertical.tiles() * horizontal.tiles();
+    total = n * vertical.patches() * horizontal.patches();
     blocks = ceilDiv(total, maxl(32, BUDGET / (points * (ldx + kp)))), most = ceilDiv(total, blocks);
     stepX = pointStride(most * ldx), stepMap = pointStride(most * kp);
     bias = MapSums(g, FLOAT, routes, 1);
   }
   void take(Bump& b) {
-    if (!use) return;
+    if (!routes) return;
     X = b.floats(points * stepX), map = b.floats(points * stepMap);
     sums = b.floats(points * ci * kp);
     bias.take(b);
   }
   // Null where nobody reads it.
-  void run(const Pair& x, const Pair& g, float* dw1, float* dw2, float* db1, float* db2) const {
-    if (!use) return;
+  void run(const Operands& x, const Operands& g, float* dw1, float* dw2, float* db1, float* db2) const {
+    if (!routes) return;
     for (long r = 0; r < routes; r++)
       if ((r ? dw2 : dw1) || (r ? db2 : db1)) runRoute(x, g, r, r ? dw2 : dw1, r ? db2 : db1);
     bias.finish(db1, routes > 1 ? db2 : nullptr);
@@ -42,17 +43,17 @@ struct ShortWeights : ShortPlan {
   }
 
  private:
-  void runRoute(const Pair& x, const Pair& g, long route, float* dw, float* db) const {
-    const ShortAxis rows{vertical.out, vertical.out, 0, vertical.by};
-    const ShortAxis columns{horizontal.out, horizontal.out, 0, horizontal.by};
-    const TileTransform tileX{x, route > 0, form, vertical, horizontal, ci, false};
-    const TileTransform tileMap{g, route > 0, form, rows, columns, co, true};
+  void runRoute(const Operands& x, const Operands& g, long route, float* dw, float* db) const {
+    const WinogradAxis rows{vertical.out, vertical.out, 0, vertical.by};
+    const WinogradAxis columns{horizontal.out, horizontal.out, 0, horizontal.by};
+    const PatchTransform patchX{x, route > 0, encoding, vertical, horizontal, ci, false};
+    const PatchTransform patchMap{g, route > 0, encoding, rows, columns, co, true};
     for (long block = 0; block < blocks; block++) {
       const long t0 = total * block / blocks, count = total * (block + 1) / blocks - t0;
       parallelRange(count, PIECE, [&](long from, long to) {
         for (long t = from; t < to; t++) {
-          if (dw) tileX.run(t0 + t, X, stepX, t, count, ldx);
-          tileMap.run(t0 + t, map, stepMap, t, count, 0);
+          if (dw) patchX.run(t0 + t, X, stepX, t, count, ldx);
+          patchMap.run(t0 + t, map, stepMap, t, count, 0);
         }
       });
       const Run whole{0, 0};
