@@ -22,6 +22,6 @@ export type { Values } from "./graph/values.ts";
 export type { KlTerm } from "./layers/scope.ts";
 export type { Data } from "./native/addon.ts";
 export { type Device, type DeviceName, openDevice } from "./native/device.ts";
-export type { GaussianPriorArgs } from "./ops/gaussianPrior.ts";
 export * as ops from "./ops/index.ts";
 export type { BayesWeights } from "./ops/shared/conv.ts";
+export type { GaussianPriorArgs } from "./ops/shared/gaussianPrior.ts";
