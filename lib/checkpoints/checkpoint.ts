@@ -3,10 +3,12 @@
  * running statistics, pruning masks, optimizer moments), and, as JSON in its metadata, what the model is and where
  * training stands. Noise, data order and augmentation are functions of (seed, step), so nothing random is stored.
  */
+
 import { isDeepStrictEqual, types } from "node:util";
 import { z } from "zod";
 import { checkPreprocess, type Preprocess, samePreprocess } from "../data/prepare.ts";
 import { type DType, sameShape, sizeOf } from "../graph/node.ts";
+import { roleOf, type SlotRole } from "../graph/roles.ts";
 import type { Slot } from "../graph/store.ts";
 import { checkValues } from "../graph/values.ts";
 import { likelihoodNames, likelihoodOf } from "../likelihoods/known.ts";
@@ -22,11 +24,6 @@ import { readSafetensors, type SafeTensor, SafetensorsFile, writeSafetensors } f
 import { KINDS } from "./safetensors-header.ts";
 import type { Json, TrainingState } from "./state.ts";
 import { trainingState } from "./state-schema.ts";
-
-/** Store slots under these names are not the model's: optimizer moments (saved), resident data (not saved). */
-export const OPTIMIZER = "optimizer/";
-export const DATA = "data/";
-const MASK = "mask/";
 
 const preprocess = z.strictObject({
   scale: z.array(z.number()),
@@ -116,7 +113,7 @@ export function saveCheckpoint(path: string, model: Model, training?: TrainingSt
   const { store } = model;
   const tensors = new Map<string, SafeTensor>();
   for (const slot of [...store.slots.values()].sort((a, b) => (a.name < b.name ? -1 : 1))) {
-    if (slot.name.startsWith(DATA) || (slot.name.startsWith(OPTIMIZER) && !training)) continue;
+    if (slot.role === "data" || (slot.role === "moment" && !training)) continue;
     const data = store.get(slot.name);
     checkFinite(`${path}: ${slot.name}`, data, "ERR_BAYES_NUMERIC");
     tensors.set(slot.name, { dtype: codes[slot.dtype], shape: slot.shape, data } as SafeTensor);
@@ -213,15 +210,15 @@ export function restore(model: Model, checkpoint: Checkpoint, { moments = false 
         { code: "ERR_BAYES_FILE" },
       );
 
-  const skipped = (name: string) => name.startsWith(DATA) || (name.startsWith(OPTIMIZER) && !moments);
-  const wanted = [...store.slots.values()].filter((slot) => !skipped(slot.name));
+  const skipped = (role: SlotRole | undefined) => role === "data" || (role === "moment" && !moments);
+  const wanted = [...store.slots.values()].filter((slot) => !skipped(slot.role));
   for (const slot of wanted) checkTensor(path, slot, tensors.get(slot.name));
   const masks: string[] = [];
   for (const [name, tensor] of tensors) {
-    if (skipped(name) || store.slots.has(name)) continue;
-    const of = name.startsWith(MASK) ? name.slice(MASK.length) : "";
-    const weight = store.slots.get(of) ?? store.slots.get(`${of}/mu`);
-    if (!of || !weight)
+    const { role, of } = roleOf(name);
+    if (skipped(role) || store.slots.has(name)) continue;
+    const weight = role === "mask" && (store.slots.get(of) ?? store.slots.get(`${of}/mu`));
+    if (!weight)
       throw new BayesError(`[${path}: ${name}] expected only tensors that the model has, received another`, {
         code: "ERR_BAYES_FILE",
       });
@@ -229,7 +226,7 @@ export function restore(model: Model, checkpoint: Checkpoint, { moments = false 
     masks.push(name);
   }
 
-  for (const name of masks) store.define(name, tensors.get(name)!.shape, { values: "mask" });
+  for (const name of masks) store.define(name, tensors.get(name)!.shape);
   for (const name of [...wanted.map((slot) => slot.name), ...masks])
     store.set(name, tensors.get(name)!.data as Float32Array);
   model.learn(knowledge.likelihood, knowledge.preprocess);

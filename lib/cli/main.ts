@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { INTERRUPTED, run, unexpected } from "./program.ts";
-import { endProcess } from "./signals.ts";
-import { standard } from "./standard.ts";
+import { endProcess } from "./shared/signals.ts";
+import { standard } from "./shared/standard.ts";
 
 standard.takeOver();
 process.on("uncaughtException", (error) => process.exit(unexpected(error, process.argv.includes("--debug"))));

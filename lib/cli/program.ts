@@ -3,22 +3,22 @@ import { Command, CommanderError } from "commander";
 import { asBayesError } from "../util/memory.ts";
 import { version } from "../util/package.ts";
 import { fitting, visible } from "../util/text.ts";
-import { benchCommand } from "./bench.ts";
-import { dataCommand } from "./data.ts";
-import { evaluateCommand } from "./evaluate.ts";
-import { experimentCommand } from "./experiment.ts";
-import { exportCommand } from "./export.ts";
-import { infoCommand } from "./info.ts";
-import { debug, UsageError } from "./options.ts";
-import { complain } from "./output.ts";
-import { predictCommand } from "./predict.ts";
-import { pruneCommand } from "./prune.ts";
-import { Interrupted } from "./signals.ts";
-import { standard } from "./standard.ts";
-import { startCommand } from "./start.ts";
-import { superResolveCommand } from "./super-resolve.ts";
-import { thresholdCommand } from "./threshold.ts";
-import { trainCommand } from "./train.ts";
+import { benchCommand } from "./commands/bench.ts";
+import { dataCommand } from "./commands/data.ts";
+import { evaluateCommand } from "./commands/evaluate.ts";
+import { experimentCommand } from "./commands/experiment.ts";
+import { exportCommand } from "./commands/export.ts";
+import { infoCommand } from "./commands/info.ts";
+import { predictCommand } from "./commands/predict.ts";
+import { pruneCommand } from "./commands/prune.ts";
+import { startCommand } from "./commands/start.ts";
+import { superResolveCommand } from "./commands/super-resolve.ts";
+import { thresholdCommand } from "./commands/threshold.ts";
+import { trainCommand } from "./commands/train.ts";
+import { debug, UsageError } from "./shared/options.ts";
+import { complain } from "./shared/output.ts";
+import { Interrupted } from "./shared/signals.ts";
+import { standard } from "./shared/standard.ts";
 
 /** All exit codes, and what they mean. */
 export const EXIT_CODES = [

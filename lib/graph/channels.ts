@@ -112,7 +112,7 @@ export class ChannelFlow {
     const known = this.slots.get(slots[0]?.slot.name)?.axes.get(makes);
     const to = known ?? this.#fresh(node.outputs[0].shape.at(-1)!);
     const layer = node.layer ?? "";
-    const own = [...slots, ...others].every(({ slot }) => slot.name.replace(/^mask\//, "").startsWith(`${layer}/`));
+    const own = [...slots, ...others].every(({ slot }) => slot.of.startsWith(`${layer}/`));
     if (groups > 1 || !own || slots.length === 0 || !this.#resizable(layer)) {
       this.stay(from);
       this.stay(to);

@@ -1,5 +1,6 @@
 // a user's "lib" may lack [Symbol.dispose]:
 /// <reference lib="esnext.disposable" preserve="true" />
+
 import type { Data, NativeStore } from "../native/addon.ts";
 import { type Device, type DeviceName, openDevice } from "../native/device.ts";
 import { asArray, kindsFor } from "../util/arrays.ts";
@@ -8,6 +9,7 @@ import { MapView } from "../util/map-view.ts";
 import { checkMemory, newArray } from "../util/memory.ts";
 import { FIRST_RESERVED_STREAM } from "../util/philox.ts";
 import { checkShape, type DType, leaf, type Shape, sameShape, sizeOf, type Tensor } from "./node.ts";
+import { roleOf, type SlotRole } from "./roles.ts";
 import { type Turn, Turns } from "./turns.ts";
 import { checkValues, isValues, type Values } from "./values.ts";
 
@@ -16,6 +18,10 @@ export interface Slot {
   readonly name: string;
   readonly shape: Shape;
   readonly dtype: DType;
+  /** What it is for: a trained parameter, the model's own state, or what is kept beside them. */
+  readonly role: SlotRole;
+  /** The slot that a mask or a moment belongs to; itself, else. */
+  readonly of: string;
   readonly trainable: boolean;
   /** What it may hold. */
   readonly values: Values;
@@ -29,7 +35,7 @@ export interface SlotOptions {
   readonly trainable?: boolean;
   /** The first contents; zeros if absent. */
   readonly init?: () => Data;
-  /** What it may hold, of f32; default "finite". */
+  /** What it may hold, of f32; default "finite", of a mask "mask". */
   readonly values?: Values;
 }
 
@@ -83,10 +89,13 @@ export class Store {
       init: "function",
       values: "string",
     });
-    const { dtype = "f32", trainable = false, values = dtype === "f32" ? "finite" : "any", init } = own;
+    const { role: named, of } = roleOf(name);
+    const { dtype = "f32", trainable = false, init } = own;
+    const { values = dtype !== "f32" ? "any" : named === "mask" ? "mask" : "finite" } = own;
+    const role = named ?? (trainable ? "parameter" : "state");
     if (!Object.hasOwn(arrayOf, dtype)) fail(where, `dtype ${Object.keys(arrayOf).join(", ")}`, dtype);
     if (!isValues(values)) fail(where, 'values "finite", "not negative", "mask" or "any"', values);
-    const slot: Slot = Object.freeze({ name, shape: checkShape(where, shape), dtype, trainable, values });
+    const slot: Slot = Object.freeze({ name, shape: checkShape(where, shape), dtype, role, of, trainable, values });
     const old = this.#slots.get(name);
     if (old) {
       if (own.values !== undefined && own.values !== old.values)

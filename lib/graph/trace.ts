@@ -1,6 +1,7 @@
 import type { Data } from "../native/addon.ts";
 import { BayesError, checkInt, checkOptions, fail } from "../util/errors.ts";
 import { type Attrs, leaf, makeNode, type Node, type Op, type Shape, Tensor, type TensorType } from "./node.ts";
+import { roleOf } from "./roles.ts";
 import { Store } from "./store.ts";
 import type { Values } from "./values.ts";
 
@@ -149,9 +150,6 @@ export function setSharing(share: boolean): boolean {
   return before;
 }
 
-/** Names that begin so in a store are those of masks, moments and resident data. */
-const RESERVED = /^(mask|optimizer|data)\//;
-
 /**
  * A parameter of the model, made on the first trace and found by name on later ones.
  * @param init first contents, asked once, at the end of the trace
@@ -171,7 +169,7 @@ export function parameter(
     share = sharing,
     values,
   } = checkOptions("parameter", options, { trainable: "boolean", share: "boolean", values: "string" });
-  if (typeof name !== "string" || name === "" || RESERVED.test(name))
+  if (typeof name !== "string" || name === "" || roleOf(name).role)
     fail("parameter", "a name, none that begins with mask/, optimizer/ or data/", name);
   const before = t.parameters.get(name);
   if (before && !share)

@@ -37,7 +37,7 @@ export function flattenedInputs(model: Model): ReadonlyMap<string, Order> {
 
 /** The parameters that a weight is made of: itself, perhaps masked. */
 const slotsOf = (weight: Tensor): string[] =>
-  topo([weight]).flatMap(({ leaf }) => (leaf?.kind === "store" && !leaf.name.startsWith("mask/") ? [leaf.name] : []));
+  topo([weight]).flatMap(({ leaf }) => (leaf?.kind === "store" && leaf.of.slot.role !== "mask" ? [leaf.name] : []));
 
 function flattened(x: Tensor, y: Tensor, axes: ReadonlyMap<Tensor, string>, order: Order | undefined) {
   if (order) return y.shape.length === 2 && y.shape[1] === x.shape[1] ? order : "unclear";

@@ -1,7 +1,9 @@
 /** Files with somebody else's weights, as tensors by name. What is read is bounded and checked; nothing of it is run. */
+
 import { type Checkpoint, loadCheckpoint } from "../checkpoints/checkpoint.ts";
 import { readSafetensors, SafetensorsFile } from "../checkpoints/safetensors.ts";
 import { ARRAYS, elements } from "../checkpoints/safetensors-header.ts";
+import { roleOf } from "../graph/roles.ts";
 import { type Initializer, readOnnxWeights, type UsedWeights } from "../onnx/read.ts";
 import { BayesError, checkPath, failFile, shorten, words } from "../util/errors.ts";
 import { newArray } from "../util/memory.ts";
@@ -83,7 +85,7 @@ function floats(path: string, all: ReadonlyMap<string, Numbers>, ours: boolean):
         channelsLast: ours,
         values: () => asFloat32(`${path}: ${name}`, dtype, data as ArrayLike<number>),
       });
-    else if (!/(^|\.)num_batches_tracked$/.test(name) && !name.startsWith("optimizer/"))
+    else if (!/(^|\.)num_batches_tracked$/.test(name) && roleOf(name).role !== "moment")
       failFile(`${path}: ${shorten(name, 80)}`, "weights of F32, F16, BF16 or F64", dtype);
   return found;
 }

@@ -1,7 +1,8 @@
 import { weightsFile } from "../checkpoints/open.ts";
 import { type Shape, sameShape } from "../graph/node.ts";
 import { checkValues } from "../graph/values.ts";
-import { checkLayers, isAmong, type LayerTensor, layerNames, layerTensors } from "../layers/names.ts";
+import { maskName } from "../layers/mask.ts";
+import { checkLayers, isAmong, isLayers, type LayerTensor, layerNames, layerTensors } from "../layers/names.ts";
 import { checkModel, type Model } from "../models/model.ts";
 import { copyList } from "../util/arrays.ts";
 import { BayesError, checkOptions, checkPath, fail, shorten, words } from "../util/errors.ts";
@@ -67,7 +68,7 @@ export function importWeights(model: Model, given: string, options: ImportOption
 
   const values = targets.map((target) => {
     const tensor = found.taken.get(target.slot)!;
-    const mask = source.tensors.get(`mask/${target.name}`)?.values();
+    const mask = source.tensors.get(maskName(target.name))?.values();
     const raw = tensor.values().map((v, i) => (mask?.[i] === 0 ? 0 : v)); // of a pruned net of ours
     checkValues(`${path}: ${tensor.name}`, store.slot(target.slot).values, raw, "ERR_BAYES_FILE");
     return [target, toOurs(raw, target, tensor, source, orders.get(target.slot))] as const;
@@ -95,9 +96,7 @@ function matched(path: string, targets: readonly LayerTensor[], kept: readonly L
     );
   const used = new Set([...taken.values(), ...(kept.length > 0 ? spared(targets, kept, source) : [])]);
   const ignored = (name: string) =>
-    source.layout === "ours" &&
-    (/^(mask|likelihood|optimizer)\/|\/(rho|logAlpha|prior)$/.test(name) ||
-      kept.some((t) => name === t.name || name === `${t.name}/mu`));
+    source.layout === "ours" && (!isLayers(name) || kept.some((t) => name === t.name || name === `${t.name}/mu`));
   const surplus = [...source.tensors.values()].filter((t) => !used.has(t) && !ignored(t.name) && t.shape.length > 0);
   return { taken, surplus: surplus.map(shown) };
 }

@@ -1,9 +1,10 @@
 import { sameShape, type Tensor } from "../graph/node.ts";
+import { slotName } from "../graph/roles.ts";
 import { trace } from "../graph/trace.ts";
 import { mul } from "../ops/mul.ts";
 
 /** The store's name of a weight's pruning mask (1 keep, 0 pruned); there is none until the model is pruned. */
-export const maskName = (weight: string): string => `mask/${weight}`;
+export const maskName = (weight: string): string => slotName("mask", weight);
 
 /** The mask of a weight in the program being traced. */
 export function maskOf(weight: string): Tensor | undefined {

@@ -1,5 +1,7 @@
 /** The layers of a model, as the names of its parameters tell them. */
+
 import type { Shape } from "../graph/node.ts";
+import { roleOf } from "../graph/roles.ts";
 import type { Slot } from "../graph/store.ts";
 import { copyList } from "../util/arrays.ts";
 import { fail, words } from "../util/errors.ts";
@@ -19,9 +21,9 @@ export interface LayerTensor {
   readonly bayesian: boolean;
 }
 
-const KEPT = /^(mask|optimizer|data|likelihood)\//;
-/** What is beside a mean. */
-const SPREAD = /\/(rho|logAlpha|prior)$/;
+/** Whether a slot holds the value of a layer: not a spread or prior beside a mean, a likelihood's own parameter, or of another role. */
+export const isLayers = (slot: string): boolean =>
+  roleOf(slot).role === undefined && !/^likelihood\/|\/(rho|logAlpha|prior)$/.test(slot);
 
 /**
  * The values of all layers, one for each weight tensor: parameters and running statistics, in the order in which they were
@@ -29,7 +31,7 @@ const SPREAD = /\/(rho|logAlpha|prior)$/;
  */
 export function layerTensors(slots: Iterable<Slot>): LayerTensor[] {
   return [...slots].flatMap(({ name: slot, shape }): LayerTensor[] => {
-    if (KEPT.test(slot) || SPREAD.test(slot)) return [];
+    if (!isLayers(slot)) return [];
     const bayesian = slot.endsWith("/mu");
     const name = bayesian ? slot.slice(0, -"/mu".length) : slot;
     const [, layer, role] = /^(.+)\/(weight|bias|gamma|beta|mean|variance)$/.exec(name) ?? [];

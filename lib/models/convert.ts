@@ -175,7 +175,7 @@ function carried<L extends Likelihood>(from: Model<L>, to: Model<L>): Model<L> {
       if (slot === undefined) fillAbsent(to, tensor);
       else target.set(tensor.slot, source.get(slot));
       const mask = source.slots.get(maskName(tensor.name));
-      if (mask) target.define(mask.name, mask.shape, { values: mask.values, init: () => source.get(mask.name) });
+      if (mask) target.define(mask.name, mask.shape, { init: () => source.get(mask.name) });
     }
     for (const name of source.slots.keys())
       if (name.startsWith("likelihood/") && target.slots.has(name)) target.set(name, source.get(name));

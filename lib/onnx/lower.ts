@@ -182,7 +182,7 @@ function nameOf(t: Tensor): string {
   const { leaf, op, inputs } = t.node;
   if (leaf) return leaf.kind === "constant" ? "constant" : leaf.name;
   const mask = inputs[1]?.node.leaf;
-  if (op.name === "mul" && mask?.kind === "store" && mask.name.startsWith("mask/")) return nameOf(inputs[0]);
+  if (op.name === "mul" && mask?.kind === "store" && mask.of.slot.role === "mask") return nameOf(inputs[0]);
   const what = op.name.replace(/From.*$/, "");
   return inputs.length ? nameOf(inputs[0]).replace(/[^/]*$/, what) : what;
 }

@@ -2,9 +2,8 @@ import { type Op, type Tensor, typeName } from "../graph/node.ts";
 import { effect } from "../graph/trace.ts";
 import { copyList } from "../util/arrays.ts";
 import { checkNumber, checkOptions, fail } from "../util/errors.ts";
-import { maskInput } from "./mask.ts";
-import { checkGroups } from "./sgd.ts";
-import { checkScalar } from "./shared/elementwise.ts";
+import { checkGroups, checkScalar } from "./shared/checks.ts";
+import { maskInput } from "./shared/mask.ts";
 
 export type AdamAttrs = {
   readonly beta1: number;

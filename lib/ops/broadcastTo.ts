@@ -1,7 +1,7 @@
 import { apply, checkShape, checkTensors, type Shape, sameShape, type Tensor } from "../graph/node.ts";
 import { fail } from "../util/errors.ts";
 import { alignOnnx, broadcastShape } from "./shared/broadcast.ts";
-import { checkFloats } from "./shared/elementwise.ts";
+import { checkFloats } from "./shared/checks.ts";
 import type { OnnxOp } from "./shared/onnx.ts";
 import { sumTo } from "./sum.ts";
 

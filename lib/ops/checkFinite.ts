@@ -1,6 +1,6 @@
 import type { Op, Tensor } from "../graph/node.ts";
 import { effect } from "../graph/trace.ts";
-import { checkFloats } from "./shared/elementwise.ts";
+import { checkFloats } from "./shared/checks.ts";
 
 const op: Op = {
   name: "checkFinite",

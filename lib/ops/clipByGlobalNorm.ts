@@ -1,6 +1,6 @@
 import { apply, constant, type Op, type Tensor } from "../graph/node.ts";
 import { copyList } from "../util/arrays.ts";
-import { checkFloats, checkScalar } from "./shared/elementwise.ts";
+import { checkFloats, checkScalar } from "./shared/checks.ts";
 
 const normOp: Op = {
   name: "globalNorm",

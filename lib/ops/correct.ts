@@ -1,5 +1,5 @@
 import { apply, type Op, type Tensor } from "../graph/node.ts";
-import { checkLabelled } from "./softmaxCrossEntropy.ts";
+import { checkLabelled } from "./shared/checks.ts";
 
 const op: Op = {
   name: "correct",

@@ -1,6 +1,7 @@
 import { apply, type Op, type Tensor } from "../graph/node.ts";
 import { neg } from "./neg.ts";
-import { checkSame, elementwiseOp } from "./shared/elementwise.ts";
+import { checkSame } from "./shared/checks.ts";
+import { elementwiseOp } from "./shared/elementwise.ts";
 
 const gradOp: Op = {
   name: "gaussianNllGrad",

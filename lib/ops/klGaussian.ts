@@ -1,6 +1,6 @@
 import { apply, type Op, type Tensor } from "../graph/node.ts";
-import { type GaussianPriorArgs, type GaussianPriorAttrs, gaussianPriorInputs } from "./gaussianPrior.ts";
-import { checkSame } from "./shared/elementwise.ts";
+import { checkSame } from "./shared/checks.ts";
+import { type GaussianPriorArgs, type GaussianPriorAttrs, gaussianPriorInputs } from "./shared/gaussianPrior.ts";
 import type { OnnxOp } from "./shared/onnx.ts";
 
 const gradOp: Op<GaussianPriorAttrs> = {

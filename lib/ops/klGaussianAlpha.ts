@@ -1,7 +1,6 @@
 import { apply, type Op, type Tensor } from "../graph/node.ts";
-import { type GaussianPriorAttrs, gaussianPriorInputs } from "./gaussianPrior.ts";
-import { checkSame } from "./shared/elementwise.ts";
-import { checkAlpha } from "./sigma2FromLogAlpha.ts";
+import { checkAlpha, checkSame } from "./shared/checks.ts";
+import { type GaussianPriorAttrs, gaussianPriorInputs } from "./shared/gaussianPrior.ts";
 
 const gradOp: Op<GaussianPriorAttrs> = { name: "klGaussianAlphaGrad", infer: ([, mu, logAlpha]) => [mu, logAlpha] };
 const op: Op<GaussianPriorAttrs> = {

@@ -1,6 +1,6 @@
 import { apply, type Op, type Tensor, type TensorType } from "../graph/node.ts";
-import { type GaussianPriorAttrs, gaussianPriorInputs } from "./gaussianPrior.ts";
-import { checkSame } from "./shared/elementwise.ts";
+import { checkSame } from "./shared/checks.ts";
+import { type GaussianPriorAttrs, gaussianPriorInputs } from "./shared/gaussianPrior.ts";
 
 const gradOp: Op<GaussianPriorAttrs> = {
   name: "logNormalSumGrad",

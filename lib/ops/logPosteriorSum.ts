@@ -1,6 +1,6 @@
 import { apply, type Op, type Tensor } from "../graph/node.ts";
-import { type MaskAttrs, maskInput } from "./mask.ts";
-import { checkSame } from "./shared/elementwise.ts";
+import { checkSame } from "./shared/checks.ts";
+import { type MaskAttrs, maskInput } from "./shared/mask.ts";
 
 const gradOp: Op<MaskAttrs> = { name: "logPosteriorSumGrad", infer: ([, sigma2]) => [sigma2] };
 const op: Op<MaskAttrs> = {

@@ -1,6 +1,6 @@
 import { apply, type Op, type Tensor, typeName } from "../graph/node.ts";
 import { fail } from "../util/errors.ts";
-import { checkFloats, checkSame } from "./shared/elementwise.ts";
+import { checkFloats, checkSame } from "./shared/checks.ts";
 import type { OnnxOp } from "./shared/onnx.ts";
 
 const gradOp: Op = { name: "logSoftmaxGrad", infer: (inputs) => [checkSame("logSoftmaxGrad", inputs)] };

@@ -1,8 +1,8 @@
-import type { Op, Tensor, TensorType } from "../graph/node.ts";
+import type { Op, Tensor } from "../graph/node.ts";
 import { effect } from "../graph/trace.ts";
 import { copyList } from "../util/arrays.ts";
 import { checkNumber, checkOptions, fail } from "../util/errors.ts";
-import { checkSame, checkScalar } from "./shared/elementwise.ts";
+import { checkGroups, checkScalar } from "./shared/checks.ts";
 
 export type SgdAttrs = {
   readonly momentum: number;
@@ -18,13 +18,6 @@ export interface SgdSlot {
   readonly velocity?: Tensor;
   /** Of all parameters, or none. */
   readonly mask?: Tensor;
-}
-
-/** Throws unless inputs from `first` on come in groups of `size` tensors of one shape. */
-export function checkGroups(op: string, inputs: readonly TensorType[], first: number, size: number): void {
-  if (inputs.length === first || (inputs.length - first) % size)
-    fail(op, `${size} tensors per parameter`, inputs.length - first);
-  for (let k = first; k < inputs.length; k += size) checkSame(op, inputs.slice(k, k + size));
 }
 
 const groupSize = ({ momentum, masked }: SgdAttrs): number => 2 + Number(momentum > 0) + Number(masked);

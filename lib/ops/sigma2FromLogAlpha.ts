@@ -1,14 +1,6 @@
-import { apply, type Op, sameShape, type Tensor, type TensorType, typeName } from "../graph/node.ts";
-import { fail } from "../util/errors.ts";
-import { checkFloats } from "./shared/elementwise.ts";
+import { apply, type Op, type Tensor } from "../graph/node.ts";
+import { checkAlpha } from "./shared/checks.ts";
 import type { OnnxOp } from "./shared/onnx.ts";
-
-/** Throws unless logAlpha is [1] (one for all weights) or has the shape of mu. */
-export function checkAlpha(op: string, mu: TensorType, logAlpha: TensorType): void {
-  checkFloats(op, [mu, logAlpha]);
-  if (!sameShape(logAlpha.shape, [1]) && !sameShape(logAlpha.shape, mu.shape))
-    fail(op, `logAlpha f32[1] or ${typeName(mu)}`, typeName(logAlpha));
-}
 
 const gradOp: Op = { name: "sigma2FromLogAlphaGrad", infer: ([, mu, logAlpha]) => [mu, logAlpha] };
 const op: OnnxOp = {

@@ -1,14 +1,5 @@
-import { apply, type Op, type Tensor, type TensorType, typeName } from "../graph/node.ts";
-import { fail } from "../util/errors.ts";
-import { checkFloats } from "./shared/elementwise.ts";
-
-/** Throws unless logits are f32 [S*B, C] and labels i32 [B]: row q of the logits has label q mod B. */
-export function checkLabelled(op: string, logits: TensorType, labels: TensorType): void {
-  checkFloats(op, [logits]);
-  if (logits.shape.length !== 2) fail(op, "logits [rows, classes]", typeName(logits));
-  if (labels.dtype !== "i32" || labels.shape.length !== 1 || logits.shape[0] % labels.shape[0] !== 0)
-    fail(op, `labels i32[B] with B a divisor of the ${logits.shape[0]} rows of logits`, typeName(labels));
-}
+import { apply, type Op, type Tensor } from "../graph/node.ts";
+import { checkLabelled } from "./shared/checks.ts";
 
 const gradOp: Op = { name: "softmaxCrossEntropyGrad", infer: ([, logits]) => [logits] };
 const op: Op = {

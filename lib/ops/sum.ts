@@ -2,7 +2,8 @@ import { apply, checkShape, checkTensors, type Shape, type Tensor } from "../gra
 import { checkOptions } from "../util/errors.ts";
 import { broadcastTo } from "./broadcastTo.ts";
 import { reshape } from "./reshape.ts";
-import { axesOf, checkFloats } from "./shared/elementwise.ts";
+import { checkFloats } from "./shared/checks.ts";
+import { axesOf } from "./shared/elementwise.ts";
 import type { OnnxOp } from "./shared/onnx.ts";
 
 /** Sums over the neighbouring axes [from, to). */

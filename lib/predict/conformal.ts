@@ -9,8 +9,7 @@
  */
 import type { AnyDataset } from "../data/dataset.ts";
 import type { Likelihood, Prediction, Targets } from "../likelihoods/shared/likelihood.ts";
-import type { NumberPrediction } from "../likelihoods/shared/predictions.ts";
-import { ClassPrediction } from "../likelihoods/shared/predictions.ts";
+import { ClassPrediction, type NumberPrediction } from "../likelihoods/shared/predictions.ts";
 import { wilson } from "../metrics/statistics.ts";
 import { checkModel, type Model } from "../models/model.ts";
 import { checkArray } from "../util/arrays.ts";

@@ -110,7 +110,7 @@ export function prune(model: Model, options: PruneOptions): PruneResult {
 function setMask(store: Store, w: PrunableWeight, mask: Float32Array | undefined): void {
   const name = maskName(w.name);
   if (mask) {
-    store.define(name, w.shape, { values: "mask" });
+    store.define(name, w.shape);
     store.set(name, mask);
   } else if (store.slots.has(name)) store.delete(name);
 }

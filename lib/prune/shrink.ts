@@ -1,10 +1,8 @@
-import { DATA, OPTIMIZER } from "../checkpoints/checkpoint.ts";
 import { type AnyDataset, checkDataset } from "../data/dataset.ts";
 import type { ChannelFlow, Channels } from "../graph/channels.ts";
 import { type Node, type Shape, sameShape, sizeOf } from "../graph/node.ts";
 import type { Slot } from "../graph/store.ts";
 import type { Turn } from "../graph/turns.ts";
-import { maskName } from "../layers/mask.ts";
 import type { Likelihood } from "../likelihoods/shared/likelihood.ts";
 import { checkModel, type Model } from "../models/model.ts";
 import type { Data } from "../native/addon.ts";
@@ -190,8 +188,8 @@ async function constants(
   using copy = model.resized({});
   transfer(model, flow, new Set(), copy, []);
   for (const { weights, makes, axes } of flow.products)
-    for (const { name, shape } of weights) {
-      if (!/\/(mu|weight)$/.test(name) || name.startsWith("mask/")) continue;
+    for (const { name, shape, role } of weights) {
+      if (role === "mask" || !/\/(mu|weight)$/.test(name)) continue;
       const values = copy.store.get(name);
       const step = sizeOf(shape.slice(axes.makes + 1));
       for (let i = 0; i < values.length; i++)
@@ -221,14 +219,14 @@ function transfer(
         if (variance[i] > 0) rho[i] = inverseSoftplus(Math.sqrt(softplus(rho[i]) ** 2 + variance[i]));
   }
   for (const slot of store.slots.values()) {
-    if (slot.name.startsWith(DATA)) continue;
+    if (slot.role === "data") continue;
     const axes = axesOf(flow, slot);
     const indices = slot.shape.map((d, axis) => {
       const channels = axes?.get(axis);
       return channels ? kept(flow, channels, gone) : Array.from({ length: d }, (_, i) => i);
     });
     const cut = take(read(slot.name), slot.shape, indices);
-    if (slot.name.startsWith(maskName("")) && !cut.includes(0)) continue; // nothing of it is pruned any more
+    if (slot.role === "mask" && !cut.includes(0)) continue; // nothing of it is pruned any more
     const { dtype, trainable, values: kind } = slot;
     small.store.define(slot.name, indices.map((i) => i.length), { dtype, trainable, values: kind }); // biome-ignore format: one line
     small.store.set(slot.name, cut);
@@ -237,16 +235,11 @@ function transfer(
 }
 
 /** The axes of a slot that run over channels; those of an optimizer's moment or of a kept prior are its parameter's. */
-function axesOf(flow: ChannelFlow, { name, shape }: Slot): ReadonlyMap<number, Channels> | undefined {
+function axesOf(flow: ChannelFlow, { name, of, shape }: Slot): ReadonlyMap<number, Channels> | undefined {
   const known = flow.slots.get(name);
   if (known) return known.axes;
-  const parts = name.replace(/\/prior$/, "/mu").split("/");
-  for (let i = name.startsWith(OPTIMIZER) ? 1 : 0; i < parts.length; i++) {
-    const of = flow.slots.get(parts.slice(i).join("/"));
-    if (of && sameShape(of.slot.shape, shape)) return of.axes;
-    if (!name.startsWith(OPTIMIZER)) break;
-  }
-  return undefined;
+  const like = flow.slots.get(of.replace(/\/prior$/, "/mu"));
+  return like && sameShape(like.slot.shape, shape) ? like.axes : undefined;
 }
 
 /** The elements of a tensor at these positions of each axis. */

@@ -1,5 +1,5 @@
 import { crc32 } from "node:zlib";
-import { OPTIMIZER, restore } from "../checkpoints/checkpoint.ts";
+import { restore } from "../checkpoints/checkpoint.ts";
 import { type EpochRecord, freshState, type TrainingState } from "../checkpoints/state.ts";
 import { type AnyDataset, isStreamed } from "../data/dataset.ts";
 import { bytesOf, freshKeysOf } from "../data/identity.ts";
@@ -189,7 +189,7 @@ function prepare(
   const checkpoint = folder?.checkpoint;
   if (data.valid && sameImages(data.valid, data.train))
     note(s, "the validation images are the training images: their figures say nothing about new ones");
-  for (const name of [...store.slots.keys()]) if (name.startsWith(OPTIMIZER)) store.delete(name);
+  for (const { name, role } of [...store.slots.values()]) if (role === "moment") store.delete(name);
   model.learn(s.likelihood, s.preprocess);
   residentData(model, data.train, s.targets, s.weights);
   if (checkpoint) restore(model, checkpoint); // masks must be there when the step is traced

@@ -1,4 +1,4 @@
-import { DATA, loadCheckpoint, OPTIMIZER, restore } from "../checkpoints/checkpoint.ts";
+import { loadCheckpoint, restore } from "../checkpoints/checkpoint.ts";
 import { type EpochRecord, freshSums, type TrainingState } from "../checkpoints/state.ts";
 import { mixupWeight } from "../data/augment.ts";
 import { type AnyDataset, imageSize, isStreamed } from "../data/dataset.ts";
@@ -414,9 +414,9 @@ export class Loop {
 /** A copy of everything that is the model's own. */
 const weightsOf = ({ store }: Model): ReadonlyMap<string, Data> =>
   new Map(
-    [...store.slots.keys()]
-      .filter((name) => !name.startsWith(DATA) && !name.startsWith(OPTIMIZER))
-      .map((name) => [name, store.get(name)]),
+    [...store.slots.values()]
+      .filter(({ role }) => role !== "data" && role !== "moment")
+      .map(({ name }) => [name, store.get(name)]),
   );
 /** A schedule's number, which the step, its metrics and the checkpoint have to be able to hold. */
 function finite(value: number, what: string, step: number): number {

@@ -1,5 +1,5 @@
-import { OPTIMIZER } from "../checkpoints/checkpoint.ts";
 import { Tensor } from "../graph/node.ts";
+import { slotName } from "../graph/roles.ts";
 import { checkWritten, trace } from "../graph/trace.ts";
 import type { Values } from "../graph/values.ts";
 import { maskOfParameter } from "../layers/mask.ts";
@@ -49,7 +49,7 @@ function slots(where: string, parameters: ReadonlyMap<string, Tensor>, gradients
 /** A moment of a parameter: zeros at first. */
 function moment(kind: string, { name, param }: Slot, values?: Values): Tensor {
   const { store } = trace();
-  return store.tensor(store.define(`${OPTIMIZER}${kind}/${name}`, param.shape, { values }).name);
+  return store.tensor(store.define(slotName("moment", `${kind}/${name}`), param.shape, { values }).name);
 }
 
 /**

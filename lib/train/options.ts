@@ -1,6 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
-import type { BetaSchedule } from "../bayes/beta.ts";
-import { constantBeta } from "../bayes/beta.ts";
+import { type BetaSchedule, constantBeta } from "../bayes/beta.ts";
 import type { EpochRecord } from "../checkpoints/state.ts";
 import { type Augmentation, movesPixels, type SettledAugmentation, settleAugmentation } from "../data/augment.ts";
 import { type AnyDataset, checkDataset, isStreamed } from "../data/dataset.ts";

@@ -1,10 +1,10 @@
 import { grad } from "../autodiff/grad.ts";
-import { DATA } from "../checkpoints/checkpoint.ts";
 import type { Augmentation } from "../data/augment.ts";
 import { type AnyDataset, isStreamed } from "../data/dataset.ts";
 import { asIs } from "../data/prepare.ts";
 import { compile, type InputSpec, type Program } from "../graph/compile.ts";
 import { constant, sameShape, Tensor } from "../graph/node.ts";
+import { slotName } from "../graph/roles.ts";
 import type { Precision } from "../graph/trace.ts";
 import type { Likelihood, Targets } from "../likelihoods/shared/likelihood.ts";
 import type { Model } from "../models/model.ts";
@@ -21,9 +21,9 @@ import { fail } from "../util/errors.ts";
 import { Mixup } from "./mixup.ts";
 import type { Optimizer } from "./optimizers.ts";
 
-const IMAGES = `${DATA}train/images`;
-const TARGETS = `${DATA}train/targets`;
-const WEIGHTS = `${DATA}train/weights`;
+const IMAGES = slotName("data", "train/images");
+const TARGETS = slotName("data", "train/targets");
+const WEIGHTS = slotName("data", "train/weights");
 
 /**
  * Puts a training set beside the parameters, so that a step's only feed is which examples it takes. Of a streamed set it is

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadCheckpoint } from "../../lib/checkpoints/checkpoint.ts";
 import { openModel } from "../../lib/checkpoints/open.ts";
-import { readConfig } from "../../lib/cli/run-folder.ts";
+import { readConfig } from "../../lib/cli/shared/run-folder.ts";
 import { readMetadata } from "../../lib/onnx/metadata.ts";
 import { encodePng } from "../../lib/report/png.ts";
 import { cli } from "../cli-capture.ts";

@@ -1,6 +1,7 @@
 // One way to say a bias: true, false, or "point" for plain numbers beside weights that have a posterior.
 import { describe, expect, it } from "vitest";
-import { defaultOptions, recipe } from "../../lib/cli/recipe.ts";
+import { recipe } from "../../lib/cli/shared/recipe.ts";
+import { defaultOptions } from "../../lib/cli/shared/train-options.ts";
 import {
   BayesError,
   bayesConv2d,

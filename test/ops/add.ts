@@ -1,5 +1,4 @@
-import type { Shape, Tensor } from "../../lib/graph/node.ts";
-import { sizeOf } from "../../lib/graph/node.ts";
+import { type Shape, sizeOf, type Tensor } from "../../lib/graph/node.ts";
 import { add } from "../../lib/ops/add.ts";
 import { given, type OpCase, uniform, type Value } from "./harness.ts";
 

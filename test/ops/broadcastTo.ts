@@ -1,5 +1,4 @@
-import type { Shape } from "../../lib/graph/node.ts";
-import { sizeOf } from "../../lib/graph/node.ts";
+import { type Shape, sizeOf } from "../../lib/graph/node.ts";
 import { broadcastTo } from "../../lib/ops/broadcastTo.ts";
 import { broadcast } from "./add.ts";
 import { type OpCase, uniform } from "./harness.ts";

@@ -1,7 +1,6 @@
 // One row, several questions: does the op match a naive float64 reference, is its gradient that of the reference (central
 // differences), are the bits the same on 1, 2 and 3 threads, does the ONNX lowering agree. Rows live in test/ops/<op>.ts.
-import type { DType, Shape, Tensor } from "../../lib/graph/node.ts";
-import { sizeOf } from "../../lib/graph/node.ts";
+import { type DType, type Shape, sizeOf, type Tensor } from "../../lib/graph/node.ts";
 import { leakyRelu } from "../../lib/ops/leakyRelu.ts";
 import { relu } from "../../lib/ops/relu.ts";
 import { softplus } from "../../lib/ops/softplus.ts";

@@ -1,5 +1,4 @@
-import type { Shape } from "../../lib/graph/node.ts";
-import { sizeOf } from "../../lib/graph/node.ts";
+import { type Shape, sizeOf } from "../../lib/graph/node.ts";
 import { type ReduceOptions, sum, sumTo } from "../../lib/ops/sum.ts";
 import { type OpCase, uniform, type Value } from "./harness.ts";
 

@@ -2,9 +2,12 @@ import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it, vi } from "vitest";
-import { reshaped } from "../../lib/cli/evaluate.ts";
-import { bytes, table } from "../../lib/cli/output.ts";
+import { reshaped } from "../../lib/cli/commands/evaluate.ts";
 import { EXIT_CODES, program, unexpected } from "../../lib/cli/program.ts";
+import { bytes, table } from "../../lib/cli/shared/output.ts";
+import { recipe } from "../../lib/cli/shared/recipe.ts";
+import { splitData } from "../../lib/cli/shared/run-data.ts";
+import { createRun, newRunDir, readConfig } from "../../lib/cli/shared/run-folder.ts";
 import {
   defaultOptions,
   parseAugment,
@@ -12,10 +15,7 @@ import {
   parsePosterior,
   parsePrior,
   rateText,
-  recipe,
-} from "../../lib/cli/recipe.ts";
-import { splitData } from "../../lib/cli/run-data.ts";
-import { createRun, newRunDir, readConfig } from "../../lib/cli/run-folder.ts";
+} from "../../lib/cli/shared/train-options.ts";
 import { makeDataset, subset } from "../../lib/data/dataset.ts";
 import { embeddedMnist } from "../../lib/data/locate.ts";
 import { defaults } from "../../lib/train/defaults.ts";

@@ -69,7 +69,7 @@ const types: Readonly<Record<string, string[]>> = {
     StreamedDataset TableOptions TargetParts TrainTest`),
   "bayescnn/graph": words(`
     Attrs BayesWeights DType Data Device DeviceName GaussianPriorArgs InputSpec Inputs KlTerm Mode Node NodeRecord
-    Noise OpDefinition PlanReport Precision Shape Slot SlotOptions Tensor TensorType Trace TraceOptions Turn Values`),
+    Noise OpDefinition PlanReport Precision Shape Slot SlotOptions SlotRole Tensor TensorType Trace TraceOptions Turn Values`),
   "bayescnn/likelihoods": words(`
     Answer Better Figure Likelihood LikelihoodConfig MetricsOf Moments Prediction PredictionOf Targets`),
   "bayescnn/metrics": words(`

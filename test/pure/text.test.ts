@@ -1,7 +1,7 @@
 // Text from outside, wherever it is shown: nothing of it may command a terminal or deceive whoever reads it.
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { output, table } from "../../lib/cli/output.ts";
+import { output, table } from "../../lib/cli/shared/output.ts";
 import { BayesError, fail, show, words } from "../../lib/util/errors.ts";
 import { progress } from "../../lib/util/progress.ts";
 import { columns, fitting, visible, visibleJson } from "../../lib/util/text.ts";

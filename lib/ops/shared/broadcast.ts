@@ -1,6 +1,6 @@
 import type { Node, Shape, TensorType } from "../../graph/node.ts";
 import { fail, words } from "../../util/errors.ts";
-import { checkFloats } from "./elementwise.ts";
+import { checkFloats } from "./checks.ts";
 import type { OnnxContext, OnnxOp } from "./onnx.ts";
 
 /** The shape of a result under NumPy's rule: aligned at the last axis, 1 stretches. */

@@ -1,26 +1,8 @@
-import { type Attrs, type Node, type Shape, sameShape, type TensorType, typeName } from "../../graph/node.ts";
+import type { Attrs, Node, Shape } from "../../graph/node.ts";
 import { copyList } from "../../util/arrays.ts";
 import { fail } from "../../util/errors.ts";
+import { checkSame } from "./checks.ts";
 import type { OnnxOp } from "./onnx.ts";
-
-/** Throws unless every input is float32. */
-export function checkFloats(op: string, inputs: readonly TensorType[]): void {
-  for (const t of inputs) if (t.dtype !== "f32") fail(op, "float32 inputs", typeName(t));
-}
-
-/** Throws unless every input is float32 and of one shape. Returns that type. */
-export function checkSame(op: string, inputs: readonly TensorType[]): TensorType {
-  checkFloats(op, inputs);
-  const [first, ...others] = inputs;
-  for (const t of others)
-    if (!sameShape(t.shape, first.shape)) fail(op, `inputs of one shape, ${typeName(first)}`, typeName(t));
-  return first;
-}
-
-/** Throws unless `t` is a float32 scalar (a shape of one element). */
-export function checkScalar(op: string, what: string, t: TensorType): void {
-  if (t.dtype !== "f32" || t.shape.some((d) => d !== 1)) fail(op, `${what} to be a float32 scalar`, typeName(t));
-}
 
 type Rest<A extends Attrs> = Omit<OnnxOp<A>, "name" | "infer" | "inplace"> & { check?: (attrs: A) => void };
 

@@ -1,5 +1,5 @@
 import { createColors } from "picocolors";
-import { columns, visible, visibleJson } from "../util/text.ts";
+import { columns, visible, visibleJson } from "../../util/text.ts";
 import { standard } from "./standard.ts";
 
 /** A part of a line: text, or text in a style. */

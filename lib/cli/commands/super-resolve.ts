@@ -1,24 +1,33 @@
 import type { Command } from "commander";
-import { openAs } from "../checkpoints/open.ts";
-import type { Pixels } from "../data/decode.ts";
-import type { Model } from "../models/model.ts";
-import { superResolveRows } from "../pictures/picture.ts";
-import { PngFile } from "../pictures/png.ts";
-import { readPicture } from "../pictures/read.ts";
-import { scaleOf } from "../pictures/superResolve.ts";
-import { checkTarget } from "../util/atomic.ts";
-import { BayesError, fail, words } from "../util/errors.ts";
-import { progress } from "../util/progress.ts";
-import { statOf } from "../util/regular.ts";
-import { type Context, inContext, integer, path, type SharedOptions, shared, UsageError } from "./options.ts";
-import { fixed, percent } from "./output.ts";
+import { openAs } from "../../checkpoints/open.ts";
+import type { Pixels } from "../../data/decode.ts";
+import type { Model } from "../../models/model.ts";
+import { superResolveRows } from "../../pictures/picture.ts";
+import { PngFile } from "../../pictures/png.ts";
+import { readPicture } from "../../pictures/read.ts";
+import { scaleOf } from "../../pictures/superResolve.ts";
+import { checkTarget } from "../../util/atomic.ts";
+import { BayesError, fail, words } from "../../util/errors.ts";
+import { progress } from "../../util/progress.ts";
+import { statOf } from "../../util/regular.ts";
+import { declare, type Values } from "../shared/declare.ts";
+import { type Context, inContext, integer, path, type SharedOptions, shared, UsageError } from "../shared/options.ts";
+import { fixed, percent } from "../shared/output.ts";
 
-interface SuperResolveOptions extends SharedOptions {
-  readonly model: string;
-  readonly sigma?: string;
-  readonly scale?: number;
-  readonly samples: number;
-}
+const own = declare()
+  .required(
+    "--model <path>",
+    "a trained espcn: its run folder or file (bayescnn experiment super-resolution makes some)",
+    path,
+  )
+  .value(
+    "--sigma <file.png>",
+    "also write the standard deviation of each pixel's luma: grey value 8 is one level of 255, white 32 or more",
+    path,
+  )
+  .value("--samples <n>", "Monte-Carlo samples for --sigma, each one draw of all weights", integer(1, 65_536), 16)
+  .value("--scale <n>", "the scale that the model is expected to have", integer(2, 4));
+type SuperResolveOptions = Values<typeof own> & SharedOptions;
 
 const WHERE = "super-resolve";
 /** Grey levels of the sigma picture for each level of luma: white is a sigma of 32 levels or more. */
@@ -35,19 +44,8 @@ export function superResolveCommand(root: Command): void {
         "<out.png>",
         "picture to write, of the same kind: grey or colour, 8 or 16 bits, with or without alpha",
         path,
-      )
-      .requiredOption(
-        "--model <path>",
-        "a trained espcn: its run folder or file (bayescnn experiment super-resolution makes some)",
-        path,
-      )
-      .option(
-        "--sigma <file.png>",
-        "also write the standard deviation of each pixel's luma: grey value 8 is one level of 255, white 32 or more",
-        path,
-      )
-      .option("--samples <n>", "Monte-Carlo samples for --sigma, each one draw of all weights", integer(1, 65_536), 16)
-      .option("--scale <n>", "the scale that the model is expected to have", integer(2, 4)),
+      ),
+    own,
     {
       out: "also write the JSON lines to this file",
       seed: "seed of the samples (default: 1)",

@@ -1,26 +1,18 @@
 /** What every subcommand shares: options, number parsing, and the frame an action runs in. */
 import { availableParallelism } from "node:os";
 import { type Command, InvalidArgumentError, Option } from "commander";
-import type { Precision } from "../graph/trace.ts";
-import { checkDevice, type DeviceName, setThreads } from "../native/device.ts";
-import { checkTarget, writeFileAtomic } from "../util/atomic.ts";
-import { BayesError, checkInt, checkNumber, checkPath, fail, words } from "../util/errors.ts";
-import { parseNumber } from "../util/number.ts";
+import type { Precision } from "../../graph/trace.ts";
+import { checkDevice, setThreads } from "../../native/device.ts";
+import { checkTarget, writeFileAtomic } from "../../util/atomic.ts";
+import { BayesError, checkInt, checkNumber, checkPath, fail, words } from "../../util/errors.ts";
+import { parseNumber } from "../../util/number.ts";
+import { declare, type Options, type Values } from "./declare.ts";
 import { type Output, output } from "./output.ts";
 import { Interruption } from "./signals.ts";
 import { standard } from "./standard.ts";
 
 /** A mistake in how the command was called that only shows with all options known: exit code 2. */
 export class UsageError extends BayesError {}
-
-export interface SharedOptions {
-  readonly json?: boolean;
-  readonly seed?: number;
-  readonly device: DeviceName;
-  readonly threads?: number;
-  readonly out?: string;
-  readonly debug?: boolean;
-}
 
 /** What an action gets besides its own arguments. */
 export interface Context {
@@ -33,8 +25,9 @@ export interface Context {
   readonly progress: boolean;
 }
 
+const DEBUG = "print the stack of an error, and its causes";
 /** The option that has the stack of an error printed. */
-export const debug = (): Option => new Option("--debug", "print the stack of an error, and its causes");
+export const debug = (): Option => new Option("--debug", DEBUG);
 
 /** Turns the sentence of a failed check into commander's, which names the option. */
 function argument<T>(parse: (text: string) => T): (text: string) => T {
@@ -85,69 +78,54 @@ export const integers = argument((text) => {
   return all;
 });
 
-/** Adds --json, --seed, --device, --threads and --out, and one example. */
+/** --json, --seed, --device, --threads, --out and --debug. */
+const common = (out = "also write the JSON lines to this file", seed = "seed of all that is random (default: 1)") =>
+  declare()
+    .flag("--json", "print JSON lines instead of text")
+    .value("--seed <n>", seed, integer(0))
+    .choice("--device <name>", "where to run", ["auto", "cpu", "cuda"], "auto")
+    .value(
+      "--threads <n>",
+      `threads; results do not depend on it (default: ${availableParallelism()}, the available cores)`,
+      integer(1, 64),
+    )
+    .value("--out <path>", out, path)
+    .flag("--debug", DEBUG)
+    .under("Common options:");
+
+export type SharedOptions = Values<ReturnType<typeof common>>;
+
+/** Adds a command's own options, those that all share, and one example. */
 export function shared(
   command: Command,
+  own: Options<unknown>,
   { out, seed, example }: { out?: string; seed?: string; example: string },
 ): Command {
-  command
-    .addOption(new Option("--json", "print JSON lines instead of text").helpGroup("Common options:"))
-    .addOption(
-      new Option("--seed <n>", seed ?? "seed of all that is random (default: 1)")
-        .argParser(integer(0))
-        .helpGroup("Common options:"),
-    )
-    .addOption(
-      new Option("--device <name>", "where to run")
-        .choices(["auto", "cpu", "cuda"])
-        .default("auto")
-        .helpGroup("Common options:"),
-    )
-    .addOption(
-      new Option(
-        "--threads <n>",
-        `threads; results do not depend on it (default: ${availableParallelism()}, the available cores)`,
-      )
-        .argParser(integer(1, 64))
-        .helpGroup("Common options:"),
-    )
-    .addOption(
-      new Option("--out <path>", out ?? "also write the JSON lines to this file")
-        .argParser(path)
-        .helpGroup("Common options:"),
-    )
-    .addOption(debug().helpGroup("Common options:"));
-  return command.addHelpText("after", `\nExample:\n  $ ${example}`);
+  return own.and(common(out, seed)).addTo(command).addHelpText("after", `\nExample:\n  $ ${example}`);
 }
 
-/** Adds --precision. @param otherwise what it is when nothing is said, if not fp32 */
-export const precision = (command: Command, otherwise?: string): Command => {
-  const option = new Option(
-    "--precision <name>",
-    `arithmetic of convolutions and linear layers${otherwise ? ` (default: ${otherwise})` : ""}`,
-  ).choices(["fp32", "bf16"]);
-  return command.addOption(otherwise === undefined ? option.default("fp32") : option);
-};
+const PRECISIONS: readonly Precision[] = ["fp32", "bf16"];
+const ARITHMETIC = "arithmetic of convolutions and linear layers";
+export const precision = declare().choice("--precision <name>", ARITHMETIC, PRECISIONS, "fp32");
+
+export const dataDir = declare().value(
+  "--data-dir <dir>",
+  "where the data sets are (default: BAYESCNN_DATA, else ./data)",
+  path,
+);
+/** Of a run's data. */
+export const runDataDir = declare().value(
+  "--data-dir <dir>",
+  "where the data sets are (default: where they were)",
+  path,
+);
 
 /** What the commands that ask a trained run for predictions have in common. */
-export interface SamplingOptions extends SharedOptions {
-  readonly dataDir?: string;
-  readonly samples?: number;
-  readonly mode: "sample" | "mean";
-  readonly precision?: Precision;
-}
-
-/** Adds them. */
-export function sampling(command: Command): Command {
-  return precision(command, "the run's")
-    .option("--data-dir <dir>", "where the data sets are (default: where they were)", path)
-    .option("--samples <n>", "Monte-Carlo samples (default: the run's)", integer(1, 65_536))
-    .addOption(
-      new Option("--mode <name>", "average over weights, or their means alone")
-        .choices(["sample", "mean"])
-        .default("sample"),
-    );
-}
+export const sampling = declare()
+  .choice("--precision <name>", `${ARITHMETIC} (default: the run's)`, PRECISIONS)
+  .and(runDataDir)
+  .value("--samples <n>", "Monte-Carlo samples (default: the run's)", integer(1, 65_536))
+  .choice("--mode <name>", "average over weights, or their means alone", ["sample", "mean"], "sample");
 
 /**
  * Runs an action in the frame of the shared options.

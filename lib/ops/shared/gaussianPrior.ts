@@ -1,5 +1,5 @@
-import type { Tensor } from "../graph/node.ts";
-import { checkNumber, checkObject } from "../util/errors.ts";
+import type { Tensor } from "../../graph/node.ts";
+import { checkNumber, checkObject } from "../../util/errors.ts";
 import { type MaskAttrs, maskInput } from "./mask.ts";
 
 /** A Gaussian prior as an op takes it: constants as attributes, values per weight as inputs. */

@@ -1,27 +1,29 @@
 import type { Command } from "commander";
-import { getData } from "../data/get.ts";
-import { DATASETS, dataRoot, findData } from "../data/locate.ts";
-import { progress } from "../util/progress.ts";
-import { inContext, path, type SharedOptions, shared } from "./options.ts";
-import { lines, table } from "./output.ts";
+import { getData } from "../../data/get.ts";
+import { DATASETS, dataRoot, findData } from "../../data/locate.ts";
+import { progress } from "../../util/progress.ts";
+import { declare, type Values } from "../shared/declare.ts";
+import { inContext, path, type SharedOptions, shared } from "../shared/options.ts";
+import { lines, table } from "../shared/output.ts";
 
-interface DataOptions extends SharedOptions {
-  readonly dataDir?: string;
-  readonly url?: string;
-}
+const where = declare().value(
+  "--data-dir <dir>",
+  "folder of the data sets (default: BAYESCNN_DATA, else ./data)",
+  path,
+);
+const source = where.value("--url <url>", "another server's folder with the same files", String);
+type DataOptions = Values<typeof source> & SharedOptions;
 
 /** `bayescnn data get NAME` and `bayescnn data list`. */
 export function dataCommand(root: Command): void {
   const data = root.command("data").description("fetch data sets, and see which are there");
-  const where = "folder of the data sets (default: BAYESCNN_DATA, else ./data)";
 
   shared(
     data
       .command("get")
       .description(`fetch a data set: ${DATASETS.join(", ")}; goes on with a broken download and checks SHA-256`)
-      .argument("<name>", "data set")
-      .option("--data-dir <dir>", where, path)
-      .option("--url <url>", "another server's folder with the same files"),
+      .argument("<name>", "data set"),
+    source,
     { out: "same as --data-dir", example: "bayescnn data get mnist" },
   ).action((name: string, options: DataOptions) =>
     inContext(options, (context) => get(name, options, context.out, context.progress), {
@@ -30,12 +32,9 @@ export function dataCommand(root: Command): void {
     }),
   );
 
-  shared(
-    data.command("list").description("the known data sets, and where they are").option("--data-dir <dir>", where, path),
-    {
-      example: "bayescnn data list --data-dir ~/data",
-    },
-  ).action((options: DataOptions) =>
+  shared(data.command("list").description("the known data sets, and where they are"), where, {
+    example: "bayescnn data list --data-dir ~/data",
+  }).action((options: DataOptions) =>
     inContext(options, (context) => list(options, context.out), {
       device: false,
       linesTo: options.out,

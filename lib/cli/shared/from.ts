@@ -1,19 +1,19 @@
 /** `train --from`: a run that begins with the weights of another one, or of a file. */
 import type { Command } from "commander";
-import { type Checkpoint, peekCheckpoint } from "../checkpoints/checkpoint.ts";
-import { weightsFile } from "../checkpoints/open.ts";
-import { isCheckpoint } from "../import/source.ts";
-import { importWeights } from "../import/weights.ts";
-import { layerTensors } from "../layers/names.ts";
-import type { LikelihoodConfig } from "../likelihoods/shared/likelihood.ts";
-import { spreadOut } from "../models/convert.ts";
-import { createModel, type LikelihoodModelConfig, modelNames } from "../models/create.ts";
-import type { Model } from "../models/model.ts";
-import { defaults } from "../train/defaults.ts";
-import { BayesError, fail, words } from "../util/errors.ts";
+import { type Checkpoint, peekCheckpoint } from "../../checkpoints/checkpoint.ts";
+import { weightsFile } from "../../checkpoints/open.ts";
+import { isCheckpoint } from "../../import/source.ts";
+import { importWeights } from "../../import/weights.ts";
+import { layerTensors } from "../../layers/names.ts";
+import type { LikelihoodConfig } from "../../likelihoods/shared/likelihood.ts";
+import { spreadOut } from "../../models/convert.ts";
+import { createModel, type LikelihoodModelConfig, modelNames } from "../../models/create.ts";
+import type { Model } from "../../models/model.ts";
+import { defaults } from "../../train/defaults.ts";
+import { BayesError, fail, words } from "../../util/errors.ts";
 import { UsageError } from "./options.ts";
-import type { TrainOptions } from "./recipe.ts";
 import type { RunConfig } from "./run-folder.ts";
+import type { TrainOptions } from "./train-options.ts";
 
 /** Where the weights come from. */
 export interface WeightsSource {

@@ -1,36 +1,67 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { type Command, Option } from "commander";
-import { saveCheckpoint } from "../checkpoints/checkpoint.ts";
-import type { Quality } from "../likelihoods/shared/likelihood.ts";
-import type { Model } from "../models/model.ts";
-import { threads } from "../native/device.ts";
-import { type ChannelScore, channelScores } from "../prune/channelScores.ts";
-import { type PruneExperimentOptions, pruneExperiment } from "../prune/pruneExperiment.ts";
-import type { PruningRow } from "../prune/row.ts";
-import type { ScoreName } from "../prune/scores.ts";
-import { type ShrinkExperimentOptions, shrinkExperiment } from "../prune/shrinkExperiment.ts";
-import { speedsOf } from "../speed/speed.ts";
-import { version } from "../util/package.ts";
-import { fitting } from "../util/text.ts";
-import { type Context, decimal, inContext, integer, path, type SharedOptions, shared, UsageError } from "./options.ts";
-import { count, lines, percent, table } from "./output.ts";
-import { qualityTable, testModel, writeOnnx, writeReport } from "./results.ts";
-import { type RunData, runData } from "./run-data.ts";
-import { createRun, FILES, newRunDir, openRunFolder, type RunConfig, unfinished, writeConfig } from "./run-folder.ts";
-import { announce, clearRun, discardRun, fitOptions, stoppedRun, testFields } from "./training.ts";
+import type { Command } from "commander";
+import { saveCheckpoint } from "../../checkpoints/checkpoint.ts";
+import type { Quality } from "../../likelihoods/shared/likelihood.ts";
+import type { Model } from "../../models/model.ts";
+import { threads } from "../../native/device.ts";
+import { channelScores } from "../../prune/channelScores.ts";
+import { type PruneExperimentOptions, pruneExperiment } from "../../prune/pruneExperiment.ts";
+import type { PruningRow } from "../../prune/row.ts";
+import type { ScoreName } from "../../prune/scores.ts";
+import { type ShrinkExperimentOptions, shrinkExperiment } from "../../prune/shrinkExperiment.ts";
+import { speedsOf } from "../../speed/speed.ts";
+import { version } from "../../util/package.ts";
+import { fitting } from "../../util/text.ts";
+import { declare, type Values } from "../shared/declare.ts";
+import {
+  type Context,
+  decimal,
+  inContext,
+  integer,
+  path,
+  runDataDir,
+  type SharedOptions,
+  shared,
+  UsageError,
+} from "../shared/options.ts";
+import { count, lines, percent, table } from "../shared/output.ts";
+import { qualityTable, testModel, writeOnnx, writeReport } from "../shared/results.ts";
+import { type RunData, runData } from "../shared/run-data.ts";
+import {
+  createRun,
+  FILES,
+  newRunDir,
+  openRunFolder,
+  type RunConfig,
+  unfinished,
+  writeConfig,
+} from "../shared/run-folder.ts";
+import { announce, clearRun, discardRun, fitOptions, stoppedRun, testFields } from "../shared/training.ts";
 
-interface PruneOptions extends SharedOptions {
-  readonly structured?: true;
-  readonly sparsity?: number;
-  readonly flops?: number;
-  readonly parameters?: number;
-  readonly score?: ChannelScore;
-  readonly scope?: "global" | "layer";
-  readonly fineTune?: number;
-  readonly rounds: number;
-  readonly dataDir?: string;
-}
+const own = declare()
+  .value("--sparsity <share>", "share of the weights that goes (default: 0.9)", decimal(0, 0.9999))
+  .flag("--structured", "take filters and units out for good, which makes the model smaller and faster")
+  .value(
+    "--flops <share>",
+    "with --structured: share of the multiply-adds that stays (default: 0.5)",
+    decimal(0.0001, 1),
+  )
+  .value("--parameters <share>", "with --structured, instead: share of the weights that stays", decimal(0.0001, 1))
+  .choice(
+    "--score <name>",
+    "what a weight is judged by (default: snr, with plain weights magnitude), or a filter (default: taylor, the loss without it)",
+    channelScores,
+  )
+  .choice("--scope <name>", "one ranking for the whole model, or one a layer (default: global)", ["global", "layer"])
+  .value(
+    "--fine-tune <epochs>",
+    "epochs of training afterwards, pruned weights held at zero (default: half of the run's; 0: none)",
+    integer(0),
+  )
+  .value("--rounds <n>", "prune in so many steps, fine-tuned after each", integer(1, 1000), 3)
+  .and(runDataDir);
+type PruneOptions = Values<typeof own> & SharedOptions;
 
 /** `bayescnn prune RUNDIR`: a new run with fewer weights. */
 export function pruneCommand(root: Command): void {
@@ -38,34 +69,8 @@ export function pruneCommand(root: Command): void {
     root
       .command("prune")
       .description("set the weights that say least to zero, fine-tune the rest, and write a new run folder")
-      .argument("<rundir>", "folder of a run; it stays as it is", path)
-      .option("--sparsity <share>", "share of the weights that goes (default: 0.9)", decimal(0, 0.9999))
-      .option("--structured", "take filters and units out for good, which makes the model smaller and faster")
-      .option(
-        "--flops <share>",
-        "with --structured: share of the multiply-adds that stays (default: 0.5)",
-        decimal(0.0001, 1),
-      )
-      .option("--parameters <share>", "with --structured, instead: share of the weights that stays", decimal(0.0001, 1))
-      .addOption(
-        new Option(
-          "--score <name>",
-          "what a weight is judged by (default: snr, with plain weights magnitude), or a filter (default: taylor, the loss without it)",
-        ).choices(channelScores),
-      )
-      .addOption(
-        new Option("--scope <name>", "one ranking for the whole model, or one a layer (default: global)").choices([
-          "global",
-          "layer",
-        ]),
-      )
-      .option(
-        "--fine-tune <epochs>",
-        "epochs of training afterwards, pruned weights held at zero (default: half of the run's; 0: none)",
-        integer(0),
-      )
-      .option("--rounds <n>", "prune in so many steps, fine-tuned after each", integer(1, 1000), 3)
-      .option("--data-dir <dir>", "where the data sets are (default: where they were)", path),
+      .argument("<rundir>", "folder of a run; it stays as it is", path),
+    own,
     {
       out: "run folder, new or empty (default: runs/pruned-MODEL-DATA-TIME)",
       seed: "seed of the fine-tuning (default: the run's)",

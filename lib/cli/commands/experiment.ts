@@ -1,22 +1,23 @@
 import { join } from "node:path";
-import { Argument, type Command, Option } from "commander";
-import { experiments } from "../experiments/index.ts";
-import { runExperiment } from "../experiments/runner.ts";
-import { states } from "../experiments/units.ts";
-import { openDevice } from "../native/device.ts";
-import { checkDir } from "../util/atomic.ts";
-import { figure } from "../util/figures.ts";
-import { duration } from "../util/progress.ts";
-import { type Context, inContext, path, type SharedOptions, shared } from "./options.ts";
-import { lines, table } from "./output.ts";
+import { Argument, type Command } from "commander";
+import { experiments } from "../../experiments/index.ts";
+import { runExperiment } from "../../experiments/runner.ts";
+import { states } from "../../experiments/units.ts";
+import { openDevice } from "../../native/device.ts";
+import { checkDir } from "../../util/atomic.ts";
+import { figure } from "../../util/figures.ts";
+import { duration } from "../../util/progress.ts";
+import { declare, type Values } from "../shared/declare.ts";
+import { type Context, dataDir, inContext, path, type SharedOptions, shared } from "../shared/options.ts";
+import { lines, table } from "../shared/output.ts";
 
-interface ExperimentOptions extends SharedOptions {
-  readonly quick?: boolean;
-  readonly list?: boolean;
-  readonly only?: string;
-  readonly work: string;
-  readonly dataDir?: string;
-}
+const own = declare()
+  .flag("--quick", "minutes in place of hours, on the embedded digits: the same code, and figures that say nothing")
+  .flag("--list", "say which units there are, and what is done")
+  .value("--only <names>", "units by name, * for anything, with commas between", path)
+  .value("--work <dir>", "folder of what is begun, so that it can be gone on with", path, join("runs", "experiments"))
+  .and(dataDir);
+type ExperimentOptions = Values<typeof own> & SharedOptions;
 
 /** `bayescnn experiment classification`, and the others. */
 export function experimentCommand(root: Command): void {
@@ -25,20 +26,8 @@ export function experimentCommand(root: Command): void {
     root
       .command("experiment")
       .description(`run an experiment of the paper, or what is left of it: ${names.join(", ")}`)
-      .addArgument(new Argument("<name>", "which one").choices(names))
-      .option(
-        "--quick",
-        "minutes in place of hours, on the embedded digits: the same code, and figures that say nothing",
-      )
-      .option("--list", "say which units there are, and what is done")
-      .addOption(new Option("--only <names>", "units by name, * for anything, with commas between").argParser(path))
-      .option(
-        "--work <dir>",
-        "folder of what is begun, so that it can be gone on with",
-        path,
-        join("runs", "experiments"),
-      )
-      .option("--data-dir <dir>", "where the data sets are (default: BAYESCNN_DATA, else ./data)", path),
+      .addArgument(new Argument("<name>", "which one").choices(names)),
+    own,
     {
       out: "folder of the figures (default: results, with --quick runs/experiments/quick-results)",
       seed: "first of the seeds (default: 1)",

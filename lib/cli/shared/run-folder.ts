@@ -2,19 +2,19 @@
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { z } from "zod";
-import { parseBeta } from "../bayes/beta.ts";
-import { type Checkpoint, loadCheckpoint, restore } from "../checkpoints/checkpoint.ts";
-import { weightsFile } from "../checkpoints/open.ts";
-import { settleAugmentation } from "../data/augment.ts";
-import { createModel, type LikelihoodModelConfig } from "../models/create.ts";
-import type { Model } from "../models/model.ts";
-import { checkFree, type HeldLock, isLock, RunLock } from "../train/lock.ts";
-import { parseRate } from "../train/schedules.ts";
-import { checkTarget, writeFileAtomic } from "../util/atomic.ts";
-import { BayesError } from "../util/errors.ts";
-import { readJson } from "../util/json.ts";
-import { statOf } from "../util/regular.ts";
-import { isTemporary } from "../util/temporary.ts";
+import { parseBeta } from "../../bayes/beta.ts";
+import { type Checkpoint, loadCheckpoint, restore } from "../../checkpoints/checkpoint.ts";
+import { weightsFile } from "../../checkpoints/open.ts";
+import { settleAugmentation } from "../../data/augment.ts";
+import { createModel, type LikelihoodModelConfig } from "../../models/create.ts";
+import type { Model } from "../../models/model.ts";
+import { checkFree, type HeldLock, isLock, RunLock } from "../../train/lock.ts";
+import { parseRate } from "../../train/schedules.ts";
+import { checkTarget, writeFileAtomic } from "../../util/atomic.ts";
+import { BayesError } from "../../util/errors.ts";
+import { readJson } from "../../util/json.ts";
+import { statOf } from "../../util/regular.ts";
+import { isTemporary } from "../../util/temporary.ts";
 
 export const FILES = {
   config: "config.json",

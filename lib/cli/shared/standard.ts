@@ -3,7 +3,7 @@
  * middle: what can no longer be written is dropped, the command does its work, and the exit code says what happened.
  */
 import { fstatSync, writeSync } from "node:fs";
-import { fileError } from "../util/atomic.ts";
+import { fileError } from "../../util/atomic.ts";
 
 type Name = "stdout" | "stderr";
 

@@ -1,12 +1,12 @@
 /** The data of a run: read, looked at, split, and compared with what the run was made with. */
-import { absentClasses, alignClasses } from "../data/classes.ts";
-import { type AnyDataset, hasClasses, notesOf, type TrainTest, withNotes } from "../data/dataset.ts";
-import { canonical, identity, overlap } from "../data/identity.ts";
-import type { StreamOptions } from "../data/images.ts";
-import { loadTestImages } from "../data/layouts.ts";
-import { findData, isDatasetName, loadData } from "../data/locate.ts";
-import { split } from "../data/split.ts";
-import { BayesError } from "../util/errors.ts";
+import { absentClasses, alignClasses } from "../../data/classes.ts";
+import { type AnyDataset, hasClasses, notesOf, type TrainTest, withNotes } from "../../data/dataset.ts";
+import { canonical, identity, overlap } from "../../data/identity.ts";
+import type { StreamOptions } from "../../data/images.ts";
+import { loadTestImages } from "../../data/layouts.ts";
+import { findData, isDatasetName, loadData } from "../../data/locate.ts";
+import { split } from "../../data/split.ts";
+import { BayesError } from "../../util/errors.ts";
 import type { RunConfig } from "./run-folder.ts";
 
 /** The parts that a run works with. */

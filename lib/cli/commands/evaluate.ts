@@ -1,71 +1,45 @@
 import { basename } from "node:path";
 import type { Command } from "commander";
-import { type Dataset, type ImageShape, imageSize } from "../data/dataset.ts";
-import { loadImages } from "../data/images.ts";
-import { DATASETS, findData, isDatasetName, loadData } from "../data/locate.ts";
-import { behind, checkPixels } from "../data/prepare.ts";
-import type { Categorical } from "../likelihoods/categorical.ts";
-import type { Prediction } from "../likelihoods/shared/likelihood.ts";
-import { ClassPrediction } from "../likelihoods/shared/predictions.ts";
-import { topLabel } from "../metrics/calibration.ts";
-import { aupr, auroc, fpr95, riskCoverage } from "../metrics/ood.ts";
-import type { Model } from "../models/model.ts";
-import { evaluate, type Images, predict } from "../predict/predict.ts";
-import { checkDir, ensureDir } from "../util/atomic.ts";
-import { fail } from "../util/errors.ts";
-import { type AfterOptions, afterLines, fitAfter, keepTemperature, parseTemperature, testSets } from "./after.ts";
-import {
-  type Context,
-  decimal,
-  inContext,
-  path,
-  type SamplingOptions,
-  sampling,
-  several,
-  shared,
-  spec,
-} from "./options.ts";
-import { fixed, lines, type Output, percent, table } from "./output.ts";
-import { comparisonRow, comparisonTable, testModel, writeOnnx, writeReport } from "./results.ts";
-import { otherData, runData } from "./run-data.ts";
-import { lockRun, openRunFolder, unfinished } from "./run-folder.ts";
+import { type Dataset, type ImageShape, imageSize } from "../../data/dataset.ts";
+import { loadImages } from "../../data/images.ts";
+import { DATASETS, findData, isDatasetName, loadData } from "../../data/locate.ts";
+import { behind, checkPixels } from "../../data/prepare.ts";
+import type { Categorical } from "../../likelihoods/categorical.ts";
+import type { Prediction } from "../../likelihoods/shared/likelihood.ts";
+import { ClassPrediction } from "../../likelihoods/shared/predictions.ts";
+import { topLabel } from "../../metrics/calibration.ts";
+import { aupr, auroc, fpr95, riskCoverage } from "../../metrics/ood.ts";
+import type { Model } from "../../models/model.ts";
+import { evaluate, type Images, predict } from "../../predict/predict.ts";
+import { checkDir, ensureDir } from "../../util/atomic.ts";
+import { fail } from "../../util/errors.ts";
+import { afterLines, fitAfter, fitted, keepTemperature, testSets } from "../shared/after.ts";
+import { declare, type Values } from "../shared/declare.ts";
+import { type Context, inContext, path, type SharedOptions, sampling, several, shared } from "../shared/options.ts";
+import { fixed, lines, type Output, percent, table } from "../shared/output.ts";
+import { comparisonRow, comparisonTable, testModel, writeOnnx, writeReport } from "../shared/results.ts";
+import { otherData, runData } from "../shared/run-data.ts";
+import { lockRun, openRunFolder, unfinished } from "../shared/run-folder.ts";
+import { testFields, testTable } from "../shared/training.ts";
 import { selective, thresholdLine } from "./threshold.ts";
-import { testFields, testTable } from "./training.ts";
 
-interface EvaluateOptions extends SamplingOptions, AfterOptions {
-  readonly data?: string;
-  readonly ood?: string;
-  readonly oodDir?: string;
-  readonly compare?: readonly string[];
-}
+const own = declare()
+  .value("--data <name>", "another data set: its test images, or all of a folder's (default: the run's own test)", path)
+  .and(sampling)
+  .value("--ood <name>", `strange images that should look uncertain: ${DATASETS.join(", ")} or a folder`, path)
+  .value("--ood-dir <dir>", "where the strange data set is (default: --data-dir)", path)
+  .and(fitted)
+  .value("--compare <rundir>", "print another tested run beside this one, such as the frequentist twin", several);
+type EvaluateOptions = Values<typeof own> & SharedOptions;
 
 /** `bayescnn evaluate RUNDIR`. */
 export function evaluateCommand(root: Command): void {
   shared(
-    sampling(
-      root
-        .command("evaluate")
-        .description("test a trained run: accuracy, calibration, uncertainty, and strange images (--ood)")
-        .argument("<rundir>", "folder of a run", path)
-        .option(
-          "--data <name>",
-          "another data set: its test images, or all of a folder's (default: the run's own test)",
-          path,
-        ),
-    )
-      .option("--ood <name>", `strange images that should look uncertain: ${DATASETS.join(", ")} or a folder`, path)
-      .option("--ood-dir <dir>", "where the strange data set is (default: --data-dir)", path)
-      .option(
-        "--temperature [t]",
-        "fit on the run's validation images how sure it is, and keep that in the run; a number sets it, 1 takes it back",
-        spec(parseTemperature),
-      )
-      .option(
-        "--conformal <coverage>",
-        "sets of classes (intervals of numbers) that hold so large a share of truths, from the run's validation images",
-        decimal(0, 1),
-      )
-      .option("--compare <rundir>", "print another tested run beside this one, such as the frequentist twin", several),
+    root
+      .command("evaluate")
+      .description("test a trained run: accuracy, calibration, uncertainty, and strange images (--ood)")
+      .argument("<rundir>", "folder of a run", path),
+    own,
     {
       out: "write report.html and report.json into this folder",
       seed: "seed of the noise (default: the run's)",

@@ -1,7 +1,7 @@
 import { readFileSync, readlinkSync } from "node:fs";
 import { isatty } from "node:tty";
-import { orAborted } from "../util/abort.ts";
-import { pause } from "../util/atomic.ts";
+import { orAborted } from "../../util/abort.ts";
+import { pause } from "../../util/atomic.ts";
 import { standard } from "./standard.ts";
 
 const NUMBERS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;

@@ -1,23 +1,38 @@
 import type { Command } from "commander";
-import { amendCheckpoint } from "../checkpoints/checkpoint.ts";
-import { weightsFile } from "../checkpoints/open.ts";
-import { certaintyOf, type Prediction, type Targets } from "../likelihoods/shared/likelihood.ts";
-import type { Model } from "../models/model.ts";
-import { evaluate } from "../predict/predict.ts";
-import { chooseThreshold, type SelectiveResult, selective as selectiveOf } from "../predict/threshold.ts";
-import { BayesError } from "../util/errors.ts";
-import { type Context, decimal, inContext, integer, path, type SharedOptions, shared, UsageError } from "./options.ts";
-import { count, percent } from "./output.ts";
-import { testModel, writeOnnx, writeReport } from "./results.ts";
-import { runData } from "./run-data.ts";
-import { checkOutput, lockRun, openRunFolder, unfinished } from "./run-folder.ts";
+import { amendCheckpoint } from "../../checkpoints/checkpoint.ts";
+import { weightsFile } from "../../checkpoints/open.ts";
+import { certaintyOf, type Prediction, type Targets } from "../../likelihoods/shared/likelihood.ts";
+import type { Model } from "../../models/model.ts";
+import { evaluate } from "../../predict/predict.ts";
+import { chooseThreshold, type SelectiveResult, selective as selectiveOf } from "../../predict/threshold.ts";
+import { BayesError } from "../../util/errors.ts";
+import { declare, type Values } from "../shared/declare.ts";
+import {
+  type Context,
+  decimal,
+  inContext,
+  integer,
+  path,
+  runDataDir,
+  type SharedOptions,
+  shared,
+  UsageError,
+} from "../shared/options.ts";
+import { count, percent } from "../shared/output.ts";
+import { testModel, writeOnnx, writeReport } from "../shared/results.ts";
+import { runData } from "../shared/run-data.ts";
+import { checkOutput, lockRun, openRunFolder, unfinished } from "../shared/run-folder.ts";
 
-interface ThresholdOptions extends SharedOptions {
-  readonly maxError?: number;
-  readonly minCoverage?: number;
-  readonly samples?: number;
-  readonly dataDir?: string;
-}
+const own = declare()
+  .value(
+    "--max-error <share>",
+    "the answers are to be wrong this often at most (numbers: off by this much)",
+    decimal(0),
+  )
+  .value("--min-coverage <share>", "at least this share of the images is to be answered", decimal(0, 1))
+  .value("--samples <n>", "Monte-Carlo samples (default: the run's, as in its predictions)", integer(1, 65_536))
+  .and(runDataDir);
+type ThresholdOptions = Values<typeof own> & SharedOptions;
 
 /** `bayescnn threshold RUNDIR`: from when on the model says "I don't know". */
 export function thresholdCommand(root: Command): void {
@@ -25,15 +40,8 @@ export function thresholdCommand(root: Command): void {
     root
       .command("threshold")
       .description("choose on validation images when a run answers and when it is unsure, and keep that in the run")
-      .argument("<rundir>", "folder of a run", path)
-      .option(
-        "--max-error <share>",
-        "the answers are to be wrong this often at most (numbers: off by this much)",
-        decimal(0),
-      )
-      .option("--min-coverage <share>", "at least this share of the images is to be answered", decimal(0, 1))
-      .option("--samples <n>", "Monte-Carlo samples (default: the run's, as in its predictions)", integer(1, 65_536))
-      .option("--data-dir <dir>", "where the data sets are (default: where they were)", path),
+      .argument("<rundir>", "folder of a run", path),
+    own,
     { out: "also write the JSON lines to this file", example: "bayescnn threshold runs/start --max-error 0.01" },
   ).action((dir: string, options: ThresholdOptions) =>
     inContext(options, (context) => chooseFor(dir, options, context), { linesTo: options.out, product: false }),

@@ -1,41 +1,46 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Command } from "commander";
-import { embeddedMnist } from "../data/locate.ts";
-import type { ClassMetrics } from "../likelihoods/categorical.ts";
-import type { ClassPrediction } from "../likelihoods/shared/predictions.ts";
-import { threads } from "../native/device.ts";
-import { verifyOnnx } from "../onnx/verify.ts";
-import { RunLock } from "../train/lock.ts";
-import { BayesError } from "../util/errors.ts";
-import { duration } from "../util/progress.ts";
+import { embeddedMnist } from "../../data/locate.ts";
+import type { ClassMetrics } from "../../likelihoods/categorical.ts";
+import type { ClassPrediction } from "../../likelihoods/shared/predictions.ts";
+import { threads } from "../../native/device.ts";
+import { verifyOnnx } from "../../onnx/verify.ts";
+import { RunLock } from "../../train/lock.ts";
+import { BayesError } from "../../util/errors.ts";
+import { duration } from "../../util/progress.ts";
+import { declare, type Values } from "../shared/declare.ts";
+import { installed } from "../shared/installed.ts";
+import { type Context, inContext, integer, type SharedOptions, shared } from "../shared/options.ts";
+import { count, fixed, lines, percent } from "../shared/output.ts";
+import { recipe } from "../shared/recipe.ts";
+import { testModel, writeOnnx, writeReport } from "../shared/results.ts";
+import { splitData } from "../shared/run-data.ts";
+import { FILES, modelOf, type RunConfig, readConfig, writeConfig } from "../shared/run-folder.ts";
+import { defaultOptions } from "../shared/train-options.ts";
+import { announce, clearRun, quoted, stoppedRun, testFields, trainRun } from "../shared/training.ts";
 import { agreement, firstImages } from "./export.ts";
-import { installed } from "./installed.ts";
-import { type Context, inContext, integer, type SharedOptions, shared } from "./options.ts";
-import { count, fixed, lines, percent } from "./output.ts";
-import { defaultOptions, recipe } from "./recipe.ts";
-import { testModel, writeOnnx, writeReport } from "./results.ts";
-import { splitData } from "./run-data.ts";
-import { FILES, modelOf, type RunConfig, readConfig, writeConfig } from "./run-folder.ts";
-import { announce, clearRun, quoted, stoppedRun, testFields, trainRun } from "./training.ts";
 
 /** About a minute on two cores. */
 const EPOCHS = 40;
+
+const own = declare().value("--epochs <n>", "how often every image is seen", integer(1), EPOCHS);
+type StartOptions = Values<typeof own> & SharedOptions;
 
 /** `bayescnn start`, which `npm start` runs: the whole story on the digits that come with the package. */
 export function startCommand(root: Command): void {
   shared(
     root
       .command("start")
-      .description("a tour in about a minute: train a Bayesian LeNet-5 on real digits, see how sure it is, export it")
-      .option("--epochs <n>", "how often every image is seen", integer(1), EPOCHS),
+      .description("a tour in about a minute: train a Bayesian LeNet-5 on real digits, see how sure it is, export it"),
+    own,
     { out: "run folder; an earlier tour in it is replaced (default: runs/start)", example: "bayescnn start" },
-  ).action((options: SharedOptions & { epochs: number }) =>
+  ).action((options: StartOptions) =>
     inContext(options, (context) => start(options, context), { product: false, signals: "save" }),
   );
 }
 
-async function start(options: SharedOptions & { epochs: number }, context: Context): Promise<void> {
+async function start(options: StartOptions, context: Context): Promise<void> {
   const { out, signal, until } = context;
   const began = performance.now();
   const all = embeddedMnist();

@@ -1,28 +1,28 @@
 /** One training run from its recipe to its results; what `train`, `prune` (fine-tuning) and `start` have in common. */
 import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { parseBeta } from "../bayes/beta.ts";
-import type { ClassDataset } from "../data/dataset.ts";
-import { classWeights } from "../data/weights.ts";
-import type { Figure } from "../likelihoods/shared/likelihood.ts";
-import { UNCERTAINTY } from "../likelihoods/shared/moments.ts";
-import type { ArchitectureConfig } from "../models/create.ts";
-import type { Model } from "../models/model.ts";
-import type { EvaluateResult } from "../predict/predict.ts";
-import { type EpochRecord, type FitOptions, type FitResult, fit } from "../train/fit.ts";
-import type { HeldLock } from "../train/lock.ts";
-import { adam, adamw, type Optimizer, sgd } from "../train/optimizers.ts";
-import { parseRate } from "../train/schedules.ts";
-import { fileError } from "../util/atomic.ts";
-import { BayesError } from "../util/errors.ts";
-import { duration } from "../util/progress.ts";
-import { statOf } from "../util/regular.ts";
+import { parseBeta } from "../../bayes/beta.ts";
+import type { ClassDataset } from "../../data/dataset.ts";
+import { classWeights } from "../../data/weights.ts";
+import type { Figure } from "../../likelihoods/shared/likelihood.ts";
+import { UNCERTAINTY } from "../../likelihoods/shared/moments.ts";
+import type { ArchitectureConfig } from "../../models/create.ts";
+import type { Model } from "../../models/model.ts";
+import type { EvaluateResult } from "../../predict/predict.ts";
+import { type EpochRecord, type FitOptions, type FitResult, fit } from "../../train/fit.ts";
+import type { HeldLock } from "../../train/lock.ts";
+import { adam, adamw, type Optimizer, sgd } from "../../train/optimizers.ts";
+import { parseRate } from "../../train/schedules.ts";
+import { fileError } from "../../util/atomic.ts";
+import { BayesError } from "../../util/errors.ts";
+import { duration } from "../../util/progress.ts";
+import { statOf } from "../../util/regular.ts";
 import type { Context } from "./options.ts";
 import { count, fixed, lines, type Output, percent, table } from "./output.ts";
-import { augmentText } from "./recipe.ts";
 import type { RunData } from "./run-data.ts";
 import { FILES, type RunConfig } from "./run-folder.ts";
 import { standard } from "./standard.ts";
+import { augmentText } from "./train-options.ts";
 
 const optimizers: Record<RunConfig["training"]["optimizer"], () => Optimizer> = {
   adam: () => adam(),

@@ -1,25 +1,31 @@
 import { dirname, join } from "node:path";
-import { type Command, Option } from "commander";
-import type { AnyDataset } from "../data/dataset.ts";
-import { inMemory } from "../data/source.ts";
-import { exportPosterior } from "../models/posterior.ts";
-import { type ExportMode, exportModes, exportOnnx } from "../onnx/export.ts";
-import { type VerifyResult, verifyOnnx } from "../onnx/verify.ts";
-import { ensureDir } from "../util/atomic.ts";
-import { BayesError } from "../util/errors.ts";
-import { type Context, inContext, integer, path, type SharedOptions, shared } from "./options.ts";
-import { bytes } from "./output.ts";
-import { runData } from "./run-data.ts";
-import { checkOutput, openRunFolder, unfinished } from "./run-folder.ts";
+import type { Command } from "commander";
+import type { AnyDataset } from "../../data/dataset.ts";
+import { inMemory } from "../../data/source.ts";
+import { exportPosterior } from "../../models/posterior.ts";
+import { exportModes, exportOnnx } from "../../onnx/export.ts";
+import { type VerifyResult, verifyOnnx } from "../../onnx/verify.ts";
+import { ensureDir } from "../../util/atomic.ts";
+import { BayesError } from "../../util/errors.ts";
+import { declare, type Values } from "../shared/declare.ts";
+import { type Context, inContext, integer, path, type SharedOptions, shared } from "../shared/options.ts";
+import { bytes } from "../shared/output.ts";
+import { runData } from "../shared/run-data.ts";
+import { checkOutput, openRunFolder, unfinished } from "../shared/run-folder.ts";
 
-interface ExportOptions extends SharedOptions {
-  readonly mode: ExportMode;
-  readonly layout: "nchw" | "nhwc";
-  readonly samples: number;
-  readonly verify?: boolean;
-  readonly posterior?: string;
-  readonly dataDir?: string;
-}
+const own = declare()
+  .choice(
+    "--mode <name>",
+    "mean weights; noise as inputs; random noise in the model; an ensemble of samples with uncertainties",
+    exportModes,
+    "mean",
+  )
+  .choice("--layout <name>", "order of the image's dimensions", ["nchw", "nhwc"], "nchw")
+  .value("--samples <n>", "samples of an ensemble", integer(1, 1024), 16)
+  .flag("--verify", "run it in ONNX Runtime and compare it with the native run")
+  .value("--posterior <dir>", "also write mean, sigma and KL of every weight as NumPy arrays into this folder", path)
+  .value("--data-dir <dir>", "where the data sets are, for --verify (default: where they were)", path);
+type ExportOptions = Values<typeof own> & SharedOptions;
 
 /** `bayescnn export RUNDIR`. */
 export function exportCommand(root: Command): void {
@@ -27,26 +33,8 @@ export function exportCommand(root: Command): void {
     root
       .command("export")
       .description("write a trained run as an ONNX model that takes pixels from 0 to 255")
-      .argument("<rundir>", "folder of a run", path)
-      .addOption(
-        new Option(
-          "--mode <name>",
-          "mean weights; noise as inputs; random noise in the model; an ensemble of samples with uncertainties",
-        )
-          .choices(exportModes)
-          .default("mean"),
-      )
-      .addOption(
-        new Option("--layout <name>", "order of the image's dimensions").choices(["nchw", "nhwc"]).default("nchw"),
-      )
-      .option("--samples <n>", "samples of an ensemble", integer(1, 1024), 16)
-      .option("--verify", "run it in ONNX Runtime and compare it with the native run")
-      .option(
-        "--posterior <dir>",
-        "also write mean, sigma and KL of every weight as NumPy arrays into this folder",
-        path,
-      )
-      .option("--data-dir <dir>", "where the data sets are, for --verify (default: where they were)", path),
+      .argument("<rundir>", "folder of a run", path),
+    own,
     {
       out: "file to write (default: RUNDIR/model-MODE.onnx)",
       seed: "seed of the random nodes (default: 1)",

@@ -1,23 +1,23 @@
-/** What `evaluate` fits to a run's validation images: a temperature, which the run keeps, and conformal sets. */
-import { amendCheckpoint } from "../checkpoints/checkpoint.ts";
-import { weightsFile } from "../checkpoints/open.ts";
-import { split } from "../data/split.ts";
-import { TEMPERATURES } from "../likelihoods/shared/temperature.ts";
-import type { Model } from "../models/model.ts";
-import { type ConformalIntervals, type ConformalResult, type ConformalSets, conformal } from "../predict/conformal.ts";
-import type { EvaluateResult, PredictOptions } from "../predict/predict.ts";
-import { type FittedTemperature, fitTemperature } from "../predict/temperature.ts";
-import { BayesError, fail } from "../util/errors.ts";
-import { parseNumber } from "../util/number.ts";
+import { amendCheckpoint } from "../../checkpoints/checkpoint.ts";
+import { weightsFile } from "../../checkpoints/open.ts";
+import { split } from "../../data/split.ts";
+import { TEMPERATURES } from "../../likelihoods/shared/temperature.ts";
+import type { Model } from "../../models/model.ts";
+import {
+  type ConformalIntervals,
+  type ConformalResult,
+  type ConformalSets,
+  conformal,
+} from "../../predict/conformal.ts";
+import type { EvaluateResult, PredictOptions } from "../../predict/predict.ts";
+import { type FittedTemperature, fitTemperature } from "../../predict/temperature.ts";
+import { BayesError, fail } from "../../util/errors.ts";
+import { parseNumber } from "../../util/number.ts";
+import { declare, type Values } from "./declare.ts";
+import { decimal, spec } from "./options.ts";
 import { count, percent } from "./output.ts";
 import type { RunData } from "./run-data.ts";
 import { type OpenRun, unfinished } from "./run-folder.ts";
-
-export interface AfterOptions {
-  /** true: to be fitted; else the temperature itself. */
-  readonly temperature?: string | true;
-  readonly conformal?: number;
-}
 
 /** What `--temperature` may say besides nothing. */
 export function parseTemperature(text: string): number {
@@ -27,6 +27,18 @@ export function parseTemperature(text: string): number {
     ? value
     : fail("--temperature", `nothing, or a number from ${least} to ${most} (1 takes it back)`, text);
 }
+
+export const fitted = declare()
+  .perhaps(
+    "--temperature [t]",
+    "fit on the run's validation images how sure it is, and keep that in the run; a number sets it, 1 takes it back",
+    spec(parseTemperature),
+  )
+  .value(
+    "--conformal <coverage>",
+    "sets of classes (intervals of numbers) that hold so large a share of truths, from the run's validation images",
+    decimal(0, 1),
+  );
 
 /** What was fitted. */
 export interface After {
@@ -42,7 +54,7 @@ export interface After {
 export async function fitAfter(
   run: OpenRun,
   { valid }: RunData,
-  { temperature, conformal: coverage }: AfterOptions,
+  { temperature, conformal: coverage }: Values<typeof fitted>,
   predicting: PredictOptions,
 ): Promise<After> {
   const where = temperature === undefined ? "--conformal" : "--temperature";

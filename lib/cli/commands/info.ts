@@ -1,30 +1,31 @@
 import { existsSync, statSync } from "node:fs";
 import { arch, availableParallelism, cpus, platform, release, totalmem } from "node:os";
 import { join } from "node:path";
-import { type Command, Option } from "commander";
-import { parseSize } from "../data/images.ts";
-import { sizeOf } from "../graph/node.ts";
-import { answering } from "../models/create.ts";
-import type { Model } from "../models/model.ts";
-import { cpu, threads } from "../native/device.ts";
-import { forwardProgram, madeModel, stepProgram } from "../speed/made.ts";
-import type { EpochRecord } from "../train/fit.ts";
-import { adam } from "../train/optimizers.ts";
-import { BayesError } from "../util/errors.ts";
-import { version } from "../util/package.ts";
-import { fitting } from "../util/text.ts";
-import { installed } from "./installed.ts";
-import { inContext, integer, type SharedOptions, shared, spec, UsageError } from "./options.ts";
-import { bytes, count, lines, type Output, table } from "./output.ts";
-import { checkOutput, FILES, openRunFolder } from "./run-folder.ts";
-import { chosenParts, shown } from "./training.ts";
+import type { Command } from "commander";
+import { parseSize } from "../../data/images.ts";
+import { sizeOf } from "../../graph/node.ts";
+import { answering } from "../../models/create.ts";
+import type { Model } from "../../models/model.ts";
+import { cpu, threads } from "../../native/device.ts";
+import { forwardProgram, madeModel, stepProgram } from "../../speed/made.ts";
+import type { EpochRecord } from "../../train/fit.ts";
+import { adam } from "../../train/optimizers.ts";
+import { BayesError } from "../../util/errors.ts";
+import { version } from "../../util/package.ts";
+import { fitting } from "../../util/text.ts";
+import { declare, type Values } from "../shared/declare.ts";
+import { installed } from "../shared/installed.ts";
+import { inContext, integer, type SharedOptions, shared, spec, UsageError } from "../shared/options.ts";
+import { bytes, count, lines, type Output, table } from "../shared/output.ts";
+import { checkOutput, FILES, openRunFolder } from "../shared/run-folder.ts";
+import { chosenParts, shown } from "../shared/training.ts";
 
-interface InfoOptions extends SharedOptions {
-  readonly model?: string;
-  readonly batch: number;
-  readonly frequentist?: boolean;
-  readonly imageSize?: string;
-}
+const own = declare()
+  .choice("--model <name>", "architecture", answering)
+  .value("--batch <n>", "batch of the costs with --model", integer(1, 65_536), 128)
+  .value("--image-size <size>", "size of the images of --model: n, or HEIGHTxWIDTH (default: 32)", spec(parseSize))
+  .flag("--frequentist", "the model without Bayesian layers");
+type InfoOptions = Values<typeof own> & SharedOptions;
 
 /** Steps that are timed after a first one, and when to stop before that. */
 const STEPS = 3;
@@ -36,11 +37,8 @@ export function infoCommand(root: Command): void {
     root
       .command("info")
       .description("this machine; a run (RUNDIR); or a model's layers, parameters and costs (--model)")
-      .argument("[rundir]", "folder of a run")
-      .addOption(new Option("--model <name>", "architecture").choices(answering))
-      .option("--batch <n>", "batch of the costs with --model", integer(1, 65_536), 128)
-      .option("--image-size <size>", "size of the images of --model: n, or HEIGHTxWIDTH (default: 32)", spec(parseSize))
-      .option("--frequentist", "the model without Bayesian layers"),
+      .argument("[rundir]", "folder of a run"),
+    own,
     { example: "bayescnn info --model lenet5" },
   ).action((dir: string | undefined, options: InfoOptions) =>
     inContext(

@@ -1,17 +1,16 @@
-import { type Command, Option } from "commander";
-import type { Precision } from "../graph/trace.ts";
-import { answering } from "../models/create.ts";
-import { forwardProgram, madeModel, stepProgram } from "../speed/made.ts";
-import { adam } from "../train/optimizers.ts";
-import { type Context, inContext, integer, precision, type SharedOptions, shared } from "./options.ts";
+import type { Command } from "commander";
+import { answering } from "../../models/create.ts";
+import { forwardProgram, madeModel, stepProgram } from "../../speed/made.ts";
+import { adam } from "../../train/optimizers.ts";
+import type { Values } from "../shared/declare.ts";
+import { type Context, inContext, integer, precision, type SharedOptions, shared } from "../shared/options.ts";
 
-interface BenchOptions extends SharedOptions {
-  readonly model: string;
-  readonly batch: number;
-  readonly samples?: number;
-  readonly frequentist?: boolean;
-  readonly precision: Precision;
-}
+const common = precision
+  .choice("--model <name>", "architecture", answering, "lenet5")
+  .value("--batch <n>", "images in one step", integer(1, 65_536), 128)
+  .flag("--frequentist", "the model without Bayesian layers");
+const sampled = common.value("--samples <n>", "Monte-Carlo samples", integer(1, 65_536), 32);
+type BenchOptions = Values<typeof common> & Partial<Values<typeof sampled>> & SharedOptions;
 
 const WARM_UP_MS = 300;
 const LEAST_RUNS = 20;
@@ -21,27 +20,15 @@ const MOST_MS = 60_000;
 /** `bayescnn bench step` and `bayescnn bench predict`: one median, measured in this process. */
 export function benchCommand(root: Command): void {
   const bench = root.command("bench").description("time a training step or a prediction on made-up data");
-  const common = (command: Command, batch: number) =>
-    precision(command)
-      .addOption(new Option("--model <name>", "architecture").choices(answering).default("lenet5"))
-      .option("--batch <n>", "images in one step", integer(1, 65_536), batch)
-      .option("--frequentist", "the model without Bayesian layers");
-
-  shared(common(bench.command("step").description("one training step: forward, loss with KL, backward, Adam"), 128), {
+  shared(bench.command("step").description("one training step: forward, loss with KL, backward, Adam"), common, {
     example: "bayescnn bench step --model alexnet --batch 64 --json",
   }).action((options: BenchOptions) =>
     inContext(options, (context) => measure("step", options, context), { linesTo: options.out }),
   );
 
-  shared(
-    common(bench.command("predict").description("one Monte-Carlo prediction of a batch"), 128).option(
-      "--samples <n>",
-      "Monte-Carlo samples",
-      integer(1, 65_536),
-      32,
-    ),
-    { example: "bayescnn bench predict --model lenet5 --batch 64 --samples 32 --json" },
-  ).action((options: BenchOptions) =>
+  shared(bench.command("predict").description("one Monte-Carlo prediction of a batch"), sampled, {
+    example: "bayescnn bench predict --model lenet5 --batch 64 --samples 32 --json",
+  }).action((options: BenchOptions) =>
     inContext(options, (context) => measure("predict", options, context), { linesTo: options.out }),
   );
 }

@@ -1,34 +1,36 @@
 import { join } from "node:path";
 import type { Command } from "commander";
-import { loadImages } from "../data/images.ts";
-import { behind } from "../data/prepare.ts";
-import { inMemory } from "../data/source.ts";
-import type { Categorical } from "../likelihoods/categorical.ts";
-import { answerOf, certaintyOf } from "../likelihoods/shared/likelihood.ts";
-import type { Model } from "../models/model.ts";
-import { type Images, predict } from "../predict/predict.ts";
-import { checkDir, ensureDir, writeFileAtomic } from "../util/atomic.ts";
-import { BayesError, fail } from "../util/errors.ts";
-import { fitting } from "../util/text.ts";
+import { loadImages } from "../../data/images.ts";
+import { behind } from "../../data/prepare.ts";
+import { inMemory } from "../../data/source.ts";
+import type { Categorical } from "../../likelihoods/categorical.ts";
+import { answerOf, certaintyOf } from "../../likelihoods/shared/likelihood.ts";
+import type { Model } from "../../models/model.ts";
+import { type Images, predict } from "../../predict/predict.ts";
+import { checkDir, ensureDir, writeFileAtomic } from "../../util/atomic.ts";
+import { BayesError, fail } from "../../util/errors.ts";
+import { fitting } from "../../util/text.ts";
+import { declare, type Values } from "../shared/declare.ts";
 import {
   type Context,
   inContext,
   integers,
   path,
-  type SamplingOptions,
+  type SharedOptions,
   sampling,
   shared,
   UsageError,
-} from "./options.ts";
-import { type Output, table } from "./output.ts";
-import { otherData, runData } from "./run-data.ts";
-import { openRunFolder, type RunConfig, unfinished } from "./run-folder.ts";
+} from "../shared/options.ts";
+import { type Output, table } from "../shared/output.ts";
+import { otherData, runData } from "../shared/run-data.ts";
+import { openRunFolder, type RunConfig, unfinished } from "../shared/run-folder.ts";
 
-interface PredictOptions extends SamplingOptions {
-  readonly data?: string;
-  readonly index?: readonly number[];
-  readonly invert?: boolean;
-}
+const own = declare()
+  .value("--index <list>", "instead of files: test images of the run's data, as 3,17,20-25", integers)
+  .value("--data <name>", "take --index from this data set", path)
+  .and(sampling)
+  .flag("--invert", "swap black and white (digits written dark on light)");
+type PredictOptions = Values<typeof own> & SharedOptions;
 
 /** Images to look at, with what is known of them. */
 interface Asked {
@@ -42,15 +44,12 @@ interface Asked {
 /** `bayescnn predict RUNDIR IMAGE...`. */
 export function predictCommand(root: Command): void {
   shared(
-    sampling(
-      root
-        .command("predict")
-        .description("answer for images, and say how sure that is and why not")
-        .argument("<rundir>", "folder of a run", path)
-        .argument("[image...]", "image files or folders; resized to the model's input")
-        .option("--index <list>", "instead of files: test images of the run's data, as 3,17,20-25", integers)
-        .option("--data <name>", "take --index from this data set", path),
-    ).option("--invert", "swap black and white (digits written dark on light)"),
+    root
+      .command("predict")
+      .description("answer for images, and say how sure that is and why not")
+      .argument("<rundir>", "folder of a run", path)
+      .argument("[image...]", "image files or folders; resized to the model's input"),
+    own,
     {
       out: "also write predictions.json into this folder",
       seed: "seed of the noise (default: the run's)",

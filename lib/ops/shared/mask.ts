@@ -1,4 +1,4 @@
-import type { Tensor } from "../graph/node.ts";
+import type { Tensor } from "../../graph/node.ts";
 
 /** Of an op that sums over weights, or updates them: whether its last input is a mask. */
 export type MaskAttrs = { readonly masked: boolean };
