@@ -3,8 +3,8 @@
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { cpu } from "../../lib/device.ts";
 import type { NativeProgram } from "../../lib/native/addon.ts";
+import { cpu } from "../../lib/native/device.ts";
 
 const root = join(import.meta.dirname, "../..");
 

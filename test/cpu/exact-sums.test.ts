@@ -1,12 +1,12 @@
 // A variance that is made of plain ops, conv(x^2, sigma^2): with `exact` every result is a plain sum of terms that are not
 // negative. Without it kernels of 3 and 5 may be Winograd's, whose errors are relative to the largest values in a patch.
 import { describe, expect, it } from "vitest";
-import { cpu } from "../../lib/device.ts";
+import { grad } from "../../lib/autodiff/grad.ts";
 import { compile } from "../../lib/graph/compile.ts";
-import { grad } from "../../lib/graph/grad.ts";
 import { constant, type Tensor } from "../../lib/graph/node.ts";
 import { Store } from "../../lib/graph/store.ts";
 import type { Precision } from "../../lib/graph/trace.ts";
+import { cpu } from "../../lib/native/device.ts";
 import { conv2d } from "../../lib/ops/conv2d.ts";
 import { convTranspose2d } from "../../lib/ops/convTranspose2d.ts";
 import { mul } from "../../lib/ops/mul.ts";
