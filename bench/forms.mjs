@@ -1,17 +1,23 @@
 // What each form of a convolution earns: how much longer a training step or a launch of a prediction would take without it,
 // every convolution and linear layer that it serves going to the best of the other forms. A table in Markdown.
-//   node bench/forms.mjs [--batch 64] [--reps 7]       (after npm run build)
+//   node bench/forms.mjs [--batch 64] [--reps 7] [--only lenet5]       (after npm run build)
 // Every pass of every layer is a plan of its own, run in every form that can serve it (BAYESCNN_CONV, BAYESCNN_WINOGRAD) on one
 // thread; what counts is the least processor time, which other processes disturb little.
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { channelsOf, models } from "./workloads.mjs";
+import { models } from "./workloads.mjs";
 
 const { values } = parseArgs({
-  options: { batch: { type: "string", default: "64" }, reps: { type: "string", default: "7" }, child: { type: "string" } },
+  options: {
+    batch: { type: "string", default: "64" },
+    reps: { type: "string", default: "7" },
+    only: { type: "string", default: "" },
+    child: { type: "string" },
+  },
 });
 const [batch, reps] = [Number(values.batch), Number(values.reps)];
+const ENOUGH_MS = 50; // of short passes, more repetitions
 const forms = ["imageLanes", "imagePanels", "rows", "im2col"];
 
 /** @typedef {{ what: string, algorithm: string, ms: number }} Row a pass of a layer */
@@ -22,13 +28,12 @@ else parent();
 
 /** Measures each pass of each layer, as this process's environment wants it. @param {Work} work */
 async function child({ name, kind }) {
-  const { forwardProgram, stepProgram } = await import("../dist/cli/made.js");
+  const { forwardProgram, madeModel, stepProgram } = await import("../dist/cli/made.js");
   const { openDevice } = await import("../dist/graph/index.js");
-  const { createModel, setThreads } = await import("../dist/index.js");
+  const { setThreads } = await import("../dist/index.js");
   const { adam } = await import("../dist/train/index.js");
   setThreads(1);
-  const input = /** @type {[number, number, number]} */ ([32, 32, channelsOf(name)]);
-  const model = createModel({ model: name, input, classes: 10, bayesian: kind !== "frequentist step" });
+  const model = madeModel({ name, bayesian: kind !== "frequentist step" });
   const made = kind.endsWith("step") ? stepProgram(model, batch, adam()) : forwardProgram(model, Math.ceil(batch / 10), 10);
   const { program } = made;
   const { native, steps } = program.planned;
@@ -36,12 +41,13 @@ async function child({ name, kind }) {
   const feeds = native.feedBytes.map((n) => ({ data: new Uint8Array(n), stride: 0 }));
   const results = native.resultBytes.map((n) => new Uint8Array(n));
   const least = (/** @type {() => void} */ run) => {
-    let best = Infinity;
-    for (let i = 0; i <= reps; i++) {
-      const { user, system } = process.cpuUsage();
+    let [best, spent] = [Infinity, 0];
+    for (let i = 0; i < reps || spent < ENOUGH_MS; i++) {
+      const before = process.cpuUsage();
       run();
-      const after = process.cpuUsage();
-      if (i > 0) best = Math.min(best, (after.user + after.system - user - system) / 1000);
+      const { user, system } = process.cpuUsage(before);
+      best = Math.min(best, (user + system) / 1000);
+      spent += (user + system) / 1000;
     }
     return best;
   };
@@ -68,7 +74,8 @@ async function child({ name, kind }) {
 
 function parent() {
   const kinds = /** @type {const} */ (["Bayesian step", "frequentist step", "10-sample prediction"]);
-  const work = models.flatMap((name) => kinds.map((kind) => /** @type {Work} */ ({ name, kind })));
+  const named = models.filter((name) => new RegExp(values.only).test(name));
+  const work = named.flatMap((name) => kinds.map((kind) => /** @type {Work} */ ({ name, kind })));
   const wishes = [{}, ...forms.map((form) => ({ BAYESCNN_CONV: form })), { BAYESCNN_WINOGRAD: "never" }];
   const passes = ["forward", "data", "weights"];
   const lines = new Map(passes.flatMap((pass) => [...forms, "winograd"].map((form) => [`${pass}, ${form}`, /** @type {string[]} */ ([])])));

@@ -21,7 +21,11 @@ const report = program.report().steps;
 const { Plan } = openDevice("cpu").addon;
 const bytes = (k) => new Uint8Array(k);
 // the feeds of a first step; an all-zero arena is as good as any for timing
-const feeds = native.feedBytes.map((n) => ({ data: bytes(n), stride: 0 }));
+const array = { f32: Float32Array, i32: Int32Array, u8: Uint8Array };
+const feeds = [...program.inputs].map(([name, t]) => {
+  const given = /** @type {Record<string, number | Float32Array | Int32Array>} */ (made.feeds)[name];
+  return { data: typeof given === "number" ? array[t.dtype].of(given) : given, stride: 0 };
+});
 const results = native.resultBytes.map(bytes);
 const best = (run, times) => {
   let least = Infinity;

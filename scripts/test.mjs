@@ -57,6 +57,10 @@ try {
   }
   if (tier === "slow" || tier === "all") {
     run("real data", ["test/data"]);
+    // every form that can serve a layer, not only the one that is chosen for it
+    const OPS = "conv2d,convTranspose2d,linear,bayesConv2d,bayesConvTranspose2d,bayesLinear";
+    for (const BAYESCNN_CONV of ["imageLanes", "imagePanels", "rows", "im2col"])
+      run(`convolutions as ${BAYESCNN_CONV}`, ["test/cpu/ops.test.ts"], { BAYESCNN_CONV, OPS });
     run(
       "slow: guides, examples, experiments, kill and resume, boundary, fuzzing, soak, package, sanitizers, emulated instruction sets",
       ["test/slow"],

@@ -1,7 +1,7 @@
 // Which form of a convolution serves a layer: the only place that compares shapes to find out. There is one ordered
 // table for each pass; the first form that can serve the layer and pays there is taken, and the last one serves
 // everything. What is chosen depends on the instruction set and the layer's shapes, batch included, and never on
-// threads or data. A plan tells it (Step::algorithm), and BAYESCNN_CONV=imageLanes|imagePanels|rows|im2col takes
+// threads or data. A plan tells it (OpEntry::algorithm), and BAYESCNN_CONV=imageLanes|imagePanels|rows|im2col takes
 // another form wherever that can serve the layer, BAYESCNN_WINOGRAD=always|never another answer to whether Winograd's
 // patches pay.
 #pragma once
@@ -140,7 +140,7 @@ struct Choice {
   long winograd;      // routes, from the first on, that are Winograd's
   Encoding encoding;  // of the operands of the others
   bool poolsInLanes;  // the max pooling behind the layer is part of the product, or its gradient put back in it
-  bool wished;        // BAYESCNN_CONV asked for a form that cannot serve the layer
+  bool refused;       // BAYESCNN_CONV asked for a form that cannot serve the layer
 };
 
 static ConvForm formOf(const Question& q, bool& refused) {
@@ -189,7 +189,7 @@ static void describe(Text& text, Pass pass, const Choice& c, long routes) {
   route(c.winograd >= routes);
   if (c.encoding != FLOAT) text.add(c.encoding == ROUNDED ? ", bf16 rounded" : ", bf16 pairs");
   if (c.poolsInLanes) text.add(", pooled in lanes");
-  if (c.wished) text.add(" (BAYESCNN_CONV cannot serve it)");
+  if (c.refused) text.add(" (BAYESCNN_CONV cannot serve it)");
 }
 
 }  // namespace ISA

@@ -11,10 +11,10 @@
 namespace bayes {
 namespace ISA {
 
-#define LAYER(NAME, FUNCTION, ALGORITHM)         \
+#define LAYER(NAME, FUNCTION, ...)               \
   OP(NAME) { FUNCTION(s, s.scratch); }           \
   SCRATCH(NAME) { return FUNCTION(s, nullptr); } \
-  ALGORITHM_OF(NAME) { return ALGORITHM(s, to, room); }
+  ALGORITHM_OF(NAME) { return __VA_ARGS__(s, to, room); }
 
 INL float* orNull(const Tensor& t) { return t ? t.f32() : nullptr; }
 
@@ -110,7 +110,7 @@ INL size_t gradients(const Step& s, const Geometry& g, const Operands& dz, const
 }
 
 // ---- conv2d and linear: x, w, [b] -> y, [where]
-INL Geometry plainGeometry(const Step& s) { return {s, s.in[0], s.in[1], s.out[0]}; }
+static inline Geometry plainGeometry(const Step& s) { return {s, s.in[0], s.in[1], s.out[0]}; }
 static inline size_t plainForward(const Step& s, void* scratch) {
   const Geometry g = plainGeometry(s);
   const Choice c = choose(FORWARD, g, 1, false);
@@ -123,7 +123,7 @@ static inline size_t plainForward(const Step& s, void* scratch) {
 }
 
 // dy, x, w, [y], [where] -> dx, dw, [db]
-INL Geometry plainGradientGeometry(const Step& s) { return {s, s.in[1], s.in[2], s.in[0]}; }
+static inline Geometry plainGradientGeometry(const Step& s) { return {s, s.in[1], s.in[2], s.in[0]}; }
 static inline size_t plainBackward(const Step& s, void* scratch) {
   const Geometry g = plainGradientGeometry(s);
   return gradients(s, g, gradientOf(s, s.in[0].f32(), nullptr, ONE, 3), {s.in[1].f32(), nullptr, ONE}, s.in[2].f32(),
@@ -157,7 +157,7 @@ static inline size_t bayesForward(const Step& s, void* scratch) {
 }
 
 // dy, r, x, mu, sigma2, [y], [where] -> dx, dmu, dsigma2, [dbMu], [dbSigma2]
-INL Geometry bayesGradientGeometry(const Step& s) { return {s, s.in[2], s.in[3], s.in[0]}; }
+static inline Geometry bayesGradientGeometry(const Step& s) { return {s, s.in[2], s.in[3], s.in[0]}; }
 INL Gradients bayesGradients(const Step& s) {
   return {orNull(s.out[1]), orNull(s.out[2]), s.nout > 3 ? orNull(s.out[3]) : nullptr,
           s.nout > 4 ? orNull(s.out[4]) : nullptr};
@@ -193,37 +193,25 @@ INL size_t transposedGradients(const Step& s, const Geometry& g, const Operands&
   return most;
 }
 
-// ---- What a step does, in words
-static inline const char* forwardAlgorithm(Pass pass, const Geometry& g, long routes, char* to, size_t room) {
+// ---- What a step does, in words: of layers whose geometry OF gives, with ROUTES routes
+typedef Geometry GeometryOf(const Step& s);
+template <GeometryOf OF, Pass PASS, long ROUTES>
+static const char* forwardAlgorithm(const Step& s, char* to, size_t room) {
   Text text{to, room};
-  describe(text, pass, choose(pass, g, routes, false), routes);
+  describe(text, PASS, choose(PASS, OF(s), ROUTES, false), ROUTES);
   return to;
 }
-// `pass`: that of the gradient of x.
-static inline const char* gradientAlgorithm(const Step& s, Pass pass, const Geometry& g, long routes, char* to,
-                                            size_t room) {
+// PASS: that of the gradient of x.
+template <GeometryOf OF, Pass PASS, long ROUTES>
+static const char* gradientAlgorithm(const Step& s, char* to, size_t room) {
+  const Geometry g = OF(s);
   Text text{to, room};
-  const Choice weights = choose(WEIGHTS, g, routes, true);
-  if (s.out[0]) text.add("data "), describe(text, pass, choose(pass, g, routes, true), routes);
-  if (s.out[0] && weightsWanted(s)) text.add("; ");
-  if (weightsWanted(s)) {
-    Choice c = weights;
-    c.poolsInLanes = pass == DATA && unpoolsInLanes(s, g, weights);
-    text.add("weights "), describe(text, WEIGHTS, c, routes);
-  }
+  if (s.out[0]) text.add("data "), describe(text, PASS, choose(PASS, g, ROUTES, true), ROUTES);
+  if (!weightsWanted(s)) return to;
+  Choice weights = choose(WEIGHTS, g, ROUTES, true);
+  weights.poolsInLanes = PASS == DATA && unpoolsInLanes(s, g, weights);
+  text.add(s.out[0] ? "; weights " : "weights "), describe(text, WEIGHTS, weights, ROUTES);
   return to;
-}
-static inline const char* plainAlgorithm(const Step& s, char* to, size_t room) {
-  return forwardAlgorithm(FORWARD, plainGeometry(s), 1, to, room);
-}
-static inline const char* plainGradientAlgorithm(const Step& s, char* to, size_t room) {
-  return gradientAlgorithm(s, DATA, plainGradientGeometry(s), 1, to, room);
-}
-static inline const char* bayesAlgorithm(const Step& s, char* to, size_t room) {
-  return forwardAlgorithm(FORWARD, plainGeometry(s), 2, to, room);
-}
-static inline const char* bayesGradientAlgorithm(const Step& s, char* to, size_t room) {
-  return gradientAlgorithm(s, DATA, bayesGradientGeometry(s), 2, to, room);
 }
 
 }  // namespace ISA

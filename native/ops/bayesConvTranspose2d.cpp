@@ -16,9 +16,6 @@ static size_t bayesTransposedForward(const Step& s, void* scratch) {
   dataGradient(c, g, {x, x, SQUARE}, s.in[1].f32(), s.in[2].f32(), lrtEpilogue(s, to, g.c, g.h * g.w, g.n), bump);
   return bump.used;
 }
-static const char* bayesTransposedAlgorithm(const Step& s, char* to, size_t room) {
-  return forwardAlgorithm(DATA, bayesTransposed(s), 2, to, room);
-}
 
 // dy, r, x, mu, sigma2 -> dx, dmu, dsigma2, [dbMu], [dbSigma2]
 static Geometry bayesTransposedGradient(const Step& s) { return {s, s.in[0], s.in[3], s.in[2]}; }
@@ -32,13 +29,10 @@ static size_t bayesTransposedBackward(const Step& s, void* scratch) {
   return transposedGradients(s, g, image, {x, x, SQUARE}, s.in[3].f32(), s.in[4].f32(),
                              SquareEpilogue{s.out[0].f32(), x, g.k}, bayesGradients(s), shared);
 }
-static const char* bayesTransposedGradientAlgorithm(const Step& s, char* to, size_t room) {
-  return gradientAlgorithm(s, FORWARD, bayesTransposedGradient(s), 2, to, room);
-}
 
-LAYER(bayesConvTranspose2d, bayesTransposedForward, bayesTransposedAlgorithm)
+LAYER(bayesConvTranspose2d, bayesTransposedForward, forwardAlgorithm<bayesTransposed, DATA, 2>)
 CONTRACT(bayesConvTranspose2d) { bayesLayer(c, TRANSPOSED); }
-LAYER(bayesConvTranspose2dGrad, bayesTransposedBackward, bayesTransposedGradientAlgorithm)
+LAYER(bayesConvTranspose2dGrad, bayesTransposedBackward, gradientAlgorithm<bayesTransposedGradient, FORWARD, 2>)
 CONTRACT(bayesConvTranspose2dGrad) { bayesGradient(c, TRANSPOSED); }
 
 }  // namespace ISA

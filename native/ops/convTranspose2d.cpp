@@ -13,9 +13,6 @@ static size_t plainTransposedForward(const Step& s, void* scratch) {
                BiasEpilogue{s.out[0].f32(), s.attr("bias") ? s.in[2].f32() : nullptr, g.c}, bump);
   return bump.used;
 }
-static const char* plainTransposedAlgorithm(const Step& s, char* to, size_t room) {
-  return forwardAlgorithm(DATA, plainTransposed(s), 1, to, room);
-}
 
 // dy, x, w -> dx, dw, [db]
 static Geometry plainTransposedGradient(const Step& s) { return {s, s.in[0], s.in[2], s.in[1]}; }
@@ -26,13 +23,10 @@ static size_t plainTransposedBackward(const Step& s, void* scratch) {
                              {orNull(s.out[1]), nullptr, s.nout > 2 ? orNull(s.out[2]) : nullptr, nullptr},
                              Bump(scratch));
 }
-static const char* plainTransposedGradientAlgorithm(const Step& s, char* to, size_t room) {
-  return gradientAlgorithm(s, FORWARD, plainTransposedGradient(s), 1, to, room);
-}
 
-LAYER(convTranspose2d, plainTransposedForward, plainTransposedAlgorithm)
+LAYER(convTranspose2d, plainTransposedForward, forwardAlgorithm<plainTransposed, DATA, 1>)
 CONTRACT(convTranspose2d) { plainLayer(c, TRANSPOSED); }
-LAYER(convTranspose2dGrad, plainTransposedBackward, plainTransposedGradientAlgorithm)
+LAYER(convTranspose2dGrad, plainTransposedBackward, gradientAlgorithm<plainTransposedGradient, FORWARD, 1>)
 CONTRACT(convTranspose2dGrad) { plainGradient(c, TRANSPOSED); }
 
 }  // namespace ISA

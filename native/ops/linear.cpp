@@ -4,9 +4,9 @@
 namespace bayes {
 namespace ISA {
 
-LAYER(linear, plainForward, plainAlgorithm)
+LAYER(linear, plainForward, forwardAlgorithm<plainGeometry, FORWARD, 1>)
 CONTRACT(linear) { plainLayer(c, LINEAR); }
-LAYER(linearGrad, plainBackward, plainGradientAlgorithm)
+LAYER(linearGrad, plainBackward, gradientAlgorithm<plainGradientGeometry, DATA, 1>)
 CONTRACT(linearGrad) { plainGradient(c, LINEAR); }
 
 }  // namespace ISA
