@@ -1,5 +1,5 @@
 // The products of layers, forward and backward, against naive float64 sums: in bf16 of operands that are rounded where
-// the library says it rounds them (docs/design.md), and in float32 where a layer takes few multiplications (native/
+// the library says it rounds them (docs/kernels.md), and in float32 where a layer takes few multiplications (native/
 // winograd.h). BAYESCNN_BF16=pairs and =rounded run it in both forms of the kernels; scripts/test.mjs does.
 import { afterAll, describe, expect, it } from "vitest";
 import { grad } from "../../lib/autodiff/grad.ts";
