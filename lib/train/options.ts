@@ -186,11 +186,11 @@ export type Settled = Omit<Settings, "preprocess"> & { readonly preprocess: Prep
 export function partsOf(data: FitData): FitData {
   if (Object.hasOwn(data ?? {}, "images") || Object.hasOwn(data ?? {}, "read"))
     throw new BayesError("[fit] expected { train, valid } as the data, received a data set: fit(model, { train: it })");
-  const { train, valid } = checkOptions("fit data", data, {
+  const { train, valid } = checkOptions<FitData & { readonly test?: unknown }>("fit data", data, {
     train: "object",
     valid: "object",
     test: "object",
-  } as never) as FitData;
+  });
   const own = <D extends AnyDataset | undefined>(part: D): D => (isStreamed(part) || !part ? part : { ...part });
   return { train: own(train), valid: own(valid) };
 }
