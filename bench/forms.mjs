@@ -28,8 +28,8 @@ else parent();
 
 /** Measures each pass of each layer, as this process's environment wants it. @param {Work} work */
 async function child({ name, kind }) {
-  const { forwardProgram, madeModel, stepProgram } = await import("../dist/cli/made.js");
-  const { openDevice } = await import("../dist/graph/index.js");
+  const { forwardProgram, madeModel, stepProgram } = await import("../dist/speed/made.js");
+  const { openDevice } = await import("../dist/graph.js");
   const { setThreads } = await import("../dist/index.js");
   const { adam } = await import("../dist/train/index.js");
   setThreads(1);

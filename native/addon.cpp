@@ -490,9 +490,6 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("threads", Napi::Function::New(env, [](const Napi::CallbackInfo& info) -> Napi::Value {
                 return Napi::Number::New(info.Env(), bayes::configuredPoolThreads());
               }));
-  exports.Set("hasOp", Napi::Function::New(env, [](const Napi::CallbackInfo& info) -> Napi::Value {
-                return Napi::Boolean::New(info.Env(), bayes::findOp(info[0].As<Napi::String>().Utf8Value().c_str()));
-              }));
   exports.Set("externalMemory", Napi::Function::New(env, [](const Napi::CallbackInfo& info) -> Napi::Value {
                 int64_t total = 0;
                 napi_adjust_external_memory(info.Env(), 0, &total);

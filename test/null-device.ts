@@ -32,6 +32,6 @@ export function nullDevice(): Device {
   return {
     kind: "null",
     name: "null",
-    addon: { Store, Plan, isa: "null", setThreads() {}, threads: () => 1, hasOp: () => true, externalMemory: () => 0 },
+    addon: { Store, Plan, isa: "null", setThreads() {}, threads: () => 1, externalMemory: () => 0 },
   };
 }

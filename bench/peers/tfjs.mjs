@@ -2,7 +2,8 @@
 // operation by operation, with our weights. It has one thread: its threaded build needs a browser.
 //   node bench/peers/tfjs.mjs '{workload}'
 import { forwardProgram } from "../../dist/speed/made.js";
-import { f32, topo } from "../../dist/graph/node.js";
+import { f32 } from "../../dist/graph/node.js";
+import { topo } from "../../dist/graph/walk.js";
 import { input, withTrace } from "../../dist/graph/trace.js";
 import { createModel } from "../../dist/index.js";
 import { optional, serve } from "../serve.mjs";

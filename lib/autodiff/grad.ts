@@ -1,4 +1,5 @@
-import { constant, Tensor, topo } from "../graph/node.ts";
+import { constant, Tensor } from "../graph/node.ts";
+import { reached, topo } from "../graph/walk.ts";
 import { add } from "../ops/add.ts";
 import { BayesError, fail } from "../util/errors.ts";
 
@@ -13,10 +14,7 @@ export function grad(loss: Tensor, wrt: readonly Tensor[]): Tensor[] {
   if (loss.size !== 1) throw new BayesError(`[grad] expected a scalar loss, received ${loss}`);
   const order = topo([loss]);
   const gradients = new Map<Tensor, Tensor>([[loss, constant(1, loss.shape)]]);
-  const needed = new Set<Tensor>(targets); // tensors on a path from wrt to the loss
-  for (const n of order) {
-    if (!n.op.stopsGradient && n.inputs.some((i) => needed.has(i))) for (const o of n.outputs) needed.add(o);
-  }
+  const needed = reached(order, targets, (n) => n.op.stopsGradient); // tensors on a path from wrt to the loss
   for (const n of order.toReversed()) {
     if (!n.inputs.some((i) => needed.has(i)) || n.op.stopsGradient) continue;
     const dys = n.outputs.map((o) => gradients.get(o));

@@ -1,4 +1,4 @@
-import { checkInt, checkNumber, fail } from "../util/errors.ts";
+import { checkNumber, fail } from "../util/errors.ts";
 import { parseNumber } from "../util/number.ts";
 
 /** Where training stands; steps count from 0. */
@@ -71,13 +71,4 @@ export function parseBeta(text: string): BetaSchedule {
     if (kind === "cosine" && rest.length <= 2) return cosineBeta(...numbers);
   }
   return fail("beta", 'a number, "blundell", "warmup[:share[:beta]]" or "cosine[:share[:beta]]"', text);
-}
-
-/** Mean of a schedule over one epoch of `stepsPerEpoch` steps: 1 for Blundell's. */
-export function meanBeta(schedule: BetaSchedule, stepsPerEpoch: number, epochs = 1): number {
-  checkInt("meanBeta", "steps per epoch", stepsPerEpoch, 1);
-  const totalSteps = stepsPerEpoch * epochs;
-  let sum = 0;
-  for (let step = 0; step < totalSteps; step++) sum += schedule.at({ step, stepsPerEpoch, totalSteps });
-  return sum / totalSteps;
 }

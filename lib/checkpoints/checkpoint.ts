@@ -142,7 +142,7 @@ function write(path: string, tensors: ReadonlyMap<string, SafeTensor>, checkpoin
  */
 export function amendCheckpoint(path: string, knowledge: Partial<Pick<Knowledge, "likelihood" | "threshold">>): void {
   const { model, device, streams, training, tensors } = loadCheckpoint(path);
-  const about = { schema: 2 as const, model: { ...model, ...knowledge } as never, device, streams, training };
+  const about = { schema: 2 as const, model: { ...model, ...knowledge }, device, streams, training };
   write(path, tensors, describe(path, JSON.parse(JSON.stringify(about))));
 }
 

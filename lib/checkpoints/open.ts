@@ -45,12 +45,12 @@ export function openModel<L extends Likelihood = Likelihood>(path: string, optio
 /** {@link openModel} for another function, which its messages name. */
 export function openAs<L extends Likelihood>(where: string, path: string, options: OpenOptions<L>): Model<L> {
   checkPath(where, path);
-  const own = checkOptions(where, options, {
+  const own = checkOptions<OpenOptions<L>>(where, options, {
     device: "object|string",
     build: "function",
     bayes: "object",
     likelihood: "object",
-  } as never) as OpenOptions<L>;
+  });
   const checkpoint = loadCheckpoint(weightsFile(path, where));
   const model = made(checkpoint, own);
   try {

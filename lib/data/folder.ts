@@ -35,7 +35,7 @@ export interface Tree {
 export async function loadImageFolder(dir: string, options?: ReadOptions): Promise<ClassDataset>;
 export async function loadImageFolder(dir: string, options: StreamOptions): Promise<AnyClassDataset>;
 export async function loadImageFolder(dir: string, options: ReadOptions = {}): Promise<AnyClassDataset> {
-  checkOptions<object>("image folder", options, STREAM_OPTIONS as never);
+  checkOptions("image folder", options, STREAM_OPTIONS);
   return readTree(listTree(checkPath("image folder", dir)), options);
 }
 

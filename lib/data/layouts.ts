@@ -43,7 +43,7 @@ export function partOf(name: string): Part | undefined {
 export async function loadImageFolders(dir: string, options?: ReadOptions): Promise<TrainTest>;
 export async function loadImageFolders(dir: string, options: StreamOptions): Promise<TrainTest<AnyClassDataset>>;
 export async function loadImageFolders(dir: string, options: ReadOptions = {}): Promise<TrainTest<AnyClassDataset>> {
-  checkOptions<object>("image folder", options, STREAM_OPTIONS as never);
+  checkOptions("image folder", options, STREAM_OPTIONS);
   const left = new LeftOut();
   const { folders, files } = contentOf(checkPath("image folder", dir), left);
   const parts = partsAmong(dir, folders);
@@ -76,7 +76,7 @@ export async function loadTestImages(
   dir: string,
   options: ReadOptions | StreamOptions = {},
 ): Promise<AnyClassDataset | undefined> {
-  checkOptions<object>("image folder", options, STREAM_OPTIONS as never);
+  checkOptions("image folder", options, STREAM_OPTIONS);
   if (statOf(dir)?.isDirectory() !== true) return undefined;
   const { folders } = contentOf(dir, new LeftOut());
   if (folders.length === 0) return undefined;

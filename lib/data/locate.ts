@@ -125,7 +125,7 @@ export async function loadData(
       "the path of a folder; options are the third argument: loadData(name, undefined, options)",
       dataDir,
     );
-  checkOptions<object>("data", options, STREAM_OPTIONS as never);
+  checkOptions("data", options, STREAM_OPTIONS);
   const found = findData(name, dataDir);
   if (isDatasetName(name)) {
     if (found !== undefined) return loadKnown(name, found);

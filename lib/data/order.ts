@@ -1,4 +1,4 @@
-import { checkInt, fail } from "../util/errors.ts";
+import { checkInt } from "../util/errors.ts";
 import { philox, STREAM_SHUFFLE, seedKey, streamWord, uniformInt } from "../util/philox.ts";
 
 /**
@@ -33,36 +33,4 @@ export function permutation(count: number, seed: number, step: number, stream: n
     order[j] = held;
   }
   return order;
-}
-
-export interface BatchOptions {
-  /** Leave out the last batch when it is short. Default false: every example is seen once an epoch. */
-  readonly dropLast?: boolean;
-  /** A new order every epoch (default true), or the data set's own order. */
-  readonly shuffle?: boolean;
-}
-
-/**
- * The batches of one epoch, as example indices.
- * @returns one Int32Array per batch, all of `batchSize` but perhaps the last
- * @throws BayesError when the batch is larger than the data
- */
-export function batchIndices(
-  count: number,
-  batchSize: number,
-  seed: number,
-  epoch: number,
-  options: BatchOptions = {},
-): Int32Array[] {
-  checkInt("batches", "count", count, 1, 0x7fffffff);
-  checkInt("batches", "batch size", batchSize, 1);
-  if (batchSize > count) fail("batches", `a batch size of at most ${count}, the number of examples`, batchSize);
-  const { dropLast = false, shuffle = true } = options;
-  const order = shuffle ? epochOrder(count, seed, epoch) : Int32Array.from({ length: count }, (_, i) => i);
-  const batches: Int32Array[] = [];
-  for (let at = 0; at < count; at += batchSize) {
-    const batch = order.subarray(at, Math.min(at + batchSize, count));
-    if (batch.length === batchSize || !dropLast) batches.push(batch);
-  }
-  return batches;
 }

@@ -4,6 +4,7 @@ import { type FileHandle, open } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { fileError } from "../util/atomic.ts";
 import { failFile, words } from "../util/errors.ts";
+import { lifeOf, ownerText, parseOwner, self } from "../util/owner.ts";
 
 const { O_RDWR, O_CREAT, O_EXCL } = constants;
 const O_NOFOLLOW = constants.O_NOFOLLOW ?? 0;
@@ -28,7 +29,7 @@ export class Part {
 
   /** @throws BayesError where FILE.part is something else than a file of ours, or the folder cannot be written to */
   static async open(path: string): Promise<Part> {
-    const own = `${path}.${process.pid}-${randomBytes(4).toString("hex")}.part`;
+    const own = `${path}.${ownerText(self())}${randomBytes(4).toString("hex")}.part`;
     try {
       const found = [`${path}.part`, ...abandoned(path)].some((old) => take(old, own));
       const file = await open(own, O_RDWR | O_NOFOLLOW | (found ? 0 : O_CREAT | O_EXCL), 0o666);
@@ -110,16 +111,8 @@ function take(old: string, own: string): boolean {
 function abandoned(path: string): string[] {
   const [folder, name] = [dirname(path), basename(path)];
   return readdirSync(folder).flatMap((entry) => {
-    const pid = entry.startsWith(`${name}.`) && /^(\d{1,9})-[0-9a-f]{8}\.part$/.exec(entry.slice(name.length + 1))?.[1];
+    const owner = entry.startsWith(`${name}.`) && entry.endsWith(".part") && parseOwner(entry.slice(name.length + 1));
     const old = join(folder, entry);
-    return pid && !isRunning(Number(pid)) && lstatSync(old, { throwIfNoEntry: false })?.isFile() ? [old] : [];
+    return owner && lifeOf(owner) === "dead" && lstatSync(old, { throwIfNoEntry: false })?.isFile() ? [old] : [];
   });
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
-  }
 }

@@ -53,7 +53,7 @@ export async function loadTable(file: string, options?: TableOptions): Promise<T
 export async function loadTable(file: string, options: TableOptions & StreamOptions): Promise<TrainTest<AnyDataset>>;
 export async function loadTable(file: string, options: TableOptions = {}): Promise<TrainTest<AnyDataset>> {
   const kinds = { ...STREAM_OPTIONS, image: "string", label: "string", targets: "object", split: "string" };
-  checkOptions<object>("table", options, kinds as never);
+  checkOptions("table", options, kinds);
   const rows = readRows(checkPath("table", file));
   if (rows.length === 0) fail(file, "at least one row below the header", words("none"));
   const columns = columnsOf(file, rows, options);

@@ -143,7 +143,7 @@ async function distances(
   const { scale, shift } = model.preprocess!;
   const program = compile({ store: model.store }, { x: [CHUNK, 32, 32, 3] }, (t) => ({
     y: withTrace({ store: model.store, mode: "mean", context: layerContext({ bayes: model.bayes }) }, () =>
-      build(t.x, layers as never, 10),
+      build(t.x, layers, 10),
     ).value,
   }));
   const d = program.outputs.get("y")!.shape[1];

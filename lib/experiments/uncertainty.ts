@@ -2,6 +2,7 @@
  * How sure the nets of the classification table are, and of what: on their own test images, on those of another set, turned, and damaged.
  * The frequentist twin is asked the same; its entropy is the baseline of every measure.
  */
+
 import { join } from "node:path";
 import { openModel } from "../checkpoints/open.ts";
 import { type ClassDataset, type Dataset, subset } from "../data/dataset.ts";
@@ -11,7 +12,7 @@ import type { ClassPrediction } from "../likelihoods/shared/predictions.ts";
 import { classificationMetrics } from "../metrics/classification.ts";
 import { auroc } from "../metrics/ood.ts";
 import { decompose, normalizedSoftplusRows } from "../metrics/uncertainty.ts";
-import { createModel } from "../models/create.ts";
+import { createModel, type LikelihoodModelConfig } from "../models/create.ts";
 import type { Model } from "../models/model.ts";
 import { predict } from "../predict/predict.ts";
 import { defaults } from "../train/defaults.ts";
@@ -125,7 +126,12 @@ async function known(net: Model<Categorical>, test: ClassDataset, samples: numbe
 /** The same of the net before its first step: what the split says when nothing was learned. */
 async function untrained(net: Model<Categorical>, test: ClassDataset, samples: number): Promise<JsonObject> {
   const { config, preprocess } = net;
-  using fresh = createModel({ ...(config as object), likelihood: net.likelihood, preprocess, seed: 1 } as never);
+  using fresh = createModel({
+    ...(config as unknown as LikelihoodModelConfig<Categorical>),
+    likelihood: net.likelihood,
+    preprocess,
+    seed: 1,
+  });
   const p = await asked(fresh as Model<Categorical>, test, samples);
   return {
     accuracy: classificationMetrics(p.probabilities, test.targets).accuracy,

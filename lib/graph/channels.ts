@@ -1,5 +1,6 @@
-import { type Node, sameShape, type Tensor, topo } from "./node.ts";
+import { type Node, sameShape, type Tensor } from "./node.ts";
 import type { Slot } from "./store.ts";
+import { reached, topo } from "./walk.ts";
 
 /**
  * For every position of a tensor's last axis, the channel that it shows. Two positions show the same one where neither
@@ -58,10 +59,10 @@ export class ChannelFlow {
    */
   constructor(image: Tensor, output: Tensor, resizable: (layer: string) => boolean) {
     this.#resizable = resizable;
-    const seen = new Set<Node>([image.node]);
-    for (const node of topo([output])) {
-      if (!node.inputs.some((t) => seen.has(t.node))) continue; // made of parameters and noise alone
-      seen.add(node);
+    const order = topo([output]);
+    const seen = reached(order, [image]);
+    for (const node of order) {
+      if (!node.inputs.some((t) => seen.has(t))) continue; // made of parameters and noise alone
       this.nodes.push(node);
       const through = node.op.channels?.(this, node);
       if (!through) for (const t of node.inputs) this.stay(this.of(t));

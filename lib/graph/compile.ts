@@ -285,7 +285,7 @@ export function traceProgram<I extends string, O extends string>(
   options: TraceOptions,
   specs: Readonly<Record<I, InputSpec>>,
   build: (inputs: Readonly<Record<I, Tensor>>) => Readonly<Record<O, Tensor>>,
-): { inputs: Map<string, Tensor>; outputs: Map<string, Tensor>; effects: readonly Node[] } {
+): { inputs: Map<string, Tensor>; outputs: ReadonlyMap<string, Tensor>; effects: readonly Node[] } {
   const checked = checkTraceOptions(where, options);
   checked.store.checkOpen(where);
   if (typeof specs !== "object" || specs === null) fail(where, "the inputs' shapes by name", specs);

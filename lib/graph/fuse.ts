@@ -1,10 +1,5 @@
-import { type Activation, Node, sameShape, type Tensor, topo } from "./node.ts";
-
-/** What a program computes and does. */
-interface Goal {
-  readonly outputs: Map<string, Tensor>;
-  readonly effects: readonly Node[];
-}
+import { type Activation, Node, sameShape, type Tensor } from "./node.ts";
+import { type Goal, nodesOf } from "./walk.ts";
 
 /**
  * What is rewritten between tracing and planning: nodes that change nothing are left out, activations move behind max pooling, what is left of them joins the
@@ -14,12 +9,12 @@ interface Goal {
 export const fuse = (goal: Goal): Goal => poolInLayers(joinLayers(poolFirst(withoutIdentities(goal))));
 
 /** The nodes of a goal in order, and who reads a tensor (null: the caller). */
-function survey({ outputs, effects }: Goal) {
-  const nodes = [...new Set([...topo([...outputs.values(), ...effects.flatMap((n) => n.inputs)]), ...effects])];
+function survey(goal: Goal) {
+  const nodes = nodesOf(goal);
   const readers = new Map<Tensor, (Node | null)[]>();
   const read = (t: Tensor, by: Node | null) => readers.set(t, [...(readers.get(t) ?? []), by]);
   for (const n of nodes) for (const t of n.inputs) read(t, n);
-  for (const t of outputs.values()) read(t, null);
+  for (const t of goal.outputs.values()) read(t, null);
   return { nodes, readers: (t: Tensor) => readers.get(t) ?? [] };
 }
 

@@ -1,8 +1,9 @@
 import type { Data } from "../native/addon.ts";
 import { BayesError, fail } from "../util/errors.ts";
 import { type InputSpec, type Inputs, Program, traceProgram } from "./compile.ts";
-import { leaf, Node, type Tensor, topo } from "./node.ts";
+import { leaf, Node, type Tensor } from "./node.ts";
 import type { TraceOptions } from "./trace.ts";
+import { runOrder } from "./walk.ts";
 
 /** One executed node: its record, the user's line, and the values it made. */
 export interface NodeRecord {
@@ -32,12 +33,7 @@ export function interpret<I extends string, O extends string>(
     if (value === undefined) fail(`interpret: input ${name}`, `a value for ${t}`, value);
     feeds.set(t, value);
   }
-  // as planned: everything, then the guards, then what changes parameters
-  const forward = topo([...outputs.values(), ...effects.flatMap((n) => n.inputs)]).filter(
-    (n) => !n.leaf && !effects.includes(n),
-  );
-  const late = (guard: boolean) => effects.filter((n) => (n.op.mutates === undefined) === guard);
-  for (const n of [...forward, ...late(true), ...late(false)]) {
+  for (const n of runOrder({ outputs, effects })) {
     const results = runNode(options, n, feeds);
     n.outputs.forEach((o, i) => {
       feeds.set(o, results[i]);

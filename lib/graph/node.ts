@@ -277,16 +277,3 @@ export function constant(value: number | Float32Array | Int32Array, shape?: Shap
   else data.fill(value as number);
   return leaf({ shape: dims, dtype }, { kind: "constant", data });
 }
-
-/** Every node the outputs depend on, inputs first, in order of creation where free: the order of the trace. */
-export function topo(outputs: readonly Tensor[]): Node[] {
-  const seen = new Set<Node>();
-  const stack = outputs.map((t) => t.node);
-  while (stack.length) {
-    const n = stack.pop()!;
-    if (seen.has(n)) continue;
-    seen.add(n);
-    for (const i of n.inputs) stack.push(i.node);
-  }
-  return [...seen].sort((a, b) => a.id - b.id); // a node is always made after its inputs
-}

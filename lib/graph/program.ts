@@ -1,23 +1,16 @@
 import type { NativeProgram, NativeRef } from "../native/addon.ts";
 import { BayesError } from "../util/errors.ts";
 import { newArray } from "../util/memory.ts";
+import { Buffers, base } from "./buffers.ts";
 import { aligned, type Claim, planMemory } from "./memory.ts";
-import { type Attrs, type Node, type Op, type Tensor, topo } from "./node.ts";
+import type { Attrs, Node, Tensor } from "./node.ts";
 import type { Store } from "./store.ts";
+import { runOrder, topo } from "./walk.ts";
 
 const space = { arena: 0, store: 1, feed: 2, result: 3, none: 4 } as const;
 const dtype = { f32: 0, i32: 1, u8: 2 } as const;
-/** An output nobody reads: a kernel may still ask for its shape. */
-const none = (t: Tensor): NativeRef => ({
-  dtype: dtype[t.dtype],
-  space: space.none,
-  index: 0,
-  offset: 0,
-  shape: t.shape,
-});
-
-/** Copies any tensor into a result that cannot be computed in place. */
-const copyOp: Op = { name: "copy", infer: ([x]) => [x] };
+/** The planner's own op. */
+const COPY = "copy";
 
 export interface PlannedStep {
   readonly node: Node | undefined;
@@ -45,132 +38,103 @@ export interface PlanInput {
   readonly allocConstants: (bytes: number) => number;
 }
 
-interface Buffer {
-  readonly bytes: number;
-  readonly from: number;
-  to: number;
-  result: number | undefined;
-  offset: number;
-}
-
 /** Orders the nodes (effects last), gives every intermediate a place in one arena, and writes the flat program. */
 export function planProgram({ inputs, outputs, effects, store, allocConstants }: PlanInput): Planned {
-  const all = topo([...outputs.values(), ...effects.flatMap((n) => n.inputs)]).filter((n) => !n.leaf);
-  const late = (n: Node): number => (n.op.mutates ? 2 : n.op.guard ? 1 : 0);
-  const order = [...new Set([...all, ...effects])].sort((a, b) => late(a) - late(b) || a.id - b.id);
+  const order = runOrder({ outputs, effects });
   checkOrder(order);
   checkOwn(store, order, outputs.values());
-
-  // last reader of every tensor's memory; a view shares its input's
-  const base = (t: Tensor): Tensor => (t.node.op.view ? base(t.node.inputs[0]) : t);
-  const lastUse = new Map<Tensor, number>();
-  order.forEach((n, step) => {
-    for (const i of n.inputs) lastUse.set(base(i), step);
-  });
-
-  // buffers: one per tensor that is neither leaf nor view, unless an elementwise op can take over its input's
-  const buffers: Buffer[] = [];
-  const bufferOf = new Map<Tensor, Buffer>();
   const results = [...outputs.values()];
-  const direct = new Map<Tensor, number>(); // tensors that are computed straight into a result
-  results.forEach((t, k) => {
-    if (!t.node.leaf && !t.node.op.view && !direct.has(t)) direct.set(t, k);
-  });
-  const resultBases = new Set(results.map(base));
-  const used = (t: Tensor): boolean => lastUse.has(t) || resultBases.has(t);
-  order.forEach((n, step) => {
-    if (n.op.view) return;
-    n.outputs.forEach((o, k) => {
-      if (!used(o)) return;
-      const reuse = k === 0 && !direct.has(o) ? takeOver(n, o, step) : undefined;
-      const buffer = reuse ?? { bytes: o.bytes, from: step, to: step, result: direct.get(o), offset: 0 };
-      if (!reuse) buffers.push(buffer);
-      buffer.to = Math.max(buffer.to, resultBases.has(o) ? order.length : (lastUse.get(o) ?? step));
-      bufferOf.set(o, buffer);
-    });
-  });
-  function takeOver(n: Node, o: Tensor, step: number): Buffer | undefined {
-    for (const i of n.op.inplace ?? []) {
-      const x = n.inputs[i];
-      const buffer = x && bufferOf.get(base(x));
-      if (
-        buffer &&
-        buffer.result === undefined &&
-        buffer.to === step &&
-        x.bytes === o.bytes &&
-        !resultBases.has(base(x))
-      )
-        return buffer;
-    }
-    return undefined;
-  }
-  const arena = buffers.filter((b) => b.result === undefined);
+  const direct = directResults(results);
+  const buffers = new Buffers(order, results, direct);
+  const arena = buffers.all.filter((b) => b.result === undefined);
   const memory = planMemory(arena);
   arena.forEach((b, i) => {
     b.offset = memory.offsets[i];
   });
-
-  const feedIndex = new Map([...inputs.values()].map((t, i) => [t.node, i]));
-  const constants = new Map<Node, number>();
-  let constantBytes = 0;
-  for (const n of topo([...results, ...order.flatMap((m) => m.inputs)]))
-    if (n.leaf?.kind === "constant") {
-      constants.set(n, constantBytes);
-      constantBytes += aligned(n.outputs[0].bytes);
-    }
-  const constantsIndex = constantBytes ? allocConstants(constantBytes) : -1;
-
-  function ref(t: Tensor): NativeRef {
-    const of = { dtype: dtype[t.dtype], shape: t.shape };
+  const constants = constantsOf([...results, ...order.flatMap((n) => n.inputs)]);
+  const constantsIndex = constants.bytes.length ? allocConstants(constants.bytes.length) : -1;
+  const feeds = new Map([...inputs.values()].map((t, i) => [t.node, i]));
+  const ref = (t: Tensor): NativeRef => {
+    const of = { dtype: dtype[t.dtype], shape: t.shape, offset: 0 };
     const root = base(t);
     const { leaf } = root.node;
-    if (leaf?.kind === "input")
-      return { ...of, space: space.feed, index: need(feedIndex.get(root.node), leaf.name), offset: 0 };
-    if (leaf?.kind === "store") return { ...of, space: space.store, index: store.bufferOf(leaf.of.slot), offset: 0 };
-    if (leaf) return { ...of, space: space.store, index: constantsIndex, offset: constants.get(root.node)! };
-    const b = bufferOf.get(root);
-    if (!b) return none(t);
-    return b.result !== undefined
-      ? { ...of, space: space.result, index: b.result, offset: 0 }
-      : { ...of, space: space.arena, index: 0, offset: b.offset };
-  }
-
-  const steps: PlannedStep[] = [];
-  const native: NativeProgram["steps"][number][] = [];
-  for (const n of order) {
-    if (n.op.view) continue;
-    native.push({
-      op: n.op.name,
-      inputs: n.inputs.map(ref),
-      outputs: n.outputs.map(ref),
-      attrs: numeric(n.attrs),
-      commits: n.op.mutates !== undefined,
-    });
-    const moved = [...n.inputs, ...n.outputs.filter(used)].reduce((sum, t) => sum + t.bytes, 0);
-    steps.push({ node: n, op: n.op.name, flops: n.op.flops?.(n) ?? 0, bytes: moved });
-  }
-  results.forEach((t, k) => {
-    if (direct.get(t) === k) return;
-    const to: NativeRef = { dtype: dtype[t.dtype], shape: t.shape, space: space.result, index: k, offset: 0 };
-    native.push({ op: copyOp.name, inputs: [ref(t)], outputs: [to], attrs: {}, commits: false });
-    steps.push({ node: undefined, op: copyOp.name, flops: 0, bytes: 2 * t.bytes });
-  });
-
-  const bytes = newArray("compile", "u8", constantBytes);
-  for (const [n, at] of constants) {
-    const { data } = n.leaf as { data: Float32Array };
-    bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), at);
-  }
+    if (leaf?.kind === "input") return { ...of, space: space.feed, index: need(feeds.get(root.node), leaf.name) };
+    if (leaf?.kind === "store") return { ...of, space: space.store, index: store.bufferOf(leaf.of.slot) };
+    if (leaf) return { ...of, space: space.store, index: constantsIndex, offset: constants.at.get(root.node)! };
+    const b = buffers.of(root);
+    if (!b) return { ...of, space: space.none, index: 0 }; // nobody reads it, but a kernel may ask for its shape
+    return b.result === undefined
+      ? { ...of, space: space.arena, index: 0, offset: b.offset }
+      : { ...of, space: space.result, index: b.result };
+  };
+  const planned = [
+    ...order.flatMap((n) => (n.op.view ? [] : [stepOf(n, ref, buffers)])),
+    ...results.flatMap((t, k) => (direct.get(t) === k ? [] : [copyOf(t, ref(t), k)])),
+  ];
   return {
     native: {
-      steps: native,
+      steps: planned.map((p) => p.native),
       feedBytes: [...inputs.values()].map((t) => t.bytes),
       resultBytes: results.map((t) => t.bytes),
       arenaBytes: memory.bytes,
     },
-    steps,
-    constants: bytes,
+    steps: planned.map((p) => p.step),
+    constants: constants.bytes,
     claims: arena.map((b) => ({ bytes: b.bytes, from: b.from, to: b.to, offset: b.offset })),
+  };
+}
+
+/** Tensors that are computed straight into a result, and which: one that is no leaf or view, and its first result. */
+function directResults(results: readonly Tensor[]): Map<Tensor, number> {
+  const direct = new Map<Tensor, number>();
+  for (const [k, t] of results.entries()) if (!t.node.leaf && !t.node.op.view && !direct.has(t)) direct.set(t, k);
+  return direct;
+}
+
+/** The constants that these tensors need, one behind the other. */
+function constantsOf(read: readonly Tensor[]): { readonly at: ReadonlyMap<Node, number>; readonly bytes: Uint8Array } {
+  const at = new Map<Node, number>();
+  let size = 0;
+  for (const n of topo(read))
+    if (n.leaf?.kind === "constant") {
+      at.set(n, size);
+      size += aligned(n.outputs[0].bytes);
+    }
+  const bytes = newArray("compile", "u8", size);
+  for (const [n, from] of at) {
+    const { data } = n.leaf as { data: Float32Array };
+    bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), from);
+  }
+  return { at, bytes };
+}
+
+/** A step as the device gets it, and as the report shows it. */
+interface Step {
+  readonly native: NativeProgram["steps"][number];
+  readonly step: PlannedStep;
+}
+
+function stepOf(n: Node, ref: (t: Tensor) => NativeRef, buffers: Buffers): Step {
+  const { op, inputs, outputs } = n;
+  const bytes = [...inputs, ...outputs.filter((o) => buffers.used(o))].reduce((sum, t) => sum + t.bytes, 0);
+  return {
+    native: {
+      op: op.name,
+      inputs: inputs.map(ref),
+      outputs: outputs.map(ref),
+      attrs: numeric(n.attrs),
+      commits: op.mutates !== undefined,
+    },
+    step: { node: n, op: op.name, flops: op.flops?.(n) ?? 0, bytes },
+  };
+}
+
+/** Copies a tensor that cannot be computed in place into result `k`. */
+function copyOf(t: Tensor, from: NativeRef, k: number): Step {
+  const to: NativeRef = { ...from, space: space.result, index: k, offset: 0 };
+  return {
+    native: { op: COPY, inputs: [from], outputs: [to], attrs: {}, commits: false },
+    step: { node: undefined, op: COPY, flops: 0, bytes: 2 * t.bytes },
   };
 }
 

@@ -45,7 +45,9 @@ const bytesOf = ({ shape, dtype }: Slot): number => sizeOf(shape) * (dtype === "
 
 /**
  * Named persistent memory on one device. Everything a training run must not lose lies here; everything else is a plan's
- * arena. Close it explicitly (or with `using`).
+ * arena. Close it explicitly (or with `using`). A leaf knows its store and slot, not only a name: a program that reads another's, or one of
+ * before a deletion, is refused when it is compiled. Slots that a trace defines are made when it is over, together: a trace that fails
+ * leaves none.
  */
 export class Store {
   readonly device: Device;

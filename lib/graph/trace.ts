@@ -23,7 +23,7 @@ export function checkPrecision(where: string, value: unknown): Precision | undef
   return fail(where, 'precision "fp32" or "bf16"', value);
 }
 
-/** What a stochastic op needs to draw its noise (see docs/design.md, "Noise is a function"). */
+/** What a stochastic op needs to draw its noise (see util/philox.ts). */
 export interface Noise {
   /** i32[4]: seed low, seed high, step, first Monte-Carlo sample. */
   readonly rng: Tensor;

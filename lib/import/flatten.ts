@@ -1,5 +1,6 @@
-import { f32, type Node, type Tensor, topo } from "../graph/node.ts";
+import { f32, type Node, type Tensor } from "../graph/node.ts";
 import { input } from "../graph/trace.ts";
+import { topo } from "../graph/walk.ts";
 import type { Model } from "../models/model.ts";
 
 /**

@@ -19,7 +19,7 @@ export interface DropoutLayerOptions extends LayerOptions {
  * @throws BayesError for a rate outside of it
  */
 export function dropout(x: Tensor, rate: number, options: DropoutLayerOptions = {}): Tensor {
-  const own = checkOptions<DropoutLayerOptions>("dropout", options, { ...layerKinds, always: "boolean" } as never);
+  const own = checkOptions<DropoutLayerOptions>("dropout", options, { ...layerKinds, always: "boolean" });
   const { always = false } = own;
   checkNumber("dropout", "rate", rate, 0, 0.999999);
   checkInput("dropout", x);

@@ -33,7 +33,7 @@ export function filterResponseNorm2d(x: Tensor, options: FilterResponseNormOptio
     ...layerKinds,
     epsilon: "number",
     threshold: "boolean",
-  } as never);
+  });
   const [, , , channels] = checkInput("filterResponseNorm2d", x, 4, "[batch, height, width, channels]");
   const { epsilon = 1e-6, threshold = true } = own;
   return scope(

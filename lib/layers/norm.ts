@@ -21,7 +21,7 @@ export function batchNorm2d(x: Tensor, options: BatchNormLayerOptions = {}): Ten
     ...layerKinds,
     momentum: "number",
     epsilon: "number",
-  } as never);
+  });
   checkInput("batchNorm2d", x);
   return scope("batchNorm2d", own, (name) => {
     const { momentum = 0.1, epsilon = 1e-5 } = own;

@@ -1,7 +1,8 @@
 import { initNormals, type WeightDistribution } from "../bayes/posterior.ts";
 import { type BayesOptions, type BayesSettings, settings } from "../bayes/settings.ts";
-import { constant, type Shape, sizeOf, Tensor, topo } from "../graph/node.ts";
+import { constant, type Shape, sizeOf, Tensor } from "../graph/node.ts";
 import { type Mode, type Noise, noiseFor, parameter, trace } from "../graph/trace.ts";
+import { topo } from "../graph/walk.ts";
 import { add } from "../ops/add.ts";
 import { concat } from "../ops/concat.ts";
 import { gaussianNoise } from "../ops/gaussianNoise.ts";

@@ -19,7 +19,7 @@ import { fail, words } from "../util/errors.ts";
 import { alexnet } from "./alexnet.ts";
 import { conv3fc3 } from "./conv3fc3.ts";
 import { espcn } from "./espcn.ts";
-import { type Activation, defaultActivation, type Kit, kit, type Norm } from "./kit.ts";
+import { defaultActivation, type Kit, type KitOptions, kit } from "./kit.ts";
 import { lenet5, lenet5Caffe } from "./lenet5.ts";
 import { type LayerChoice, Model } from "./model.ts";
 import { resnet18, resnet20 } from "./resnet.ts";
@@ -53,27 +53,11 @@ export type PriorConfig =
   | ({ readonly kind: "mixture" } & ScaleMixturePriorOptions);
 
 /** A published architecture and how its layers treat their weights, in JSON. */
-export interface ArchitectureConfig {
+export interface ArchitectureConfig extends KitOptions {
   /** One of {@link modelNames}. */
   readonly model: string;
   /** [height, width, channels] of one input. */
   readonly input: readonly [height: number, width: number, channels: number];
-  /** Default true; false is the frequentist twin. */
-  readonly bayesian?: boolean;
-  /** Default softplus in a Bayesian model, ReLU in its twin and in residual nets, and in espcn. */
-  readonly activation?: Activation;
-  /** Of resnet18 and resnet20: "batch" (default), or "filter-response". */
-  readonly norm?: Norm;
-  /** Rate of dropout behind the activations of `dropoutAfter`, in [0, 1); default: none. */
-  readonly dropout?: number;
-  /**
-   * Layers behind which dropout stands; default: all that have a place for it. LeNet-5: conv1, conv2, fc1, fc2 (lenet5-caffe:
-   * without fc2); AlexNet: conv1, conv3, conv5 (the reference's places); 3Conv3FC: fc1, fc2; residual nets: the first
-   * convolution of each block, stage1/block1/conv1 and so on.
-   */
-  readonly dropoutAfter?: readonly string[];
-  /** Dropout stays on when predicting (Gal and Ghahramani 2016), so that predictions are stochastic; default false. */
-  readonly monteCarloDropout?: boolean;
   /** How many times larger espcn makes a picture, along each side: 2, 3 (default) or 4. */
   readonly scale?: 2 | 3 | 4;
   readonly posterior?: PosteriorConfig;

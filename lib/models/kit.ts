@@ -19,14 +19,18 @@ export interface KitOptions {
   readonly bayesian?: boolean;
   /**
    * Default softplus in a Bayesian net ("the variance must never be 0", Shridhar et al. 2019), ReLU in its twin and in nets
-   * with norms, whose running statistics softplus would make lag (docs/experiments.md).
+   * with norms, whose running statistics softplus would make lag (docs/experiments.md), and in espcn.
    */
   readonly activation?: Activation;
   /** Of nets that have norms, which are the residual ones: batch norm (default), or filter response norm, which looks at one image alone. */
   readonly norm?: Norm;
-  /** Rate of the dropout behind the activations of some layers; default: none. */
+  /** Rate of the dropout behind the activations of some layers, in [0, 1); default: none. */
   readonly dropout?: number;
-  /** Names of the layers behind which it is; default: wherever the architecture has a place for it. */
+  /**
+   * Names of the layers behind which it is; default: wherever the architecture has a place for it. LeNet-5: conv1, conv2, fc1, fc2
+   * (lenet5-caffe: without fc2); AlexNet: conv1, conv3, conv5 (the reference's places); 3Conv3FC: fc1, fc2; residual nets: the
+   * first convolution of each block, stage1/block1/conv1 and so on.
+   */
   readonly dropoutAfter?: readonly string[];
   /** Dropout stays on in predictions (Gal and Ghahramani 2016), which are stochastic by it; default false. */
   readonly monteCarloDropout?: boolean;

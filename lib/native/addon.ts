@@ -55,7 +55,6 @@ export interface Addon {
   setThreads(n: number): void;
   /** 0: nobody has set it. */
   threads(): number;
-  hasOp(name: string): boolean;
   /** Bytes that V8 has been told of, all addons together: `process.memoryUsage().external` counts array buffers alone. */
   externalMemory(): number;
 }

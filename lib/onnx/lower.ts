@@ -1,6 +1,7 @@
 import { Program } from "../graph/compile.ts";
-import { type Node, type Shape, sameShape, type Tensor, topo } from "../graph/node.ts";
+import { type Node, type Shape, sameShape, type Tensor } from "../graph/node.ts";
 import type { Store } from "../graph/store.ts";
+import { reached, topo } from "../graph/walk.ts";
 import type { OnnxDim, OnnxOp } from "../ops/shared/onnx.ts";
 import { BayesError, fail } from "../util/errors.ts";
 import { OnnxGraph, type OnnxGraphOptions } from "./model.ts";
@@ -26,7 +27,8 @@ export class Lowering extends OnnxGraph {
   readonly noiseSources: NoiseSource[] = [];
   readonly #store: Store;
   readonly #values = new Map<Tensor, Float32Array>();
-  readonly #fixed = new Map<Node, boolean>();
+  /** Nodes that depend on an input of the model. */
+  readonly #live = new Set<Node>();
   #names = new Map<Tensor, string>();
   #batched = "";
   #current: Node | undefined;
@@ -46,7 +48,7 @@ export class Lowering extends OnnxGraph {
   lower(outputs: readonly Tensor[], feeds: ReadonlyMap<Tensor, string>): string[] {
     this.#names = new Map(feeds);
     this.#batched = [...feeds.values()].find((name) => name !== "") ?? "";
-    const order = topo(outputs);
+    const order = this.#follow(outputs);
     this.#evaluate(order, outputs);
     for (const node of order) {
       if (node.leaf || this.#isFixed(node)) continue;
@@ -64,7 +66,7 @@ export class Lowering extends OnnxGraph {
 
   /** Whether some noise that `output` needs is drawn for the weights, once for a whole batch. */
   drawsWeights(output: Tensor): boolean {
-    return topo([output]).some((n) => typeof n.attrs.stream === "number" && this.#isShared(n));
+    return this.#follow([output]).some((n) => typeof n.attrs.stream === "number" && this.#isShared(n));
   }
 
   // the rows that noise is drawn for, the last input of a stochastic op, are a constant for weights
@@ -72,14 +74,17 @@ export class Lowering extends OnnxGraph {
     return this.#isFixed(node.inputs[node.inputs.length - 1].node);
   }
 
+  /** What the outputs depend on, in order; notes what of it depends on an input of the model. */
+  #follow(outputs: readonly Tensor[]): Node[] {
+    const order = topo(outputs);
+    const inputs = order.flatMap((n) => (n.leaf?.kind === "input" ? n.outputs : []));
+    for (const t of reached(order, inputs)) this.#live.add(t.node);
+    return order;
+  }
+
   /** Whether the node depends on no input of the model. */
   #isFixed(node: Node): boolean {
-    let fixed = this.#fixed.get(node);
-    if (fixed === undefined) {
-      fixed = node.leaf ? node.leaf.kind !== "input" : node.inputs.every((t) => this.#isFixed(t.node));
-      this.#fixed.set(node, fixed);
-    }
-    return fixed;
+    return !this.#live.has(node);
   }
 
   /** Runs one native program for every fixed tensor that a node of the model (or nobody but the caller) reads. */

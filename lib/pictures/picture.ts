@@ -52,13 +52,13 @@ export async function superResolve(
   options: UpscaleOptions = {},
 ): Promise<SuperResolved> {
   const scale = scaleOf("superResolve", model);
-  checkOptions<object>("superResolve", options, {
+  checkOptions("superResolve", options, {
     samples: "number",
     seed: "number",
     tile: "number",
     signal: "object",
     onProgress: "function",
-  } as never);
+  });
   const file = typeof picture === "string" || asArray(picture, "Uint8Array") !== undefined;
   const pixels = file ? await readPicture(picture as string | Uint8Array) : checkedPixels(picture as Pixels);
   const [height, width] = [pixels.height * scale, pixels.width * scale];

@@ -133,28 +133,11 @@ export class Predictor<L extends Likelihood = Likelihood> {
     const { model } = this;
     model.store.checkOpen(`predict ${model.name}`);
     const own = checkOptions("predict", options, { onProgress: "function", signal: "object" });
-    const { signal } = own;
-    if (signal && !isSignal(signal)) fail("predict", "signal as an AbortSignal", signal);
-    if (typeof data !== "object" || data === null || !("images" in data || isStreamed(data)))
-      fail("predict", "a data set, or { images, count, shape }; loadImages and openRun read files", data);
-    const streamed = isStreamed(data) ? data : undefined;
-    const { count, shape } = data;
-    const images = streamed
-      ? undefined
-      : checkArray("predict", "images", (data as Images).images, "Uint8Array", "Float32Array");
-    checkPixels("predict", images ?? streamed!.pixels, model.preprocess);
-    if (!Array.isArray(shape)) fail("predict", "the images' shape [height, width, channels]", shape);
-    const { inputShape } = model;
-    if (shape.length !== 3 || inputShape.some((d, i) => d !== shape[i]))
-      fail("predict", `images of shape [${inputShape}] for ${model.name}`, shape, "ERR_BAYES_DATA");
-    checkInt("predict", "the number of images", count, 1);
-    // of the values that there will be at least: known before anything is computed
-    checkWhole(count, this.samples, sizeOf(model.outputShape), streamed?.name);
-    if (streamed) return { count, outputs: this.#streamed(streamed, count, own) };
-    const pixels = count * sizeOf(inputShape);
-    if (images!.length !== pixels)
-      fail("predict", `${pixels} pixel values for ${count} images`, images!.length, "ERR_BAYES_DATA");
-    return { count, outputs: this.#engine.run(images!, count, own) };
+    if (own.signal && !isSignal(own.signal)) fail("predict", "signal as an AbortSignal", own.signal);
+    const given = checkImages(model, data, this.samples);
+    const { count } = given;
+    const outputs = isStreamed(given) ? this.#streamed(given, count, own) : this.#engine.run(given.images, count, own);
+    return { count, outputs };
   }
 
   /** Pieces are whole launches, so that all are those of the same call in memory. */
@@ -177,6 +160,34 @@ export class Predictor<L extends Likelihood = Likelihood> {
     }
     return all;
   }
+}
+
+/** Throws unless these are images that the model takes, and not too many. Returns what was checked. */
+function checkImages(
+  model: Model,
+  data: Images | StreamedDataset,
+  samples: number,
+): Pick<Images, "images" | "count"> | StreamedDataset {
+  if (typeof data !== "object" || data === null || !("images" in data || isStreamed(data)))
+    fail("predict", "a data set, or { images, count, shape }; loadImages and openRun read files", data);
+  const streamed = isStreamed(data) ? data : undefined;
+  const { count, shape } = data;
+  const images = streamed
+    ? undefined
+    : checkArray("predict", "images", (data as Images).images, "Uint8Array", "Float32Array");
+  checkPixels("predict", images ?? streamed!.pixels, model.preprocess);
+  if (!Array.isArray(shape)) fail("predict", "the images' shape [height, width, channels]", shape);
+  const { inputShape } = model;
+  if (shape.length !== 3 || inputShape.some((d, i) => d !== shape[i]))
+    fail("predict", `images of shape [${inputShape}] for ${model.name}`, shape, "ERR_BAYES_DATA");
+  checkInt("predict", "the number of images", count, 1);
+  // of the values that there will be at least: known before anything is computed
+  checkWhole(count, samples, sizeOf(model.outputShape), streamed?.name);
+  if (streamed) return streamed;
+  const pixels = count * sizeOf(inputShape);
+  if (images!.length !== pixels)
+    fail("predict", `${pixels} pixel values for ${count} images`, images!.length, "ERR_BAYES_DATA");
+  return { images: images!, count };
 }
 
 /** Bytes that an output of a streamed set may take: who streams has little memory, or asks for more than he thinks. */

@@ -12,6 +12,8 @@ const hash = (i: number): number => Math.imul(i + 1, 2654435761) >>> 0;
 
 export interface Made<P> extends Disposable {
   readonly program: P;
+  /** Runs one step. */
+  run(): void;
   /** Inputs of one step. */
   readonly feeds: P extends Program<infer I, infer _> ? Record<I, Int32Array | Float32Array | number> : never;
 }
@@ -63,17 +65,19 @@ export function stepProgram(
     augment: undefined,
     penalty: undefined,
   });
+  const feeds = {
+    index: Int32Array.from({ length: batch }, (_, i) => i),
+    epoch: 0,
+    lam: 1,
+    rng: Int32Array.of(...seedKey(1), 0, 0),
+    lr: 1e-4,
+    klWeight: 1 / 60_000,
+    count: 1,
+  };
   return {
     program,
-    feeds: {
-      index: Int32Array.from({ length: batch }, (_, i) => i),
-      epoch: 0,
-      lam: 1,
-      rng: Int32Array.of(...seedKey(1), 0, 0),
-      lr: 1e-4,
-      klWeight: 1 / 60_000,
-      count: 1,
-    },
+    feeds,
+    run: () => void program.run(feeds),
     [Symbol.dispose]() {
       program.close();
       dropData(model);
@@ -98,13 +102,15 @@ export function forwardProgram(
     }),
   );
   const size = batch * imageSize(model.inputShape);
+  const feeds = {
+    x: Float32Array.from({ length: size }, (_, i) => hash(i) / 2 ** 32 - 0.5),
+    rows: Int32Array.from({ length: batch }, (_, i) => i),
+    rng: Int32Array.of(...seedKey(1), 0, 0),
+  };
   return {
     program,
-    feeds: {
-      x: Float32Array.from({ length: size }, (_, i) => hash(i) / 2 ** 32 - 0.5),
-      rows: Int32Array.from({ length: batch }, (_, i) => i),
-      rng: Int32Array.of(...seedKey(1), 0, 0),
-    },
+    feeds,
+    run: () => void program.run(feeds),
     [Symbol.dispose]: () => program.close(),
   };
 }

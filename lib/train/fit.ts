@@ -13,10 +13,12 @@ import { type Progress, progress } from "../util/progress.ts";
 import { RunFolder } from "./folder.ts";
 import { widen } from "./initialSigma.ts";
 import { type HeldLock, RunLock } from "./lock.ts";
-import { Loop, note, stepsPerEpoch } from "./loop.ts";
-import { type FitData, type FitOptions, partsOf, type Settings, type Settled, settle } from "./options.ts";
+import { Loop, note } from "./loop.ts";
+import { type FitData, type FitOptions, partsOf, type Settings, type Settled } from "./options.ts";
 import { type Recipe, recipeSentence } from "./recipe.ts";
+import { settle } from "./settle.ts";
 import { compileStep, dropData, residentData, type StepProgram } from "./step.ts";
+import { stepsPerEpoch } from "./steps.ts";
 
 export type { EpochRecord } from "../checkpoints/state.ts";
 export type { Callbacks, FitData, FitOptions, Monitor, StepRecord } from "./options.ts";

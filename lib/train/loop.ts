@@ -1,8 +1,7 @@
 import { loadCheckpoint, restore } from "../checkpoints/checkpoint.ts";
 import { type EpochRecord, freshSums, type TrainingState } from "../checkpoints/state.ts";
 import { mixupWeight } from "../data/augment.ts";
-import { type AnyDataset, imageSize, isStreamed } from "../data/dataset.ts";
-import { epochOrder } from "../data/order.ts";
+import { type AnyDataset, isStreamed } from "../data/dataset.ts";
 import { RunError } from "../graph/compile.ts";
 import type { Turn } from "../graph/turns.ts";
 import type { Model } from "../models/model.ts";
@@ -15,10 +14,9 @@ import type { RunFolder } from "./folder.ts";
 import type { FitData, Settings, StepRecord } from "./options.ts";
 import { Prefetch } from "./prefetch.ts";
 import { COUNT, type StepProgram } from "./step.ts";
+import { type Chunk, Steps } from "./steps.ts";
 
 const CHUNK_MS = 100;
-/** Bytes of images that a chunk is fed with, where they are streamed (or one step's, if that is more). */
-const CHUNK_BYTES = 16 << 20;
 /** A reader that takes longer than this for a chunk is worth a word. */
 const PATIENCE_MS = 30_000;
 
@@ -28,21 +26,6 @@ export const note = ({ callbacks }: Settings, sentence: string): unknown =>
 
 /** The likelihood's figures by name: for every step of a chunk the sum over its rows. */
 type Counts = readonly (readonly [name: string, sums: Float32Array])[];
-
-/** The steps of a chunk: `n` from `first` on, of one epoch (`at`: how far into it), each of `size` examples. */
-interface Chunk {
-  readonly first: number;
-  readonly n: number;
-  readonly size: number;
-  readonly epoch: number;
-  readonly at: number;
-}
-
-/** Steps of one epoch. */
-export const stepsPerEpoch = (
-  count: number,
-  { batchSize, dropLast }: Pick<Settings, "batchSize" | "dropLast">,
-): number => (dropLast ? Math.floor : Math.ceil)(count / batchSize);
 
 /**
  * The training loop, one chunk of steps at a time. A chunk never reaches beyond a step after which something happens (the
@@ -58,10 +41,8 @@ export class Loop {
   readonly #programs: ReadonlyMap<number, StepProgram>;
   readonly #folder: RunFolder | undefined;
   readonly #owner: string;
-  readonly #stepsPerEpoch: number;
-  readonly #totalSteps: number;
+  readonly #steps: Steps;
   #chunk: number;
-  readonly #orders = new Map<number, Int32Array>();
   #prefetch: Prefetch | undefined;
   #best: ReadonlyMap<string, Data> | undefined;
   #savedAt = performance.now();
@@ -83,22 +64,21 @@ export class Loop {
     this.#programs = programs;
     this.#folder = folder;
     this.#owner = owner;
-    this.#stepsPerEpoch = stepsPerEpoch(train.count, settings);
-    this.#totalSteps = settings.epochs * this.#stepsPerEpoch;
+    this.#steps = new Steps(train, settings, state.step);
     this.#chunk = settings.chunk ?? 1;
     this.state = state;
     if (isStreamed(train))
-      this.#prefetch = new Prefetch(train, state.step, (step) => this.#indicesOf(step), settings.signal);
+      this.#prefetch = new Prefetch(train, state.step, (step) => this.#steps.indicesOf(step), settings.signal);
   }
 
   get over(): boolean {
-    return this.state.ended || (this.state.step >= this.#totalSteps && !this.#epochDue);
+    return this.state.ended || (this.state.step >= this.#steps.total && !this.#epochDue);
   }
 
   /** Whether the last step was an epoch's last, and what comes after it has not been done: its data could not be read. */
   get #epochDue(): boolean {
     const { step, history } = this.state;
-    return step > 0 && step % this.#stepsPerEpoch === 0 && history.length * this.#stepsPerEpoch < step;
+    return step > 0 && step % this.#steps.perEpoch === 0 && history.length * this.#steps.perEpoch < step;
   }
 
   /** Stops reading ahead. */
@@ -110,8 +90,8 @@ export class Loop {
   get examplesLeft(): number {
     const { epochs, batchSize, dropLast } = this.#s;
     const { step } = this.state;
-    const perEpoch = dropLast ? this.#stepsPerEpoch * batchSize : this.#train.count;
-    const done = Math.floor(step / this.#stepsPerEpoch) * perEpoch + (step % this.#stepsPerEpoch) * batchSize;
+    const perEpoch = dropLast ? this.#steps.perEpoch * batchSize : this.#train.count;
+    const done = Math.floor(step / this.#steps.perEpoch) * perEpoch + (step % this.#steps.perEpoch) * batchSize;
     return epochs * perEpoch - done;
   }
 
@@ -126,7 +106,7 @@ export class Loop {
       await this.#afterSteps();
       return undefined;
     }
-    const chunk = this.#plan();
+    const chunk = this.#steps.plan(this.state.step, this.#chunk);
     const images = this.#prefetch && (await this.#reading(() => this.#awaitImages(chunk)));
     if (this.#prefetch && !images) return undefined;
     const records = await this.#turn(async (turn) => {
@@ -202,51 +182,12 @@ export class Loop {
     return result;
   }
 
-  #batchAt(step: number): number {
-    const { batchSize } = this.#s;
-    return Math.min(batchSize, this.#train.count - (step % this.#stepsPerEpoch) * batchSize);
-  }
-
-  /** The order of an epoch; those of past ones are forgotten. */
-  #order(epoch: number): Int32Array {
-    let order = this.#orders.get(epoch);
-    if (!order) {
-      order = epochOrder(this.#train.count, this.#s.seed, epoch);
-      for (const old of this.#orders.keys())
-        if (old < Math.floor(this.state.step / this.#stepsPerEpoch)) this.#orders.delete(old);
-      this.#orders.set(epoch, order);
-    }
-    return order;
-  }
-
-  #indicesOf(step: number): Int32Array | undefined {
-    if (step >= this.#totalSteps) return undefined;
-    const at = (step % this.#stepsPerEpoch) * this.#s.batchSize;
-    return this.#order(Math.floor(step / this.#stepsPerEpoch)).subarray(at, at + this.#batchAt(step));
-  }
-
-  #plan(): Chunk {
-    const { batchSize, checkpoint, stream } = this.#s;
-    const { count, shape } = this.#train;
-    const first = this.state.step;
-    const [epoch, at] = [Math.floor(first / this.#stepsPerEpoch), first % this.#stepsPerEpoch];
-    const size = this.#batchAt(first);
-    const sameSize = size < batchSize ? 1 : Math.floor(count / batchSize) - at;
-    const untilSave = checkpoint.steps ? checkpoint.steps - (first % checkpoint.steps) : sameSize;
-    const bytes = size * imageSize(shape) * (stream === "f32" ? 4 : 1);
-    const most = stream ? Math.max(1, Math.floor(CHUNK_BYTES / bytes)) : this.#chunk;
-    return { first, n: Math.min(this.#chunk, sameSize, untilSave, most), size, epoch, at };
-  }
-
-  /** The step, as schedules see it. */
-  #moment = (step: number) => ({ step, stepsPerEpoch: this.#stepsPerEpoch, totalSteps: this.#totalSteps });
-
   #rate(step: number): number {
-    return finite(this.#s.learningRate.at(this.#moment(step), this.state.plateau), "the learning rate", step);
+    return finite(this.#s.learningRate.at(this.#steps.moment(step), this.state.plateau), "the learning rate", step);
   }
 
   #beta(step: number): number {
-    return finite(this.#s.beta.at(this.#moment(step)), "beta", step);
+    return finite(this.#s.beta.at(this.#steps.moment(step)), "beta", step);
   }
 
   async #run(
@@ -259,7 +200,7 @@ export class Loop {
     const lr = steps.map((step) => this.#rate(step));
     const beta = steps.map((step) => this.#beta(step));
     const key = seedKey(seed);
-    const index = this.#order(epoch).subarray(at * batchSize, at * batchSize + n * size);
+    const index = this.#steps.order(epoch).subarray(at * batchSize, at * batchSize + n * size);
     const mixup = this.#s.augment?.mixup;
     const feeds = {
       ...(images ? { images } : {}),
@@ -300,7 +241,7 @@ export class Loop {
   #account(records: readonly StepRecord[], counts: Counts): void {
     const sums = { ...this.state.sums, counts: { ...this.state.sums.counts } };
     for (const [i, r] of records.entries()) {
-      const size = this.#batchAt(r.step);
+      const size = this.#steps.batchAt(r.step);
       sums.steps++;
       sums.seen += size;
       sums.loss += r.loss * size;
@@ -315,7 +256,7 @@ export class Loop {
   /** @returns whether it came to its end, which the signal may prevent while validation images are read */
   async #endEpoch(): Promise<boolean> {
     const step = this.state.step - 1;
-    const epoch = Math.floor(step / this.#stepsPerEpoch);
+    const epoch = Math.floor(step / this.#steps.perEpoch);
     const [lr, beta] = [this.#rate(step), this.#beta(step)];
     const valid = await this.#validate(epoch);
     if (valid === "stopped") return false;
@@ -405,7 +346,7 @@ export class Loop {
   #checkpointDue(epochEnded: boolean): boolean {
     const { epochs, steps, seconds } = this.#s.checkpoint;
     const { step } = this.state;
-    if (epochs && epochEnded && (step / this.#stepsPerEpoch) % epochs === 0) return true;
+    if (epochs && epochEnded && (step / this.#steps.perEpoch) % epochs === 0) return true;
     if (steps && step % steps === 0) return true;
     return seconds !== undefined && performance.now() - this.#savedAt >= 1000 * seconds;
   }

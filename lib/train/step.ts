@@ -1,3 +1,8 @@
+/**
+ * The program of a training step: gather, forward, loss, backward, guard, update. The loss is the mean negative log-likelihood of an example
+ * plus (beta / N) KL(posterior || prior) in nats, every weight counted once and a pruned one not at all; N is the number of training
+ * examples really used, so beta = 1 is the evidence lower bound. There is no free divisor.
+ */
 import { grad } from "../autodiff/grad.ts";
 import type { Augmentation } from "../data/augment.ts";
 import { type AnyDataset, isStreamed } from "../data/dataset.ts";

@@ -10,7 +10,11 @@
  *     2  step (of training), or epoch
  *     3  stream * 65536 + Monte-Carlo sample
  *
- * The key is the 64-bit seed: low word, high word.
+ * The key is the 64-bit seed: low word, high word. A normal of channel c of C is lane c mod 4 of the block at position
+ * pixel * ceil(C / 4) + floor(c / 4). The row is the position in the step's batch when training, the index in the call's images when
+ * predicting. The stream is the ordinal of the stochastic node, kept by name in checkpoints: a layer that is used again draws anew, as
+ * "name@1", noise of the weights is one draw. The normals are bit-identical on every instruction set: our own polynomials on exact
+ * range reduction, no fused multiply-add, no libm (native/shared/philox.h).
  */
 
 /** Streams from here on belong to initialisation, dropout, shuffling and augmentation. */

@@ -60,22 +60,10 @@ void* allocate(int64_t wanted) {
   if (wanted < 0 || wanted > MOST_BYTES || (wanted > (256 << 20) && wanted > availableBytes())) refuse();
   constexpr size_t align = 64;
   const size_t bytes = (static_cast<size_t>(wanted) + align - 1) / align * align + align;
-#if defined(_WIN32)
-  void* p = _aligned_malloc(bytes, align);
-#else
   void* p = aligned_alloc(align, bytes);
-#endif
   if (!p) refuse();
   memset(p, 0, bytes);
   return p;
-}
-
-void release(void* p) {
-#if defined(_WIN32)
-  _aligned_free(p);
-#else
-  free(p);
-#endif
 }
 
 struct Block {
@@ -85,7 +73,7 @@ struct Block {
   Block() = default;
   Block(const Block&) = delete;
   Block& operator=(const Block&) = delete;
-  ~Block() { release(data); }
+  ~Block() { free(data); }
   void resize(int64_t n) {
     char* fresh = static_cast<char*>(allocate(n ? n : 1));
     release(data);
@@ -304,11 +292,6 @@ const char* guarded(F f) {
 
 const BayesBackend& cpuBackend() {
   static const BayesBackend table = {
-      BAYES_ABI,
-      [](char* text, int64_t capacity) -> const char* {
-        snprintf(text, static_cast<size_t>(capacity), "cpu (%s)", isaName());
-        return nullptr;
-      },
       [](void** store) { return guarded([&] { *store = new Store(); }); },
       [](void* store) { delete static_cast<Store*>(store); },
       [](void* store, int64_t bytes, int32_t* index) {

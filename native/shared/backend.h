@@ -55,8 +55,6 @@ typedef struct {
 } BayesFault;
 
 typedef struct {
-  int32_t abi;
-  const char* (*probe)(char* description, int64_t capacity);  // null: usable; else why not
   const char* (*storeCreate)(void** store);
   void (*storeDestroy)(void* store);
   const char* (*storeAlloc)(void* store, int64_t bytes, int32_t* index);  // zeroed

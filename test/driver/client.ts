@@ -164,9 +164,5 @@ export function driverAddon(command: readonly string[]): Addon {
     },
     threads: () => threads,
     externalMemory: () => 0,
-    hasOp(name) {
-      check(request("hasOp", (m) => m.text(name)));
-      return readInt() === 1;
-    },
   };
 }

@@ -105,9 +105,6 @@ void serve(const std::string& what) {
     answer(nullptr), put(std::string(bayes::isaName()));
   } else if (what == "setThreads") {
     bayes::setPoolThreads(static_cast<int>(number())), answer(nullptr);
-  } else if (what == "hasOp") {
-    const bool has = bayes::findOp(text().c_str());
-    answer(nullptr), put(int64_t{has});
   } else if (what == "store") {
     void* store = nullptr;
     answer(cpu.storeCreate(&store)), put(reinterpret_cast<int64_t>(store));

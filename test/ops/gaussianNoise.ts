@@ -4,7 +4,7 @@ import { ints, type OpCase, type Value } from "./harness.ts";
 
 const drawn = new Map<string, Value>(); // the gradient check asks for the same noise many times
 
-/** The noise of docs/design.md in float64, from the scalar Philox: [samples * B, ...shape]. */
+/** The noise of lib/util/philox.ts in float64, from the scalar Philox: [samples * B, ...shape]. */
 export function normals(rng: Value, rows: Value, stream: number, samples: number, shape: readonly number[]): Value {
   const key = JSON.stringify([[...rng.data], [...rows.data], stream, samples, shape]);
   const value = drawn.get(key) ?? draw(rng, rows, stream, samples, shape);

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { batchIndices, epochOrder } from "../../lib/data/order.ts";
+import { epochOrder } from "../../lib/data/order.ts";
 import { BayesError } from "../../lib/util/errors.ts";
 import { gaussians, mulHigh, philox, seedKey, uniform01, uniformInt } from "../../lib/util/philox.ts";
 
@@ -117,29 +117,7 @@ describe("epochOrder", () => {
   });
 });
 
-describe("batchIndices", () => {
-  it("covers every example once", () => {
-    fc.assert(
-      fc.property(fc.integer({ min: 1, max: 200 }), fc.integer({ min: 1, max: 200 }), fc.boolean(), (n, b, shuffle) => {
-        fc.pre(b <= n);
-        const batches = batchIndices(n, b, 5, 2, { shuffle });
-        expect(batches.flatMap((x) => [...x]).sort((x, y) => x - y)).toEqual([...Array(n).keys()]);
-        expect(batches.slice(0, -1).every((x) => x.length === b)).toBe(true);
-        const whole = batchIndices(n, b, 5, 2, { shuffle, dropLast: true });
-        expect(whole).toEqual(batches.filter((x) => x.length === b));
-      }),
-    );
-  });
-
-  it("keeps the order without shuffle", () => {
-    expect(batchIndices(5, 2, 1, 0, { shuffle: false }).map((x) => [...x])).toEqual([[0, 1], [2, 3], [4]]);
-  });
-
-  it("refuses a batch larger than the data, and nonsense", () => {
-    expect(() => batchIndices(10, 11, 1, 0)).toThrow(/batch size of at most 10/);
-    for (const bad of [0, -1, 1.5, Number.NaN]) expect(() => batchIndices(10, bad, 1, 0)).toThrow(BayesError);
-    expect(() => batchIndices(0, 1, 1, 0)).toThrow(BayesError);
-    expect(() => epochOrder(10, -1, 0)).toThrow(BayesError);
-    expect(() => epochOrder(10, 1, 2 ** 32)).toThrow(BayesError);
-  });
+it("an epoch's order is of a seed and an epoch that are numbers", () => {
+  expect(() => epochOrder(10, -1, 0)).toThrow(BayesError);
+  expect(() => epochOrder(10, 1, 2 ** 32)).toThrow(BayesError);
 });

@@ -1,4 +1,5 @@
 // Servers that lie, dawdle and break off: a download ends in time with one sentence, and nothing has the file's name.
+
 import { createHash, randomBytes } from "node:crypto";
 import {
   existsSync,
@@ -13,12 +14,13 @@ import {
 } from "node:fs";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { download } from "../../lib/data/download.ts";
 import { getData } from "../../lib/data/get.ts";
 import { BayesError } from "../../lib/util/errors.ts";
+import { ownerText, self } from "../../lib/util/owner.ts";
 import { tries } from "../tries.ts";
 
 const SIZE = 40_000;
@@ -258,8 +260,10 @@ describe("what is left of a download", () => {
   });
 
   it("is gone on with when its process is gone, and left alone while it runs", async () => {
-    writeFileSync(`${path}.1-0123abcd.part`, "of a process that runs"); // there is always a process 1
-    writeFileSync(`${path}.999999999-0123abcd.part`, payload.subarray(0, 30_000)); // and never this one
+    const running = `${path}.${ownerText(self())}0123abcd.part`;
+    const gone = ownerText({ ...self(), pid: 999_999_999, thread: 999_999_999 });
+    writeFileSync(running, "of a process that runs");
+    writeFileSync(`${path}.${gone}0123abcd.part`, payload.subarray(0, 30_000));
     answer = (socket, request) => {
       expect(request).toMatch(/range: bytes=30000-/i);
       socket.end(
@@ -271,7 +275,7 @@ describe("what is left of a download", () => {
     };
     await download(base, path, SIZE, [sum], short);
     expect(readFileSync(path).equals(payload)).toBe(true);
-    expect(readdirSync(join(path, ".."))).toEqual(["f", "f.1-0123abcd.part"]);
+    expect(readdirSync(join(path, ".."))).toEqual(["f", basename(running)]);
   });
 });
 

@@ -1,8 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { grad } from "../../lib/autodiff/grad.ts";
 import { compile } from "../../lib/graph/compile.ts";
-import { constant, inLayer, type Tensor, topo } from "../../lib/graph/node.ts";
+import { constant, inLayer, type Tensor } from "../../lib/graph/node.ts";
 import { Store } from "../../lib/graph/store.ts";
+import { topo } from "../../lib/graph/walk.ts";
 import { add } from "../../lib/ops/add.ts";
 import { batchNorm2d, batchNorm2dInference } from "../../lib/ops/batchNorm2d.ts";
 import { bayesConv2d } from "../../lib/ops/bayesConv2d.ts";

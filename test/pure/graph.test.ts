@@ -1,9 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { grad } from "../../lib/autodiff/grad.ts";
 import { compile } from "../../lib/graph/compile.ts";
-import { constant, inLayer, type Tensor, topo } from "../../lib/graph/node.ts";
+import { constant, inLayer, type Tensor } from "../../lib/graph/node.ts";
 import { Store } from "../../lib/graph/store.ts";
 import { effect, parameter, trace } from "../../lib/graph/trace.ts";
+import { topo } from "../../lib/graph/walk.ts";
 import { add } from "../../lib/ops/add.ts";
 import { mul } from "../../lib/ops/mul.ts";
 import { relu } from "../../lib/ops/relu.ts";

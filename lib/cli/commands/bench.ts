@@ -44,7 +44,7 @@ async function measure(what: "step" | "predict", options: BenchOptions, { out, s
     await new Promise(setImmediate); // Ctrl-C is heard between two runs
     signal.throwIfAborted();
     const start = performance.now();
-    made.program.run(made.feeds as never, 1);
+    made.run();
     return performance.now() - start;
   };
   for (let spent = 0, n = 0; spent < WARM_UP_MS || n < 3; n++) spent += await once();

@@ -11,6 +11,7 @@ import type { PruningRow } from "../../prune/row.ts";
 import type { ScoreName } from "../../prune/scores.ts";
 import { type ShrinkExperimentOptions, shrinkExperiment } from "../../prune/shrinkExperiment.ts";
 import { speedsOf } from "../../speed/speed.ts";
+import type { HeldLock } from "../../train/lock.ts";
 import { version } from "../../util/package.ts";
 import { fitting } from "../../util/text.ts";
 import { declare, type Values } from "../shared/declare.ts";
@@ -32,6 +33,7 @@ import {
   createRun,
   FILES,
   newRunDir,
+  type OpenRun,
   openRunFolder,
   type RunConfig,
   unfinished,
@@ -106,83 +108,102 @@ interface Pruned {
 }
 
 async function pruneRun(dir: string, options: PruneOptions, context: Context): Promise<void> {
-  const { out, signal, until } = context;
   const run = openRunFolder(dir);
   using model = run.model;
   const early = unfinished(run);
-  if (early) out.note(early);
+  if (early) context.out.note(early);
   const data = await context.until(runData(run.config, options.dataDir));
+  const plan = planned(run, options);
+  const runDir = options.out ?? newRunDir(`pruned-${model.name}`, run.config.data.name);
+  using lock = createRun(runDir, plan.config);
+  announce(context, model, plan.config, runDir, threads());
+  const done = await pruned(model, data, plan, lock, context).catch((error: unknown) => {
+    // without fine-tuning there is nothing to go on with, and little lost
+    const goesOn = plan.fineTune > 0 && existsSync(join(runDir, FILES.checkpoint));
+    if (context.signal.aborted && !goesOn) clearRun(runDir);
+    else discardRun(lock);
+    throw context.signal.aborted && goesOn ? stoppedRun(context, runDir) : error;
+  });
+  using small = done.model;
+  writeOnnx(runDir, small);
+  say(dir, runDir, done, context);
+}
+
+/** What is to be done, with every choice made, and the recipe of the new run. */
+interface Plan {
+  readonly options: PruneOptions;
+  readonly fineTune: number;
+  readonly firstSeed: number;
+  /** What stays, of a structured one. */
+  readonly budget: Readonly<Record<string, number>>;
+  readonly sparsity: number;
+  readonly scope: "global" | "layer";
+  readonly config: RunConfig;
+}
+
+function planned({ dir, config }: OpenRun, options: PruneOptions): Plan {
   const { structured, rounds, score, flops, parameters, sparsity = 0.9, scope = "global" } = options;
-  const { fineTune = Math.ceil(run.config.training.epochs / 2) } = options;
+  const { fineTune = Math.ceil(config.training.epochs / 2), seed: firstSeed = config.training.seed } = options;
   const budget: Record<string, number> = parameters === undefined ? { flops: flops ?? 0.5 } : { parameters };
   const how: Record<string, string | number | boolean | null> = structured
     ? { structured, ...budget, score: score ?? "taylor" }
     : { sparsity, score: score ?? null, scope };
-  const firstSeed = options.seed ?? run.config.training.seed;
   const seed = firstSeed + rounds - 1; // each round has one of its own; the last is the run that the folder holds
-  let config: RunConfig = {
-    ...run.config,
-    version,
-    training: { ...run.config.training, epochs: Math.max(1, fineTune), seed, patience: undefined, weights: "final" },
-    pruning: { from: dir, ...how, rounds, fineTune },
+  const training = {
+    ...config.training,
+    epochs: Math.max(1, fineTune),
+    seed,
+    patience: undefined,
+    weights: "final" as const,
   };
-  const runDir = options.out ?? newRunDir(`pruned-${model.name}`, run.config.data.name);
-  using lock = createRun(runDir, config);
-  announce(context, model, config, runDir, threads());
+  const pruning = { from: dir, ...how, rounds, fineTune };
+  return { options, fineTune, firstSeed, budget, sparsity, scope, config: { ...config, version, training, pruning } };
+}
 
+/** Prunes, fine-tunes, tests, and writes the report. */
+async function pruned(model: Model, data: RunData, plan: Plan, lock: HeldLock, context: Context): Promise<Tested> {
+  const { options, fineTune, firstSeed, budget, sparsity, scope } = plan;
+  const { rounds, structured, score } = options;
+  const { signal, until } = context;
+  const runDir = lock.path;
+  let { config } = plan;
   const common = {
     rounds,
     ...(fineTune > 0
       ? { fineTune: { ...fitOptions(model, data, config, runDir, false, context), seed: firstSeed } }
       : {}),
-    predict: {
-      samples: config.testSamples,
-      seed: config.testSeed,
-      precision: config.training.precision,
-      signal,
-    },
+    predict: { samples: config.testSamples, seed: config.testSeed, precision: config.training.precision, signal },
   };
-  const pruned = async () => {
-    const done = structured
-      ? await shrunk(model, data, { ...common, ...budget, ...(score ? { score } : {}) }, (small) => {
-          lock.check(); // before its fine-tuning, which may be stopped and gone on with
-          config = { ...config, model: { ...config.model, widths: small.config.widths as Record<string, number> } };
-          writeConfig(runDir, config);
-        })
-      : await masked(model, data, { ...common, sparsity, scope, ...(score ? { score: score as ScoreName } : {}) });
-    lock.check();
-    if (fineTune === 0) saveCheckpoint(join(runDir, FILES.checkpoint), done.model);
-    const tested = await testModel(done.model, data.test, config, { signal });
-    lock.check();
-    const parts = { title: `${model.name} on ${data.test.name}, pruned`, train: data.train, pruning: [done.row] };
-    await until(writeReport(runDir, done.model, data.test, config, tested, parts));
-    return { ...done, tested };
-  };
-  const {
-    model: small,
-    row,
-    lines: said,
-    fields,
-    tested,
-  } = await pruned().catch((error: unknown) => {
-    // without fine-tuning there is nothing to go on with, and little lost
-    const goesOn = fineTune > 0 && existsSync(join(runDir, FILES.checkpoint));
-    if (signal.aborted && !goesOn) clearRun(runDir);
-    else discardRun(lock);
-    throw signal.aborted && goesOn ? stoppedRun(context, runDir) : error;
-  });
-  using _ = small;
-  writeOnnx(runDir, small);
+  const done = structured
+    ? await shrunk(model, data, { ...common, ...budget, ...(score ? { score } : {}) }, (small) => {
+        lock.check(); // before its fine-tuning, which may be stopped and gone on with
+        config = { ...config, model: { ...config.model, widths: small.config.widths as Record<string, number> } };
+        writeConfig(runDir, config);
+      })
+    : await masked(model, data, { ...common, sparsity, scope, ...(score ? { score: score as ScoreName } : {}) });
+  lock.check();
+  if (fineTune === 0) saveCheckpoint(join(runDir, FILES.checkpoint), done.model);
+  const tested = await testModel(done.model, data.test, config, { signal });
+  lock.check();
+  const parts = { title: `${model.name} on ${data.test.name}, pruned`, train: data.train, pruning: [done.row] };
+  await until(writeReport(runDir, done.model, data.test, config, tested, parts));
+  return { ...done, tested };
+}
 
+interface Tested extends Pruned {
+  readonly tested: Parameters<typeof testFields>[0];
+}
+
+/** Prints what was done, and how good the model was at each stage. */
+function say(dir: string, runDir: string, { model, row, lines: said, fields, tested }: Tested, { out }: Context): void {
   out.line();
   for (const line of said) out.line(line);
-  const stages = [
-    ["before", row.before],
-    ["after pruning", row.after],
-    ...(row.fineTuned ? [["after fine-tuning", row.fineTuned] as const] : []),
-  ] as const;
+  const rows = [
+    { name: "before", metrics: row.before },
+    { name: "after pruning", metrics: row.after },
+    ...(row.fineTuned ? [{ name: "after fine-tuning", metrics: row.fineTuned }] : []),
+  ];
   out.line();
-  const rows = stages.map(([name, metrics]) => ({ name, metrics }));
   for (const line of qualityTable(model.likelihood.figures.slice(0, 3), "", rows)) out.line(line);
   lines(out, "", `report  ${join(runDir, FILES.reportHtml)}`, `model   ${join(runDir, FILES.onnx)}`);
   out.event("done", {

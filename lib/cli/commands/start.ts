@@ -5,14 +5,15 @@ import { embeddedMnist } from "../../data/locate.ts";
 import type { ClassMetrics } from "../../likelihoods/categorical.ts";
 import type { ClassPrediction } from "../../likelihoods/shared/predictions.ts";
 import { threads } from "../../native/device.ts";
-import { verifyOnnx } from "../../onnx/verify.ts";
+import { type VerifyResult, verifyOnnx } from "../../onnx/verify.ts";
+import type { EvaluateResult } from "../../predict/predict.ts";
 import { RunLock } from "../../train/lock.ts";
 import { BayesError } from "../../util/errors.ts";
 import { duration } from "../../util/progress.ts";
 import { declare, type Values } from "../shared/declare.ts";
 import { installed } from "../shared/installed.ts";
 import { type Context, inContext, integer, type SharedOptions, shared } from "../shared/options.ts";
-import { count, fixed, lines, percent } from "../shared/output.ts";
+import { count, fixed, lines, type Output, percent } from "../shared/output.ts";
 import { recipe } from "../shared/recipe.ts";
 import { testModel, writeOnnx, writeReport } from "../shared/results.ts";
 import { splitData } from "../shared/run-data.ts";
@@ -41,7 +42,7 @@ export function startCommand(root: Command): void {
 }
 
 async function start(options: StartOptions, context: Context): Promise<void> {
-  const { out, signal, until } = context;
+  const { signal, until } = context;
   const began = performance.now();
   const all = embeddedMnist();
   const config: RunConfig = { ...recipe({ ...defaultOptions, ...options, data: "mnist" }, all), tour: true };
@@ -69,64 +70,9 @@ async function start(options: StartOptions, context: Context): Promise<void> {
   const { tested, verified } = await until(finish()).catch((error: unknown) => {
     throw signal.aborted ? stoppedRun(context, runDir, result.steps) : error;
   });
-
-  const prediction = tested.prediction as ClassPrediction;
-  const e = tested.metrics as ClassMetrics;
-  out.line();
-  out.line([
-    "bold",
-    `On ${count(e.count)} digits it has never seen, with ${prediction.samples} Monte-Carlo samples each:`,
-  ]);
-  const rows = [
-    [
-      "accuracy",
-      percent(e.accuracy),
-      `${count(Math.round(e.accuracy * e.count))} of ${count(e.count)} digits are read correctly.`,
-    ],
-    [
-      "NLL",
-      fixed(e.nll),
-      `On average the true digit got a probability of ${percent(Math.exp(-e.nll), 1)} (the geometric mean).`,
-    ],
-    [
-      "ECE",
-      fixed(e.ece),
-      `When it says it is 90 % sure, it is right 90 % of the time, give or take ${(100 * e.ece).toFixed(1)} points on average.`,
-    ],
-    [
-      "epistemic",
-      e.epistemic.toExponential(1),
-      "The samples of the weights disagree by this variance: what more training data would reduce.",
-    ],
-    [
-      "aleatoric",
-      e.aleatoric.toExponential(1),
-      "Each sample by itself is unsure by this variance: what is unclear in the images themselves.",
-    ],
-  ];
-  for (const [name, value, words] of rows)
-    out.line("  ", ["cyan", name.padEnd(10)], " ", ["bold", value.padStart(8)], `  ${words}`);
-  const wrong = mistakes(prediction, data.test.targets);
-  if (wrong !== undefined && wrong >= 2)
-    lines(
-      out,
-      "",
-      `  Its uncertainty is ${wrong.toFixed(0)} times as high on the digits it misreads as on the others: it tends to know when it is wrong.`,
-    );
-  out.line();
-  out.line(
-    verified
-      ? agreement(verified)
-      : "ONNX Runtime is not installed, so the exported model was not run in it (npm install onnxruntime-node).",
-  );
-  out.line();
-  const shown = quoted(runDir);
-  for (const [name, file, words] of [
-    ["report", FILES.reportHtml, "plots, and the images it is least sure of; open it in a browser"],
-    ["model", FILES.onnx, "the mean weights, for ONNX Runtime and its kin"],
-    ["run", "", `more: bayescnn evaluate ${shown}, bayescnn predict ${shown} --index 0-9, bayescnn prune ${shown}`],
-  ])
-    out.line("  ", ["cyan", name.padEnd(6)], ` ${join(runDir, file)}  `, ["dim", words]);
+  const { out } = context;
+  sayFigures(out, tested, data.test.targets);
+  sayFiles(out, runDir, verified);
   lines(out, "", `Done in ${duration((performance.now() - began) / 1000)}, ${duration(seconds)} of them training.`);
   out.event("done", {
     seconds,
@@ -141,6 +87,63 @@ async function start(options: StartOptions, context: Context): Promise<void> {
       `[start] expected ONNX Runtime and the native run to agree, received a difference of ${verified.maxDifference}`,
       { code: "ERR_BAYES_NUMERIC" },
     );
+}
+
+/** What the test gave, each figure with a sentence on what it means. */
+function sayFigures(out: Output, tested: EvaluateResult, targets: Int32Array): void {
+  const prediction = tested.prediction as ClassPrediction;
+  const e = tested.metrics as ClassMetrics;
+  const title = `On ${count(e.count)} digits it has never seen, with ${prediction.samples} Monte-Carlo samples each:`;
+  const right = `${count(Math.round(e.accuracy * e.count))} of ${count(e.count)} digits are read correctly.`;
+  const probability = percent(Math.exp(-e.nll), 1);
+  const points = (100 * e.ece).toFixed(1);
+  out.line();
+  out.line(["bold", title]);
+  for (const [name, value, words] of [
+    ["accuracy", percent(e.accuracy), right],
+    ["NLL", fixed(e.nll), `On average the true digit got a probability of ${probability} (the geometric mean).`],
+    [
+      "ECE",
+      fixed(e.ece),
+      `When it says it is 90 % sure, it is right 90 % of the time, give or take ${points} points on average.`,
+    ],
+    [
+      "epistemic",
+      e.epistemic.toExponential(1),
+      "The samples of the weights disagree by this variance: what more training data would reduce.",
+    ],
+    [
+      "aleatoric",
+      e.aleatoric.toExponential(1),
+      "Each sample by itself is unsure by this variance: what is unclear in the images themselves.",
+    ],
+  ])
+    out.line("  ", ["cyan", name.padEnd(10)], " ", ["bold", value.padStart(8)], `  ${words}`);
+  const wrong = mistakes(prediction, targets);
+  if (wrong !== undefined && wrong >= 2)
+    lines(
+      out,
+      "",
+      `  Its uncertainty is ${wrong.toFixed(0)} times as high on the digits it misreads as on the others: it tends to know when it is wrong.`,
+    );
+}
+
+/** Whether the exported model says the same, and where everything lies. */
+function sayFiles(out: Output, runDir: string, verified: VerifyResult | undefined): void {
+  out.line();
+  out.line(
+    verified
+      ? agreement(verified)
+      : "ONNX Runtime is not installed, so the exported model was not run in it (npm install onnxruntime-node).",
+  );
+  out.line();
+  const shown = quoted(runDir);
+  for (const [name, file, words] of [
+    ["report", FILES.reportHtml, "plots, and the images it is least sure of; open it in a browser"],
+    ["model", FILES.onnx, "the mean weights, for ONNX Runtime and its kin"],
+    ["run", "", `more: bayescnn evaluate ${shown}, bayescnn predict ${shown} --index 0-9, bayescnn prune ${shown}`],
+  ])
+    out.line("  ", ["cyan", name.padEnd(6)], ` ${join(runDir, file)}  `, ["dim", words]);
 }
 
 /** Throws a BayesError where the folder holds files of another run, which the tour would replace. */

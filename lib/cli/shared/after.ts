@@ -1,6 +1,7 @@
 import { amendCheckpoint } from "../../checkpoints/checkpoint.ts";
 import { weightsFile } from "../../checkpoints/open.ts";
 import { split } from "../../data/split.ts";
+import type { ClassPrediction, NumberPrediction } from "../../likelihoods/shared/predictions.ts";
 import { TEMPERATURES } from "../../likelihoods/shared/temperature.ts";
 import type { Model } from "../../models/model.ts";
 import {
@@ -91,7 +92,7 @@ export function testSets(
   { conformal: made }: After,
   { prediction, targets }: EvaluateResult,
 ): ConformalResult | undefined {
-  return made?.test(prediction as never, targets);
+  return made?.test(prediction as ClassPrediction & NumberPrediction, targets);
 }
 
 /** The same in lines. */

@@ -50,5 +50,5 @@ function dressed(name: DatasetName, digits: ClassDataset): ClassDataset {
     images,
     labels: digits.targets,
     classes: digits.classes,
-  } as never) as ClassDataset;
+  }) as ClassDataset;
 }

@@ -1,3 +1,9 @@
+/**
+ * What the convolution family shares. Weights are [kh, kw, channels / groups, filters], transposed ones [kh, kw, filters / groups, channels],
+ * linear ones [in, out]. Local reparameterization: v = conv(x^2, sigma^2) + sigma_b^2, y = conv(x, mu) + mu_b + sqrt(v) eps, mean and variance
+ * from one pass over x. For backward it keeps one tensor more than a plain layer, r = eps / (2 sqrt(v)) = dy/dv, so backward draws no noise:
+ * with g = dL/dy and h = g r, dmu = convW(x, g), dsigma^2 = convW(x^2, h), dx = convD(g, mu) + 2x convD(h, sigma^2). Where v <= 1e-16: y = mean, r = 0.
+ */
 import type { ChannelFlow, Channels, ProductAxes } from "../../graph/channels.ts";
 import {
   type Attrs,
