@@ -1,5 +1,5 @@
-// Adding an op is a handful of files with one stem; nothing lists them. This is where a missing piece is noticed, and where
-// folders that import each other in a circle are.
+// Adding an op is a handful of files with one stem. This is where a missing piece is noticed, and where folders that import
+// each other in a circle are.
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
@@ -22,6 +22,11 @@ it("every file of an op exports it", () => {
     ({ stem, text }) => !new RegExp(`^export (const|function) ${stem}(Update)?\\b`, "m").test(text),
   );
   expect(without.map((o) => o.stem)).toEqual([]);
+});
+
+it("the index has a line for every op", () => {
+  const index = readFileSync(join(root, "lib/ops/index.ts"), "utf8");
+  expect(index.match(/^export .*$/gm)?.sort()).toEqual(ops.map(({ stem }) => `export * from "./${stem}.ts";`).sort());
 });
 
 it("every op with a record has a kernel file of its stem, and every kernel file has a record", () => {
