@@ -76,7 +76,7 @@ struct Block {
   ~Block() { free(data); }
   void resize(int64_t n) {
     char* fresh = static_cast<char*>(allocate(n ? n : 1));
-    release(data);
+    free(data);
     data = fresh, bytes = n;
   }
 };
