@@ -51,7 +51,8 @@ export async function section(results, kit) {
 ${table(["", "steps", "Frechet distance", "of two halves of the real", "diversity (real: 1)"], rows)}
 
 The distance is between Gaussians of the features of this library's own ${results[0].settings.classifier} on CIFAR-10 (not of Inception, so it is no FID), over
-${results[0].figures.pictures} made pictures and as many test images. The paper gives no figure for its GAN; its table of this net has no batch norm in the discriminator, and neither has ours.
+${results[0].figures.pictures} made pictures and as many test images. The paper gives no figure for its GAN; its table of this net has no batch norm in the discriminator, and neither has ours. After ${results[0].settings.steps} steps of
+${results[0].settings.batchSize} pictures (${fixed((results[0].settings.steps * results[0].settings.batchSize) / 50_000, 1)} epochs) both make colours and textures of CIFAR-10, and no objects yet.
 
 ${grids.join("\n\n")}
 
