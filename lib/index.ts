@@ -54,8 +54,14 @@ export {
 } from "./data/index.ts";
 export type { Mode, Precision, Shape, Tensor } from "./graph.ts";
 export { type ImportOptions, importWeights } from "./import/weights.ts";
-export { bayesConv2d, type ConvLayerOptions, conv2d } from "./layers/conv.ts";
-export { bayesConvTranspose2d, type ConvTransposeLayerOptions, convTranspose2d } from "./layers/convTranspose.ts";
+export {
+  bayesConv2d,
+  bayesConvTranspose2d,
+  type ConvLayerOptions,
+  type ConvTransposeLayerOptions,
+  conv2d,
+  convTranspose2d,
+} from "./layers/conv.ts";
 export { type DropoutLayerOptions, dropout } from "./layers/dropout.ts";
 export { type FilterResponseNormOptions, filterResponseNorm2d } from "./layers/filterResponseNorm.ts";
 export { bayesLinear, linear } from "./layers/linear.ts";

@@ -1,9 +1,7 @@
 import { types } from "node:util";
 import { constant, type Tensor } from "../graph/node.ts";
 import { parameter, trace } from "../graph/trace.ts";
-import { klGaussian } from "../ops/klGaussian.ts";
-import { klGaussianAlpha } from "../ops/klGaussianAlpha.ts";
-import { logNormalSum } from "../ops/logNormalSum.ts";
+import { klGaussian, klGaussianAlpha, logNormalSum } from "../ops/index.ts";
 import { checkArray, copyOf } from "../util/arrays.ts";
 import { BayesError, checkNumber, checkOptions, fail } from "../util/errors.ts";
 import type { Prior } from "./prior.ts";

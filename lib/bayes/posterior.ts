@@ -1,7 +1,6 @@
 import { type Shape, sizeOf, type Tensor } from "../graph/node.ts";
 import { parameter, trace } from "../graph/trace.ts";
-import { sigma2FromLogAlpha } from "../ops/sigma2FromLogAlpha.ts";
-import { sigma2FromRho } from "../ops/sigma2FromRho.ts";
+import { sigma2FromLogAlpha, sigma2FromRho } from "../ops/index.ts";
 import { checkNumber, checkOptions, fail } from "../util/errors.ts";
 import { newArray } from "../util/memory.ts";
 import { fillGaussians, STREAM_INIT } from "../util/philox.ts";

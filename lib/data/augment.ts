@@ -1,10 +1,9 @@
 /**
- * Random variation of training images. What happens to an example is a function of (seed, epoch, its index in the data set), so neither
- * batch, threads nor a resume changes it. The rule is `augmentParams` and `augmentReference`, to which tests hold the kernel of gatherBatch;
- * both compute with + - * / and square roots of doubles alone, so the bits are the same everywhere. Moves and flips copy pixels. Crop and
- * rotation join them in one bilinear sampling: pixel (x, y) is the unit square around that point, border pixels are repeated over their outer
- * halves, and beyond the image it is black. Colours are taken of what is seen then, before normalization. Mixup takes the next example of
- * the batch, which the random order of an epoch makes a random one, and mixes losses, not targets: for every likelihood alike.
+ * Random variation of training images, a function of (seed, epoch, index in the data set). The rule is `augmentParams` and `augmentReference`, to
+ * which tests hold the kernel of gatherBatch; both compute with + - * / and square roots of doubles alone, so the bits are the same everywhere.
+ * Moves and flips copy pixels. Crop and rotation join them in one bilinear sampling: pixel (x, y) is the unit square around that point, border
+ * pixels are repeated over their outer halves, and beyond the image it is black. Colours are taken of what is seen then, before
+ * normalization. Mixup takes the next example of the batch, and mixes losses, not targets: for every likelihood alike.
  */
 import { checkInt, checkNumber, checkOptions, fail } from "../util/errors.ts";
 import { philox, STREAM_AUGMENT, seedKey, streamWord, uniform01, uniformInt, type Words4 } from "../util/philox.ts";

@@ -1,7 +1,6 @@
 /**
- * What a data set holds, whatever its files are called and in whichever order they were listed: identity, split and order of parts are
- * functions of the examples (pixels, and the class by name) and the seed. An example's place is the Philox word at the counter of its own
- * hash, so a run on renamed files is the same run, and an image more moves few others.
+ * What a data set holds, whatever its files are called and in whichever order they were listed. An example's place is the Philox word at the
+ * counter of its own hash, so a run on renamed files is the same run, and an image more moves few others.
  */
 import { createHash, hash } from "node:crypto";
 import {

@@ -246,20 +246,6 @@ export async function loadImages(
   return { images, shape: [height, width, channels], count: good.length, files: good, failed, notes };
 }
 
-/**
- * {@link loadImages} for callers that need every file.
- * @throws BayesError that names all files that are not images
- */
-export async function loadImageFiles(
-  files: readonly string[],
-  shape: ImageShape,
-  options: DecodeOptions = {},
-): Promise<Uint8Array> {
-  const { images, failed } = await loadImages(files, shape, options);
-  if (failed.length > 0) throw corrupt("images", failed, false);
-  return images;
-}
-
 /** Height and width from the size option. */
 function sizeOf(where: string, size: ReadOptions["size"]): readonly [number, number] | undefined {
   if (size === undefined) return undefined;

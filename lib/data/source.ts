@@ -1,8 +1,7 @@
 /**
- * Data sets whose images are read when they are needed: a `read` of examples by number in place of the images, and 64-bit keys of every
- * example, found in one pass when the set is opened, so that identity, split and order are those of the same set in memory. Every image
- * read later is compared with its key. In training the images of a step are an input of the program; targets and weights stay resident, and
- * noise knows only rows of the batch, so the bits are those of a resident set.
+ * Data sets whose images are read when they are needed: a `read` of examples by number, and 64-bit keys of every example, found in one pass when
+ * the set is opened, with which every image read later is compared. In training the images of a step are an input of the program; noise knows only
+ * rows of the batch, so the bits are those of the same set in memory.
  */
 import { onAbort } from "../util/abort.ts";
 import { arrayKind, asArray, isSignal } from "../util/arrays.ts";

@@ -8,12 +8,6 @@ import { reached, topo } from "./walk.ts";
  */
 export type Channels = readonly number[];
 
-/** A store slot whose axes run over channels: conv1/weight/mu, [kh, kw, channels, filters], as { 2: …, 3: … }. */
-export interface ChannelSlot {
-  readonly slot: Slot;
-  readonly axes: ReadonlyMap<number, Channels>;
-}
-
 /** A convolution or linear layer: sums over the channels that it reads, and makes others. */
 export interface Product {
   readonly node: Node;
@@ -41,7 +35,7 @@ export interface ProductAxes {
  * parameters made by hand and of the output, the channels stay.
  */
 export class ChannelFlow {
-  /** All that runs over channels, by the slot's name. */
+  /** All that runs over channels, by the slot's name: conv1/weight/mu, [kh, kw, channels, filters], as { 2: …, 3: … }. */
   readonly slots = new Map<string, { readonly slot: Slot; readonly axes: Map<number, Channels> }>();
   readonly products: Product[] = [];
   /** Normalizations: the tensor whose channels have this slot subtracted. */

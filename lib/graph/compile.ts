@@ -9,7 +9,7 @@ import { checkMemory, newArray } from "../util/memory.ts";
 import { fuse } from "./fuse.ts";
 import { checkShape, type DType, Node, type Shape, sizeOf, Tensor } from "./node.ts";
 import { type Planned, planProgram, printProgram } from "./program.ts";
-import { Store } from "./store.ts";
+import { arrayOf, Store } from "./store.ts";
 import { checkTraceOptions, input, type TraceOptions, withTrace } from "./trace.ts";
 import type { Turn } from "./turns.ts";
 
@@ -39,7 +39,6 @@ export interface PlanReport {
 }
 
 const FEWER = "fewer steps at a time, or a smaller batch, would fit";
-const arrayOf = { f32: "Float32Array", i32: "Int32Array", u8: "Uint8Array" } as const;
 
 /** A copy of a map of tensors. */
 function tensorsByName(given: ReadonlyMap<string, Tensor>): Map<string, Tensor> {

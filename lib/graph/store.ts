@@ -39,15 +39,14 @@ export interface SlotOptions {
   readonly values?: Values;
 }
 
-const arrayOf = { f32: "Float32Array", i32: "Int32Array", u8: "Uint8Array" } as const;
+export const arrayOf = { f32: "Float32Array", i32: "Int32Array", u8: "Uint8Array" } as const;
 const whereOf = (name: unknown): string => (typeof name === "string" ? `store ${name}` : "store");
 const bytesOf = ({ shape, dtype }: Slot): number => sizeOf(shape) * (dtype === "u8" ? 1 : 4);
 
 /**
  * Named persistent memory on one device. Everything a training run must not lose lies here; everything else is a plan's
- * arena. Close it explicitly (or with `using`). A leaf knows its store and slot, not only a name: a program that reads another's, or one of
- * before a deletion, is refused when it is compiled. Slots that a trace defines are made when it is over, together: a trace that fails
- * leaves none.
+ * arena. Close it explicitly (or with `using`). A leaf knows its store and slot: a program that reads another's, or one of before a deletion,
+ * is refused. Slots that a trace defines are made when it is over, together: a trace that fails leaves none.
  */
 export class Store {
   readonly device: Device;

@@ -1,8 +1,6 @@
 /**
- * A store has one run at a time, and runs off the event loop wait for their turn. `fit` has one for each chunk of steps and for whatever it
- * does to the store between them; callbacks begin inside one, on an idle model, and are awaited outside, so that their predictions
- * take turns like anybody's. So predictions see the parameters as of the end of a step, and training is the same, bit for bit,
- * whoever predicts meanwhile. Nothing inside a turn may wait for another one of the same store.
+ * A store has one run at a time. `fit` takes a turn for each chunk of steps, and begins callbacks inside one but awaits them outside, so that
+ * predictions take turns with it and see the parameters as of the end of a step. Nothing inside a turn may wait for another one of the store.
  */
 
 /** Somebody's turn on a store: what a run asks for that is part of it. */

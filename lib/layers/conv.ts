@@ -1,23 +1,23 @@
 import type { BayesOptions } from "../bayes/settings.ts";
 import type { Tensor } from "../graph/node.ts";
-import { bayesConv2d as bayesOp } from "../ops/bayesConv2d.ts";
-import { conv2d as pointOp } from "../ops/conv2d.ts";
-import type { ConvOptions } from "../ops/shared/conv.ts";
+import * as ops from "../ops/index.ts";
+import type { ConvOptions, ConvTransposeOptions } from "../ops/shared/conv.ts";
 import type { Pair } from "../ops/shared/window.ts";
 import { checkOptions, fail } from "../util/errors.ts";
 import { type LayerOptions, widthOf } from "./scope.ts";
 import {
-  type BayesLayerShape,
   bayesKinds,
   bayesLayer,
   checkInput,
   checkKernel,
+  type LayerShape,
   type PointOptions,
   pointKinds,
   pointLayer,
 } from "./weights.ts";
 
 export interface ConvLayerOptions extends ConvOptions, LayerOptions {}
+export interface ConvTransposeLayerOptions extends ConvTransposeOptions, LayerOptions {}
 
 const geometry = {
   stride: "number|object",
@@ -26,19 +26,46 @@ const geometry = {
   groups: "number",
   exact: "boolean",
 };
+const transposedGeometry = { ...geometry, padding: "number|object", outputPadding: "number|object" };
 
-function shapeOf(where: string, x: Tensor, filters: number, kernel: Pair, options: ConvOptions): BayesLayerShape {
-  const { groups = 1 } = options;
+/** What both kinds of convolution look at. */
+function sides(where: string, x: Tensor, filters: number, kernel: Pair, groups = 1) {
   const [, , , channels] = checkInput(where, x, 4, "[batch, height, width, channels]");
   const [kh, kw] = checkKernel(where, filters, kernel, groups);
-  const left = widthOf(where, filters);
+  return { kh, kw, channels, fanIn: (kh * kw * channels) / groups };
+}
+
+function convolution(where: string, x: Tensor, filters: number, kernel: Pair, options: ConvOptions): LayerShape {
+  const { groups = 1 } = options;
+  const { kh, kw, channels, fanIn } = sides(where, x, filters, kernel, groups);
+  const outputs = widthOf(where, filters);
   if (channels % groups) fail(where, `input channels divisible by ${groups} groups`, channels);
   return {
-    weight: [kh, kw, channels / groups, left],
-    outputs: left,
-    fanIn: (kh * kw * channels) / groups,
-    point: (input, w, b) => pointOp(input, w, b, options),
-    local: (input, weights, noise) => bayesOp(input, weights, noise, options),
+    weight: [kh, kw, channels / groups, outputs],
+    outputs,
+    fanIn,
+    point: (input, w, b) => ops.conv2d(input, w, b, options),
+    local: (input, weights, noise) => ops.bayesConv2d(input, weights, noise, options),
+  };
+}
+
+function transposed(
+  where: string,
+  x: Tensor,
+  filters: number,
+  kernel: Pair,
+  options: ConvTransposeOptions,
+): LayerShape {
+  const { groups = 1 } = options;
+  const { kh, kw, channels, fanIn } = sides(where, x, filters, kernel, groups);
+  if (filters % groups) fail(where, `filters divisible by ${groups} groups`, filters);
+  const outputs = widthOf(where, filters);
+  return {
+    weight: [kh, kw, outputs / groups, channels],
+    outputs,
+    fanIn,
+    point: (input, w, b) => ops.convTranspose2d(input, w, b, options),
+    local: (input, weights, noise) => ops.bayesConvTranspose2d(input, weights, noise, options),
   };
 }
 
@@ -55,7 +82,7 @@ export function conv2d(
   options: ConvLayerOptions & PointOptions = {},
 ): Tensor {
   const own = checkOptions("conv2d", options, { ...geometry, ...pointKinds });
-  return pointLayer("conv2d", x, own, (name) => shapeOf(name, x, filters, kernel, own));
+  return pointLayer("conv2d", x, own, (name) => convolution(name, x, filters, kernel, own));
 }
 
 /**
@@ -73,5 +100,32 @@ export function bayesConv2d(
   options: ConvLayerOptions & BayesOptions = {},
 ): Tensor {
   const own = checkOptions("bayesConv2d", options, { ...geometry, ...bayesKinds });
-  return bayesLayer("bayesConv2d", x, own, (name) => shapeOf(name, x, filters, kernel, own));
+  return bayesLayer("bayesConv2d", x, own, (name) => convolution(name, x, filters, kernel, own));
+}
+
+/**
+ * A transposed convolution with plain weights (`name/weight` [kh, kw, filters / groups, channels] and `name/bias`).
+ * @param x [batch, height, width, channels]
+ * @returns [batch, height', width', filters], height' = (height - 1) stride - padding + dilation (kh - 1) + outputPadding + 1
+ * @throws BayesError for arguments that are not such, or an output without pixels
+ */
+export function convTranspose2d(
+  x: Tensor,
+  filters: number,
+  kernel: Pair,
+  options: ConvTransposeLayerOptions & PointOptions = {},
+): Tensor {
+  const own = checkOptions("convTranspose2d", options, { ...transposedGeometry, ...pointKinds });
+  return pointLayer("convTranspose2d", x, own, (name) => transposed(name, x, filters, kernel, own));
+}
+
+/** A Bayesian transposed convolution; see {@link bayesConv2d} and {@link convTranspose2d}. */
+export function bayesConvTranspose2d(
+  x: Tensor,
+  filters: number,
+  kernel: Pair,
+  options: ConvTransposeLayerOptions & BayesOptions = {},
+): Tensor {
+  const own = checkOptions("bayesConvTranspose2d", options, { ...transposedGeometry, ...bayesKinds });
+  return bayesLayer("bayesConvTranspose2d", x, own, (name) => transposed(name, x, filters, kernel, own));
 }

@@ -1,13 +1,6 @@
 import type { Tensor } from "../graph/node.ts";
 import { parameter } from "../graph/trace.ts";
-import { add } from "../ops/add.ts";
-import { div } from "../ops/div.ts";
-import { maximum } from "../ops/maximum.ts";
-import { mean } from "../ops/mean.ts";
-import { mul } from "../ops/mul.ts";
-import { scale } from "../ops/scale.ts";
-import { sqrt } from "../ops/sqrt.ts";
-import { square } from "../ops/square.ts";
+import { add, div, maximum, mean, mul, scale, sqrt, square } from "../ops/index.ts";
 import { checkNumber, checkOptions, fail } from "../util/errors.ts";
 import { type LayerOptions, layerKinds, scope } from "./scope.ts";
 import { checkInput } from "./weights.ts";

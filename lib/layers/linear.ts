@@ -1,20 +1,19 @@
 import type { BayesOptions } from "../bayes/settings.ts";
 import type { Tensor } from "../graph/node.ts";
-import { bayesLinear as bayesOp } from "../ops/bayesLinear.ts";
-import { linear as pointOp } from "../ops/linear.ts";
+import { bayesLinear as bayesOp, linear as pointOp } from "../ops/index.ts";
 import { checkInt, checkOptions } from "../util/errors.ts";
 import { type LayerOptions, widthOf } from "./scope.ts";
 import {
-  type BayesLayerShape,
   bayesKinds,
   bayesLayer,
   checkInput,
+  type LayerShape,
   type PointOptions,
   pointKinds,
   pointLayer,
 } from "./weights.ts";
 
-function shapeOf(where: string, x: Tensor, outputs: number): BayesLayerShape {
+function shapeOf(where: string, x: Tensor, outputs: number): LayerShape {
   const [, fanIn] = checkInput(where, x, 2, "[batch, features] (use flatten first)");
   checkInt(where, "the number of outputs", outputs, 1, 1 << 24);
   const left = widthOf(where, outputs);

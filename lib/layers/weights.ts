@@ -3,17 +3,9 @@ import { type BayesOptions, type BayesSettings, settings } from "../bayes/settin
 import { constant, type Shape, sizeOf, Tensor } from "../graph/node.ts";
 import { type Mode, type Noise, noiseFor, parameter, trace } from "../graph/trace.ts";
 import { topo } from "../graph/walk.ts";
-import { add } from "../ops/add.ts";
-import { concat } from "../ops/concat.ts";
-import { gaussianNoise } from "../ops/gaussianNoise.ts";
-import { logPosteriorSum } from "../ops/logPosteriorSum.ts";
-import { mul } from "../ops/mul.ts";
-import { reshape } from "../ops/reshape.ts";
+import { add, concat, gaussianNoise, logPosteriorSum, mul, reshape, slice, sqrt, sub } from "../ops/index.ts";
 import type { BayesWeights } from "../ops/shared/conv.ts";
 import type { Pair } from "../ops/shared/window.ts";
-import { slice } from "../ops/slice.ts";
-import { sqrt } from "../ops/sqrt.ts";
-import { sub } from "../ops/sub.ts";
 import { BayesError, checkInt, fail } from "../util/errors.ts";
 import { masked, maskOf } from "./mask.ts";
 import { isAmong } from "./names.ts";
@@ -43,8 +35,6 @@ export interface LayerShape {
   readonly fanIn: number;
   /** The op with plain weights. */
   readonly point: (x: Tensor, weight: Tensor, bias: Tensor | undefined) => Tensor;
-}
-export interface BayesLayerShape extends LayerShape {
   /** The fused op with local reparameterization. */
   readonly local: (x: Tensor, weights: BayesWeights, noise: Noise) => Tensor;
 }
@@ -54,7 +44,7 @@ export function pointLayer(
   kind: string,
   x: Tensor,
   { bias = true, ...options }: LayerOptions & PointOptions,
-  shapeOf: (name: string) => BayesLayerShape,
+  shapeOf: (name: string) => LayerShape,
 ): Tensor {
   const s = layersOf().bayes;
   return scope(kind, options, (name) =>
@@ -83,7 +73,7 @@ export function bayesLayer(
   kind: string,
   x: Tensor,
   options: LayerOptions & BayesOptions,
-  shapeOf: (name: string) => BayesLayerShape,
+  shapeOf: (name: string) => LayerShape,
 ): Tensor {
   const { posterior, prior, estimator, kl, bias } = options;
   const s = settings({ posterior, prior, estimator, kl, bias }, layersOf().bayes);
@@ -99,7 +89,7 @@ function stochastic(
   kind: string,
   name: string,
   x: Tensor,
-  { weight, outputs, fanIn, ...ops }: BayesLayerShape,
+  { weight, outputs, fanIn, ...ops }: LayerShape,
   s: BayesSettings,
 ): Tensor {
   const w = bayesWeight(`${name}/weight`, weight, fanIn, s);
@@ -109,7 +99,7 @@ function stochastic(
 }
 
 /** A layer with posteriors, where its parameters are there. */
-interface Stochastic extends Pick<BayesLayerShape, "point" | "local"> {
+interface Stochastic extends Pick<LayerShape, "point" | "local"> {
   readonly kind: string;
   readonly name: string;
   readonly x: Tensor;
@@ -127,10 +117,7 @@ interface Pass {
 
 const passes: Readonly<Record<Mode, Pass>> = {
   mean: { draws: false, layer: ({ point, x, w, biasMu }) => point(x, w.mu, biasMu) },
-  sample: {
-    draws: true,
-    layer: (of, estimator) => (estimator === "local" ? drawnOutputs(of) : drawnWeights(of)),
-  },
+  sample: { draws: true, layer: (of, estimator) => (estimator === "local" ? drawnOutputs(of) : drawnWeights(of)) },
 };
 
 /** The pass of the trace under way. */

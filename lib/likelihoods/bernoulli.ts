@@ -2,13 +2,7 @@
 import { alignColumns, classNames, sameNames, unnamed } from "../data/classes.ts";
 import { constant, sameShape } from "../graph/node.ts";
 import { average } from "../metrics/statistics.ts";
-import { binaryCrossEntropyWithLogits } from "../ops/binaryCrossEntropyWithLogits.ts";
-import { greaterEqual } from "../ops/greaterEqual.ts";
-import { scale } from "../ops/scale.ts";
-import { sigmoid } from "../ops/sigmoid.ts";
-import { square } from "../ops/square.ts";
-import { sub } from "../ops/sub.ts";
-import { sum } from "../ops/sum.ts";
+import { binaryCrossEntropyWithLogits, greaterEqual, scale, sigmoid, square, sub, sum } from "../ops/index.ts";
 import { BayesError, checkOptions, fail } from "../util/errors.ts";
 import { newArray } from "../util/memory.ts";
 import { softplus } from "../util/softplus.ts";

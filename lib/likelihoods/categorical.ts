@@ -2,12 +2,7 @@
 import { alignClasses, classNames, sameNames, unnamed } from "../data/classes.ts";
 import { type ClassificationMetrics, classificationMetrics } from "../metrics/classification.ts";
 import { average } from "../metrics/statistics.ts";
-import { correct } from "../ops/correct.ts";
-import { scale } from "../ops/scale.ts";
-import { softmax } from "../ops/softmax.ts";
-import { softmaxCrossEntropy } from "../ops/softmaxCrossEntropy.ts";
-import { square } from "../ops/square.ts";
-import { sub } from "../ops/sub.ts";
+import { correct, scale, softmax, softmaxCrossEntropy, square, sub } from "../ops/index.ts";
 import { BayesError, checkOptions, fail } from "../util/errors.ts";
 import { categoricalReport } from "./report/categorical.ts";
 import { cause, percents } from "./shared/doubt.ts";

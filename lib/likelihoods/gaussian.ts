@@ -1,6 +1,5 @@
 /** Numbers, or images of numbers, with normal noise. */
-import { scale } from "../ops/scale.ts";
-import { square } from "../ops/square.ts";
+import { scale, square } from "../ops/index.ts";
 import { locationScale } from "./location.ts";
 import type { Likelihood } from "./shared/likelihood.ts";
 import type { RegressionOptions } from "./shared/noise.ts";

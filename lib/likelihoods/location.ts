@@ -2,14 +2,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Tensor } from "../graph/node.ts";
 import { average } from "../metrics/statistics.ts";
-import { add } from "../ops/add.ts";
-import { broadcastLike } from "../ops/broadcastTo.ts";
-import { div } from "../ops/div.ts";
-import { log } from "../ops/log.ts";
-import { scale as affine } from "../ops/scale.ts";
-import { square } from "../ops/square.ts";
-import { sub } from "../ops/sub.ts";
-import { sum } from "../ops/sum.ts";
+import { add, scale as affine, broadcastLike, div, log, square, sub, sum } from "../ops/index.ts";
 import { largest } from "../util/arrays.ts";
 import { numberReport } from "./report/numbers.ts";
 import { apart, cause } from "./shared/doubt.ts";

@@ -1,6 +1,5 @@
 import type { Tensor } from "../graph/node.ts";
-import { flatten } from "../ops/flatten.ts";
-import { maxPool2d } from "../ops/maxPool2d.ts";
+import { flatten, maxPool2d } from "../ops/index.ts";
 import { checkImageSize, checkPlaces, type Kit } from "./kit.ts";
 
 /**

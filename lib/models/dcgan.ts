@@ -1,12 +1,8 @@
 /** DCGAN (Radford, Metz and Chintala 2016) as in the paper (Shridhar et al. 2019, chapter 6): 4x4 kernels, every layer doubles or halves the picture. */
 import type { Tensor } from "../graph/node.ts";
-import { bayesConv2d, conv2d } from "../layers/conv.ts";
-import { bayesConvTranspose2d, convTranspose2d } from "../layers/convTranspose.ts";
+import { bayesConv2d, bayesConvTranspose2d, conv2d, convTranspose2d } from "../layers/conv.ts";
 import { batchNorm2d } from "../layers/norm.ts";
-import { leakyRelu } from "../ops/leakyRelu.ts";
-import { relu } from "../ops/relu.ts";
-import { reshape } from "../ops/reshape.ts";
-import { tanh } from "../ops/tanh.ts";
+import { leakyRelu, relu, reshape, tanh } from "../ops/index.ts";
 import { checkInt, checkOptions, fail } from "../util/errors.ts";
 
 export interface DcganOptions {

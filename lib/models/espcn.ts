@@ -1,16 +1,7 @@
 import type { Tensor } from "../graph/node.ts";
-import { add } from "../ops/add.ts";
-import { concat } from "../ops/concat.ts";
-import { pixelShuffle } from "../ops/pixelShuffle.ts";
-import { repeatBatch } from "../ops/repeatBatch.ts";
-import { resizeBicubic } from "../ops/resizeBicubic.ts";
-import { scale as affine } from "../ops/scale.ts";
-import { slice } from "../ops/slice.ts";
+import { add, scale as affine, concat, pixelShuffle, repeatBatch, resizeBicubic, slice } from "../ops/index.ts";
 import { fail } from "../util/errors.ts";
 import { checkPlaces, type Kit } from "./kit.ts";
-
-/** Pixels of x on either side of a pixel that its results depend on: 5x5, then 3x3 three times. */
-export const ESPCN_RADIUS = 5;
 
 /** What the layers give counts so much, so that a new network is nearly the bicubic picture. */
 const DETAIL = 1 / 8;

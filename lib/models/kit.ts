@@ -5,8 +5,7 @@ import { filterResponseNorm2d } from "../layers/filterResponseNorm.ts";
 import { bayesLinear, linear } from "../layers/linear.ts";
 import { batchNorm2d } from "../layers/norm.ts";
 import type { LayerOptions } from "../layers/scope.ts";
-import { relu } from "../ops/relu.ts";
-import { softplus } from "../ops/softplus.ts";
+import { relu, softplus } from "../ops/index.ts";
 import { copyList } from "../util/arrays.ts";
 import { checkNumber, checkOptions, fail, words } from "../util/errors.ts";
 

@@ -1,8 +1,5 @@
 import type { Tensor } from "../graph/node.ts";
-import { add } from "../ops/add.ts";
-import { globalAvgPool2d } from "../ops/globalAvgPool2d.ts";
-import { maxPool2d } from "../ops/maxPool2d.ts";
-import { pad } from "../ops/slice.ts";
+import { add, globalAvgPool2d, maxPool2d, pad } from "../ops/index.ts";
 import { copyList } from "../util/arrays.ts";
 import { checkInt, checkOptions, fail } from "../util/errors.ts";
 import { checkPlaces, type Kit } from "./kit.ts";

@@ -1,9 +1,8 @@
-import { type Op, type Tensor, typeName } from "../graph/node.ts";
 import { effect } from "../graph/trace.ts";
 import { copyList } from "../util/arrays.ts";
 import { checkNumber, checkOptions, fail } from "../util/errors.ts";
-import { checkGroups, checkScalar } from "./shared/checks.ts";
 import { maskInput } from "./shared/mask.ts";
+import { checkGroups, checkScalar, type Op, type Tensor, typeName } from "./shared/op.ts";
 
 export type AdamAttrs = {
   readonly beta1: number;

@@ -1,10 +1,9 @@
-import { apply, checkTensors, type Op, type Tensor } from "../graph/node.ts";
 import type { Noise } from "../graph/trace.ts";
 import {
   type BayesWeights, bayesChannels, bayesGradTypes, bayesInputs, bayesTypes, type ConvAttrs, type ConvOptions, convAttrs, convOnnx,
   convolved, lrtOnnx, type NoiseAttrs, ONNX_WEIGHT, taps,
 } from "./shared/conv.ts"; // biome-ignore format: short
-import type { OnnxOp } from "./shared/onnx.ts";
+import { apply, checkTensors, type OnnxOp, type Op, type Tensor } from "./shared/op.ts";
 
 type Attrs = ConvAttrs & NoiseAttrs;
 

@@ -1,10 +1,9 @@
-import { apply, type Op, type Tensor } from "../graph/node.ts";
 import type { Noise } from "../graph/trace.ts";
 import {
   type BayesWeights, bayesChannels, bayesGradTypes, bayesInputs, bayesTypes, type ConvTransposeAttrs, type ConvTransposeOptions, convOnnx,
   convTransposeAttrs, lrtOnnx, type NoiseAttrs, ONNX_WEIGHT, taps, transposed,
 } from "./shared/conv.ts"; // biome-ignore format: short
-import type { OnnxOp } from "./shared/onnx.ts";
+import { apply, type OnnxOp, type Op, type Tensor } from "./shared/op.ts";
 
 type Attrs = ConvTransposeAttrs & NoiseAttrs;
 const where = "bayesConvTranspose2d";

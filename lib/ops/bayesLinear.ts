@@ -1,4 +1,3 @@
-import { apply, type Op, type Tensor } from "../graph/node.ts";
 import { arithmetic, type Noise } from "../graph/trace.ts";
 import {
   type BayesWeights,
@@ -12,7 +11,7 @@ import {
   type NoiseAttrs,
   taps,
 } from "./shared/conv.ts";
-import type { OnnxOp } from "./shared/onnx.ts";
+import { apply, type OnnxOp, type Op, type Tensor } from "./shared/op.ts";
 
 type Attrs = NoiseAttrs & Pick<ConvAttrs, "bias" | "bf16">;
 

@@ -1,6 +1,5 @@
-import type { Op, Tensor } from "../graph/node.ts";
 import { effect } from "../graph/trace.ts";
-import { checkFloats } from "./shared/checks.ts";
+import { checkFloats, type Op, type Tensor } from "./shared/op.ts";
 
 const op: Op = {
   name: "checkFinite",

@@ -1,6 +1,5 @@
-import { apply, constant, type Op, type Tensor } from "../graph/node.ts";
 import { copyList } from "../util/arrays.ts";
-import { checkFloats, checkScalar } from "./shared/checks.ts";
+import { apply, checkFloats, checkScalar, constant, type Op, type Tensor } from "./shared/op.ts";
 
 const normOp: Op = {
   name: "globalNorm",

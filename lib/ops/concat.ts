@@ -1,7 +1,5 @@
-import { apply, checkTensors, type Tensor, typeName } from "../graph/node.ts";
 import { copyList } from "../util/arrays.ts";
-import { checkInt, fail, words } from "../util/errors.ts";
-import type { OnnxOp } from "./shared/onnx.ts";
+import { apply, checkInt, checkTensors, fail, type OnnxOp, type Tensor, typeName, words } from "./shared/op.ts";
 import { slice } from "./slice.ts";
 
 type ConcatAttrs = {

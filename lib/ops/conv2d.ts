@@ -1,4 +1,3 @@
-import { apply, checkTensors, f32, type Op, type Tensor } from "../graph/node.ts";
 import {
   type ConvAttrs,
   type ConvOptions,
@@ -10,7 +9,7 @@ import {
   pointChannels,
   taps,
 } from "./shared/conv.ts";
-import type { OnnxOp } from "./shared/onnx.ts";
+import { apply, checkTensors, f32, type OnnxOp, type Op, type Tensor } from "./shared/op.ts";
 
 const gradOp: Op<ConvAttrs> = {
   name: "conv2dGrad", // dy, x, w -> dx, dw, [db]

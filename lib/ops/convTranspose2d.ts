@@ -1,9 +1,8 @@
-import { apply, f32, type Op, type Tensor } from "../graph/node.ts";
 import {
   type ConvTransposeAttrs, type ConvTransposeOptions, checkBias, convOnnx, convTransposeAttrs, ONNX_WEIGHT,
   pointChannels, taps, transposed,
 } from "./shared/conv.ts"; // biome-ignore format: short
-import type { OnnxOp } from "./shared/onnx.ts";
+import { apply, f32, type OnnxOp, type Op, type Tensor } from "./shared/op.ts";
 
 const gradOp: Op<ConvTransposeAttrs> = {
   name: "convTranspose2dGrad", // dy, x, w -> dx, dw, [db]

@@ -1,5 +1,4 @@
-import { apply, type Op, type Tensor } from "../graph/node.ts";
-import { checkLabelled } from "./shared/checks.ts";
+import { apply, checkLabelled, type Op, type Tensor } from "./shared/op.ts";
 
 const op: Op = {
   name: "correct",

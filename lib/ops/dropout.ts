@@ -1,8 +1,7 @@
-import { apply, checkTensors, type Tensor, typeName } from "../graph/node.ts";
 import type { Noise } from "../graph/trace.ts";
 import { checkInt, checkNumber, checkObject, fail, words } from "../util/errors.ts";
 import { repeatBatch } from "./repeatBatch.ts";
-import type { OnnxOp } from "./shared/onnx.ts";
+import { apply, checkTensors, type OnnxOp, type Tensor, typeName } from "./shared/op.ts";
 
 type DropoutAttrs = { readonly rate: number; readonly stream: number };
 

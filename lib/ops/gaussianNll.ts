@@ -1,7 +1,6 @@
-import { apply, type Op, type Tensor } from "../graph/node.ts";
 import { neg } from "./neg.ts";
-import { checkSame } from "./shared/checks.ts";
 import { elementwiseOp } from "./shared/elementwise.ts";
+import { apply, checkSame, type Op, type Tensor } from "./shared/op.ts";
 
 const gradOp: Op = {
   name: "gaussianNllGrad",

@@ -1,8 +1,7 @@
-import { apply, checkShape, f32, type Shape, type Tensor } from "../graph/node.ts";
 import type { Noise } from "../graph/trace.ts";
 import { checkInt, checkObject } from "../util/errors.ts";
 import { checkNoise, type NoiseAttrs } from "./shared/conv.ts";
-import type { OnnxOp } from "./shared/onnx.ts";
+import { apply, checkShape, f32, type OnnxOp, type Shape, type Tensor } from "./shared/op.ts";
 
 type Attrs = NoiseAttrs & { readonly shape: readonly number[] };
 

@@ -1,7 +1,5 @@
-import { apply, type Op, type Tensor } from "../graph/node.ts";
-import { checkSame } from "./shared/checks.ts";
 import { type GaussianPriorArgs, type GaussianPriorAttrs, gaussianPriorInputs } from "./shared/gaussianPrior.ts";
-import type { OnnxOp } from "./shared/onnx.ts";
+import { apply, checkSame, type OnnxOp, type Op, type Tensor } from "./shared/op.ts";
 
 const gradOp: Op<GaussianPriorAttrs> = {
   name: "klGaussianGrad",

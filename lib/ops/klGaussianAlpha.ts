@@ -1,6 +1,5 @@
-import { apply, type Op, type Tensor } from "../graph/node.ts";
-import { checkAlpha, checkSame } from "./shared/checks.ts";
 import { type GaussianPriorAttrs, gaussianPriorInputs } from "./shared/gaussianPrior.ts";
+import { apply, checkAlpha, checkSame, type Op, type Tensor } from "./shared/op.ts";
 
 const gradOp: Op<GaussianPriorAttrs> = { name: "klGaussianAlphaGrad", infer: ([, mu, logAlpha]) => [mu, logAlpha] };
 const op: Op<GaussianPriorAttrs> = {

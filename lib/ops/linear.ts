@@ -1,7 +1,6 @@
-import { apply, f32, type Op, type Tensor } from "../graph/node.ts";
 import { arithmetic } from "../graph/trace.ts";
 import { type ConvAttrs, checkBias, multiplied, pointChannels, taps } from "./shared/conv.ts";
-import type { OnnxOp } from "./shared/onnx.ts";
+import { apply, f32, type OnnxOp, type Op, type Tensor } from "./shared/op.ts";
 
 type Attrs = Pick<ConvAttrs, "bias" | "bf16">;
 

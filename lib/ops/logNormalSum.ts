@@ -1,6 +1,5 @@
-import { apply, type Op, type Tensor, type TensorType } from "../graph/node.ts";
-import { checkSame } from "./shared/checks.ts";
 import { type GaussianPriorAttrs, gaussianPriorInputs } from "./shared/gaussianPrior.ts";
+import { apply, checkSame, type Op, type Tensor, type TensorType } from "./shared/op.ts";
 
 const gradOp: Op<GaussianPriorAttrs> = {
   name: "logNormalSumGrad",

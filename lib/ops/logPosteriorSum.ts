@@ -1,6 +1,5 @@
-import { apply, type Op, type Tensor } from "../graph/node.ts";
-import { checkSame } from "./shared/checks.ts";
 import { type MaskAttrs, maskInput } from "./shared/mask.ts";
+import { apply, checkSame, type Op, type Tensor } from "./shared/op.ts";
 
 const gradOp: Op<MaskAttrs> = { name: "logPosteriorSumGrad", infer: ([, sigma2]) => [sigma2] };
 const op: Op<MaskAttrs> = {

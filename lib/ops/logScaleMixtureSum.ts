@@ -1,7 +1,6 @@
-import { apply, type Op, type Tensor } from "../graph/node.ts";
 import { checkNumber, checkObject } from "../util/errors.ts";
-import { checkSame } from "./shared/checks.ts";
 import { type MaskAttrs, maskInput } from "./shared/mask.ts";
+import { apply, checkSame, type Op, type Tensor } from "./shared/op.ts";
 
 export type ScaleMixture = { readonly pi: number; readonly sigma1: number; readonly sigma2: number };
 

@@ -1,7 +1,4 @@
-import { apply, type Op, type Tensor, typeName } from "../graph/node.ts";
-import { fail } from "../util/errors.ts";
-import { checkFloats, checkSame } from "./shared/checks.ts";
-import type { OnnxOp } from "./shared/onnx.ts";
+import { apply, checkFloats, checkSame, fail, type OnnxOp, type Op, type Tensor, typeName } from "./shared/op.ts";
 
 const gradOp: Op = { name: "logSoftmaxGrad", infer: (inputs) => [checkSame("logSoftmaxGrad", inputs)] };
 const op: OnnxOp = {

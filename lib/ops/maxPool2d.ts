@@ -1,6 +1,4 @@
-import { apply, f32, type Op, type Tensor } from "../graph/node.ts";
-import { fail } from "../util/errors.ts";
-import type { OnnxOp } from "./shared/onnx.ts";
+import { apply, f32, fail, type OnnxOp, type Op, type Tensor } from "./shared/op.ts";
 import { pooled, type WindowAttrs, type WindowOptions, windowAttrs, windowOnnx } from "./shared/window.ts";
 
 type GradAttrs = WindowAttrs & {

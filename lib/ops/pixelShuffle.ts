@@ -1,7 +1,5 @@
 import type { Channels } from "../graph/channels.ts";
-import { apply, f32, type Tensor } from "../graph/node.ts";
-import { checkInt, fail } from "../util/errors.ts";
-import type { OnnxOp } from "./shared/onnx.ts";
+import { apply, checkInt, f32, fail, type OnnxOp, type Tensor } from "./shared/op.ts";
 import { checkImages } from "./shared/window.ts";
 
 type ShuffleAttrs = {

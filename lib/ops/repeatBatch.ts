@@ -1,6 +1,4 @@
-import { apply, f32, type Op, type Tensor, typeName } from "../graph/node.ts";
-import { checkInt, fail } from "../util/errors.ts";
-import type { OnnxOp } from "./shared/onnx.ts";
+import { apply, checkInt, f32, fail, type OnnxOp, type Op, type Tensor, typeName } from "./shared/op.ts";
 
 type RepeatAttrs = {
   readonly samples: number;

@@ -1,6 +1,5 @@
-import { apply, checkTensors, f32, type Op, type Tensor } from "../graph/node.ts";
 import { checkInt, checkNumber, checkOptions } from "../util/errors.ts";
-import type { OnnxOp } from "./shared/onnx.ts";
+import { apply, checkTensors, f32, type OnnxOp, type Op, type Tensor } from "./shared/op.ts";
 import { checkImages } from "./shared/window.ts";
 
 type ResizeAttrs = {

@@ -1,8 +1,6 @@
-import type { Op, Tensor } from "../graph/node.ts";
 import { effect } from "../graph/trace.ts";
 import { copyList } from "../util/arrays.ts";
-import { checkNumber, checkOptions, fail } from "../util/errors.ts";
-import { checkGroups, checkScalar } from "./shared/checks.ts";
+import { checkGroups, checkNumber, checkOptions, checkScalar, fail, type Op, type Tensor } from "./shared/op.ts";
 
 export type SgdAttrs = {
   readonly momentum: number;

@@ -1,6 +1,4 @@
-import { apply, type Op, type Tensor } from "../graph/node.ts";
-import { checkAlpha } from "./shared/checks.ts";
-import type { OnnxOp } from "./shared/onnx.ts";
+import { apply, checkAlpha, type OnnxOp, type Op, type Tensor } from "./shared/op.ts";
 
 const gradOp: Op = { name: "sigma2FromLogAlphaGrad", infer: ([, mu, logAlpha]) => [mu, logAlpha] };
 const op: OnnxOp = {

@@ -1,7 +1,5 @@
-import { apply, type Tensor } from "../graph/node.ts";
 import { copyList } from "../util/arrays.ts";
-import { checkInt, fail } from "../util/errors.ts";
-import type { OnnxOp } from "./shared/onnx.ts";
+import { apply, checkInt, fail, type OnnxOp, type Tensor } from "./shared/op.ts";
 import { checkList } from "./shared/window.ts";
 
 type SliceAttrs = {

@@ -1,5 +1,4 @@
-import { apply, type Tensor } from "../graph/node.ts";
-import type { OnnxOp } from "./shared/onnx.ts";
+import { apply, type OnnxOp, type Tensor } from "./shared/op.ts";
 
 const op: OnnxOp = {
   name: "stopGradient",

@@ -1,10 +1,8 @@
-import { apply, checkShape, checkTensors, type Shape, type Tensor } from "../graph/node.ts";
 import { checkOptions } from "../util/errors.ts";
 import { broadcastTo } from "./broadcastTo.ts";
 import { reshape } from "./reshape.ts";
-import { checkFloats } from "./shared/checks.ts";
 import { axesOf } from "./shared/elementwise.ts";
-import type { OnnxOp } from "./shared/onnx.ts";
+import { apply, checkFloats, checkShape, checkTensors, type OnnxOp, type Shape, type Tensor } from "./shared/op.ts";
 
 /** Sums over the neighbouring axes [from, to). */
 type SumAttrs = { readonly from: number; readonly to: number; readonly keepdims: boolean };

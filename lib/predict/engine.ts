@@ -1,8 +1,6 @@
 /**
- * Predictions of any number of callers share launches. Images and rows are inputs of the program, and a row is the image's index in its own
- * call, so company never shows in float32. Launches have few sizes, powers of two and the largest (about 512 rows); their programs are kept
- * with the model until a slot or noise stream of its store changes. Calls have equal shares of a launch, a run of launches takes about
- * 20 ms, and a turn of predictions begins no run after 40 ms.
+ * Predictions of any number of callers share launches. A row is the image's index in its own call, so company never shows in float32. Launches
+ * have few sizes, whose programs are kept with the model until a slot or noise stream of its store changes; calls have equal shares of a launch.
  */
 import type { Turn } from "../graph/turns.ts";
 import type { Model } from "../models/model.ts";

@@ -10,12 +10,7 @@ import type { Turn } from "../graph/turns.ts";
 import { masked } from "../layers/mask.ts";
 import type { Targets } from "../likelihoods/shared/likelihood.ts";
 import type { Model } from "../models/model.ts";
-import { gatherBatch } from "../ops/gatherBatch.ts";
-import { mean } from "../ops/mean.ts";
-import { mul } from "../ops/mul.ts";
-import { sigma2FromRho } from "../ops/sigma2FromRho.ts";
-import { square } from "../ops/square.ts";
-import { sum } from "../ops/sum.ts";
+import { gatherBatch, mean, mul, sigma2FromRho, square, sum } from "../ops/index.ts";
 
 /** Images of a set that are looked at, spread evenly over it, and how many in one launch. */
 const IMAGES = 1024;

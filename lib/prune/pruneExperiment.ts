@@ -5,7 +5,6 @@ import { evaluate, type PredictOptions } from "../predict/predict.ts";
 import { type FitOptions, fit } from "../train/fit.ts";
 import { checkInt, checkObject, checkOptions } from "../util/errors.ts";
 import { type PruneOptions, type PruneResult, prune, pruneKinds, sparsity } from "./prune.ts";
-import type { PruningRow } from "./row.ts";
 import type { ScoreName } from "./scores.ts";
 import { cubicSchedule } from "./select.ts";
 
@@ -16,6 +15,19 @@ export interface PruneExperimentOptions extends PruneOptions {
   readonly rounds?: number;
   /** How the test set is predicted; default: 32 samples. */
   readonly predict?: PredictOptions;
+}
+
+/** What pruning did, for the table of a report. */
+export interface PruningRow {
+  /** how the weights were chosen, such as "signal to noise, global" */
+  name?: string;
+  /** share of weights removed */
+  sparsity: number;
+  /** weights that remain */
+  parameters?: number;
+  before?: Quality;
+  after?: Quality;
+  fineTuned?: Quality;
 }
 
 /** What pruning did: a row of the report's table, and the model layer by layer. */

@@ -1,8 +1,7 @@
 /**
- * Filters and units taken out for good. An op's record says which channels its output has, given its inputs' (graph/channels.ts); where one says
- * nothing channels stay, so an op that nobody thought of costs a chance and never an error. What is chosen is cut out of every slot at once,
- * into a new model of the same function: a layer asks the trace for its width (`widthOf`), and the layers behind it follow from the shapes they
- * are given. That the function then does the same is checked node by node. What the channels gave on average goes into the biases behind them.
+ * Filters and units taken out for good. Where an op's record does not say which channels its output has (graph/channels.ts) they stay, so an op
+ * that nobody thought of costs a chance and never an error. What is chosen is cut out of every slot, into a new model of the same function,
+ * whose layers ask the trace for their widths; that it does the same is checked node by node. What the channels gave on average goes into biases.
  */
 import { type AnyDataset, checkDataset } from "../data/dataset.ts";
 import type { ChannelFlow, Channels } from "../graph/channels.ts";

@@ -5,7 +5,7 @@ import { evaluate, type PredictOptions } from "../predict/predict.ts";
 import { type FitOptions, fit } from "../train/fit.ts";
 import { checkInt, checkObject, checkOptions } from "../util/errors.ts";
 import { type Costs, costsOf } from "./costs.ts";
-import type { PruningRow } from "./row.ts";
+import type { PruningRow } from "./pruneExperiment.ts";
 import { type ShrinkOptions, shrink, shrinkKinds } from "./shrink.ts";
 
 export interface ShrinkExperimentOptions extends Omit<ShrinkOptions, "data"> {

@@ -2,7 +2,7 @@ import { checkLikelihood } from "../likelihoods/known.ts";
 import type { ShownThreshold } from "../likelihoods/shared/blocks.ts";
 import type { Likelihood, Prediction, Quality, Targets } from "../likelihoods/shared/likelihood.ts";
 import type { Scores } from "../metrics/ood.ts";
-import type { PruningRow } from "../prune/row.ts";
+import type { PruningRow } from "../prune/pruneExperiment.ts";
 import { checkInt, checkNumber, fail } from "../util/errors.ts";
 
 /** Everything a report can show. Only the title is required; what is missing is left out of the page. */

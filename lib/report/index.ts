@@ -25,7 +25,7 @@ export type {
   Tile,
 } from "../likelihoods/shared/blocks.ts";
 export type { Quality } from "../likelihoods/shared/likelihood.ts";
-export type { PruningRow } from "../prune/row.ts";
+export type { PruningRow } from "../prune/pruneExperiment.ts";
 export type {
   ComparisonRow,
   HistoryPoint,

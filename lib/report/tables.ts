@@ -3,7 +3,7 @@ import { grouped } from "../likelihoods/report/build.ts";
 import type { Block, Column, Section } from "../likelihoods/shared/blocks.ts";
 import type { Figure, Quality } from "../likelihoods/shared/likelihood.ts";
 import { aupr, auroc, fpr95 } from "../metrics/ood.ts";
-import type { PruningRow } from "../prune/row.ts";
+import type { PruningRow } from "../prune/pruneExperiment.ts";
 import { capital } from "../util/figures.ts";
 import type { ComparisonRow, ReportOod } from "./data.ts";
 

@@ -1,9 +1,6 @@
 import type { Tensor } from "../graph/node.ts";
 import { masked } from "../layers/mask.ts";
-import { abs } from "../ops/abs.ts";
-import { add } from "../ops/add.ts";
-import { scale } from "../ops/scale.ts";
-import { sum } from "../ops/sum.ts";
+import { abs, add, scale, sum } from "../ops/index.ts";
 import { BayesError, checkNumber } from "../util/errors.ts";
 
 /**

@@ -1,10 +1,5 @@
 import { constant, type Tensor } from "../graph/node.ts";
-import { add } from "../ops/add.ts";
-import { gatherRows } from "../ops/gatherRows.ts";
-import { mul } from "../ops/mul.ts";
-import { reshape } from "../ops/reshape.ts";
-import { scale } from "../ops/scale.ts";
-import { sub } from "../ops/sub.ts";
+import { add, gatherRows, mul, reshape, scale, sub } from "../ops/index.ts";
 
 /**
  * Mixup (Zhang et al. 2018): example i of a batch becomes lam_i x_i + (1 - lam_i) x_j, and its loss lam_i nll(y_i) +

@@ -3,8 +3,7 @@ import { slotName } from "../graph/roles.ts";
 import { checkWritten, trace } from "../graph/trace.ts";
 import type { Values } from "../graph/values.ts";
 import { maskOfParameter } from "../layers/mask.ts";
-import { adamUpdate } from "../ops/adam.ts";
-import { sgdUpdate } from "../ops/sgd.ts";
+import { adamUpdate, sgdUpdate } from "../ops/index.ts";
 import { checkNumber, checkOptions, fail } from "../util/errors.ts";
 
 /**

@@ -118,7 +118,6 @@ function checkTogether(model: Model, { train, valid }: FitData, o: FitOptions, s
   if (!model.stochastic && settings.samples > 1)
     fail("fit", "samples 1 for a model without Bayesian layers", o.samples);
   if (o.resume && o.runDir === undefined) fail("fit", "runDir together with resume", undefined);
-
   if (batchSize > train.count)
     throw new BayesError(
       `[fit] expected at least one batch of ${batchSize} examples, received ${train.count} in data set ${train.name}`,

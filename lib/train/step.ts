@@ -1,7 +1,6 @@
 /**
- * The program of a training step: gather, forward, loss, backward, guard, update. The loss is the mean negative log-likelihood of an example
- * plus (beta / N) KL(posterior || prior) in nats, every weight counted once and a pruned one not at all; N is the number of training
- * examples really used, so beta = 1 is the evidence lower bound. There is no free divisor.
+ * The program of a training step. The loss is the mean negative log-likelihood of an example plus (beta / N) KL(posterior || prior) in nats, every
+ * weight counted once and a pruned one not at all; N is the number of training examples really used: beta = 1 is the evidence lower bound.
  */
 import { grad } from "../autodiff/grad.ts";
 import type { Augmentation } from "../data/augment.ts";
@@ -13,14 +12,7 @@ import { slotName } from "../graph/roles.ts";
 import type { Precision } from "../graph/trace.ts";
 import type { Likelihood, Targets } from "../likelihoods/shared/likelihood.ts";
 import type { Model } from "../models/model.ts";
-import { add } from "../ops/add.ts";
-import { checkFinite } from "../ops/checkFinite.ts";
-import { clipByGlobalNorm } from "../ops/clipByGlobalNorm.ts";
-import { gatherBatch } from "../ops/gatherBatch.ts";
-import { gatherRows } from "../ops/gatherRows.ts";
-import { mean } from "../ops/mean.ts";
-import { mul } from "../ops/mul.ts";
-import { repeatBatch } from "../ops/repeatBatch.ts";
+import { add, checkFinite, clipByGlobalNorm, gatherBatch, gatherRows, mean, mul, repeatBatch } from "../ops/index.ts";
 import { asArray } from "../util/arrays.ts";
 import { fail } from "../util/errors.ts";
 import { Mixup } from "./mixup.ts";

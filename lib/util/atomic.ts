@@ -1,7 +1,6 @@
 /**
- * Files are written whole or not at all: to a temporary name beside the target, flushed, renamed. What is no regular file (a pipe, a device,
- * /dev/stdout) is written into and stays what it is. The temporary name says which thread of which process makes the file (owner.ts), so
- * the next write into the folder can clear away what a killed process left.
+ * Files are written whole or not at all: to a temporary name beside the target (owner.ts says whose, so that what a kill left can be cleared
+ * away), flushed, renamed. What is no regular file, as /dev/stdout, is written into and stays what it is.
  */
 import {
   closeSync,

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { saveModel } from "../../lib/checkpoints/open.ts";
 import { makeDataset } from "../../lib/data/dataset.ts";
 import { loadImageFolder } from "../../lib/data/folder.ts";
-import { loadImageFiles } from "../../lib/data/images.ts";
+import { loadImages } from "../../lib/data/images.ts";
 import type { Tensor } from "../../lib/graph/node.ts";
 import { type ImageInput, openRun } from "../../lib/index.ts";
 import { bayesLinear, linear } from "../../lib/layers/linear.ts";
@@ -73,7 +73,7 @@ describe.skipIf(sharp === undefined)("a run that is opened", () => {
   });
 
   it("answers with the bits of predict, with the samples and the seed that the run was tested with", async () => {
-    const images = await loadImageFiles([photo], [8, 8, 3], { background: "black" });
+    const images = (await loadImages([photo], [8, 8, 3], { background: "black" })).images;
     const asked = { images, count: 1, shape: [8, 8, 3] as const };
     const expected = async (options: object) =>
       answerOf(model.likelihood, await predict(model, { ...asked, shape: [8, 8, 3] }, options), 0);
@@ -114,7 +114,7 @@ describe.skipIf(sharp === undefined)("a run that is opened", () => {
       Readable.from([bytes.subarray(0, 50), bytes.subarray(50)]),
       { pixels: new Uint8ClampedArray(rgba), shape: [info.height, info.width, 4] },
       {
-        pixels: await loadImageFiles([photo], [8, 8, 3], { background: "black" }),
+        pixels: (await loadImages([photo], [8, 8, 3], { background: "black" })).images,
         shape: [8, 8, 3],
       },
     ];

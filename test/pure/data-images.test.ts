@@ -8,7 +8,7 @@ import { each, IN_FLIGHT, within } from "../../lib/data/decode.ts";
 import { loadImageFolder } from "../../lib/data/folder.ts";
 import { formatOf, isImage } from "../../lib/data/format.ts";
 import { takeInput } from "../../lib/data/image-input.ts";
-import { loadImageFiles, loadImages, parseSize } from "../../lib/data/images.ts";
+import { loadImages, parseSize } from "../../lib/data/images.ts";
 import { BayesError } from "../../lib/util/errors.ts";
 import { imageFolder, sharp } from "../images.ts";
 
@@ -306,10 +306,9 @@ describe.skipIf(sharp === undefined)("loadImages", () => {
     await expect(loadImages([files[0]], [2, 2, 3])).rejects.toThrow(
       /\[images\] expected images, received a file that cannot be decoded: .*bad\.png/,
     );
-    await expect(loadImageFiles(files, [2, 2, 3])).rejects.toThrow(
+    await expect(loadImages([files[0], files[2], files[3]], [2, 2, 3])).rejects.toThrow(
       /3 files that cannot be decoded: .*bad\.png.*missing\.png \(no such file\)/,
     );
-    expect(await loadImageFiles([files[1]], [1, 1, 3])).toHaveLength(3);
     mkdirSync(place("void/within"), { recursive: true });
     await expect(loadImages(join(dir, "void"), [2, 2, 3])).rejects.toThrow(
       /at least one image, received none; no images in 1 folder: .*void/,

@@ -2,15 +2,14 @@ import type { Command } from "commander";
 import { answering } from "../../models/create.ts";
 import { forwardProgram, madeModel, stepProgram } from "../../speed/made.ts";
 import { adam } from "../../train/optimizers.ts";
-import type { Values } from "../shared/declare.ts";
-import { type Context, inContext, integer, precision, type SharedOptions, shared } from "../shared/options.ts";
+import { type Context, inContext, integer, precision, shared, type Values } from "../shared/options.ts";
 
 const common = precision
   .choice("--model <name>", "architecture", answering, "lenet5")
   .value("--batch <n>", "images in one step", integer(1, 65_536), 128)
   .flag("--frequentist", "the model without Bayesian layers");
 const sampled = common.value("--samples <n>", "Monte-Carlo samples", integer(1, 65_536), 32);
-type BenchOptions = Values<typeof common> & Partial<Values<typeof sampled>> & SharedOptions;
+type BenchOptions = Values<typeof common> & Partial<Values<typeof sampled>>;
 
 const WARM_UP_MS = 300;
 const LEAST_RUNS = 20;

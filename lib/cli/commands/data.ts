@@ -2,8 +2,7 @@ import type { Command } from "commander";
 import { getData } from "../../data/get.ts";
 import { DATASETS, dataRoot, findData } from "../../data/locate.ts";
 import { progress } from "../../util/progress.ts";
-import { declare, type Values } from "../shared/declare.ts";
-import { inContext, path, type SharedOptions, shared } from "../shared/options.ts";
+import { declare, inContext, path, shared, type Values } from "../shared/options.ts";
 import { lines, table } from "../shared/output.ts";
 
 const where = declare().value(
@@ -12,7 +11,7 @@ const where = declare().value(
   path,
 );
 const source = where.value("--url <url>", "another server's folder with the same files", String);
-type DataOptions = Values<typeof source> & SharedOptions;
+type DataOptions = Values<typeof source>;
 
 /** `bayescnn data get NAME` and `bayescnn data list`. */
 export function dataCommand(root: Command): void {

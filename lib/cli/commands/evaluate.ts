@@ -14,8 +14,7 @@ import { evaluate, type Images, predict } from "../../predict/predict.ts";
 import { checkDir, ensureDir } from "../../util/atomic.ts";
 import { fail } from "../../util/errors.ts";
 import { afterLines, fitAfter, fitted, keepTemperature, testSets } from "../shared/after.ts";
-import { declare, type Values } from "../shared/declare.ts";
-import { type Context, inContext, path, type SharedOptions, sampling, several, shared } from "../shared/options.ts";
+import { type Context, declare, inContext, path, sampling, several, shared, type Values } from "../shared/options.ts";
 import { fixed, lines, type Output, percent, table } from "../shared/output.ts";
 import { comparisonRow, comparisonTable, testModel, writeOnnx, writeReport } from "../shared/results.ts";
 import { otherData, runData } from "../shared/run-data.ts";
@@ -30,7 +29,7 @@ const own = declare()
   .value("--ood-dir <dir>", "where the strange data set is (default: --data-dir)", path)
   .and(fitted)
   .value("--compare <rundir>", "print another tested run beside this one, such as the frequentist twin", several);
-type EvaluateOptions = Values<typeof own> & SharedOptions;
+type EvaluateOptions = Values<typeof own>;
 
 /** `bayescnn evaluate RUNDIR`. */
 export function evaluateCommand(root: Command): void {

@@ -7,8 +7,7 @@ import { openDevice } from "../../native/device.ts";
 import { checkDir } from "../../util/atomic.ts";
 import { figure } from "../../util/figures.ts";
 import { duration } from "../../util/progress.ts";
-import { declare, type Values } from "../shared/declare.ts";
-import { type Context, dataDir, inContext, path, type SharedOptions, shared } from "../shared/options.ts";
+import { type Context, dataDir, declare, inContext, path, shared, type Values } from "../shared/options.ts";
 import { lines, table } from "../shared/output.ts";
 
 const own = declare()
@@ -17,7 +16,7 @@ const own = declare()
   .value("--only <names>", "units by name, * for anything, with commas between", path)
   .value("--work <dir>", "folder of what is begun, so that it can be gone on with", path, join("runs", "experiments"))
   .and(dataDir);
-type ExperimentOptions = Values<typeof own> & SharedOptions;
+type ExperimentOptions = Values<typeof own>;
 
 /** `bayescnn experiment classification`, and the others. */
 export function experimentCommand(root: Command): void {

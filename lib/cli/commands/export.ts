@@ -7,8 +7,7 @@ import { exportModes, exportOnnx } from "../../onnx/export.ts";
 import { type VerifyResult, verifyOnnx } from "../../onnx/verify.ts";
 import { ensureDir } from "../../util/atomic.ts";
 import { BayesError } from "../../util/errors.ts";
-import { declare, type Values } from "../shared/declare.ts";
-import { type Context, inContext, integer, path, type SharedOptions, shared } from "../shared/options.ts";
+import { type Context, declare, inContext, integer, path, shared, type Values } from "../shared/options.ts";
 import { bytes } from "../shared/output.ts";
 import { runData } from "../shared/run-data.ts";
 import { checkOutput, openRunFolder, unfinished } from "../shared/run-folder.ts";
@@ -25,7 +24,7 @@ const own = declare()
   .flag("--verify", "run it in ONNX Runtime and compare it with the native run")
   .value("--posterior <dir>", "also write mean, sigma and KL of every weight as NumPy arrays into this folder", path)
   .value("--data-dir <dir>", "where the data sets are, for --verify (default: where they were)", path);
-type ExportOptions = Values<typeof own> & SharedOptions;
+type ExportOptions = Values<typeof own>;
 
 /** `bayescnn export RUNDIR`. */
 export function exportCommand(root: Command): void {

@@ -13,9 +13,17 @@ import { adam } from "../../train/optimizers.ts";
 import { BayesError } from "../../util/errors.ts";
 import { version } from "../../util/package.ts";
 import { fitting } from "../../util/text.ts";
-import { declare, type Values } from "../shared/declare.ts";
 import { installed } from "../shared/installed.ts";
-import { inContext, integer, type SharedOptions, shared, spec, UsageError } from "../shared/options.ts";
+import {
+  declare,
+  inContext,
+  integer,
+  type SharedOptions,
+  shared,
+  spec,
+  UsageError,
+  type Values,
+} from "../shared/options.ts";
 import { bytes, count, lines, type Output, table } from "../shared/output.ts";
 import { checkOutput, FILES, openRunFolder } from "../shared/run-folder.ts";
 import { chosenParts, shown } from "../shared/training.ts";
@@ -25,7 +33,7 @@ const own = declare()
   .value("--batch <n>", "batch of the costs with --model", integer(1, 65_536), 128)
   .value("--image-size <size>", "size of the images of --model: n, or HEIGHTxWIDTH (default: 32)", spec(parseSize))
   .flag("--frequentist", "the model without Bayesian layers");
-type InfoOptions = Values<typeof own> & SharedOptions;
+type InfoOptions = Values<typeof own>;
 
 /** Steps that are timed after a first one, and when to stop before that. */
 const STEPS = 3;

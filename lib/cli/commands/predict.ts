@@ -10,16 +10,16 @@ import { type Images, predict } from "../../predict/predict.ts";
 import { checkDir, ensureDir, writeFileAtomic } from "../../util/atomic.ts";
 import { BayesError, fail } from "../../util/errors.ts";
 import { fitting } from "../../util/text.ts";
-import { declare, type Values } from "../shared/declare.ts";
 import {
   type Context,
+  declare,
   inContext,
   integers,
   path,
-  type SharedOptions,
   sampling,
   shared,
   UsageError,
+  type Values,
 } from "../shared/options.ts";
 import { type Output, table } from "../shared/output.ts";
 import { otherData, runData } from "../shared/run-data.ts";
@@ -30,7 +30,7 @@ const own = declare()
   .value("--data <name>", "take --index from this data set", path)
   .and(sampling)
   .flag("--invert", "swap black and white (digits written dark on light)");
-type PredictOptions = Values<typeof own> & SharedOptions;
+type PredictOptions = Values<typeof own>;
 
 /** Images to look at, with what is known of them. */
 interface Asked {

@@ -6,25 +6,24 @@ import type { Quality } from "../../likelihoods/shared/likelihood.ts";
 import type { Model } from "../../models/model.ts";
 import { threads } from "../../native/device.ts";
 import { channelScores } from "../../prune/channelScores.ts";
-import { type PruneExperimentOptions, pruneExperiment } from "../../prune/pruneExperiment.ts";
-import type { PruningRow } from "../../prune/row.ts";
+import { type PruneExperimentOptions, type PruningRow, pruneExperiment } from "../../prune/pruneExperiment.ts";
 import type { ScoreName } from "../../prune/scores.ts";
 import { type ShrinkExperimentOptions, shrinkExperiment } from "../../prune/shrinkExperiment.ts";
 import { speedsOf } from "../../speed/speed.ts";
 import type { HeldLock } from "../../train/lock.ts";
 import { version } from "../../util/package.ts";
 import { fitting } from "../../util/text.ts";
-import { declare, type Values } from "../shared/declare.ts";
 import {
   type Context,
   decimal,
+  declare,
   inContext,
   integer,
   path,
   runDataDir,
-  type SharedOptions,
   shared,
   UsageError,
+  type Values,
 } from "../shared/options.ts";
 import { count, lines, percent, table } from "../shared/output.ts";
 import { qualityTable, testModel, writeOnnx, writeReport } from "../shared/results.ts";
@@ -63,7 +62,7 @@ const own = declare()
   )
   .value("--rounds <n>", "prune in so many steps, fine-tuned after each", integer(1, 1000), 3)
   .and(runDataDir);
-type PruneOptions = Values<typeof own> & SharedOptions;
+type PruneOptions = Values<typeof own>;
 
 /** `bayescnn prune RUNDIR`: a new run with fewer weights. */
 export function pruneCommand(root: Command): void {
@@ -190,9 +189,7 @@ async function pruned(model: Model, data: RunData, plan: Plan, lock: HeldLock, c
   return { ...done, tested };
 }
 
-interface Tested extends Pruned {
-  readonly tested: Parameters<typeof testFields>[0];
-}
+type Tested = Pruned & { readonly tested: Parameters<typeof testFields>[0] };
 
 /** Prints what was done, and how good the model was at each stage. */
 function say(dir: string, runDir: string, { model, row, lines: said, fields, tested }: Tested, { out }: Context): void {

@@ -10,9 +10,8 @@ import type { EvaluateResult } from "../../predict/predict.ts";
 import { RunLock } from "../../train/lock.ts";
 import { BayesError } from "../../util/errors.ts";
 import { duration } from "../../util/progress.ts";
-import { declare, type Values } from "../shared/declare.ts";
 import { installed } from "../shared/installed.ts";
-import { type Context, inContext, integer, type SharedOptions, shared } from "../shared/options.ts";
+import { type Context, declare, inContext, integer, shared, type Values } from "../shared/options.ts";
 import { count, fixed, lines, type Output, percent } from "../shared/output.ts";
 import { recipe } from "../shared/recipe.ts";
 import { testModel, writeOnnx, writeReport } from "../shared/results.ts";
@@ -26,7 +25,7 @@ import { agreement, firstImages } from "./export.ts";
 const EPOCHS = 40;
 
 const own = declare().value("--epochs <n>", "how often every image is seen", integer(1), EPOCHS);
-type StartOptions = Values<typeof own> & SharedOptions;
+type StartOptions = Values<typeof own>;
 
 /** `bayescnn start`, which `npm start` runs: the whole story on the digits that come with the package. */
 export function startCommand(root: Command): void {

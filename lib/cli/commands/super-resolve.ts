@@ -10,8 +10,7 @@ import { checkTarget } from "../../util/atomic.ts";
 import { BayesError, fail, words } from "../../util/errors.ts";
 import { progress } from "../../util/progress.ts";
 import { statOf } from "../../util/regular.ts";
-import { declare, type Values } from "../shared/declare.ts";
-import { type Context, inContext, integer, path, type SharedOptions, shared, UsageError } from "../shared/options.ts";
+import { type Context, declare, inContext, integer, path, shared, UsageError, type Values } from "../shared/options.ts";
 import { fixed, percent } from "../shared/output.ts";
 
 const own = declare()
@@ -27,7 +26,7 @@ const own = declare()
   )
   .value("--samples <n>", "Monte-Carlo samples for --sigma, each one draw of all weights", integer(1, 65_536), 16)
   .value("--scale <n>", "the scale that the model is expected to have", integer(2, 4));
-type SuperResolveOptions = Values<typeof own> & SharedOptions;
+type SuperResolveOptions = Values<typeof own>;
 
 const WHERE = "super-resolve";
 /** Grey levels of the sigma picture for each level of luma: white is a sigma of 32 levels or more. */

@@ -6,17 +6,17 @@ import type { Model } from "../../models/model.ts";
 import { evaluate } from "../../predict/predict.ts";
 import { chooseThreshold, type SelectiveResult, selective as selectiveOf } from "../../predict/threshold.ts";
 import { BayesError } from "../../util/errors.ts";
-import { declare, type Values } from "../shared/declare.ts";
 import {
   type Context,
   decimal,
+  declare,
   inContext,
   integer,
   path,
   runDataDir,
-  type SharedOptions,
   shared,
   UsageError,
+  type Values,
 } from "../shared/options.ts";
 import { count, percent } from "../shared/output.ts";
 import { testModel, writeOnnx, writeReport } from "../shared/results.ts";
@@ -32,7 +32,7 @@ const own = declare()
   .value("--min-coverage <share>", "at least this share of the images is to be answered", decimal(0, 1))
   .value("--samples <n>", "Monte-Carlo samples (default: the run's, as in its predictions)", integer(1, 65_536))
   .and(runDataDir);
-type ThresholdOptions = Values<typeof own> & SharedOptions;
+type ThresholdOptions = Values<typeof own>;
 
 /** `bayescnn threshold RUNDIR`: from when on the model says "I don't know". */
 export function thresholdCommand(root: Command): void {

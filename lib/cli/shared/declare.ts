@@ -18,7 +18,7 @@ type Check<V> = (text: string, before?: V) => V;
 
 /** Options, in the order of the help. */
 export class Options<T> {
-  /** The type alone of the values: see {@link Values}. */
+  /** The type alone of the values. */
   declare readonly values: T;
   readonly #all: readonly Option[];
 
@@ -73,9 +73,6 @@ export class Options<T> {
     return command;
   }
 }
-
-/** The values of declared options, as an action receives them. */
-export type Values<O extends Options<unknown>> = O["values"];
 
 /** No options yet. */
 export const declare = (): Options<unknown> => new Options();

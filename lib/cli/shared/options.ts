@@ -6,7 +6,7 @@ import { checkDevice, setThreads } from "../../native/device.ts";
 import { checkTarget, writeFileAtomic } from "../../util/atomic.ts";
 import { BayesError, checkInt, checkNumber, checkPath, fail, words } from "../../util/errors.ts";
 import { parseNumber } from "../../util/number.ts";
-import { declare, type Options, type Values } from "./declare.ts";
+import { declare, type Options } from "./declare.ts";
 import { type Output, output } from "./output.ts";
 import { Interruption } from "./signals.ts";
 import { standard } from "./standard.ts";
@@ -93,7 +93,10 @@ const common = (out = "also write the JSON lines to this file", seed = "seed of 
     .flag("--debug", DEBUG)
     .under("Common options:");
 
-export type SharedOptions = Values<ReturnType<typeof common>>;
+export type SharedOptions = ReturnType<typeof common>["values"];
+/** The values of declared options and of the shared ones, as an action receives them. */
+export type Values<O extends Options<unknown>> = O["values"] & SharedOptions;
+export { declare };
 
 /** Adds a command's own options, those that all share, and one example. */
 export function shared(

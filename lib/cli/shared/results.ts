@@ -9,7 +9,7 @@ import type { Figure, Quality } from "../../likelihoods/shared/likelihood.ts";
 import type { Model } from "../../models/model.ts";
 import { exportOnnx } from "../../onnx/export.ts";
 import { type EvaluateResult, evaluate } from "../../predict/predict.ts";
-import type { PruningRow } from "../../prune/row.ts";
+import type { PruningRow } from "../../prune/pruneExperiment.ts";
 import type { ComparisonRow, ReportData, ReportImages, ReportOod } from "../../report/data.ts";
 import { drawReport } from "../../report/html.ts";
 import { pageOf, type ReportSummary } from "../../report/summary.ts";

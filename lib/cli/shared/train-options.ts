@@ -14,8 +14,7 @@ import { defaults } from "../../train/defaults.ts";
 import { parseRate } from "../../train/schedules.ts";
 import { fail } from "../../util/errors.ts";
 import { parseNumber } from "../../util/number.ts";
-import { declare, type Values } from "./declare.ts";
-import { dataDir, decimal, integer, path, precision, type SharedOptions, several, spec } from "./options.ts";
+import { dataDir, decimal, declare, integer, path, precision, several, spec, type Values } from "./options.ts";
 
 export const trainOptions = declare()
   .choice("--model <name>", "architecture", answering, defaults.model)
@@ -109,7 +108,7 @@ export const trainOptions = declare()
   .value("--compare <rundir>", "print another tested run beside this one, such as the frequentist twin", several)
   .value("--resume <rundir>", "go on with a run; all of its settings are kept (--epochs may be raised)", path)
   .and(precision);
-export type TrainOptions = Values<typeof trainOptions> & SharedOptions;
+export type TrainOptions = Values<typeof trainOptions>;
 
 /** What `train` does on many images when nothing is said. */
 export const defaultOptions: TrainOptions = {

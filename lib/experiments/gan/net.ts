@@ -10,12 +10,7 @@ import { withTrace } from "../../graph/trace.ts";
 import { layersOf } from "../../layers/scope.ts";
 import { dcganDiscriminator, dcganGenerator } from "../../models/dcgan.ts";
 import { cpu } from "../../native/device.ts";
-import { add } from "../../ops/add.ts";
-import { checkFinite } from "../../ops/checkFinite.ts";
-import { mean } from "../../ops/mean.ts";
-import { mul } from "../../ops/mul.ts";
-import { neg } from "../../ops/neg.ts";
-import { softplus } from "../../ops/softplus.ts";
+import { add, checkFinite, mean, mul, neg, softplus } from "../../ops/index.ts";
 import { adam } from "../../train/optimizers.ts";
 import { gaussians, philox, seedKey, uniformInt } from "../../util/philox.ts";
 

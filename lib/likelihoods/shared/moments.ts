@@ -1,9 +1,7 @@
 /** Means and variances over the Monte-Carlo samples, in float64: the law of total variance, once for every likelihood. */
 import type { Tensor } from "../../graph/node.ts";
 import { average } from "../../metrics/statistics.ts";
-import { mean } from "../../ops/mean.ts";
-import { square } from "../../ops/square.ts";
-import { sub } from "../../ops/sub.ts";
+import { mean, square, sub } from "../../ops/index.ts";
 import { checkArray } from "../../util/arrays.ts";
 import { checkInt, fail } from "../../util/errors.ts";
 import { newArray } from "../../util/memory.ts";

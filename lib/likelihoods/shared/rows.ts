@@ -1,7 +1,5 @@
 import { checkTensors, type Tensor } from "../../graph/node.ts";
-import { repeatBatch } from "../../ops/repeatBatch.ts";
-import { reshape } from "../../ops/reshape.ts";
-import { sum } from "../../ops/sum.ts";
+import { repeatBatch, reshape, sum } from "../../ops/index.ts";
 
 /** Sums over everything but the rows: [R, ...] to [R]. */
 export function perRow(x: Tensor): Tensor {
