@@ -29,15 +29,14 @@ const geometry = {
 const transposedGeometry = { ...geometry, padding: "number|object", outputPadding: "number|object" };
 
 /** What both kinds of convolution look at. */
-function sides(where: string, x: Tensor, filters: number, kernel: Pair, groups = 1) {
+function sides(where: string, x: Tensor, filters: number, kernel: Pair, { groups = 1 }: Pick<ConvOptions, "groups">) {
   const [, , , channels] = checkInput(where, x, 4, "[batch, height, width, channels]");
   const [kh, kw] = checkKernel(where, filters, kernel, groups);
-  return { kh, kw, channels, fanIn: (kh * kw * channels) / groups };
+  return { kh, kw, channels, groups, fanIn: (kh * kw * channels) / groups };
 }
 
-function convolution(where: string, x: Tensor, filters: number, kernel: Pair, options: ConvOptions): LayerShape {
-  const { groups = 1 } = options;
-  const { kh, kw, channels, fanIn } = sides(where, x, filters, kernel, groups);
+function convolve(where: string, x: Tensor, filters: number, kernel: Pair, options: ConvOptions): LayerShape {
+  const { kh, kw, channels, groups, fanIn } = sides(where, x, filters, kernel, options);
   const outputs = widthOf(where, filters);
   if (channels % groups) fail(where, `input channels divisible by ${groups} groups`, channels);
   return {
@@ -49,15 +48,8 @@ function convolution(where: string, x: Tensor, filters: number, kernel: Pair, op
   };
 }
 
-function transposed(
-  where: string,
-  x: Tensor,
-  filters: number,
-  kernel: Pair,
-  options: ConvTransposeOptions,
-): LayerShape {
-  const { groups = 1 } = options;
-  const { kh, kw, channels, fanIn } = sides(where, x, filters, kernel, groups);
+function transpose(where: string, x: Tensor, filters: number, kernel: Pair, options: ConvTransposeOptions): LayerShape {
+  const { kh, kw, channels, groups, fanIn } = sides(where, x, filters, kernel, options);
   if (filters % groups) fail(where, `filters divisible by ${groups} groups`, filters);
   const outputs = widthOf(where, filters);
   return {
@@ -82,7 +74,7 @@ export function conv2d(
   options: ConvLayerOptions & PointOptions = {},
 ): Tensor {
   const own = checkOptions("conv2d", options, { ...geometry, ...pointKinds });
-  return pointLayer("conv2d", x, own, (name) => convolution(name, x, filters, kernel, own));
+  return pointLayer("conv2d", x, own, (name) => convolve(name, x, filters, kernel, own));
 }
 
 /**
@@ -100,7 +92,7 @@ export function bayesConv2d(
   options: ConvLayerOptions & BayesOptions = {},
 ): Tensor {
   const own = checkOptions("bayesConv2d", options, { ...geometry, ...bayesKinds });
-  return bayesLayer("bayesConv2d", x, own, (name) => convolution(name, x, filters, kernel, own));
+  return bayesLayer("bayesConv2d", x, own, (name) => convolve(name, x, filters, kernel, own));
 }
 
 /**
@@ -116,7 +108,7 @@ export function convTranspose2d(
   options: ConvTransposeLayerOptions & PointOptions = {},
 ): Tensor {
   const own = checkOptions("convTranspose2d", options, { ...transposedGeometry, ...pointKinds });
-  return pointLayer("convTranspose2d", x, own, (name) => transposed(name, x, filters, kernel, own));
+  return pointLayer("convTranspose2d", x, own, (name) => transpose(name, x, filters, kernel, own));
 }
 
 /** A Bayesian transposed convolution; see {@link bayesConv2d} and {@link convTranspose2d}. */
@@ -127,5 +119,5 @@ export function bayesConvTranspose2d(
   options: ConvTransposeLayerOptions & BayesOptions = {},
 ): Tensor {
   const own = checkOptions("bayesConvTranspose2d", options, { ...transposedGeometry, ...bayesKinds });
-  return bayesLayer("bayesConvTranspose2d", x, own, (name) => transposed(name, x, filters, kernel, own));
+  return bayesLayer("bayesConvTranspose2d", x, own, (name) => transpose(name, x, filters, kernel, own));
 }
