@@ -19,7 +19,7 @@ export {
 } from "./graph/trace.ts";
 export type { Turn } from "./graph/turns.ts";
 export type { Values } from "./graph/values.ts";
-export type { KlTerm } from "./layers/scope.ts";
+export { type KlTerm, klTermsOf, type LayerSettings, layerContext } from "./layers/scope.ts";
 export type { Data } from "./native/addon.ts";
 export { type Device, type DeviceName, openDevice } from "./native/device.ts";
 export * as ops from "./ops/index.ts";

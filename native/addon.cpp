@@ -1,7 +1,7 @@
 // The boundary: two classes for JavaScript, Store (numbered persistent buffers) and Plan (a compiled program). The only
 // file that knows N-API. TypeScript has validated everything; here a wrong call is an error too, never a crash: what
 // JavaScript gives is read once and looked at afterwards, and a plan holds every step to its op's contract
-// (contract.h).
+// (cpu/contract.h).
 //
 // A worker_thread may be terminated at any moment. Then every call that needs JavaScript fails, and an exception of
 // ours cannot be thrown on: the wrappers drop it (NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS in binding.gyp; without it

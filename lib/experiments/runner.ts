@@ -51,12 +51,21 @@ export async function runExperiment(
     const ahead = open.slice(i).reduce((sum, { unit }) => sum + 60 * unit.minutes, 0);
     const left = duration(planned > 0 ? (ahead * spent) / planned : ahead);
     const began = performance.now();
-    const begin = () => on.begin(placed.unit, { number: i + 1, of: open.length, left });
-    await withFolders(experiments, placed, options, (which, again) =>
-      attempt(experiments, which, options, { ...shared, again }, again ? () => {} : begin),
-    );
+    let [told, elsewhere] = [false, 0];
+    const begin = () => {
+      if (!told) on.begin(placed.unit, { number: i + 1, of: open.length, left });
+      told = true;
+    };
+    await withFolders(experiments, placed, options, async (which, again) => {
+      const start = performance.now();
+      try {
+        await attempt(experiments, which, options, { ...shared, again }, again ? () => {} : begin);
+      } finally {
+        if (again) elsewhere += performance.now() - start;
+      }
+    });
     signal.throwIfAborted();
-    spent += (performance.now() - began) / 1000;
+    spent += (performance.now() - began - elsewhere) / 1000;
     planned += 60 * placed.unit.minutes;
   }
 }
@@ -87,7 +96,7 @@ async function withFolders(
   } catch (error) {
     if (!(error instanceof Gone)) throw error;
     const need = find(experiments, placed.experiment, error.need, options);
-    options.on.say(`${error.need} runs again: its figures are there, its folder is not`);
+    options.on.say(`${error.need} runs again, and its figures are written anew: its folder is not there, or not whole`);
     await withFolders(experiments, need, options, attempted, true);
     options.signal.throwIfAborted();
     if (hasFolder(options, need)) return withFolders(experiments, placed, options, attempted, again);
@@ -181,8 +190,8 @@ async function attempt(
         },
       };
       ensureDir(join(out, experiment));
+      writeFileAtomic(join(dir, DONE), ""); // before the figures: who sees those finds the folder whole
       writeFileAtomic(fileOf(options, placed), fileText(result));
-      writeFileAtomic(join(dir, DONE), "");
       on.done(unit, result);
     } finally {
       clearInterval(clock);

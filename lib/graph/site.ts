@@ -10,7 +10,7 @@ const home = /^file:.*\/graph\/site\.[jt]s$/.test(import.meta.url ?? "")
 export function userSite(): string | undefined {
   if (home === undefined) return undefined;
   const limit = Error.stackTraceLimit;
-  Error.stackTraceLimit = 16;
+  Error.stackTraceLimit = 32; // of calls within the library there are up to 18
   const stack = new Error().stack ?? "";
   Error.stackTraceLimit = limit;
   for (const line of stack.split("\n").slice(1)) {

@@ -63,7 +63,7 @@ export interface TraceOptions {
   readonly seed?: number;
   /** Default: that of the trace around this one, else "fp32". */
   readonly precision?: Precision;
-  /** @internal Makes the context of the trace: what its layers are told (see `layerContext`). */
+  /** What layers are told: {@link layerContext}. Default: nothing. */
   readonly context?: () => unknown;
 }
 

@@ -50,7 +50,7 @@ export interface LayerSettings {
   readonly bayesianLayers?: boolean | readonly string[];
   /** Layers, named like that, that training leaves as they are: their norms go by the running statistics, which stay. */
   readonly frozen?: readonly string[];
-  /** How many filters or units layers have left, where those are fewer than their function says. */
+  /** @internal How many filters or units layers have left, where those are fewer than their function says. */
   readonly widths?: Widths;
 }
 
@@ -76,8 +76,19 @@ class LayerContext {
   }
 }
 
-/** As the `context` of a trace: what its layers are told. */
+/**
+ * What the layers of a trace are told, as the `context` of `compile`, `withTrace` and `interpret`; a model does this by itself.
+ * @example
+ * <!-- setup: import { compile, layerContext, Store } from "bayescnn/graph"; import { bayesLinear } from "bayescnn"; const store = new Store(); -->
+ * ```ts
+ * const context = layerContext({ bayes: { estimator: "weight" } });
+ * const program = compile({ store, context }, { x: [8, 4] }, ({ x }) => ({ y: bayesLinear(x, 2) }));
+ * ```
+ */
 export const layerContext = (told: LayerSettings) => (): unknown => new LayerContext(told);
+
+/** The KL terms of a trace's Bayesian layers so far, in nats, of its weights and biases: their sum, over the number of training examples, belongs in the loss of a step of one's own. */
+export const klTermsOf = (t: Trace = trace()): readonly KlTerm[] => layersOf(t).kl;
 
 /** What the layers of a trace keep in it; of one that was told nothing, the defaults. */
 export function layersOf(t: Trace = trace()): LayerContext {

@@ -17,13 +17,6 @@ struct Bump {
     return p;
   }
 };
-// Scratch memory for the first form that serves the layer; false: neither does.
-template <class A, class B>
-INL bool takeFirst(Bump& b, A& first, B& second) {
-  if (first.use) first.take(b);
-  else if (second.use) second.take(b);
-  return first.use || second.use;
-}
 
 }  // namespace ISA
 }  // namespace bayes

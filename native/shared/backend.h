@@ -5,7 +5,6 @@
 
 extern "C" {
 
-#define BAYES_ABI 2
 #define BAYES_MAX_RANK 6
 
 enum BayesDtype { BAYES_F32 = 0, BAYES_I32 = 1, BAYES_U8 = 2 };

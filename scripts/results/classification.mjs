@@ -85,7 +85,7 @@ export async function section(all, kit) {
   const rows = groups.flatMap(({ at, bayesian, softplus, twin, dropout, ensemble }) =>
     [
       ["Bayesian", bayesian],
-      ["Bayesian, softplus", softplus],
+      [`Bayesian, softplus, beta ${softplus[0]?.settings.beta}`, softplus],
       [`frequentist, decay ${twin[0]?.settings.weightDecay}`, twin],
       ["Monte-Carlo dropout", dropout],
       [`ensemble of ${ensemble[0]?.settings.members} twins`, ensemble],

@@ -25,7 +25,7 @@ const values: Readonly<Record<string, string[]>> = {
     isStreamed loadData loadImageFolder loadImageFolders loadImages loadTable makeDataset makeSource normalizationOf
     notesOf overlap readIdx split subset`),
   "bayescnn/graph": words(`
-    Program RunError Store compile constant defineOp grad interpret noiseFor openDevice ops parameter withTrace`),
+    Program RunError Store compile constant defineOp grad interpret klTermsOf layerContext noiseFor openDevice ops parameter withTrace`),
   "bayescnn/likelihoods": words(`
     likelihoodOf numberTargets perRow predictiveNll rowsLike totalVariance tracedMoments`),
   "bayescnn/metrics": words(`
@@ -68,7 +68,7 @@ const types: Readonly<Record<string, string[]>> = {
     Pixels Preprocess RawImage ReadOptions RemoteFile ResizedCrop Source SourceOptions SourceParts SplitSizes StreamOptions
     StreamedDataset TableOptions TargetParts TrainTest`),
   "bayescnn/graph": words(`
-    Attrs BayesWeights DType Data Device DeviceName GaussianPriorArgs InputSpec Inputs KlTerm Mode Node NodeRecord
+    Attrs BayesWeights DType Data Device DeviceName GaussianPriorArgs InputSpec Inputs KlTerm LayerSettings Mode Node NodeRecord
     Noise OpDefinition PlanReport Precision Shape Slot SlotOptions SlotRole Tensor TensorType Trace TraceOptions Turn Values`),
   "bayescnn/likelihoods": words(`
     Answer Better Figure Likelihood LikelihoodConfig MetricsOf Moments Prediction PredictionOf Targets`),

@@ -7,7 +7,7 @@ import { compile, type Program } from "../../graph/compile.ts";
 import { constant, type Tensor } from "../../graph/node.ts";
 import { Store } from "../../graph/store.ts";
 import { withTrace } from "../../graph/trace.ts";
-import { layersOf } from "../../layers/scope.ts";
+import { klTermsOf } from "../../layers/scope.ts";
 import { dcganDiscriminator, dcganGenerator } from "../../models/dcgan.ts";
 import { cpu } from "../../native/device.ts";
 import { add, checkFinite, mean, mul, neg, softplus } from "../../ops/index.ts";
@@ -81,7 +81,7 @@ export class Gan implements Disposable {
     const own = new Map(
       [...trace.parameters].filter(([name]) => name.startsWith(`${net}/`) && this.store.slot(name).trainable),
     );
-    const kl = net === "discriminator" ? layersOf(trace).kl.map((k) => k.value) : [];
+    const kl = net === "discriminator" ? klTermsOf(trace).map((k) => k.value) : [];
     const weight = constant(this.#s.beta / this.#images);
     const loss =
       kl.length > 0

@@ -1,6 +1,6 @@
 /**
  * What an op's ONNX lowering may ask for. An op record turns itself into ONNX nodes through this interface and knows
- * nothing of files, names or protobuf; {@link OnnxGraph} in model.ts implements it.
+ * nothing of files, names or protobuf; {@link OnnxGraph} in lib/onnx/model.ts implements it.
  */
 import type { Attrs, Node, Op, Tensor } from "../../graph/node.ts";
 
