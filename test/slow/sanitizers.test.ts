@@ -122,6 +122,7 @@ for (const [name, sanitizer] of Object.entries(sanitizers)) {
       const files = sanitizer.files.map((file) => `test/cpu/${file}.test.ts`);
       const { status, stdout, stderr } = node([vitest, "run", ...files], {
         BAYESCNN_BF16: "pairs",
+        DIFFERENCES: "no",
         NO_COLOR: "1",
       });
       expect(stderr + stdout).not.toMatch(/Sanitizer|runtime error/);
