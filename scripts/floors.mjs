@@ -1,7 +1,8 @@
 // Who includes whom, by folders:
 //   node scripts/floors.mjs          native/: fails where an include goes up, to a neighbour on the same floor, from one
 //                                    pass of a convolution into another one, or in a circle
-//   node scripts/floors.mjs lib      lib/: the folders, their floors, and the circles among them
+//   node scripts/floors.mjs lib      lib/, or a folder elsewhere: fails where folders import each other in a circle, values or
+//                                    types; circles of files are printed
 // A floor is one more than the highest floor below it. What is printed last: the longest file and the longest function.
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
@@ -38,7 +39,7 @@ const folderOf = (file) => (dirname(file) === "." ? file : dirname(file)); // a 
 function includes(file) {
   const found = [];
   const pattern = file.endsWith(".ts")
-    ? /(?:^|\n)\s*(?:import|export)\b[^;"']*?from\s*["'](\.[^"']+)["']/g
+    ? /(?:^(?:import|export)\b[^;"]*?|\bimport\()"(\.[^"]+)"/gm
     : /^#include "([^"]+)"/gm;
   for (const [, path] of text.get(file).matchAll(pattern)) {
     const to = relative(root, resolve(root, dirname(file), path));
@@ -156,4 +157,4 @@ if (what === "native") {
   for (const [n, name] of all) if (n > 80) wrong.push(`a function of ${n} lines: ${name}`);
 }
 for (const line of wrong) console.log(line);
-process.exit(what === "native" && wrong.length ? 1 : 0);
+process.exit((what === "native" ? wrong : circles).length ? 1 : 0);

@@ -1,7 +1,9 @@
 // Adding an op is a handful of files with one stem. This is where a missing piece is noticed, and where folders that import
 // each other in a circle are.
-import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { expect, it } from "vitest";
 
 const root = join(import.meta.dirname, "../..");
@@ -40,42 +42,23 @@ it("every op with outputs has rows of cases of its stem", () => {
   expect(missing.map((o) => o.stem)).toEqual([]);
 });
 
-/** A way along the arrows from a folder back to itself; undefined where there is none. */
-function circle(arrows: ReadonlyMap<string, ReadonlySet<string>>): string[] | undefined {
-  const done = new Set<string>();
-  const walk = (folder: string, path: readonly string[]): string[] | undefined => {
-    if (path.includes(folder)) return [...path.slice(path.indexOf(folder)), folder];
-    if (done.has(folder)) return undefined;
-    for (const next of arrows.get(folder) ?? []) {
-      const found = walk(next, [...path, folder]);
-      if (found) return found;
-    }
-    done.add(folder);
-    return undefined;
-  };
-  for (const folder of arrows.keys()) {
-    const found = walk(folder, []);
-    if (found) return found;
-  }
-  return undefined;
-}
-
-/** Which folder imports from which, values and types, of the files given. */
-function arrowsOf(files: ReadonlyMap<string, string>): Map<string, Set<string>> {
-  const arrows = new Map<string, Set<string>>();
-  for (const [file, text] of files)
-    for (const [, at] of text.matchAll(/(?:^(?:import|export)\b[^;"]*?|\bimport\()"(\.[^"]+)"/gm)) {
-      const [from, to] = [dirname(file), dirname(join(dirname(file), at))];
-      if (from !== to) arrows.set(from, (arrows.get(from) ?? new Set()).add(to));
-    }
-  return arrows;
-}
-
 it("no folders of lib import each other in a circle", () => {
-  const files = readdirSync(join(root, "lib"), { recursive: true, encoding: "utf8" }).filter((f) => f.endsWith(".ts"));
-  const arrows = arrowsOf(new Map(files.map((f) => [f, readFileSync(join(root, "lib", f), "utf8")])));
-  expect(arrows.get("layers")).toContain("graph");
-  expect(circle(arrows)?.join(" -> ")).toBeUndefined();
-  const back = new Map([...arrows, ["graph", new Set([...(arrows.get("graph") ?? []), "layers"])]]);
-  expect(circle(back)?.join(" -> ")).toContain("graph -> layers");
+  const floors = (of: string) =>
+    spawnSync(process.execPath, [join(root, "scripts/floors.mjs"), of], { encoding: "utf8" });
+  const { status, stdout } = floors("lib");
+  expect(stdout).toMatch(/ layers .* -> .*\bgraph\b/);
+  expect(stdout).not.toContain("a circle of folders");
+  expect(status).toBe(0);
+  const folder = mkdtempSync(join(tmpdir(), "bayescnn-rooms-"));
+  try {
+    for (const [a, b] of ["xy", "yx"]) {
+      mkdirSync(join(folder, a));
+      writeFileSync(join(folder, a, "file.ts"), `import type { T } from "../${b}/file.ts";\n`);
+    }
+    const { status, stdout } = floors(folder);
+    expect(stdout).toMatch(/a circle of folders: [xy], [xy]/);
+    expect(status).toBe(1);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
