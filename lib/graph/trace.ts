@@ -68,6 +68,10 @@ export interface TraceOptions {
 }
 
 let current: Trace | undefined;
+const all = new WeakSet<Trace>();
+
+/** Whether that is a trace: {@link withTrace} made it. */
+export const isTrace = (value: unknown): value is Trace => all.has(value as Trace);
 
 /** The trace under way. Throws outside of a model function. */
 export function trace(): Trace {
@@ -125,6 +129,7 @@ export function withTrace<T>(options: TraceOptions, build: () => T): { value: T;
     precision: more.precision ?? before?.precision ?? "fp32",
     context: more.context?.(),
   };
+  all.add(mine);
   return { value: store.together(() => within(mine, build)), trace: mine };
 }
 

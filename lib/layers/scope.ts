@@ -3,9 +3,9 @@ import type { Prior } from "../bayes/prior.ts";
 import { type BayesOptions, type BayesSettings, settings } from "../bayes/settings.ts";
 import { inLayer, type Tensor } from "../graph/node.ts";
 import { userSite } from "../graph/site.ts";
-import { setSharing, type Trace, trace } from "../graph/trace.ts";
+import { isTrace, setSharing, type Trace, trace } from "../graph/trace.ts";
 import { copyList } from "../util/arrays.ts";
-import { BayesError, checkInt, fail } from "../util/errors.ts";
+import { BayesError, checkInt, checkOptions, fail } from "../util/errors.ts";
 
 /** One KL term of the objective, from one layer. */
 export interface KlTerm {
@@ -54,6 +54,8 @@ export interface LayerSettings {
   readonly widths?: Widths;
 }
 
+const settingsKinds = { bayes: "object", bayesianLayers: "boolean|object", frozen: "object", widths: "object" };
+
 /** What the layers keep in a trace, as its context. */
 class LayerContext {
   readonly bayes: BayesSettings;
@@ -85,10 +87,22 @@ class LayerContext {
  * const program = compile({ store, context }, { x: [8, 4] }, ({ x }) => ({ y: bayesLinear(x, 2) }));
  * ```
  */
-export const layerContext = (told: LayerSettings) => (): unknown => new LayerContext(told);
+export function layerContext(told: LayerSettings): () => unknown {
+  const own = checkOptions("layerContext", told, settingsKinds);
+  const make = (): unknown => new LayerContext(own);
+  make(); // says now what is wrong with them
+  return make;
+}
 
-/** The KL terms of a trace's Bayesian layers so far, in nats, of its weights and biases: their sum, over the number of training examples, belongs in the loss of a step of one's own. */
-export const klTermsOf = (t: Trace = trace()): readonly KlTerm[] => layersOf(t).kl;
+/**
+ * The KL terms of a trace's Bayesian layers so far, in nats, of its weights and biases: their sum, over the number of training
+ * examples, belongs in the loss of a step of one's own.
+ * @throws BayesError for what `withTrace` has not returned, or without one outside of a trace
+ */
+export function klTermsOf(t: Trace = trace()): readonly KlTerm[] {
+  if (!isTrace(t)) fail("klTermsOf", "a trace, as withTrace returns it", t);
+  return layersOf(t).kl;
+}
 
 /** What the layers of a trace keep in it; of one that was told nothing, the defaults. */
 export function layersOf(t: Trace = trace()): LayerContext {

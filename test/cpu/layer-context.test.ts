@@ -35,3 +35,12 @@ it.each([
   });
   program.close();
 });
+
+it("refuses what is no trace and no settings at once, and changes neither", () => {
+  const none = Object.freeze({}) as never;
+  expect(() => klTermsOf(none)).toThrow("[klTermsOf] expected a trace, as withTrace returns it");
+  expect(() => klTermsOf()).toThrow(/a model function/);
+  expect(() => layerContext(undefined as never)).toThrow("[layerContext] expected options as an object");
+  expect(() => layerContext({ bayes: { estimator: "both" } } as never)).toThrow(/estimator/);
+  expect(() => layerContext({ frozen: "conv1" } as never)).toThrow(/frozen/);
+});
