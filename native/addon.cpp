@@ -1,7 +1,7 @@
-// The boundary: two classes for JavaScript, Store (numbered persistent buffers) and Plan (a compiled program). The only
-// file that knows N-API. TypeScript has validated everything; here a wrong call is an error too, never a crash: what
-// JavaScript gives is read once and looked at afterwards, and a plan holds every step to its op's contract
-// (cpu/contract.h).
+// The boundary: three classes for JavaScript, Library (the devices of one kind), Store (numbered persistent buffers)
+// and Plan (a compiled program). The only file that knows N-API. TypeScript has validated everything; here a wrong call
+// is an error too, never a crash: what JavaScript gives is read once and looked at afterwards, and a program is checked
+// before a device sees it (program/steps.h).
 //
 // A worker_thread may be terminated at any moment. Then every call that needs JavaScript fails, and an exception of
 // ours cannot be thrown on: the wrappers drop it (NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS in binding.gyp; without it
@@ -18,14 +18,14 @@
 #include <thread>
 #include <vector>
 #include "shared/backend.h"
+#include "program/culprit.h"
+#include "program/library.h"
+#include "program/steps.h"
 #include "cpu/device.h"
 #include "cpu/isa.h"
 #include "cpu/pool.h"
-#include "cpu/op.h"
 
 namespace {
-
-const BayesBackend& backend() { return bayes::cpuBackend(); }
 
 [[noreturn]] void fail(Napi::Env env, const std::string& why) { throw Napi::Error::New(env, why); }
 void check(Napi::Env env, const char* error) {
@@ -89,18 +89,60 @@ struct ExternalMemory {
 
 // Shared by the JS object and every plan on it, so that closing in any order is safe.
 struct StoreHandle {
+  const BayesBackend& backend;
   void* store = nullptr;
   bool running = false, closed = false;  // a run of one of its plans is under way; JavaScript has closed it
   std::vector<int64_t> sizes;            // of the buffers by number; 0: none
   ExternalMemory memory;
-  explicit StoreHandle(napi_env env) : memory(env) {}
+  StoreHandle(const BayesBackend& b, napi_env env) : backend(b), memory(env) {}
   ~StoreHandle() {
-    if (store) backend().storeDestroy(store);
+    if (store) backend.storeDestroy(store);
   }
   void resized(int32_t index, int64_t bytes) {
     if (static_cast<size_t>(index) >= sizes.size()) sizes.resize(static_cast<size_t>(index) + 1);
     memory.add(bytes - sizes[index]);
     sizes[index] = bytes;
+  }
+};
+
+// The devices of one kind: those of the library at a path, or the CPU's one.
+class Library : public Napi::ObjectWrap<Library> {
+ public:
+  static Napi::Function define(Napi::Env env) {
+    return DefineClass(env, "Library",
+                       {InstanceAccessor<&Library::count>("count"), InstanceMethod<&Library::probe>("probe")});
+  }
+  explicit Library(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Library>(info) {  // (path, or none for the CPU)
+    std::string why;
+    if (info[0].IsUndefined()) table = &bayes::cpuBackend();
+    else if (!info[0].IsString()) fail(info.Env(), "expected the path of a library");
+    else table = bayes::openLibrary(info[0].As<Napi::String>(), why);
+    if (!table) fail(info.Env(), why);
+    info.This().As<Napi::Object>().TypeTag(&tag);
+  }
+  static const BayesBackend& of(Napi::Value v) {
+    if (v.IsUndefined()) return bayes::cpuBackend();
+    if (!v.IsObject() || !v.As<Napi::Object>().CheckTypeTag(&tag)) fail(v.Env(), "expected a Library");
+    return *Unwrap(v.As<Napi::Object>())->table;
+  }
+
+ private:
+  static constexpr napi_type_tag tag = {0x6261796573636e6e, 0x4c69627261727901};
+  const BayesBackend* table = nullptr;
+
+  Napi::Value count(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), table->deviceCount()); }
+  Napi::Value probe(
+      const Napi::CallbackInfo& info) {  // (index): what the device is and has, or throws why it is no use
+    const int32_t index = whole32(info[0], "the number of a device");
+    char name[256] = "";
+    check(info.Env(), table->probe(index, name, sizeof name));
+    const BayesTraits& traits = *table->traits(index);
+    auto o = Napi::Object::New(info.Env());
+    o.Set("name", name);
+    o.Set("joins", traits.joins), o.Set("precisions", traits.precisions);
+    o.Set("alignment", static_cast<double>(traits.alignment));
+    o.Set("launchRows", static_cast<double>(traits.launchRows));
+    return o;
   }
 };
 
@@ -112,9 +154,10 @@ class Store : public Napi::ObjectWrap<Store> {
                         InstanceMethod<&Store::read>("read"), InstanceMethod<&Store::write>("write"),
                         InstanceMethod<&Store::close>("close"), InstanceAccessor<&Store::busy>("busy")});
   }
-  explicit Store(const Napi::CallbackInfo& info)
-      : Napi::ObjectWrap<Store>(info), handle(std::make_shared<StoreHandle>(info.Env())) {
-    check(info.Env(), backend().storeCreate(&handle->store));
+  explicit Store(const Napi::CallbackInfo& info)  // (library, or none for the CPU; number of the device, or none for 0)
+      : Napi::ObjectWrap<Store>(info), handle(std::make_shared<StoreHandle>(Library::of(info[0]), info.Env())) {
+    const int32_t device = info[1].IsUndefined() ? 0 : whole32(info[1], "the number of a device");
+    check(info.Env(), handle->backend.storeCreate(device, &handle->store));
     info.This().As<Napi::Object>().TypeTag(&tag);
   }
   static std::shared_ptr<StoreHandle> of(Napi::Value v) {
@@ -136,25 +179,29 @@ class Store : public Napi::ObjectWrap<Store> {
     auto h = use(info.Env());
     int32_t index = -1;
     const int64_t bytes = whole(info[0], "the bytes of a buffer");
-    check(info.Env(), backend().storeAlloc(h->store, bytes, &index));
+    check(info.Env(), h->backend.storeAlloc(h->store, bytes, &index));
     h->resized(index, bytes);
     return Napi::Number::New(info.Env(), index);
   }
   void release(const Napi::CallbackInfo& info) {
     const int32_t index = bufferOf(info[0]);
     auto h = use(info.Env());
-    check(info.Env(), backend().storeFree(h->store, index));
+    check(info.Env(), h->backend.storeFree(h->store, index));
     h->resized(index, 0);
   }
   void read(const Napi::CallbackInfo& info) {  // (index, offset, into)
     const Bytes b = bytesOf(info[2]);
     const int32_t index = bufferOf(info[0]);
-    check(info.Env(), backend().storeRead(use(info.Env())->store, index, whole(info[1], "an offset"), b.data, b.size));
+    const int64_t offset = whole(info[1], "an offset");
+    const StoreHandle& h = *use(info.Env());
+    check(info.Env(), h.backend.storeRead(h.store, index, offset, b.data, static_cast<int64_t>(b.size)));
   }
   void write(const Napi::CallbackInfo& info) {  // (index, offset, from)
     const Bytes b = bytesOf(info[2]);
     const int32_t index = bufferOf(info[0]);
-    check(info.Env(), backend().storeWrite(use(info.Env())->store, index, whole(info[1], "an offset"), b.data, b.size));
+    const int64_t offset = whole(info[1], "an offset");
+    const StoreHandle& h = *use(info.Env());
+    check(info.Env(), h.backend.storeWrite(h.store, index, offset, b.data, static_cast<int64_t>(b.size)));
   }
   static int32_t bufferOf(Napi::Value v) {
     const int64_t index = whole(v, "the number of a buffer");
@@ -286,11 +333,15 @@ class Plan : public Napi::ObjectWrap<Plan> {
     ProgramBuilder b(info[1]);
     store = Store::of(info[0]);  // again, for reading may have run code that closed it or started a run
     feedBytes = b.feeds, resultBytes = b.results;
-    check(info.Env(), backend().planCreate(store->store, &b.program, &plan, &workspaceBytes));
+    try {
+      bayes::checkProgram(b.program);
+      culprit = std::make_unique<bayes::Culprit>(b.program);
+    } catch (const std::exception& e) { fail(info.Env(), e.what()); }
+    check(info.Env(), store->backend.planCreate(store->store, &b.program, &plan, &workspaceBytes));
     memory.add(b.program.arenaBytes + workspaceBytes);
     for (int32_t i = 0; i < b.program.stepCount; i++) {
       char text[256] = "";
-      backend().planAlgorithm(plan, i, text, sizeof text);
+      store->backend.planAlgorithm(plan, i, text, sizeof text);
       algorithms.emplace_back(text);
     }
     feedUnits.assign(feedBytes.size(), 1), resultUnits.assign(resultBytes.size(), 1);
@@ -325,6 +376,7 @@ class Plan : public Napi::ObjectWrap<Plan> {
   using Done = Napi::TypedThreadSafeFunction<std::nullptr_t, Call, finished>;
   void* plan = nullptr;
   std::shared_ptr<StoreHandle> store;
+  std::unique_ptr<bayes::Culprit> culprit;
   std::vector<int64_t> feedBytes, resultBytes;
   std::vector<int64_t> feedUnits, resultUnits;  // bytes of an element: where each slice has to begin
   int64_t workspaceBytes = 0;
@@ -337,12 +389,12 @@ class Plan : public Napi::ObjectWrap<Plan> {
   // thread-safe function away. Node calls the hooks in reverse order, and this one is added after that function's own.
   static void teardown(void* self) {
     Plan* p = static_cast<Plan*>(self);
-    backend().planStop(p->plan);
+    p->store->backend.planStop(p->plan);
     if (p->worker.joinable()) p->worker.join();
   }
   void destroy() {
     if (worker.joinable()) worker.join();
-    if (plan) backend().planDestroy(plan);
+    if (plan) store->backend.planDestroy(plan);
     plan = nullptr;
     store.reset();
     memory.add(-memory.bytes);
@@ -398,8 +450,12 @@ class Plan : public Napi::ObjectWrap<Plan> {
   }
 
   void execute(Job& job) {
-    const char* error = backend().planRun(plan, job.steps, job.feeds.data(), job.into.data(), &job.fault);
-    if (error) job.error = error;
+    const BayesBackend& device = store->backend;
+    const char* error = device.planRun(plan, job.steps, job.feeds.data(), job.into.data(), &job.fault);
+    if (!error) return;
+    job.error = error;
+    if (job.fault.nonFinite)
+      job.fault.programStep = culprit->find(device, plan, job.fault, job.feeds.data(), job.into.data());
   }
 
   static Napi::Error faultError(Napi::Env env, const Job& job) {
@@ -481,6 +537,7 @@ void Plan::finished(Napi::Env env, Napi::Function, std::nullptr_t*, Call* c) {
 }
 
 Napi::Object init(Napi::Env env, Napi::Object exports) {
+  exports.Set("Library", Library::define(env));
   exports.Set("Store", Store::define(env));
   exports.Set("Plan", Plan::define(env));
   exports.Set("isa", Napi::String::New(env, bayes::isaName()));

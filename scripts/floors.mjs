@@ -13,6 +13,7 @@ const root = resolve(import.meta.dirname, "..", what);
 // native/ from the ground up. A folder may include itself and what stands before it, but for its neighbours in a row.
 const order = [
   ["shared"],
+  ["program"],
   ["cpu"],
   ["vector"],
   ["loops"],

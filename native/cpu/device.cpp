@@ -1,12 +1,12 @@
 // The CPU device behind the C table: numbered buffers, and plans that run their steps in order.
 #include <atomic>
-#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
 #include <stdexcept>
 #include <string>
 #include <vector>
+#include "../program/steps.h"
 #include "device.h"
 #include "isa.h"
 #include "pool.h"
@@ -17,10 +17,10 @@ namespace {
 struct StepFailure : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
-
-constexpr int64_t MOST_BYTES = int64_t{1} << 46;  // of one buffer: sums and products of sizes below do not overflow
-
-[[noreturn]] void refuse(const std::string& why) { throw std::runtime_error("plan: " + why); }
+// Of the guard op, before the first commit of a step.
+struct NonFinite : std::runtime_error {
+  NonFinite() : std::runtime_error("a value that is not finite (NaN or infinity)") {}
+};
 
 #if defined(__linux__)
 // The number in the first line of a file that has this form; -1: none.
@@ -105,172 +105,115 @@ struct Store {
   }
 };
 
-int64_t bytesOf(const BayesRef& r) {
-  if (r.dtype < BAYES_F32 || r.dtype > BAYES_U8) refuse("no dtype has the number " + std::to_string(r.dtype));
-  if (r.rank < 0 || r.rank > BAYES_MAX_RANK) refuse("a tensor has more than 6 dimensions");
-  int64_t n = r.dtype == BAYES_U8 ? 1 : 4;
-  if (r.offset < 0 || r.offset > MOST_BYTES || r.offset % n) refuse("an offset is out of range or not aligned");
-  for (int i = 0; i < r.rank; i++) {
-    if (r.dims[i] < 1 || r.dims[i] > MOST_BYTES / n) refuse("a dimension is out of range");
-    n *= r.dims[i];
-  }
-  return n;
-}
-
+// The program has been checked (program/steps.h): what is left to look at is the store, and whether there is a kernel.
 struct Plan {
-  Store* store;
   std::vector<std::shared_ptr<Block>> held;  // the store's buffers that tensors point into
   Block arena, scratch;
   int threads = 0;
   std::atomic<bool> stopped{false};
-  std::vector<Tensor> tensors;
-  std::vector<Attr> attrs;
-  std::vector<double> values;
-  std::vector<std::string> names;
-  std::vector<Step> steps;
-  std::vector<int64_t> feedBytes, resultBytes;
+  Steps steps;
+  std::vector<const OpEntry*> entries;  // of the steps
+  std::vector<int64_t> resultBytes;
 
-  Plan(Store* s, const BayesProgram& p) : store(s) {
-    size_t nt = 0, na = 0, nv = 0;
-    for (int i = 0; i < p.stepCount; i++) {
-      const BayesStep& b = p.steps[i];
-      nt += b.inputCount + b.outputCount, na += b.attrCount;
-      for (int k = 0; k < b.attrCount; k++) nv += b.attrs[k].count;
-    }
-    // reserved whole, so that pointers into them stay
-    tensors.reserve(nt), attrs.reserve(na), values.reserve(nv), names.reserve(na + p.stepCount);
+  Plan(Store& store, const BayesProgram& p) : steps(p), resultBytes(p.resultBytes, p.resultBytes + p.resultCount) {
     arena.resize(p.arenaBytes);
-    feedBytes.assign(p.feedBytes, p.feedBytes + p.feedCount);
-    resultBytes.assign(p.resultBytes, p.resultBytes + p.resultCount);
-    for (const auto* sizes : {&feedBytes, &resultBytes})
-      for (int64_t n : *sizes)
-        if (n < 0 || n > MOST_BYTES)
-          refuse("a feed or a result has an impossible size, " + std::to_string(n) + " bytes");
-    Contract contract;
-    for (int i = 0; i < p.stepCount; i++) try {
-        add(p.steps[i], contract);
-      } catch (const std::runtime_error& e) {
-        throw std::runtime_error(e.what() + (" (step " + std::to_string(i) + ")"));
-      }
+    for (Tensor& t : steps.tensors) {
+      if (t.space == BAYES_ARENA) t.data = arena.data + t.offset;
+      if (t.space != BAYES_STORE) continue;
+      held.push_back(store.at(t.index, t.offset, bytesOf(t)));
+      t.data = held.back()->data + t.offset;
+    }
+    for (const Step& s : steps.all) {
+      entries.push_back(findOp(s.op));
+      if (!entries.back()) throw std::runtime_error("no kernel for op '" + std::string(s.op) + "' on this device");
+    }
     const PinnedThreads pin;
     sizeScratch();
-  }
-
-  void add(const BayesStep& b, Contract& contract) {
-    Step s{};
-    s.entry = findOp(b.op);
-    const ContractOf rules = findContract(b.op);
-    if (!s.entry || !rules)
-      throw std::runtime_error("no kernel for op '" + std::string(b.op).substr(0, 60) + "' on this device");
-    s.op = s.entry->name;
-    s.nin = b.inputCount, s.nout = b.outputCount, s.nattr = b.attrCount, s.commits = b.commits;
-    s.in = tensors.data() + tensors.size();
-    for (int k = 0; k < b.inputCount; k++) tensors.push_back(resolve(b.inputs[k]));
-    s.out = tensors.data() + tensors.size();
-    for (int k = 0; k < b.outputCount; k++) tensors.push_back(resolve(b.outputs[k]));
-    s.attrs = attrs.data() + attrs.size();
-    for (int k = 0; k < b.attrCount; k++) {
-      names.emplace_back(b.attrs[k].name);
-      attrs.push_back({names.back().c_str(), b.attrs[k].count, values.data() + values.size()});
-      values.insert(values.end(), b.attrs[k].values, b.attrs[k].values + b.attrs[k].count);
-    }
-    contract.check(s, rules);
-    steps.push_back(s);
-  }
-
-  Tensor resolve(const BayesRef& r) {
-    const int64_t bytes = bytesOf(r), end = r.offset + bytes;
-    Tensor t{};
-    t.dtype = r.dtype, t.rank = r.rank, t.space = r.space, t.index = r.index, t.offset = r.offset;
-    for (int i = 0; i < r.rank; i++) t.dims[i] = r.dims[i];
-    const auto within = [&](const std::vector<int64_t>& sizes) {
-      return r.index >= 0 && r.index < static_cast<int64_t>(sizes.size()) && end <= sizes[r.index];
-    };
-    switch (r.space) {
-      case BAYES_ARENA:
-        if (end > arena.bytes) refuse("tensor outside the arena");
-        t.data = arena.data + r.offset;
-        break;  // its place comes with the arena
-      case BAYES_STORE:
-        held.push_back(store->at(r.index, r.offset, bytes));
-        t.data = held.back()->data + r.offset;
-        break;
-      case BAYES_FEED:
-        if (!within(feedBytes)) refuse("tensor outside its feed");
-        break;
-      case BAYES_RESULT:
-        if (!within(resultBytes)) refuse("tensor outside its result");
-        break;
-      case BAYES_NONE:
-        break;
-      default:
-        refuse("tensor in no known space");
-    }
-    return t;
   }
 
   void sizeScratch() {
     threads = poolThreads();
     size_t most = 0;
-    for (const Step& s : steps) {
-      size_t n = s.entry->scratch ? s.entry->scratch(s) : 0;
+    for (size_t i = 0; i < entries.size(); i++) {
+      const size_t n = entries[i]->scratch ? entries[i]->scratch(steps.all[i]) : 0;
       if (n > most) most = n;
     }
     if (static_cast<int64_t>(most) > scratch.bytes) scratch.resize(static_cast<int64_t>(most));
-    for (Step& s : steps) s.scratch = scratch.data;
+    for (Step& s : steps.all) s.scratch = scratch.data;
   }
 
-  void bind(int step, const BayesFeed* feeds, void* const* results) {
-    for (Tensor& t : tensors) {
+  // Before steps run on this thread, whose number of threads is pinned.
+  void prepare() {
+    for (const auto& block : held)
+      if (block->freed) throw std::runtime_error("a buffer that the program uses has been freed");
+    if (threads != poolThreads()) sizeScratch();
+  }
+
+  void bind(int runStep, const BayesFeed* feeds, void* const* results) {
+    if (stopped.load(std::memory_order_relaxed)) throw std::runtime_error("the run was stopped");
+    for (Tensor& t : steps.tensors) {
       if (t.space == BAYES_FEED)
-        t.data =
-            const_cast<char*>(static_cast<const char*>(feeds[t.index].data)) + feeds[t.index].stride * step + t.offset;
+        t.data = const_cast<char*>(static_cast<const char*>(feeds[t.index].data)) + feeds[t.index].stride * runStep +
+                 t.offset;
       else if (t.space == BAYES_RESULT)
-        t.data = static_cast<char*>(results[t.index]) + resultBytes[t.index] * step + t.offset;
+        t.data = static_cast<char*>(results[t.index]) + resultBytes[t.index] * runStep + t.offset;
     }
-  }
-
-  static bool finite(const Step& s) {
-    for (int k = 0; k < s.nout; k++) {
-      const Tensor& t = s.out[k];
-      if (t.space == BAYES_NONE || t.dtype != BAYES_F32) continue;
-      const float* p = t.f32();
-      for (long i = 0, n = t.size(); i < n; i++)
-        if (!std::isfinite(p[i])) return false;
-    }
-    return true;
-  }
-
-  // Which op made the first NaN or infinity: the step again (nothing has been committed), looking after each op.
-  int findCulprit(int guard) {
-    for (int i = 0; i < guard; i++) {
-      steps[i].entry->run(steps[i]);
-      if (!finite(steps[i])) return i;
-    }
-    return guard;
   }
 
   void run(int count, const BayesFeed* feeds, void* const* results, BayesFault& fault) {
-    for (const auto& block : held)
-      if (block->freed) throw std::runtime_error("a buffer that the program uses has been freed");
     const PinnedThreads pin;
-    if (threads != poolThreads()) sizeScratch();
+    prepare();
     for (int n = 0; n < count; n++) {
       fault.runStep = n, fault.programStep = -1;
-      if (stopped.load(std::memory_order_relaxed)) throw std::runtime_error("the run was stopped");
       bind(n, feeds, results);
-      for (size_t i = 0; i < steps.size(); i++) {
+      for (size_t i = 0; i < entries.size(); i++) {
         fault.programStep = static_cast<int>(i);
         try {
-          steps[i].entry->run(steps[i]);
+          entries[i]->run(steps.all[i]);
         } catch (const NonFinite&) {
-          fault.programStep = findCulprit(static_cast<int>(i));
+          fault.nonFinite = 1;
           throw;
         }
       }
     }
   }
+
+  const Step& at(int step) const {
+    if (step < 0 || step >= static_cast<int>(steps.all.size())) throw std::runtime_error("plan: no such step");
+    return steps.all[static_cast<size_t>(step)];
+  }
+
+  void runStep(int runStep, const BayesFeed* feeds, void* const* results, int step) {
+    at(step);
+    const PinnedThreads pin;
+    prepare();
+    bind(runStep, feeds, results);
+    entries[static_cast<size_t>(step)]->run(steps.all[static_cast<size_t>(step)]);
+  }
+
+  void read(int step, int output, int64_t offset, void* data, int64_t bytes) const {
+    const Step& s = at(step);
+    if (output < 0 || output >= s.nout || !s.out[output].data) throw std::runtime_error("plan: no such output");
+    const int64_t most = bytesOf(s.out[output]);
+    if (offset < 0 || bytes < 0 || offset > most || bytes > most - offset)
+      throw std::runtime_error("plan: access past the end of an output");
+    memcpy(data, static_cast<const char*>(s.out[output].data) + offset, static_cast<size_t>(bytes));
+  }
+
+  void algorithm(int step, char* text, int64_t capacity) const {
+    const Step& s = at(step);
+    if (capacity < 1) throw std::runtime_error("plan: no room for words");
+    *text = 0;
+    const OpEntry& entry = *entries[static_cast<size_t>(step)];
+    if (entry.algorithm) entry.algorithm(s, text, static_cast<size_t>(capacity));
+  }
 };
+
+const char* probe(int32_t device, char* name, int64_t capacity) {
+  if (device != 0) return "there is one CPU device, number 0";
+  snprintf(name, static_cast<size_t>(capacity), "cpu-%s", isaName());
+  return nullptr;
+}
 
 thread_local std::string lastError;
 
@@ -291,8 +234,13 @@ const char* guarded(F f) {
 [[noreturn]] void failNonFinite() { throw NonFinite(); }
 
 const BayesBackend& cpuBackend() {
+  static const BayesTraits traits = {BAYES_JOINS_ACTIVATION | BAYES_JOINS_POOLING, BAYES_FP32 | BAYES_BF16, 64, 512};
   static const BayesBackend table = {
-      [](void** store) { return guarded([&] { *store = new Store(); }); },
+      BAYES_ABI,
+      [] { return 1; },
+      probe,
+      [](int32_t) { return &traits; },
+      [](int32_t, void** store) { return guarded([&] { *store = new Store(); }); },
       [](void* store) { delete static_cast<Store*>(store); },
       [](void* store, int64_t bytes, int32_t* index) {
         return guarded([&] { *index = static_cast<Store*>(store)->alloc(bytes); });
@@ -308,23 +256,24 @@ const BayesBackend& cpuBackend() {
       },
       [](void* store, const BayesProgram* program, void** plan, int64_t* workspace) {
         return guarded([&] {
-          Plan* p = new Plan(static_cast<Store*>(store), *program);
+          Plan* p = new Plan(*static_cast<Store*>(store), *program);
           *plan = p, *workspace = p->scratch.bytes;
         });
       },
       [](void* plan, int32_t steps, const BayesFeed* feeds, void* const* results, BayesFault* fault) {
-        fault->runStep = fault->programStep = -1;
+        fault->runStep = fault->programStep = -1, fault->nonFinite = 0;
         const char* error = guarded([&] { static_cast<Plan*>(plan)->run(steps, feeds, results, *fault); });
         if (error) snprintf(fault->message, sizeof fault->message, "%s", error);
         return error;
       },
-      [](void* plan, int32_t step, char* text, int64_t capacity) -> const char* {
-        const std::vector<Step>& steps = static_cast<Plan*>(plan)->steps;
-        if (step < 0 || step >= static_cast<int32_t>(steps.size()) || capacity < 1) return "plan: no such step";
-        const Step& s = steps[static_cast<size_t>(step)];
-        *text = 0;
-        if (s.entry->algorithm) s.entry->algorithm(s, text, static_cast<size_t>(capacity));
-        return nullptr;
+      [](void* plan, int32_t runStep, const BayesFeed* feeds, void* const* results, int32_t step) {
+        return guarded([&] { static_cast<Plan*>(plan)->runStep(runStep, feeds, results, step); });
+      },
+      [](void* plan, int32_t step, int32_t output, int64_t offset, void* data, int64_t bytes) {
+        return guarded([&] { static_cast<Plan*>(plan)->read(step, output, offset, data, bytes); });
+      },
+      [](void* plan, int32_t step, char* text, int64_t capacity) {
+        return guarded([&] { static_cast<Plan*>(plan)->algorithm(step, text, capacity); });
       },
       [](void* plan) { static_cast<Plan*>(plan)->stopped.store(true, std::memory_order_relaxed); },
       [](void* plan) { delete static_cast<Plan*>(plan); },

@@ -74,25 +74,15 @@ static std::unordered_map<std::string, OpEntry*>& table(int level) {
   return tables[level];
 }
 
-static std::unordered_map<std::string, ContractOf>& contracts() {
-  static std::unordered_map<std::string, ContractOf> all;
-  return all;
-}
-
 void registerOp(int level, OpEntry* entry) {
   table(level)[entry->name] = entry;
-  if (entry->contract) contracts()[entry->name] = entry->contract;
+  if (entry->contract) registerContract(entry->name, entry->contract);
 }
 
 const OpEntry* findOp(const char* name) {
   auto& ops = table(isaLevel());
   auto it = ops.find(name);
   return it == ops.end() ? nullptr : it->second;
-}
-
-ContractOf findContract(const char* name) {
-  auto it = contracts().find(name);
-  return it == contracts().end() ? nullptr : it->second;
 }
 
 }  // namespace bayes

@@ -7,12 +7,13 @@
 //     float* y = s.out[0].f32();
 //     parallelRange(s.in[0].size(), 16384, [=](long from, long to) { ... });
 //   }
-//   CONTRACT(relu) { elementwise(c, {"x"}); }  // what the kernel takes (contract.h): no op is without one
+//   CONTRACT(relu) { elementwise(c, {"x"}); }  // what the op takes (program/contract.h): no op is without one
 //   SCRATCH(relu) { return bytes; }  // optional, asked when the plan is built and when the thread count has changed:
 //                                    // s.scratch is that memory
 //   ALGORITHM_OF(relu) { … }         // optional: how the step is computed, for the plan's report
 #pragma once
-#include "contract.h"
+#include "../program/contract.h"
+#include "step.h"
 
 namespace bayes {
 namespace ISA {

@@ -5,6 +5,8 @@
 
 extern "C" {
 
+// Of this file: a library with another number is not looked into any further.
+#define BAYES_ABI 2
 #define BAYES_MAX_RANK 6
 
 enum BayesDtype { BAYES_F32 = 0, BAYES_I32 = 1, BAYES_U8 = 2 };
@@ -48,13 +50,30 @@ typedef struct {
 } BayesFeed;
 
 // What went wrong in a run: step of the run (from 0), index of the program's step (-1: none), and the sentence.
+// nonFinite: the step found a NaN or an infinity that another one has made.
 typedef struct {
-  int32_t runStep, programStep;
+  int32_t runStep, programStep, nonFinite;
   char message[256];
 } BayesFault;
 
+// What a kind of device can join, as bits: a layer and the activation behind it, a layer and the max pooling behind it.
+enum BayesJoins { BAYES_JOINS_ACTIVATION = 1, BAYES_JOINS_POOLING = 2 };
+// Arithmetic of products that it has, as bits.
+enum BayesPrecisions { BAYES_FP32 = 1, BAYES_TF32 = 2, BAYES_BF16 = 4 };
+
 typedef struct {
-  const char* (*storeCreate)(void** store);
+  int32_t joins, precisions;
+  int64_t alignment;   // of a tensor in the arena, in bytes
+  int64_t launchRows;  // rows of a prediction that one launch takes
+} BayesTraits;
+
+typedef struct {
+  int32_t abi;                   // BAYES_ABI
+  int32_t (*deviceCount)(void);  // 0 where there is none
+  // Null: the device can be used, and `name` is it for people ("cuda:0 (NVIDIA H200, sm_90)"). Else why it cannot.
+  const char* (*probe)(int32_t device, char* name, int64_t capacity);
+  const BayesTraits* (*traits)(int32_t device);
+  const char* (*storeCreate)(int32_t device, void** store);
   void (*storeDestroy)(void* store);
   const char* (*storeAlloc)(void* store, int64_t bytes, int32_t* index);  // zeroed
   const char* (*storeFree)(void* store, int32_t index);
@@ -62,9 +81,16 @@ typedef struct {
   const char* (*storeWrite)(void* store, int32_t index, int64_t offset, const void* data, int64_t bytes);
   const char* (*planCreate)(void* store, const BayesProgram* program, void** plan, int64_t* workspaceBytes);
   const char* (*planRun)(void* plan, int32_t steps, const BayesFeed* feeds, void* const* results, BayesFault* fault);
+  // For whoever looks for the op that made a NaN: one step of the program alone, plainly, with the feeds of a run's
+  // step; and bytes of an output that it wrote.
+  const char* (*planStep)(void* plan, int32_t runStep, const BayesFeed* feeds, void* const* results, int32_t step);
+  const char* (*planRead)(void* plan, int32_t step, int32_t output, int64_t offset, void* data, int64_t bytes);
   // how a step is computed, in words; empty where there is but one way
   const char* (*planAlgorithm)(void* plan, int32_t step, char* text, int64_t capacity);
   void (*planStop)(void* plan);  // from any thread: a run under way ends before its next step, with an error
   void (*planDestroy)(void* plan);
 } BayesBackend;
+
+// What a library of a device exports under this name (BayesBackendOf bayescnnBackend).
+typedef const BayesBackend* (*BayesBackendOf)(void);
 }

@@ -105,7 +105,7 @@ describe("a plan", () => {
   });
 
   it.each([
-    ["an unknown op", { steps: [{ ...program().steps[0], op: "nonsense" }] }, "no kernel for op 'nonsense'"],
+    ["an unknown op", { steps: [{ ...program().steps[0], op: "nonsense" }] }, "no op has the name 'nonsense'"],
     ["an input past the end of its feed", { feedBytes: [12] }, "outside its feed"],
     ["an output past the end of its result", { resultBytes: [15] }, "outside its result"],
     ["a feed that there is not", { feedBytes: [] }, "outside its feed"],

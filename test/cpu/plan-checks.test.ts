@@ -1,4 +1,4 @@
-// Every kernel states what it takes (native/cpu/contract.h). Steps as the planner makes them, from the op rows, are changed in
+// Every kernel states what it takes (native/program/contract.h). Steps as the planner makes them, from the op rows, are changed in
 // every small way, in a process of their own: what a contract lets through must be right, and do no harm when it is run.
 // The sanitizers see this file too (test/slow/sanitizers.test.ts).
 import { spawnSync } from "node:child_process";

@@ -4,9 +4,12 @@
 #include <cstdio>
 #include <cstdlib>
 #include <deque>
+#include <exception>
 #include <string>
 #include <vector>
 #include "native/shared/backend.h"
+#include "native/program/culprit.h"
+#include "native/program/steps.h"
 #include "native/cpu/device.h"
 #include "native/cpu/isa.h"
 #include "native/cpu/pool.h"
@@ -90,7 +93,19 @@ struct Program {  // deques, so that pointers into them stay
 struct Plan {
   void* plan;
   std::vector<int64_t> resultBytes;
+  bayes::Culprit culprit;
 };
+
+// As the addon does: the program is held to its contracts before the device sees it.
+std::string create(void* store, const BayesProgram& program, Plan& made, int64_t& workspace) {
+  try {
+    bayes::checkProgram(program);
+  } catch (const std::exception& e) {
+    return e.what();
+  }
+  const char* error = bayes::cpuBackend().planCreate(store, &program, &made.plan, &workspace);
+  return error ? error : "";
+}
 
 template <class T>
 T* pointer() {
@@ -98,18 +113,19 @@ T* pointer() {
 }
 // Every answer starts with the error, empty if there is none.
 void answer(const char* error) { put(std::string(error ? error : "")); }
+void answer(const std::string& error) { put(error); }
 
 void serve(const std::string& what) {
   const BayesBackend& cpu = bayes::cpuBackend();
   if (what == "isa") {
-    answer(nullptr), put(std::string(bayes::isaName()));
+    answer(""), put(std::string(bayes::isaName()));
   } else if (what == "setThreads") {
-    bayes::setPoolThreads(static_cast<int>(number())), answer(nullptr);
+    bayes::setPoolThreads(static_cast<int>(number())), answer("");
   } else if (what == "store") {
     void* store = nullptr;
-    answer(cpu.storeCreate(&store)), put(reinterpret_cast<int64_t>(store));
+    answer(cpu.storeCreate(0, &store)), put(reinterpret_cast<int64_t>(store));
   } else if (what == "closeStore") {
-    cpu.storeDestroy(pointer<void>()), answer(nullptr);
+    cpu.storeDestroy(pointer<void>()), answer("");
   } else if (what == "alloc") {
     void* store = pointer<void>();
     int32_t index = -1;
@@ -128,9 +144,9 @@ void serve(const std::string& what) {
   } else if (what == "plan") {
     void* store = pointer<void>();
     const Program p;
-    Plan* made = new Plan{nullptr, p.results};
+    Plan* made = new Plan{nullptr, p.results, bayes::Culprit(p.program)};
     int64_t workspace = 0;
-    answer(cpu.planCreate(store, &p.program, &made->plan, &workspace));
+    answer(create(store, p.program, *made, workspace));
     put(reinterpret_cast<int64_t>(made)), put(workspace);
     for (int32_t i = 0; made->plan && i < p.program.stepCount; i++) {
       char words[256] = "";
@@ -141,7 +157,7 @@ void serve(const std::string& what) {
     Plan* p = pointer<Plan>();
     if (p->plan) cpu.planDestroy(p->plan);
     delete p;
-    answer(nullptr);
+    answer("");
   } else if (what == "run") {
     Plan* p = pointer<Plan>();
     const auto steps = static_cast<int32_t>(number());
@@ -159,7 +175,10 @@ void serve(const std::string& what) {
       pointers.push_back(results.back().data());
     }
     BayesFault fault{};
-    answer(cpu.planRun(p->plan, steps, feeds.data(), pointers.data(), &fault));
+    const char* error = cpu.planRun(p->plan, steps, feeds.data(), pointers.data(), &fault);
+    answer(error);
+    if (error && fault.nonFinite)
+      fault.programStep = p->culprit.find(cpu, p->plan, fault, feeds.data(), pointers.data());
     put(int64_t{fault.runStep}), put(int64_t{fault.programStep});
     for (const auto& r : results) put(r.data(), r.size());
   } else {

@@ -60,9 +60,16 @@ for (const [name, { compiler, flags, emulator, device, env }] of Object.entries(
 
   const test = reason ? it.skip : it.concurrent; // the emulators side by side, one a core
   test(`agrees with float64 references on ${name}${reason}`, { timeout: 900_000 }, async () => {
-    const sources = ["unity/ops", "unity/layers", "cpu/pool", "cpu/isa", "cpu/device", "cpu/contract"].map(
-      (s) => `native/${s}.cpp`,
-    );
+    const sources = [
+      "unity/ops",
+      "unity/layers",
+      "cpu/pool",
+      "cpu/isa",
+      "cpu/device",
+      "program/steps",
+      "program/contract",
+      "program/culprit",
+    ].map((s) => `native/${s}.cpp`);
     const options = [...common.split(" "), ...flags.split(" ")];
     const objects = await Promise.all(
       [...sources, "test/driver/driver.cpp"].map(async (source, i) => {

@@ -6,7 +6,9 @@
 #include <cstdio>
 #include <stdexcept>
 #include <string>
+#include <unordered_map>
 #include <vector>
+#include "steps.h"
 
 namespace bayes {
 namespace {
@@ -24,7 +26,10 @@ std::string list(const double* values, int count) {
   return count > 8 ? text + ", …" : text;
 }
 
-int64_t bytesOf(const Tensor& t) { return t.size() * (t.dtype == BAYES_U8 ? 1 : 4); }
+std::unordered_map<std::string, ContractOf>& contracts() {
+  static std::unordered_map<std::string, ContractOf> all;
+  return all;
+}
 
 // One axis of a type, or a run of axes.
 enum Kind { SIZE, LETTER, LIKE, ANY_AXES, ONES };
@@ -60,6 +65,12 @@ struct Type {
 };
 
 }  // namespace
+
+void registerContract(const char* op, ContractOf contract) { contracts()[op] = contract; }
+ContractOf findContract(const char* op) {
+  const auto found = contracts().find(op);
+  return found == contracts().end() ? nullptr : found->second;
+}
 
 struct Contract::Ranges {
   struct Range {

@@ -1,6 +1,6 @@
-// What a kernel takes, as code beside it. The contract of an op runs once, when a plan is made and before SCRATCH is
-// asked, so that a kernel need not doubt what it is given; a step that breaks it ends the plan with one sentence. It
-// speaks of shapes, dtypes and attributes alone: any device can have it.
+// What an op takes, as code beside its CPU kernel. The contract runs once, before any device is asked for a plan, so
+// that no kernel need doubt what it is given; a step that breaks it ends the plan with one sentence. It speaks of
+// shapes, dtypes and attributes alone.
 //
 //   CONTRACT(linear) {
 //     const bool bias = c.flag("bias");                   // an attribute, 0 or 1
@@ -18,7 +18,7 @@
 //   ...   any number of axes of any sizes, the same wherever a contract says it
 //   *     the same, but each for itself
 //   1...  any number of axes of size 1: a scalar, [] or [1]
-// Sizes are at least 1 and their product does not overflow: the device has seen to that.
+// Sizes are at least 1 and their product does not overflow: checkProgram has seen to that (steps.h).
 //
 // Memory. Inputs lie somewhere; an output lies somewhere unless it is `perhaps` (and nobody reads it). No output
 // overlaps another one or an input, but for output 0 after `inPlace`, and nor does an input that the kernel writes.
@@ -26,6 +26,11 @@
 #include "step.h"
 
 namespace bayes {
+
+class Contract;
+typedef void (*ContractOf)(Contract& c);
+void registerContract(const char* op, ContractOf contract);
+ContractOf findContract(const char* op);  // null: no such op
 
 class Contract {
  public:

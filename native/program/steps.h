@@ -1,0 +1,32 @@
+// The steps of a program, copied out of the table's structs: what a plan keeps of them, and what is checked of them.
+#pragma once
+#include <string>
+#include <vector>
+#include "step.h"
+
+namespace bayes {
+
+constexpr int64_t MOST_BYTES = int64_t{1} << 46;  // of one buffer: sums and products of sizes below do not overflow
+
+struct Steps {
+  std::vector<Tensor> tensors;
+  std::vector<Step> all;
+
+  explicit Steps(const BayesProgram& p);
+  Steps(const Steps&) = delete;
+  Steps& operator=(const Steps&) = delete;
+
+ private:
+  std::vector<Attr> attrs;
+  std::vector<double> values;
+  std::vector<std::string> names;
+};
+
+int64_t bytesOf(const Tensor& t);
+
+// What holds of a program on every device, so that none need doubt it: dtypes, ranks and sizes are possible, tensors
+// lie within the arena, the feeds and the results, and each step keeps its op's contract (contract.h). Whether the
+// store has the buffers is the device's to say. Throws the sentence.
+void checkProgram(const BayesProgram& program);
+
+}  // namespace bayes
