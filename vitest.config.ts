@@ -7,7 +7,7 @@ export default defineConfig({
     pool: "forks",
     maxWorkers: 2,
     testTimeout: 60_000,
-    hookTimeout: 60_000,
+    hookTimeout: 300_000, // one of them builds the library, side by side with others
     coverage: {
       provider: "v8",
       include: ["lib/**/*.ts"],
