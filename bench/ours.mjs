@@ -36,7 +36,7 @@ function modelProgram() {
 
 /** As many launches as predict() makes, where they have one size. */
 function launchesOf(/** @type {number} */ count, /** @type {number} */ samples) {
-  const size = launchSize(count, largestLaunch(samples));
+  const size = launchSize(count, largestLaunch(model.store.device, samples));
   return { launches: Math.ceil(count / size), batch: size };
 }
 

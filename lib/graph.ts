@@ -11,7 +11,6 @@ export {
   type Mode,
   type Noise,
   noiseFor,
-  type Precision,
   parameter,
   type Trace,
   type TraceOptions,
@@ -21,7 +20,7 @@ export type { Turn } from "./graph/turns.ts";
 export type { Values } from "./graph/values.ts";
 export { type KlTerm, klTermsOf, type LayerSettings, layerContext } from "./layers/scope.ts";
 export type { Data } from "./native/addon.ts";
-export { type Device, type DeviceName, openDevice } from "./native/device.ts";
+export { type Device, type DeviceName, openDevice, type Precision } from "./native/device.ts";
 export * as ops from "./ops/index.ts";
 export type { BayesWeights } from "./ops/shared/conv.ts";
 export type { GaussianPriorArgs } from "./ops/shared/gaussianPrior.ts";

@@ -90,11 +90,12 @@ struct ExternalMemory {
 // Shared by the JS object and every plan on it, so that closing in any order is safe.
 struct StoreHandle {
   const BayesBackend& backend;
+  const int32_t device;
   void* store = nullptr;
   bool running = false, closed = false;  // a run of one of its plans is under way; JavaScript has closed it
   std::vector<int64_t> sizes;            // of the buffers by number; 0: none
   ExternalMemory memory;
-  StoreHandle(const BayesBackend& b, napi_env env) : backend(b), memory(env) {}
+  StoreHandle(const BayesBackend& b, int32_t number, napi_env env) : backend(b), device(number), memory(env) {}
   ~StoreHandle() {
     if (store) backend.storeDestroy(store);
   }
@@ -155,9 +156,13 @@ class Store : public Napi::ObjectWrap<Store> {
                         InstanceMethod<&Store::close>("close"), InstanceAccessor<&Store::busy>("busy")});
   }
   explicit Store(const Napi::CallbackInfo& info)  // (library, or none for the CPU; number of the device, or none for 0)
-      : Napi::ObjectWrap<Store>(info), handle(std::make_shared<StoreHandle>(Library::of(info[0]), info.Env())) {
+      : Napi::ObjectWrap<Store>(info) {
+    const BayesBackend& backend = Library::of(info[0]);
     const int32_t device = info[1].IsUndefined() ? 0 : whole32(info[1], "the number of a device");
-    check(info.Env(), handle->backend.storeCreate(device, &handle->store));
+    char name[256];
+    check(info.Env(), backend.probe(device, name, sizeof name));
+    handle = std::make_shared<StoreHandle>(backend, device, info.Env());
+    check(info.Env(), backend.storeCreate(device, &handle->store));
     info.This().As<Napi::Object>().TypeTag(&tag);
   }
   static std::shared_ptr<StoreHandle> of(Napi::Value v) {
@@ -334,7 +339,7 @@ class Plan : public Napi::ObjectWrap<Plan> {
     store = Store::of(info[0]);  // again, for reading may have run code that closed it or started a run
     feedBytes = b.feeds, resultBytes = b.results;
     try {
-      bayes::checkProgram(b.program);
+      bayes::checkProgram(b.program, *store->backend.traits(store->device));
       culprit = std::make_unique<bayes::Culprit>(b.program);
     } catch (const std::exception& e) { fail(info.Env(), e.what()); }
     check(info.Env(), store->backend.planCreate(store->store, &b.program, &plan, &workspaceBytes));

@@ -32,6 +32,23 @@ export function nullDevice(): Device {
   return {
     kind: "null",
     name: "null",
-    addon: { Store, Plan, isa: "null", setThreads() {}, threads: () => 1, externalMemory: () => 0 },
+    precisions: ["fp32", "bf16"],
+    joins: { activation: true, pooling: true },
+    alignment: 64,
+    launchRows: 512,
+    addon: {
+      Library: class {
+        readonly count = 0;
+        probe(): never {
+          throw new Error("none");
+        }
+      },
+      Store,
+      Plan,
+      isa: "null",
+      setThreads() {},
+      threads: () => 1,
+      externalMemory: () => 0,
+    },
   };
 }

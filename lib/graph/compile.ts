@@ -90,7 +90,7 @@ export class Program<I extends string, O extends string> {
       });
       this.#constants = constants;
       if (constants >= 0) store.native.write(constants, 0, this.planned.constants);
-      checkMemory("compile", this.planned.native.arenaBytes);
+      store.checkMemory("compile", this.planned.native.arenaBytes);
       this.#plan = new store.device.addon.Plan(store.native, this.planned.native);
     } catch (error) {
       if (constants >= 0) store.native.free(constants);
@@ -306,5 +306,5 @@ export function traceProgram<I extends string, O extends string>(
     if (!Tensor.is(t)) fail(`${where}: output ${name}`, "a traced tensor", t);
     outputs.set(name, t);
   }
-  return { inputs, ...fuse({ outputs, effects: trace.effects }) };
+  return { inputs, ...fuse({ outputs, effects: trace.effects }, checked.store.device.joins) };
 }

@@ -1,12 +1,17 @@
+import type { Device } from "../native/device.ts";
 import { type Activation, Node, sameShape, type Tensor } from "./node.ts";
 import { type Goal, nodesOf } from "./walk.ts";
 
 /**
  * What is rewritten between tracing and planning: nodes that change nothing are left out, activations move behind max pooling, what is left of them joins the
- * layers, and so does max pooling. The traced graph stays as it is: whoever differentiates or exports it sees the plain nodes. Nothing changes a
+ * layers, and so does max pooling, as far as the device's kernels can. The traced graph stays as it is: whoever differentiates or exports it sees the plain nodes. Nothing changes a
  * name, a line or a stream.
  */
-export const fuse = (goal: Goal): Goal => poolInLayers(joinLayers(poolFirst(withoutIdentities(goal))));
+export function fuse(goal: Goal, joins: Device["joins"]): Goal {
+  const plain = poolFirst(withoutIdentities(goal));
+  const joined = joins.activation ? joinLayers(plain) : plain;
+  return joins.pooling ? poolInLayers(joined, joins.activation) : joined;
+}
 
 /** The nodes of a goal in order, and who reads a tensor (null: the caller). */
 function survey(goal: Goal) {
@@ -136,7 +141,7 @@ function joinLayers(goal: Goal): Goal {
  * p, where = pool(z), (z, r) = layer(x) become (p, r of the largest, where), and dz = poolGrad(f'(p) dp, where), dx, dw =
  * layerGrad(dz, r) become one, where nothing else reads z, r and dz. No value changes.
  */
-function poolInLayers(goal: Goal): Goal {
+function poolInLayers(goal: Goal, activation: boolean): Goal {
   const { nodes, readers } = survey(goal);
   const changes = new Map<Node, (at: (t: Tensor) => Tensor) => Change>();
   for (const pool of nodes) {
@@ -172,7 +177,7 @@ function poolInLayers(goal: Goal): Goal {
     changes.set(pool, () => [[p, made[0]], [where, made.at(-1)!]]); // biome-ignore format: short
     if (!gradient) continue;
     const [dp] = unpool.inputs;
-    const of = readers(dp).length === 1 ? dp.node.op.activationGrad?.(dp.node.attrs) : undefined;
+    const of = activation && readers(dp).length === 1 ? dp.node.op.activationGrad?.(dp.node.attrs) : undefined;
     if (of) changes.set(dp.node, () => []);
     changes.set(unpool, () => []);
     changes.set(gradient, (at) => {

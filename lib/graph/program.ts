@@ -43,15 +43,16 @@ export function planProgram({ inputs, outputs, effects, store, allocConstants }:
   const order = runOrder({ outputs, effects });
   checkOrder(order);
   checkOwn(store, order, outputs.values());
+  const { alignment } = store.device;
   const results = [...outputs.values()];
   const direct = directResults(results);
   const buffers = new Buffers(order, results, direct);
   const arena = buffers.all.filter((b) => b.result === undefined);
-  const memory = planMemory(arena);
+  const memory = planMemory(arena, alignment);
   arena.forEach((b, i) => {
     b.offset = memory.offsets[i];
   });
-  const constants = constantsOf([...results, ...order.flatMap((n) => n.inputs)]);
+  const constants = constantsOf([...results, ...order.flatMap((n) => n.inputs)], alignment);
   const constantsIndex = constants.bytes.length ? allocConstants(constants.bytes.length) : -1;
   const feeds = new Map([...inputs.values()].map((t, i) => [t.node, i]));
   const ref = (t: Tensor): NativeRef => {
@@ -92,13 +93,16 @@ function directResults(results: readonly Tensor[]): Map<Tensor, number> {
 }
 
 /** The constants that these tensors need, one behind the other. */
-function constantsOf(read: readonly Tensor[]): { readonly at: ReadonlyMap<Node, number>; readonly bytes: Uint8Array } {
+function constantsOf(
+  read: readonly Tensor[],
+  alignment: number,
+): { readonly at: ReadonlyMap<Node, number>; readonly bytes: Uint8Array } {
   const at = new Map<Node, number>();
   let size = 0;
   for (const n of topo(read))
     if (n.leaf?.kind === "constant") {
       at.set(n, size);
-      size += aligned(n.outputs[0].bytes);
+      size += aligned(n.outputs[0].bytes, alignment);
     }
   const bytes = newArray("compile", "u8", size);
   for (const [n, from] of at) {

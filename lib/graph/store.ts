@@ -71,7 +71,8 @@ export class Store {
   /** @throws BayesError for a device that this build does not have */
   constructor(device: DeviceName | Device = "auto") {
     this.device = openDevice(device, "store");
-    this.native = new this.device.addon.Store();
+    const { addon, of } = this.device;
+    this.native = of ? new addon.Store(of.library, of.index) : new addon.Store();
     this.slots = new MapView(this.#slots);
     this.streams = new MapView(this.#streams);
     Object.freeze(this);
@@ -146,7 +147,7 @@ export class Store {
     const bytes = slots.reduce((sum, slot) => sum + bytesOf(slot), 0);
     const others = slots.length > 1 ? ` (${slots.length} tensors, this one the largest)` : "";
     // what init gives is there beside the slot
-    checkMemory(
+    this.checkMemory(
       where,
       bytes + (this.#waiting.get(largest) ? bytesOf(largest) : 0),
       `take a smaller model or smaller images${others}`,
@@ -219,12 +220,20 @@ export class Store {
   }
 
   /**
+   * Throws unless the machine has so much memory, where that is the device's; another device says so itself.
+   * @internal
+   */
+  checkMemory(where: string, bytes: number, advice?: string): void {
+    if (this.device.kind !== "cuda") checkMemory(where, bytes, advice);
+  }
+
+  /**
    * Native memory for a program or a slot called `name`. Throws a BayesError when there is not enough.
    * @internal
    */
   alloc(name: string, bytes: number): number {
     checkInt(whereOf(name), "bytes", bytes, 0);
-    checkMemory(`store ${name}`, bytes);
+    this.checkMemory(`store ${name}`, bytes);
     try {
       return this.native.alloc(bytes);
     } catch (error) {

@@ -1,4 +1,5 @@
 import type { Data } from "../native/addon.ts";
+import { checkPrecision, PRECISIONS, type Precision } from "../native/device.ts";
 import { BayesError, checkInt, checkOptions, fail } from "../util/errors.ts";
 import { type Attrs, leaf, makeNode, type Node, type Op, type Shape, Tensor, type TensorType } from "./node.ts";
 import { roleOf } from "./roles.ts";
@@ -10,18 +11,6 @@ import type { Values } from "./values.ts";
  * per example and Monte-Carlo sample.
  */
 export type Mode = "mean" | "sample";
-
-/**
- * Arithmetic of convolutions and linear layers, their gradients too: `bf16` rounds both operands of every product to
- * bfloat16 and sums in float32. Parameters, activations, biases, noise, losses and updates are float32 in either.
- */
-export type Precision = "fp32" | "bf16";
-
-/** Throws unless `value` is a {@link Precision} or undefined. Returns it. */
-export function checkPrecision(where: string, value: unknown): Precision | undefined {
-  if (value === undefined || value === "fp32" || value === "bf16") return value;
-  return fail(where, 'precision "fp32" or "bf16"', value);
-}
 
 /** What a stochastic op needs to draw its noise (see util/philox.ts). */
 export interface Noise {
@@ -98,7 +87,7 @@ export function checkTraceOptions(where: string, options: TraceOptions): TraceOp
   if (mode !== undefined && mode !== "mean" && mode !== "sample") fail(where, 'mode "mean" or "sample"', mode);
   if (rest.samples !== undefined) checkInt(where, "samples", rest.samples, 1, 65536);
   if (rest.seed !== undefined) checkInt(where, "the seed", rest.seed, 0);
-  checkPrecision(where, rest.precision);
+  checkPrecision(where, rest.precision, store.device);
   const { rng, rows } = noise ?? {};
   for (const t of noise ? [rng, rows] : [])
     if (!Tensor.is(t)) fail(where, "noise as two traced tensors, rng and rows", t);
@@ -145,7 +134,9 @@ function within<T>(trace: Trace, work: () => T): T {
 }
 
 /** The {@link Precision} as an attribute of the nodes that multiply; their gradients inherit it. */
-export const arithmetic = (): { readonly bf16: number } => ({ bf16: current?.precision === "bf16" ? 1 : 0 });
+export const arithmetic = (): { readonly precision: number } => ({
+  precision: PRECISIONS.indexOf(current?.precision ?? "fp32"),
+});
 
 let sharing = false;
 /** Whether the layer under way uses parameters again. Returns what was said before. */

@@ -47,9 +47,25 @@ export interface NativePlan {
   /** How each step is computed, in words; "" where there is but one way. */
   readonly algorithms: readonly string[];
 }
+/** The devices of one kind. */
+export interface NativeLibrary {
+  readonly count: number;
+  /** What a device is and has, as native/shared/backend.h says. Throws why it cannot be used. */
+  probe(index: number): {
+    readonly name: string;
+    readonly joins: number;
+    readonly precisions: number;
+    readonly alignment: number;
+    readonly launchRows: number;
+  };
+}
 /** The addon's types, in one place. Errors of a run carry `runStep` and `programStep`. */
 export interface Addon {
-  readonly Store: new () => NativeStore;
+  /** Opens the library of a device; without a path: the CPU's. Throws what was received in place of one. */
+  readonly Library: new (
+    path?: string,
+  ) => NativeLibrary;
+  readonly Store: new (library?: NativeLibrary, index?: number) => NativeStore;
   readonly Plan: new (store: NativeStore, program: NativeProgram) => NativePlan;
   readonly isa: string;
   setThreads(n: number): void;

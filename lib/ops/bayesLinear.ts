@@ -13,7 +13,7 @@ import {
 } from "./shared/conv.ts";
 import { apply, type OnnxOp, type Op, type Tensor } from "./shared/op.ts";
 
-type Attrs = NoiseAttrs & Pick<ConvAttrs, "bias" | "bf16">;
+type Attrs = NoiseAttrs & Pick<ConvAttrs, "bias" | "precision">;
 
 const gradOp: Op<Attrs> = {
   name: "bayesLinearGrad", // dy, r, x, mu, sigma2 -> dx, dmu, dsigma2, [dbMu], [dbSigma2]

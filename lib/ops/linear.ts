@@ -2,7 +2,7 @@ import { arithmetic } from "../graph/trace.ts";
 import { type ConvAttrs, checkBias, multiplied, pointChannels, taps } from "./shared/conv.ts";
 import { apply, f32, type OnnxOp, type Op, type Tensor } from "./shared/op.ts";
 
-type Attrs = Pick<ConvAttrs, "bias" | "bf16">;
+type Attrs = Pick<ConvAttrs, "bias" | "precision">;
 
 const gradOp: Op<Attrs> = {
   name: "linearGrad", // dy, x, w -> dx, dw, [db]

@@ -1,9 +1,8 @@
-/** Rows (images times samples) of one launch: enough to fill the cores, few enough to stay in the cache. */
-const LAUNCH_ROWS = 512;
+import type { Device } from "../native/device.ts";
 
 /** Images of the largest launch, unless the caller wants another number. */
-export function largestLaunch(samples: number): number {
-  return Math.max(1, Math.ceil(LAUNCH_ROWS / samples));
+export function largestLaunch({ launchRows }: Pick<Device, "launchRows">, samples: number): number {
+  return Math.max(1, Math.ceil(launchRows / samples));
 }
 
 /** The sizes that launches have, ascending: powers of two and the largest, so that few programs serve any number of images. */

@@ -6,6 +6,7 @@ import { type Decoder, each, openDecoder } from "../data/decode.ts";
 import { type ImageInput, pixelsFor, type Taken, takeInput } from "../data/image-input.ts";
 import { type Answer, answerOf, certaintyOf, doubtOf, type Likelihood } from "../likelihoods/shared/likelihood.ts";
 import type { Model } from "../models/model.ts";
+import { PRECISIONS, precisionOn } from "../native/device.ts";
 import { isSignal } from "../util/arrays.ts";
 import { BayesError, checkInt, checkNumber, checkOptions, checkPath, fail } from "../util/errors.ts";
 import { readJson } from "../util/json.ts";
@@ -117,7 +118,8 @@ export async function openRun<L extends Likelihood = Likelihood>(
   const model = openAs<L>(where, path, { device, build, bayes, likelihood });
   try {
     const given = Object.fromEntries(Object.entries(sampling).filter(([, value]) => value !== undefined));
-    const predictor = new Predictor(model, { ...tested, ...given, maxQueue: Number.MAX_SAFE_INTEGER });
+    const precision = tested.precision && precisionOn(model.store.device, tested.precision);
+    const predictor = new Predictor(model, { ...tested, precision, ...given, maxQueue: Number.MAX_SAFE_INTEGER });
     return opened(path, predictor, { threshold, background, maxQueue });
   } catch (error) {
     model.close();
@@ -129,7 +131,7 @@ export async function openRun<L extends Likelihood = Likelihood>(
 const config = z.looseObject({
   testSamples: z.int().min(1).optional(),
   testSeed: z.int().min(0).optional(),
-  training: z.looseObject({ precision: z.enum(["fp32", "bf16"]).optional() }).optional(),
+  training: z.looseObject({ precision: z.enum(PRECISIONS).optional() }).optional(),
 });
 
 function recorded(run: string): Pick<PredictorOptions, "samples" | "seed" | "precision"> {
@@ -202,7 +204,7 @@ function opened<L extends Likelihood>(
       if (!Array.isArray(input)) return await answer(takeInput(where, input), signal);
       const taken = input.map((one, i) => takeInput(`${where}, input ${i}`, one));
       // so many at once that launches are full while the next images are being decoded
-      return await each(taken, (one) => orError(one, signal), 2 * largestLaunch(predictor.samples));
+      return await each(taken, (one) => orError(one, signal), 2 * largestLaunch(model.store.device, predictor.samples));
     } finally {
       unanswered--;
     }

@@ -2,9 +2,9 @@ import { isStreamed, type StreamedDataset } from "../data/dataset.ts";
 import { checkPixels } from "../data/prepare.ts";
 import { inOrder } from "../data/source.ts";
 import { sizeOf } from "../graph/node.ts";
-import { checkPrecision, type Precision } from "../graph/trace.ts";
 import type { Likelihood, PredictionOf } from "../likelihoods/shared/likelihood.ts";
 import { checkModel, type Model } from "../models/model.ts";
+import { checkPrecision, type Precision } from "../native/device.ts";
 import { checkArray, isSignal } from "../util/arrays.ts";
 import { BayesError, checkInt, checkNumber, checkOptions, fail } from "../util/errors.ts";
 import { freeMemory } from "../util/memory.ts";
@@ -23,7 +23,7 @@ export interface SamplingOptions {
 }
 
 export interface PredictorOptions extends SamplingOptions {
-  /** Images of the largest launch; default: so many that a launch has 512 samples of images, at least 1. */
+  /** Images of the largest launch; default: so many that a launch has 512 samples of images on the CPU (as many as the device wants), at least 1. */
   readonly maxBatch?: number;
   /** Milliseconds that a call waits for others to share its launch with; default 0: only for those made in the same tick. */
   readonly maxWait?: number;
@@ -74,13 +74,14 @@ export class Predictor<L extends Likelihood = Likelihood> {
   constructor(model: Model<L>, options: PredictorOptions = {}) {
     checkModel("predict", model, { idle: false });
     const own = checkOptions<PredictorOptions>("predict", options, PREDICTOR_OPTIONS);
-    const precision = checkPrecision("predict", own.precision) ?? "fp32";
+    const { device } = model.store;
+    const precision = checkPrecision("predict", own.precision, device) ?? "fp32";
     const seed = checkInt("predict", "the seed", own.seed ?? 0, 0);
     const wanted = own.mode ?? "sample";
     if (wanted !== "sample" && wanted !== "mean") fail("predict", 'mode "sample" or "mean"', wanted);
     const mode = model.stochastic ? wanted : "mean";
     const samples = mode === "mean" ? 1 : checkInt("predict", "the number of samples", own.samples ?? 32, 1, 65536);
-    const maxBatch = checkInt("predict", "maxBatch", own.maxBatch ?? largestLaunch(samples), 1, 65536);
+    const maxBatch = checkInt("predict", "maxBatch", own.maxBatch ?? largestLaunch(device, samples), 1, 65536);
     const maxWait = checkNumber("predict", "maxWait", own.maxWait ?? 0, 0, 2 ** 31 - 1);
     const maxQueue = checkInt("predict", "maxQueue", own.maxQueue ?? 1024, 1);
     this.model = model;

@@ -1,8 +1,9 @@
 import { asIs } from "../data/prepare.ts";
 import { compile, type Program } from "../graph/compile.ts";
 import { constant, type Tensor } from "../graph/node.ts";
-import type { Mode, Precision } from "../graph/trace.ts";
+import type { Mode } from "../graph/trace.ts";
 import type { Model } from "../models/model.ts";
+import type { Precision } from "../native/device.ts";
 import { gatherBatch } from "../ops/gatherBatch.ts";
 
 /** What a compiled launch is made for. */

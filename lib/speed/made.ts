@@ -1,9 +1,9 @@
 /** Models and programs on made-up data, to look at and to time: nothing here is trained. */
 import { imageSize, makeDataset } from "../data/dataset.ts";
 import { compile, type Program } from "../graph/compile.ts";
-import type { Precision } from "../graph/trace.ts";
 import { createModel } from "../models/create.ts";
 import type { Model } from "../models/model.ts";
+import type { Precision } from "../native/device.ts";
 import type { Optimizer } from "../train/optimizers.ts";
 import { compileStep, dropData, residentData, type StepProgram } from "../train/step.ts";
 import { seedKey } from "../util/philox.ts";

@@ -5,10 +5,10 @@ import { constantBeta } from "../bayes/beta.ts";
 import { type Augmentation, movesPixels, settleAugmentation } from "../data/augment.ts";
 import { type AnyDataset, checkDataset, isStreamed } from "../data/dataset.ts";
 import { checkPixels, normalizationOf, pixelsOf } from "../data/prepare.ts";
-import { checkPrecision } from "../graph/trace.ts";
 import { frozenLayers, isAmong, layerNames, layerOf } from "../layers/names.ts";
 import type { Likelihood } from "../likelihoods/shared/likelihood.ts";
 import { type Model, temperedBy } from "../models/model.ts";
+import { checkPrecision } from "../native/device.ts";
 import { isSignal } from "../util/arrays.ts";
 import { BayesError, checkInt, checkNumber, checkOptions, checkPath, fail, words } from "../util/errors.ts";
 import { defaults } from "./defaults.ts";
@@ -52,7 +52,7 @@ export function settle(model: Model, data: FitData, options: FitOptions): Settle
     beta: typeof beta === "number" ? constantBeta(checkNumber("fit", "beta", beta, 0)) : beta,
     samples: checkInt("fit", "samples", o.samples ?? defaults.samples, 1, 65536),
     seed: checkInt("fit", "seed", o.seed ?? 0, 0),
-    precision: checkPrecision("fit", o.precision) ?? "fp32",
+    precision: checkPrecision("fit", o.precision, model.store.device) ?? "fp32",
     weights: weightsOf(train, o.exampleWeights),
     augment: augmentOf(model, train, batchSize, o.augment),
     frozen: frozenOf(model, o.freeze),

@@ -61,7 +61,7 @@ static inline LayerTypes layerTypes(const Contract& c, LayerKind kind) {
 }
 // The attributes of all but the geometry; whether an activation follows.
 static inline bool layerAttributes(Contract& c, LayerKind kind) {
-  c.whole("bf16", 0, 1, 0);
+  c.whole("precision", 0, 2, 0);
   if (kind != LINEAR) c.whole("exact", 0, 1, 0);
   return kind != TRANSPOSED && activationAttributes(c);
 }

@@ -5,6 +5,8 @@
 namespace bayes {
 namespace {
 
+const char* const PRECISIONS[] = {"fp32", "tf32", "bf16"};
+
 [[noreturn]] void refuse(const std::string& why) { throw std::runtime_error("plan: " + why); }
 
 void checkSizes(const int64_t* sizes, int32_t count) {
@@ -84,7 +86,7 @@ Steps::Steps(const BayesProgram& p) {
   }
 }
 
-void checkProgram(const BayesProgram& p) {
+void checkProgram(const BayesProgram& p, const BayesTraits& device) {
   if (p.arenaBytes < 0 || p.arenaBytes > MOST_BYTES)
     throw std::runtime_error("out of memory: " + std::to_string(p.arenaBytes >> 20) + " MiB were asked for");
   checkSizes(p.feedBytes, p.feedCount), checkSizes(p.resultBytes, p.resultCount);
@@ -97,6 +99,10 @@ void checkProgram(const BayesProgram& p) {
       for (int k = 0; k < s.nin; k++) checkPlace(s.in[k], p);
       for (int k = 0; k < s.nout; k++) checkPlace(s.out[k], p);
       contract.check(s, rules);
+      const auto precision = static_cast<int>(s.attr("precision"));
+      if (!(device.precisions >> precision & 1))
+        throw std::runtime_error("[" + std::string(s.op) + "] expected arithmetic that the device has, received " +
+                                 PRECISIONS[precision]);
     } catch (const std::runtime_error& e) {
       throw std::runtime_error(e.what() + (" (step " + std::to_string(i) + ")"));
     }

@@ -25,8 +25,9 @@ struct Steps {
 int64_t bytesOf(const Tensor& t);
 
 // What holds of a program on every device, so that none need doubt it: dtypes, ranks and sizes are possible, tensors
-// lie within the arena, the feeds and the results, and each step keeps its op's contract (contract.h). Whether the
+// lie within the arena, the feeds and the results, each step keeps its op's contract (contract.h), and its arithmetic
+// is one of the device's precisions (the attribute "precision": the number of a bit of BayesPrecisions). Whether the
 // store has the buffers is the device's to say. Throws the sentence.
-void checkProgram(const BayesProgram& program);
+void checkProgram(const BayesProgram& program, const BayesTraits& device);
 
 }  // namespace bayes

@@ -8,11 +8,11 @@ import { grad } from "../../lib/autodiff/grad.ts";
 import { compile } from "../../lib/graph/compile.ts";
 import { constant, type Shape, type Tensor } from "../../lib/graph/node.ts";
 import { Store } from "../../lib/graph/store.ts";
-import type { Precision } from "../../lib/graph/trace.ts";
+
 import { gaussian } from "../../lib/likelihoods/gaussian.ts";
 import { createModel } from "../../lib/models/create.ts";
 import type { Model } from "../../lib/models/model.ts";
-import { cpu } from "../../lib/native/device.ts";
+import { cpu, type Precision } from "../../lib/native/device.ts";
 import { add } from "../../lib/ops/add.ts";
 import { leakyRelu } from "../../lib/ops/leakyRelu.ts";
 import { mul } from "../../lib/ops/mul.ts";

@@ -12,10 +12,11 @@ import { Store } from "../../lib/graph/store.ts";
 import { conv2d } from "../../lib/layers/conv.ts";
 import { gaussian } from "../../lib/likelihoods/gaussian.ts";
 import { Model } from "../../lib/models/model.ts";
-import { cpu, setThreads } from "../../lib/native/device.ts";
+import { setThreads } from "../../lib/native/device.ts";
 import { gatherBatch } from "../../lib/ops/gatherBatch.ts";
 import { softmaxCrossEntropy } from "../../lib/ops/softmaxCrossEntropy.ts";
 import { type FitOptions, fit, type StepRecord } from "../../lib/train/fit.ts";
+import { testDevice } from "../device.ts";
 import { random } from "../ops/harness.ts";
 import { data, eachRun, tinyBayes, tinyPlain, train } from "./train-kit.ts";
 
@@ -44,7 +45,7 @@ describe("the gather", () => {
   const how = { scale: [1 / 255, 1 / 200, 1 / 100], shift: [-0.5, 0, 0.3] };
 
   it("gives the bits of shift and flip that it always gave", () => {
-    using store = new Store(cpu());
+    using store = new Store(testDevice());
     using p = compile(
       { store },
       {
@@ -65,7 +66,7 @@ describe("the gather", () => {
   it("of a batch that was fed, with the examples' numbers, is that of the resident set", () => {
     const { mixup, ...rest } = everything;
     const fed = Uint8Array.from([...rows].flatMap((i) => [...pixels.subarray(i * 189, i * 189 + 189)]));
-    using store = new Store(cpu());
+    using store = new Store(testDevice());
     using p = compile(
       { store },
       {

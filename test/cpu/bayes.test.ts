@@ -14,15 +14,15 @@ import { bayesLinear } from "../../lib/layers/linear.ts";
 import { layerContext, layersOf } from "../../lib/layers/scope.ts";
 import { categorical } from "../../lib/likelihoods/categorical.ts";
 import { Model } from "../../lib/models/model.ts";
-import { cpu } from "../../lib/native/device.ts";
 import { flatten } from "../../lib/ops/flatten.ts";
 import { gaussianNoise } from "../../lib/ops/gaussianNoise.ts";
 import { maxPool2d } from "../../lib/ops/maxPool2d.ts";
 import { relu } from "../../lib/ops/relu.ts";
 import { predict } from "../../lib/predict/predict.ts";
+import { testDevice } from "../device.ts";
 import { random } from "../ops/harness.ts";
 
-const device = cpu();
+const device = testDevice();
 const mean = (x: ArrayLike<number>) => Array.from(x).reduce((a, b) => a + b, 0) / x.length;
 const variance = (x: ArrayLike<number>) => {
   const m = mean(x);

@@ -18,7 +18,6 @@ import * as everything from "../../lib/index.ts";
 import * as likelihoods from "../../lib/likelihoods/index.ts";
 import * as metrics from "../../lib/metrics/index.ts";
 import { createModel } from "../../lib/models/create.ts";
-import { cpu } from "../../lib/native/device.ts";
 import * as onnx from "../../lib/onnx/index.ts";
 import * as ops from "../../lib/ops/index.ts";
 import { evaluate, predict } from "../../lib/predict/predict.ts";
@@ -27,6 +26,7 @@ import { fit } from "../../lib/train/fit.ts";
 import * as train from "../../lib/train/index.ts";
 import { BayesError } from "../../lib/util/errors.ts";
 import { cli } from "../cli-capture.ts";
+import { testDevice } from "../device.ts";
 import { junk, onlyAsync } from "../hostile.ts";
 import { nullDevice } from "../null-device.ts";
 import { bits, squares, tinyBayes } from "./train-kit.ts";
@@ -36,7 +36,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 describe("programs", () => {
   it("compute what was passed, not what became of it", () => {
-    using store = new Store(cpu());
+    using store = new Store(testDevice());
     const image = Float32Array.from({ length: 256 }, (_, i) => i);
     const kernel = [2, 2];
     const values = Float32Array.of(1);
@@ -54,7 +54,7 @@ describe("programs", () => {
   });
 
   it("take a number only as exact as its input has it", () => {
-    using store = new Store(cpu());
+    using store = new Store(testDevice());
     using program = compile({ store }, { n: { shape: [], dtype: "i32" }, b: { shape: [], dtype: "u8" } }, (t) => t);
     expect(program.run({ n: -7, b: 255 })).toEqual({ n: Int32Array.of(-7), b: Uint8Array.of(255) });
     for (const n of [0.5, Number.NaN, 2 ** 31])

@@ -30,7 +30,7 @@ function program({ n, size, c, k, kernel, groups = 1, exact }: Shape): NativePro
   const [dx, dw] = [tensor(...x.shape), tensor(...w.shape)];
   const pad = (kernel - 1) / 2;
   const attrs = {
-    ...{ stride: [1, 1], dilation: [1, 1], padding: [pad, pad, pad, pad], groups: [groups], bias: [0], bf16: [0] },
+    ...{ stride: [1, 1], dilation: [1, 1], padding: [pad, pad, pad, pad], groups: [groups], bias: [0], precision: [0] },
     ...(exact && { exact: [1] }),
   };
   const step = (op: string, inputs: readonly (typeof x)[], outputs: readonly (typeof x)[]) => ({

@@ -5,7 +5,6 @@ import { grad } from "../../lib/autodiff/grad.ts";
 import { compile } from "../../lib/graph/compile.ts";
 import type { Tensor } from "../../lib/graph/node.ts";
 import { Store } from "../../lib/graph/store.ts";
-import { cpu } from "../../lib/native/device.ts";
 import { exp } from "../../lib/ops/exp.ts";
 import { klGaussian } from "../../lib/ops/klGaussian.ts";
 import { log } from "../../lib/ops/log.ts";
@@ -14,10 +13,11 @@ import { sigmoid } from "../../lib/ops/sigmoid.ts";
 import { softplus } from "../../lib/ops/softplus.ts";
 import { sum } from "../../lib/ops/sum.ts";
 import { tanh } from "../../lib/ops/tanh.ts";
+import { testDevice } from "../device.ts";
 import { random } from "../ops/harness.ts";
 import { softplusOf } from "../ops/softplus.ts";
 
-const store = new Store(cpu());
+const store = new Store(testDevice());
 afterAll(() => store.close());
 
 const N = 40_000;

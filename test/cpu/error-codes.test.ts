@@ -169,7 +169,7 @@ has("ERR_BAYES_MEMORY", {
   },
 });
 has("ERR_BAYES_MISSING", {
-  "a CUDA device": () => new Store("cuda"),
+  "a CUDA device": () => new Store("cuda:9999"),
   "ONNX Runtime": async () => {
     vi.doMock("onnxruntime-node", () => {
       throw new Error("Cannot find package");

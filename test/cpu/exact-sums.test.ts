@@ -5,16 +5,17 @@ import { grad } from "../../lib/autodiff/grad.ts";
 import { compile } from "../../lib/graph/compile.ts";
 import { constant, type Tensor } from "../../lib/graph/node.ts";
 import { Store } from "../../lib/graph/store.ts";
-import type { Precision } from "../../lib/graph/trace.ts";
-import { cpu } from "../../lib/native/device.ts";
+
+import type { Precision } from "../../lib/native/device.ts";
 import { conv2d } from "../../lib/ops/conv2d.ts";
 import { convTranspose2d } from "../../lib/ops/convTranspose2d.ts";
 import { mul } from "../../lib/ops/mul.ts";
 import { square } from "../../lib/ops/square.ts";
 import { sum } from "../../lib/ops/sum.ts";
+import { testDevice } from "../device.ts";
 import { uniform } from "../ops/harness.ts";
 
-const device = cpu();
+const device = testDevice();
 const shape = [4, 16, 16, 20] as const;
 const [filters, size] = [20, 4 * 16 * 16 * 20];
 

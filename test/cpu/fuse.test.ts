@@ -5,13 +5,14 @@ import { grad } from "../../lib/autodiff/grad.ts";
 import { compile } from "../../lib/graph/compile.ts";
 import { constant, type Tensor } from "../../lib/graph/node.ts";
 import { Store } from "../../lib/graph/store.ts";
-import type { Precision } from "../../lib/graph/trace.ts";
-import { cpu } from "../../lib/native/device.ts";
+
+import type { Precision } from "../../lib/native/device.ts";
 import { conv2d as conv2dOf } from "../../lib/ops/conv2d.ts";
 import { maxPool2d } from "../../lib/ops/maxPool2d.ts";
 import { mul } from "../../lib/ops/mul.ts";
 import { softplus } from "../../lib/ops/softplus.ts";
 import { sum } from "../../lib/ops/sum.ts";
+import { testDevice } from "../device.ts";
 import { layers as batchNorm2d } from "../ops/batchNorm2d.ts";
 import { cases as bayesConv2d } from "../ops/bayesConv2d.ts";
 import { cases as bayesLinear } from "../ops/bayesLinear.ts";
@@ -19,7 +20,7 @@ import { cases as conv2d } from "../ops/conv2d.ts";
 import { activations, type OpCase, random, uniform, type Value } from "../ops/harness.ts";
 import { cases as linear } from "../ops/linear.ts";
 
-const device = cpu();
+const device = testDevice();
 const feed = ({ dtype, data }: Value) => (dtype === "i32" ? Int32Array.from(data) : Float32Array.from(data));
 const plain = (cases: readonly OpCase[]) => cases.filter((c) => !/then |pooled/.test(c.name));
 

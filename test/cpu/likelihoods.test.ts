@@ -7,9 +7,9 @@ import { Store } from "../../lib/graph/store.ts";
 import { trace } from "../../lib/graph/trace.ts";
 import { likelihoodOf } from "../../lib/likelihoods/known.ts";
 import type { LikelihoodConfig } from "../../lib/likelihoods/shared/likelihood.ts";
-import { cpu } from "../../lib/native/device.ts";
 import { mul } from "../../lib/ops/mul.ts";
 import { sum } from "../../lib/ops/sum.ts";
+import { testDevice } from "../device.ts";
 
 /**
  * Negative log-likelihoods, and their gradients with respect to the output and the learned scale, against PyTorch float64
@@ -84,7 +84,7 @@ const stores: Store[] = [];
 afterAll(() => stores.map((store) => store.close()));
 
 function run(c: Case): { nll: Float32Array; gradient: Float32Array; scaleGradient?: Float32Array } {
-  const store = new Store(cpu());
+  const store = new Store(testDevice());
   stores.push(store);
   const likelihood = likelihoodOf(c.likelihood);
   const { output, targets, shape } = inputs(c);

@@ -9,13 +9,13 @@ import { constant, type Node, sizeOf, type Tensor } from "../../lib/graph/node.t
 import { Store } from "../../lib/graph/store.ts";
 import { input, withTrace } from "../../lib/graph/trace.ts";
 import { topo } from "../../lib/graph/walk.ts";
-import { cpu } from "../../lib/native/device.ts";
 import { Lowering } from "../../lib/onnx/lower.ts";
 import { permuted } from "../../lib/onnx/model.ts";
 import { BayesError } from "../../lib/util/errors.ts";
+import { testDevice } from "../device.ts";
 import type { OpCase, Value } from "../ops/harness.ts";
 
-const device = cpu();
+const device = testDevice();
 const folder = join(import.meta.dirname, "../ops");
 const files = readdirSync(folder).filter((f) => f.endsWith(".ts") && f !== "harness.ts");
 const only = process.env.OPS?.split(",");

@@ -5,13 +5,14 @@ import { grad } from "../../lib/autodiff/grad.ts";
 import { compile, type Program } from "../../lib/graph/compile.ts";
 import { constant, sizeOf, type Tensor } from "../../lib/graph/node.ts";
 import { Store } from "../../lib/graph/store.ts";
-import { cpu, setThreads, threads } from "../../lib/native/device.ts";
+import { setThreads, threads } from "../../lib/native/device.ts";
 import { add } from "../../lib/ops/add.ts";
 import { mul } from "../../lib/ops/mul.ts";
 import { sum } from "../../lib/ops/sum.ts";
+import { testDevice, threadCounts } from "../device.ts";
 import { type OpCase, random, type Value } from "../ops/harness.ts";
 
-const device = cpu();
+const device = testDevice();
 const folder = join(import.meta.dirname, "../ops");
 const files = readdirSync(folder).filter((f) => f.endsWith(".ts") && f !== "harness.ts");
 // sanitizers look at what kernels do, not at what they give: no central differences, which take most of the time
@@ -45,7 +46,7 @@ function runOnThreads<I extends string, O extends string>(
   p: Program<I, O>,
   inputs: Record<I, ReturnType<typeof feed>>,
 ) {
-  const runs = [1, 2, 3].map((n) => {
+  const runs = threadCounts().map((n) => {
     setThreads(n);
     return p.run(inputs);
   });

@@ -128,7 +128,7 @@ const formOf = ({ op, inputs, outputs, attrs }: Step): string => {
     "varied",
     "keepdims",
     "frozen",
-    "bf16",
+    "precision",
   ];
   const switches = Object.keys(attrs).map((k) => (list.includes(k) ? `${k}=${attrs[k]}` : `${k}:${attrs[k].length}`));
   return [op, tensors(inputs), tensors(outputs), ...switches].join(" ");
@@ -152,7 +152,7 @@ const RIGHT: Readonly<Record<string, RegExp>> = {
   "another number":
     /^\w+: attribute (a|b|beta1|beta2|brightness|contrast|count|crop|epsilon|max|min|momentum|pi|priorMean|priorSigma|rate|rotate|scale|shift|sigma1|sigma2|slope|step|weightDecay)\[\d+\] -?\d[\d.e+-]*$/,
   "another whole number": /^\w+: attribute \w+\[\d+\] (\d{1,9}|1000000000)$/,
-  "an attribute that may be left out": /^\w+: attribute (activation|bf16|slope) dropped$/,
+  "an attribute that may be left out": /^\w+: attribute (activation|precision|slope) dropped$/,
   "a step whose results are kept": /^(?!adam|batchNorm2dUpdate|sgd)\w+: commits otherwise$/,
   "no crop": /^gatherBatch: attribute crop empty$/,
   "an output that nobody reads, or somebody does": /^\w+: output \d (none|wanted)$/,

@@ -8,6 +8,7 @@ import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { saveCheckpoint } from "../../lib/checkpoints/checkpoint.ts";
 import { type ClassModelConfig, createModel } from "../../lib/models/create.ts";
+import { cpu } from "../../lib/native/device.ts";
 import { largestLaunch, launchSize, launchSizes } from "../../lib/predict/launches.ts";
 import { type Images, predict } from "../../lib/predict/predict.ts";
 import { build } from "../built.ts";
@@ -30,7 +31,7 @@ describe("launches", () => {
     const counts = fc.tuple(fc.integer({ min: 1, max: 2000 }), fc.integer({ min: 1, max: 65_536 }));
     fc.assert(
       fc.property(counts, ([count, samples]) => {
-        const largest = largestLaunch(samples);
+        const largest = largestLaunch(cpu(), samples);
         expect((largest - 1) * samples).toBeLessThan(512);
         const sizes = launchSizes(largest);
         expect(sizes.length).toBeLessThanOrEqual(10);
@@ -46,7 +47,7 @@ describe("launches", () => {
         expect(launches).toBeLessThanOrEqual(Math.floor(count / largest) + sizes.length);
       }),
     );
-    expect(largestLaunch(10)).toBe(52);
+    expect(largestLaunch(cpu(), 10)).toBe(52);
     expect(launchSizes(52)).toEqual([1, 2, 4, 8, 16, 32, 52]);
     expect([1, 2, 3, 5, 6, 7, 13, 15, 51, 52, 53, 10_000].map((n) => launchSize(n, 52))).toEqual([
       1, 2, 2, 4, 4, 8, 16, 16, 52, 52, 52, 52,

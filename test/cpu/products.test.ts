@@ -6,17 +6,18 @@ import { grad } from "../../lib/autodiff/grad.ts";
 import { compile } from "../../lib/graph/compile.ts";
 import { constant, type Shape, sizeOf, type Tensor } from "../../lib/graph/node.ts";
 import { Store } from "../../lib/graph/store.ts";
-import { type Precision, withTrace } from "../../lib/graph/trace.ts";
-import { cpu, setThreads, threads } from "../../lib/native/device.ts";
+import { withTrace } from "../../lib/graph/trace.ts";
+import { type Precision, setThreads, threads } from "../../lib/native/device.ts";
 import { leakyRelu } from "../../lib/ops/leakyRelu.ts";
 import { linear } from "../../lib/ops/linear.ts";
 import { mul } from "../../lib/ops/mul.ts";
 import { softplus } from "../../lib/ops/softplus.ts";
 import { sum } from "../../lib/ops/sum.ts";
+import { testDevice, threadCounts } from "../device.ts";
 import { bf16, uniform } from "../ops/harness.ts";
 import { type Layer, layers, narrowSums, patches } from "./products-kit.ts";
 
-const device = cpu();
+const device = testDevice();
 const before = threads();
 afterAll(() => setThreads(before));
 
@@ -60,7 +61,7 @@ function compute(
     rng: Int32Array.of(1, 2, 3, 0),
     rows: Int32Array.from({ length: x[0] }, (_, i) => 3 * (first + i)),
   };
-  const runs = [1, 2, 3].map((n) => {
+  const runs = threadCounts().map((n) => {
     setThreads(n);
     return program.run(feeds) as Record<string, Float32Array>;
   });

@@ -85,10 +85,10 @@ it("a device is a name, wherever one is taken", () => {
     expect(model.store.device.name).toMatch(/^cpu-/);
   }
   for (const [device, said] of [
-    ["cuda", /this build has no CUDA device, received cuda/],
-    ["gpu", /expected device "auto" or "cpu", or what openDevice returns, received "gpu"/],
+    ["cuda:9999", /^\[model lenet5\] expected .*CUDA/],
+    ["gpu", /expected device "auto", "cpu", "cuda" or "cuda:<number>", received "gpu"/],
     [{}, /or what openDevice returns, received Object/],
   ] as const)
     expect(() => createModel({ ...lenet, device: device as never })).toThrow(said);
-  expect(() => createModel({ ...lenet, device: "cuda" })).toThrow(BayesError);
+  expect(() => createModel({ ...lenet, device: "cuda:9999" })).toThrow(BayesError);
 });

@@ -4,7 +4,6 @@ import { compile } from "../../lib/graph/compile.ts";
 import { type Shape, sizeOf, type Tensor } from "../../lib/graph/node.ts";
 import { Store } from "../../lib/graph/store.ts";
 import { input, withTrace } from "../../lib/graph/trace.ts";
-import { cpu } from "../../lib/native/device.ts";
 import { Lowering } from "../../lib/onnx/lower.ts";
 import { permuted } from "../../lib/onnx/model.ts";
 import { avgPool2d } from "../../lib/ops/avgPool2d.ts";
@@ -22,9 +21,10 @@ import { reshape } from "../../lib/ops/reshape.ts";
 import { resizeBicubic } from "../../lib/ops/resizeBicubic.ts";
 import { pad, slice } from "../../lib/ops/slice.ts";
 import { transpose } from "../../lib/ops/transpose.ts";
+import { testDevice } from "../device.ts";
 import { uniform } from "../ops/harness.ts";
 
-const device = cpu();
+const device = testDevice();
 const values = (shape: Shape, seed = 1) => Float32Array.from(uniform(shape, seed).data);
 
 describe("batch norm's running statistics", () => {

@@ -5,7 +5,7 @@ import type { Tensor } from "../../lib/graph/node.ts";
 import { Store } from "../../lib/graph/store.ts";
 import { trace } from "../../lib/graph/trace.ts";
 import { linear } from "../../lib/layers/linear.ts";
-import { cpu, setThreads, threads } from "../../lib/native/device.ts";
+import { setThreads, threads } from "../../lib/native/device.ts";
 import { add } from "../../lib/ops/add.ts";
 import { mean } from "../../lib/ops/mean.ts";
 import { neg } from "../../lib/ops/neg.ts";
@@ -13,6 +13,7 @@ import { softplus } from "../../lib/ops/softplus.ts";
 import { tanh } from "../../lib/ops/tanh.ts";
 import { adam, sgd } from "../../lib/train/optimizers.ts";
 import { gaussians } from "../../lib/util/philox.ts";
+import { testDevice } from "../device.ts";
 
 /**
  * A custom training step: a generative adversarial net on one line of numbers. Two tiny nets share a store; each has its
@@ -24,7 +25,7 @@ import { gaussians } from "../../lib/util/philox.ts";
  * 3. run the steps in whatever order.
  */
 const BATCH = 64;
-const store = new Store(cpu());
+const store = new Store(testDevice());
 const before = threads();
 setThreads(1); // enough for nets this small
 afterAll(() => {

@@ -3,8 +3,8 @@ import { compile } from "../../lib/graph/compile.ts";
 import type { Tensor } from "../../lib/graph/node.ts";
 import { Store } from "../../lib/graph/store.ts";
 import { parameter } from "../../lib/graph/trace.ts";
-import { cpu } from "../../lib/native/device.ts";
 import { adam, adamw, type Optimizer, sgd } from "../../lib/train/optimizers.ts";
+import { testDevice } from "../device.ts";
 import { random } from "../ops/harness.ts";
 
 const SIZES = { "a/mu": 37, "a/rho": 37, b: 5, "likelihood/logScale": 3 };
@@ -42,7 +42,7 @@ const cases: [Optimizer, Rule, number][] = [
 describe("optimizers", () => {
   for (const [optimizer, rule, moments] of cases) {
     it(`${optimizer.name} follows its definition for 50 steps; rho and a learned scale do not decay`, () => {
-      using store = new Store(cpu());
+      using store = new Store(testDevice());
       const next = random(11);
       const draw = (n: number) => Float32Array.from({ length: n }, () => next() * 4 - 2);
       const start = Object.fromEntries(NAMES.map((name) => [name, draw(SIZES[name])]));
@@ -89,7 +89,7 @@ describe("optimizers", () => {
     expect(() => adam({ beta2: Number.NaN })).toThrow(/beta2/);
     expect(() => adam({ epsilon: 0 })).toThrow(/epsilon/);
     expect(() => adamw({ weightDecay: Number.POSITIVE_INFINITY })).toThrow(/weightDecay/);
-    using store = new Store(cpu());
+    using store = new Store(testDevice());
     const run = () =>
       compile({ store }, { lr: [], count: { shape: [], dtype: "i32" } }, ({ lr, count }) => {
         sgd().update(new Map([["p", parameter("p", [2], () => new Float32Array(2))]]), [], lr, count);

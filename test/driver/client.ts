@@ -8,6 +8,7 @@ import type {
   Addon,
   Data,
   NativeFeed,
+  NativeLibrary,
   NativePlan,
   NativeProgram,
   NativeRef,
@@ -92,6 +93,13 @@ export function driverAddon(command: readonly string[]): Addon {
     if (error) throw new Error(error);
   };
 
+  /** Of the CPU alone. */
+  class Library implements NativeLibrary {
+    readonly count = 1;
+    probe() {
+      return { name: `cpu-${isa}`, joins: 3, precisions: 5, alignment: 64, launchRows: 512 };
+    }
+  }
   class Store implements NativeStore {
     readonly busy = false;
     readonly handle: bigint;
@@ -155,6 +163,7 @@ export function driverAddon(command: readonly string[]): Addon {
   const isa = readText();
   let threads = 1;
   return {
+    Library,
     Store,
     Plan,
     isa,

@@ -99,7 +99,7 @@ struct Plan {
 // As the addon does: the program is held to its contracts before the device sees it.
 std::string create(void* store, const BayesProgram& program, Plan& made, int64_t& workspace) {
   try {
-    bayes::checkProgram(program);
+    bayes::checkProgram(program, *bayes::cpuBackend().traits(0));
   } catch (const std::exception& e) {
     return e.what();
   }

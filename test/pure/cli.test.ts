@@ -76,7 +76,7 @@ describe("a wrong command line is one sentence and exit code 2", () => {
     [["train", "--prior", "gaussian:x"], /Expected gaussian/],
     [["train", "--augment", "spin"], /Expected shift, flip, .*, received "spin"/],
     [["train", "--augment", "shift"], /Expected "shift:PIXELS", received "shift"/],
-    [["train", "--device", "tpu"], /Allowed choices are auto, cpu, cuda/],
+    [["train", "--device", "tpu"], /Expected device "auto", "cpu", "cuda" or "cuda:<number>"/],
     [["train", "--threads", "0"], /Expected the value to be an integer from 1 to 64/],
     [["train", "--seed", "-1"], /Expected the value to be an integer >= 0/],
     [["train", "--resume", "somewhere", "--lr", "1"], /received --lr as well/],
@@ -90,7 +90,7 @@ describe("a wrong command line is one sentence and exit code 2", () => {
     [["bench", "step", "--batch", "-3"], /an integer from 1 to 65536/],
     [
       ["bench", "step", "--precision", "fp8"],
-      /'--precision <name>' argument 'fp8' is invalid. Allowed choices are fp32, bf16/,
+      /'--precision <name>' argument 'fp8' is invalid. Allowed choices are fp32, tf32, bf16/,
     ],
     [["train", "--resume", "somewhere", "--precision", "bf16"], /received --precision as well/],
   ])("%j", async (args, pattern) => {
@@ -107,7 +107,7 @@ describe("what cannot be done is one sentence and exit code 1", () => {
       ["train", "--data", "mnist", "--data-dir", join(tmp, "nothing")],
       /expected mnist in one of .*bayescnn data get mnist/,
     ],
-    [["train", "--device", "cuda"], /this build has no CUDA device/],
+    [["train", "--device", "cuda:9999"], /^bayescnn: \[--device\] expected .*CUDA/],
     [["train", "--resume", join(tmp, "gone")], /expected the folder of a run, received .*gone, which does not exist/],
     [["evaluate", join(tmp, "gone")], /which does not exist/],
     [["evaluate", tmp], /expected the folder of a run .* without config.json/],
@@ -216,7 +216,7 @@ describe("whatever is said", () => {
     await fc.assert(
       fc.asyncProperty(argv, async ([command, rest]) => {
         // there is no such device, so that nothing begins by chance
-        const { code, stdout, stderr } = await cli(...command, ...rest, "--device", "cuda");
+        const { code, stdout, stderr } = await cli(...command, ...rest, "--device", "cuda:9999");
         expect([0, 1, 2]).toContain(code);
         expect(stdout + stderr).not.toMatch(raw);
         expect(stderr).not.toMatch(/\n {4}at |unexpected/);

@@ -10,7 +10,7 @@ const claims = fc
 it("no two buffers that are live at the same time overlap, and all lie inside the arena, aligned", () => {
   fc.assert(
     fc.property(claims, (list) => {
-      const { offsets, bytes } = planMemory(list);
+      const { offsets, bytes } = planMemory(list, 64);
       list.forEach((a, i) => {
         expect(offsets[i] % 64).toBe(0);
         expect(offsets[i] + a.bytes).toBeLessThanOrEqual(bytes);
@@ -28,7 +28,7 @@ it("no two buffers that are live at the same time overlap, and all lie inside th
 it("the arena is never larger than the sum, and never smaller than what is live at once", () => {
   fc.assert(
     fc.property(claims, (list) => {
-      const { bytes } = planMemory(list);
+      const { bytes } = planMemory(list, 64);
       const rounded = (c: Claim) => Math.ceil(c.bytes / 64) * 64;
       const sum = list.reduce((s, c) => s + rounded(c), 0);
       let live = 0;

@@ -10,6 +10,7 @@ import { ClassPrediction } from "../../likelihoods/shared/predictions.ts";
 import { topLabel } from "../../metrics/calibration.ts";
 import { aupr, auroc, fpr95, riskCoverage } from "../../metrics/ood.ts";
 import type { Model } from "../../models/model.ts";
+import { precisionOn } from "../../native/device.ts";
 import { evaluate, type Images, predict } from "../../predict/predict.ts";
 import { checkDir, ensureDir } from "../../util/atomic.ts";
 import { fail } from "../../util/errors.ts";
@@ -70,7 +71,7 @@ async function evaluateRun(dir: string, options: EvaluateOptions, { out, signal 
     samples: options.samples ?? config.testSamples,
     seed: options.seed ?? config.testSeed,
     mode: options.mode,
-    precision: options.precision ?? config.training.precision,
+    precision: options.precision ?? precisionOn(model.store.device, config.training.precision),
     signal,
   };
   const decided = model.threshold;

@@ -6,7 +6,7 @@ import { parseSize } from "../../data/images.ts";
 import { sizeOf } from "../../graph/node.ts";
 import { answering } from "../../models/create.ts";
 import type { Model } from "../../models/model.ts";
-import { cpu, threads } from "../../native/device.ts";
+import { listDevices, threads } from "../../native/device.ts";
 import { forwardProgram, madeModel, stepProgram } from "../../speed/made.ts";
 import type { EpochRecord } from "../../train/fit.ts";
 import { adam } from "../../train/optimizers.ts";
@@ -67,10 +67,10 @@ export function infoCommand(root: Command): void {
 
 function machineInfo(options: SharedOptions, out: Output): void {
   // a machine without a working addon is when this is needed most
-  let device: { name: string; threads: number } | undefined;
+  let found: ReturnType<typeof listDevices> | undefined;
   let problem: string | undefined;
   try {
-    device = { name: cpu().name, threads: options.threads ?? threads() };
+    found = listDevices();
   } catch (error) {
     if (!(error instanceof BayesError)) throw error;
     problem = error.message;
@@ -83,9 +83,10 @@ function machineInfo(options: SharedOptions, out: Output): void {
     cpu: cpus()[0]?.model.trim() ?? "unknown",
     cores: availableParallelism(),
     memoryBytes: totalmem(),
-    instructionSet: device?.name.replace(/^cpu-/, "") ?? null,
-    threads: device?.threads ?? null,
-    devices: device ? [device.name] : [],
+    instructionSet: found?.devices[0].name.replace(/^cpu-/, "") ?? null,
+    threads: found ? (options.threads ?? threads()) : null,
+    devices: found?.devices.map((d) => d.name) ?? [],
+    noCuda: found?.why ?? null,
     onnxruntime: installed("onnxruntime-node") ?? null,
     sharp: installed("sharp") ?? null,
     ...(problem === undefined ? {} : { problem }),
@@ -103,6 +104,7 @@ function machineInfo(options: SharedOptions, out: Output): void {
     ],
     ["threads", facts.threads === null ? "none" : String(facts.threads)],
     ["devices", facts.devices.join(", ") || "none"],
+    ...(facts.noCuda === null ? [] : [["CUDA", facts.noCuda]]),
     [
       "ONNX Runtime",
       facts.onnxruntime ?? "not installed (npm install onnxruntime-node; only needed to check exported models)",

@@ -6,6 +6,7 @@ import { inMemory } from "../../data/source.ts";
 import type { Categorical } from "../../likelihoods/categorical.ts";
 import { answerOf, certaintyOf } from "../../likelihoods/shared/likelihood.ts";
 import type { Model } from "../../models/model.ts";
+import { precisionOn } from "../../native/device.ts";
 import { type Images, predict } from "../../predict/predict.ts";
 import { checkDir, ensureDir, writeFileAtomic } from "../../util/atomic.ts";
 import { BayesError, fail } from "../../util/errors.ts";
@@ -100,7 +101,7 @@ async function answer(
     samples: options.samples ?? config.testSamples,
     seed: options.seed ?? config.testSeed,
     mode: options.mode,
-    precision: options.precision ?? config.training.precision,
+    precision: options.precision ?? precisionOn(model.store.device, config.training.precision),
     signal,
   });
   const { likelihood, threshold } = model;

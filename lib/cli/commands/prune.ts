@@ -4,7 +4,7 @@ import type { Command } from "commander";
 import { saveCheckpoint } from "../../checkpoints/checkpoint.ts";
 import type { Quality } from "../../likelihoods/shared/likelihood.ts";
 import type { Model } from "../../models/model.ts";
-import { threads } from "../../native/device.ts";
+import { precisionOn, threads } from "../../native/device.ts";
 import { channelScores } from "../../prune/channelScores.ts";
 import { type PruneExperimentOptions, type PruningRow, pruneExperiment } from "../../prune/pruneExperiment.ts";
 import type { ScoreName } from "../../prune/scores.ts";
@@ -171,7 +171,12 @@ async function pruned(model: Model, data: RunData, plan: Plan, lock: HeldLock, c
     ...(fineTune > 0
       ? { fineTune: { ...fitOptions(model, data, config, runDir, false, context), seed: firstSeed } }
       : {}),
-    predict: { samples: config.testSamples, seed: config.testSeed, precision: config.training.precision, signal },
+    predict: {
+      samples: config.testSamples,
+      seed: config.testSeed,
+      precision: precisionOn(model.store.device, config.training.precision),
+      signal,
+    },
   };
   const done = structured
     ? await shrunk(model, data, { ...common, ...budget, ...(score ? { score } : {}) }, (small) => {

@@ -3,6 +3,7 @@ import { amendCheckpoint } from "../../checkpoints/checkpoint.ts";
 import { weightsFile } from "../../checkpoints/open.ts";
 import { certaintyOf, type Prediction, type Targets } from "../../likelihoods/shared/likelihood.ts";
 import type { Model } from "../../models/model.ts";
+import { precisionOn } from "../../native/device.ts";
 import { evaluate } from "../../predict/predict.ts";
 import { chooseThreshold, type SelectiveResult, selective as selectiveOf } from "../../predict/threshold.ts";
 import { BayesError } from "../../util/errors.ts";
@@ -69,7 +70,12 @@ async function chooseFor(dir: string, options: ThresholdOptions, { out, signal }
       { code: "ERR_BAYES_DATA" },
     );
   const samples = options.samples ?? config.testSamples;
-  const predicting = { samples, seed: config.testSeed, precision: config.training.precision, signal };
+  const predicting = {
+    samples,
+    seed: config.testSeed,
+    precision: precisionOn(model.store.device, config.training.precision),
+    signal,
+  };
   const chosenOn = await evaluate(model, valid, predicting);
   const asked = maxError === undefined ? { minCoverage: minCoverage! } : { maxError };
   const threshold = chooseThreshold(model, chosenOn.prediction, chosenOn.targets, asked);

@@ -1,8 +1,15 @@
 /** What every subcommand shares: options, number parsing, and the frame an action runs in. */
 import { availableParallelism } from "node:os";
 import { type Command, InvalidArgumentError, Option } from "commander";
-import type { Precision } from "../../graph/trace.ts";
-import { checkDevice, setThreads } from "../../native/device.ts";
+import {
+  checkDevice,
+  type DeviceName,
+  insteadOfGpu,
+  openDevice,
+  PRECISIONS,
+  setDevice,
+  setThreads,
+} from "../../native/device.ts";
 import { checkTarget, writeFileAtomic } from "../../util/atomic.ts";
 import { BayesError, checkInt, checkNumber, checkPath, fail, words } from "../../util/errors.ts";
 import { parseNumber } from "../../util/number.ts";
@@ -78,12 +85,14 @@ export const integers = argument((text) => {
   return all;
 });
 
+const device = argument((text) => checkDevice("", text) as DeviceName);
+
 /** --json, --seed, --device, --threads, --out and --debug. */
 const common = (out = "also write the JSON lines to this file", seed = "seed of all that is random (default: 1)") =>
   declare()
     .flag("--json", "print JSON lines instead of text")
     .value("--seed <n>", seed, integer(0))
-    .choice("--device <name>", "where to run", ["auto", "cpu", "cuda"], "auto")
+    .value("--device <name>", "where to run: cpu, cuda, cuda:1, …; auto is the best there is", device, "auto")
     .value(
       "--threads <n>",
       `threads; results do not depend on it (default: ${availableParallelism()}, the available cores)`,
@@ -107,7 +116,6 @@ export function shared(
   return own.and(common(out, seed)).addTo(command).addHelpText("after", `\nExample:\n  $ ${example}`);
 }
 
-const PRECISIONS: readonly Precision[] = ["fp32", "bf16"];
 const ARITHMETIC = "arithmetic of convolutions and linear layers";
 export const precision = declare().choice("--precision <name>", ARITHMETIC, PRECISIONS, "fp32");
 
@@ -149,12 +157,15 @@ export async function inContext(
   }: { device?: boolean; linesTo?: string; product?: boolean; signals?: "stop" | "save" | "kill" } = {},
 ): Promise<void> {
   standard.product = product;
-  checkDevice("--device", options.device);
+  if (device) openDevice(options.device, "--device"); // now, not after work that would be in vain
   if (device && options.threads !== undefined) setThreads(options.threads);
   if (linesTo !== undefined) checkTarget(linesTo); // now, not after the work
   const json = options.json === true;
+  const before = options.device === "auto" ? undefined : setDevice(options.device);
   const lines: string[] = [];
   const out = output(json, lines);
+  const why = device ? insteadOfGpu() : undefined;
+  if (why !== undefined) out.note(`it runs on the CPU: ${why}`);
   const interruption = signals === "kill" ? undefined : new Interruption(signals === "save" && !json);
   try {
     const { signal, until } = interruption ?? NEVER;
@@ -164,6 +175,7 @@ export async function inContext(
     if (linesTo !== undefined) writeFileAtomic(linesTo, lines.map((line) => `${line}\n`).join(""));
     await interruption?.heard();
   } finally {
+    if (before !== undefined) setDevice(before);
     interruption?.release();
   }
 }

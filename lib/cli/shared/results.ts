@@ -1,4 +1,5 @@
 /** Tests a trained run and writes what it came to: report.html, report.json, model.onnx. */
+
 import { basename, join, resolve } from "node:path";
 import { z } from "zod";
 import { parseBeta } from "../../bayes/beta.ts";
@@ -7,6 +8,7 @@ import { inMemory } from "../../data/source.ts";
 import type { ShownThreshold } from "../../likelihoods/shared/blocks.ts";
 import type { Figure, Quality } from "../../likelihoods/shared/likelihood.ts";
 import type { Model } from "../../models/model.ts";
+import { precisionOn } from "../../native/device.ts";
 import { exportOnnx } from "../../onnx/export.ts";
 import { type EvaluateResult, evaluate } from "../../predict/predict.ts";
 import type { PruningRow } from "../../prune/pruneExperiment.ts";
@@ -31,7 +33,12 @@ export function testModel(
   options: { samples?: number; seed?: number; signal?: AbortSignal } = {},
 ): Promise<EvaluateResult> {
   const { samples = config.testSamples, seed = config.testSeed, signal } = options;
-  return evaluate(model, test, { samples, seed, precision: config.training.precision, signal });
+  return evaluate(model, test, {
+    samples,
+    seed,
+    precision: precisionOn(model.store.device, config.training.precision),
+    signal,
+  });
 }
 
 const tested = z.object({ test: z.looseObject({ nll: z.number().nullable() }) });

@@ -8,6 +8,7 @@ import { weightsFile } from "../../checkpoints/open.ts";
 import { settleAugmentation } from "../../data/augment.ts";
 import { createModel, type LikelihoodModelConfig } from "../../models/create.ts";
 import type { Model } from "../../models/model.ts";
+import { PRECISIONS } from "../../native/device.ts";
 import { checkFree, type HeldLock, isLock, RunLock } from "../../train/lock.ts";
 import { parseRate } from "../../train/schedules.ts";
 import { checkTarget, writeFileAtomic } from "../../util/atomic.ts";
@@ -92,7 +93,7 @@ const schema = z.strictObject({
     /** What was chosen because nothing was said, and why. */
     chosen: z.record(z.string(), z.string()).optional(),
     samples: positive,
-    precision: z.enum(["fp32", "bf16"]).default("fp32"),
+    precision: z.enum(PRECISIONS).default("fp32"),
     validationSamples: positive,
     seed: count,
     clipNorm: z.number().positive().optional(),

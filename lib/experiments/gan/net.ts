@@ -9,7 +9,6 @@ import { Store } from "../../graph/store.ts";
 import { withTrace } from "../../graph/trace.ts";
 import { klTermsOf } from "../../layers/scope.ts";
 import { dcganDiscriminator, dcganGenerator } from "../../models/dcgan.ts";
-import { cpu } from "../../native/device.ts";
 import { add, checkFinite, mean, mul, neg, softplus } from "../../ops/index.ts";
 import { adam } from "../../train/optimizers.ts";
 import { gaussians, philox, seedKey, uniformInt } from "../../util/philox.ts";
@@ -34,7 +33,7 @@ const i32 = (shape: readonly number[]) => ({ shape, dtype: "i32" as const });
 
 /** Generator and discriminator with their optimizers. Close it when done. */
 export class Gan implements Disposable {
-  readonly store = new Store(cpu());
+  readonly store = new Store("auto");
   step = 0;
   readonly #s: GanSettings;
   readonly #images: number;

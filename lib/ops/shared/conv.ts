@@ -49,8 +49,8 @@ export interface ConvTransposeOptions extends Omit<ConvOptions, "padding"> {
 }
 
 /**
- * What the kernels of the family read (bias: 0 none, 1 point, 2 Bayesian; bf16: 1 where products round their operands; exact:
- * 1 where results have to be plain sums).
+ * What the kernels of the family read (bias: 0 none, 1 point, 2 Bayesian; precision: 0 fp32, 1 tf32, 2 bf16; exact: 1 where
+ * results have to be plain sums).
  */
 export type ConvAttrs = {
   readonly stride: readonly number[];
@@ -58,7 +58,7 @@ export type ConvAttrs = {
   readonly dilation: readonly number[];
   readonly groups: number;
   readonly bias: number;
-  readonly bf16: number;
+  readonly precision: number;
   readonly exact?: number;
 };
 export type ConvTransposeAttrs = ConvAttrs & { readonly outputPadding: readonly number[] };

@@ -83,7 +83,7 @@ struct Geometry {
     }
     n = minl(n, map.dims[0]);  // an output may hold several samples of the batch
     cg = c / groups, kg = k / groups, depth = kh * kw * cg, pixels = n * ho * wo;
-    encoding = s.attr("bf16") ? ROUNDED : FLOAT;
+    encoding = s.attr("precision") ? ROUNDED : FLOAT;
     exact = s.attr("exact") != 0;
   }
   INL long imageSize() const { return h * w * c; }

@@ -1,0 +1,39 @@
+import { existsSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { packageRoot } from "../util/package.ts";
+
+/** Where the CUDA library is. */
+export interface Found {
+  readonly path: string;
+  /** That it is not there, as a phrase. */
+  readonly missing?: string;
+  /** Whether somebody expects one: it is there, or the environment names it. */
+  readonly wanted: boolean;
+}
+
+const PLACES = ["prebuilds-cuda/linux-x64/libbayescnn-cuda.so", "build-cuda/Release/libbayescnn-cuda.so"];
+
+/** The CUDA library: that of the environment variable BAYESCNN_CUDA, else one in the package, prebuilt or built. */
+export function cudaLibrary(): Found {
+  const named = process.env.BAYESCNN_CUDA;
+  if (named) {
+    const path = resolve(named);
+    if (existsSync(path)) return { path, wanted: true };
+    return {
+      path,
+      wanted: true,
+      missing: `expected the CUDA library that BAYESCNN_CUDA names, received no file ${path}`,
+    };
+  }
+  const paths = process.platform === "linux" && process.arch === "x64" ? PLACES.map((p) => join(packageRoot(), p)) : [];
+  const path = paths.find((p) => existsSync(p));
+  if (path !== undefined) return { path, wanted: true };
+  return {
+    path: "",
+    wanted: false,
+    missing:
+      paths.length > 0
+        ? "expected a CUDA library, received none: run `npm run build:cuda` in a clone (needs nvcc), or name one in BAYESCNN_CUDA"
+        : `expected a CUDA library, received none: there is one for linux-x64 alone, and this is ${process.platform}-${process.arch}`,
+  };
+}
