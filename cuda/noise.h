@@ -1,0 +1,37 @@
+// Normals of a counter (native/shared/philox.h), one thread at a time. Bit for bit those of the CPU: units that include
+// this are compiled without contraction.
+#pragma once
+#include "gpu.h"
+#define ISA gpu
+#include "native/shared/philox.h"
+#undef ISA
+
+namespace bayes {
+namespace cuda {
+
+struct ScalarMath {
+  typedef int32_t I;
+  typedef uint32_t U;
+  typedef float F;
+  static __device__ __forceinline__ F toFloat(I a) { return static_cast<float>(a); }
+  static __device__ __forceinline__ I bits(F a) { return bitsOf(a); }
+  static __device__ __forceinline__ F real(I a) { return floatOf(a); }
+  static __device__ __forceinline__ F pick(I i, F a, F b) { return i < 0 ? a : b; }
+#if defined(EMULATED)
+  static __forceinline__ F sqrt(F a) { return __builtin_sqrtf(a); }
+#else
+  static __device__ __forceinline__ F sqrt(F a) { return __fsqrt_rn(a); }
+#endif
+};
+
+// The four normals of a counter under a key.
+__device__ __forceinline__ void normals(float (&z)[4], uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3, uint32_t k0,
+                                        uint32_t k1) {
+  uint32_t u[4] = {c0, c1, c2, c3};
+  gpu::philox4x32(u, k0, k1);
+  gpu::normalPair<ScalarMath>(static_cast<int32_t>(u[0]), static_cast<int32_t>(u[1]), z[0], z[1]);
+  gpu::normalPair<ScalarMath>(static_cast<int32_t>(u[2]), static_cast<int32_t>(u[3]), z[2], z[3]);
+}
+
+}  // namespace cuda
+}  // namespace bayes

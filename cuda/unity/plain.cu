@@ -1,0 +1,2 @@
+// The ops that are not products.
+#include "../ops/relu.cu"
