@@ -73,6 +73,7 @@ __device__ __forceinline__ void mma(float (&d)[4], const uint32_t (&a)[4], const
 // The value of the lane whose number differs by the bits of mask; all lanes of the warp take part. Orders no memory.
 __device__ __forceinline__ float exchange(float v, int mask) { return __shfl_xor_sync(0xffffffffu, v, mask); }
 __device__ __forceinline__ int32_t exchange(int32_t v, int mask) { return __shfl_xor_sync(0xffffffffu, v, mask); }
+__device__ __forceinline__ double exchange(double v, int mask) { return __shfl_xor_sync(0xffffffffu, v, mask); }
 __device__ __forceinline__ void blockBarrier() { __syncthreads(); }
 __device__ __forceinline__ void warpBarrier() { __syncwarp(); }
 

@@ -28,6 +28,26 @@ __global__ void __launch_bounds__(BLOCK) binaryKernel(const float* a, const floa
   for (long i = firstElement(), by = elementStep(); i < n; i += by) y[i] = f(a[i], b[i]);
 }
 
+// each(i) for all i in [0, n): f reads and writes what it wants of element i.
+template <class F>
+__global__ void __launch_bounds__(BLOCK) eachKernel(long n, F f) {
+  for (long i = firstElement(), by = elementStep(); i < n; i += by) f(i);
+}
+template <class F>
+void each(long n, const Launch& l, F f) {
+  launch(eachKernel<F>, gridFor(n, l), BLOCK, 0, l.stream, n, f);
+}
+// The same of a step that commits.
+template <class F>
+__global__ void __launch_bounds__(BLOCK) committedKernel(const Fault* fault, long n, F f) {
+  if (stopped(fault)) return;
+  for (long i = firstElement(), by = elementStep(); i < n; i += by) f(i);
+}
+template <class F>
+void eachCommitted(long n, const Launch& l, F f) {
+  launch(committedKernel<F>, gridFor(n, l), BLOCK, 0, l.stream, static_cast<const Fault*>(l.fault), n, f);
+}
+
 // out[0] = f(in[0])
 template <class F>
 void unary(const Step& s, const Launch& l, F f) {

@@ -93,6 +93,13 @@ static inline float exchange(float v, int mask) {
 static inline int32_t exchange(int32_t v, int mask) {
   return static_cast<int32_t>(emu::exchange(static_cast<uint32_t>(v), mask));
 }
+static inline double exchange(double v, int mask) {
+  uint32_t u[2];
+  __builtin_memcpy(u, &v, 8);
+  u[0] = emu::exchange(u[0], mask), u[1] = emu::exchange(u[1], mask);
+  __builtin_memcpy(&v, u, 8);
+  return v;
+}
 static inline void blockBarrier() { emu::barrier(); }
 static inline void warpBarrier() { emu::warpBarrier(); }
 

@@ -39,7 +39,7 @@ const char* cudaGetErrorString(cudaError_t e) {
     case cudaErrorInvalidDevice:
       return "invalid device ordinal";
     case cudaErrorIllegalAddress:
-      return emu::lastFault;
+      return *emu::lastFault ? emu::lastFault : "an illegal memory access was encountered";
     case cudaErrorStreamCaptureUnsupported:
       return "operation not permitted when stream is capturing";
     default:
@@ -66,6 +66,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int) {
 }
 cudaError_t cudaSetDevice(int device) { return device == 0 ? cudaSuccess : cudaErrorInvalidDevice; }
 cudaError_t cudaGetLastError() { return cudaSuccess; }
+cudaError_t cudaDeviceSynchronize() { return emu::failing("lost") ? cudaErrorIllegalAddress : cudaSuccess; }
 cudaError_t cudaMalloc(void** p, size_t bytes) {
   if (emu::capturing) return cudaErrorStreamCaptureUnsupported;
   *p = emu::allocate(bytes);
@@ -105,7 +106,7 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t* s, unsigned) { return *s = n
 cudaError_t cudaStreamDestroy(cudaStream_t s) { return delete s, cudaSuccess; }
 cudaError_t cudaStreamSynchronize(cudaStream_t s) {
   if (s->capture) return cudaErrorStreamCaptureUnsupported;
-  return counters.synchronisations++, cudaSuccess;
+  return counters.synchronisations++, emu::failing("lost") ? cudaErrorIllegalAddress : cudaSuccess;
 }
 cudaError_t cudaStreamBeginCapture(cudaStream_t s, cudaStreamCaptureMode) {
   if (s->capture) return cudaErrorStreamCaptureUnsupported;
