@@ -37,8 +37,9 @@ __device__ __forceinline__ Sigma sigmaOf(float rho) {
 // The activations that an op applies itself, by attributes: 1 a leaky ReLU of some slope, 2 softplus.
 enum Activation { IDENTITY, LEAKY, SOFTPLUS };
 struct Activate {
-  int kind;
-  float slope;
+  int kind = IDENTITY;
+  float slope = 0;
+  Activate() = default;
   explicit Activate(const Step& s)
       : kind(static_cast<int>(s.attr("activation"))), slope(static_cast<float>(s.attr("slope"))) {}
   __device__ __forceinline__ float operator()(float z) const {

@@ -12,6 +12,7 @@ const warnings = [
   "-Wextra",
   "-Werror",
   "-Wno-tsan",
+  "-Wno-unknown-pragmas",
   "-Wno-unused-function",
   "-Wno-missing-field-initializers",
 ];

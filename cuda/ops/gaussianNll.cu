@@ -16,10 +16,11 @@ struct GaussianNll {
 struct GaussianNllGrad {
   const float *dloss, *mean, *logVar, *target;
   float *dmean, *dlogVar;  // null: nobody reads it
-  const float e = target[i] - mean[i], g = dloss[i], p = expf(-logVar[i]);
-  if (dmean) dmean[i] = -(e * p) * g;
-  if (dlogVar) dlogVar[i] = 0.5f * (1.f - e * e * p) * g;
-}
+  __device__ __forceinline__ void operator()(long i) const {
+    const float e = target[i] - mean[i], g = dloss[i], p = expf(-logVar[i]);
+    if (dmean) dmean[i] = -(e * p) * g;
+    if (dlogVar) dlogVar[i] = 0.5f * (1.f - e * e * p) * g;
+  }
 };
 
 OP(gaussianNll, "") {

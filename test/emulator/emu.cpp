@@ -171,10 +171,10 @@ void prepare(Fiber& f) {
 // ---- Who touched a word
 
 // Whether what `who` did, then, has no order to what f does now.
-inline bool concurrent(uint64_t who, uint32_t barriers, uint16_t syncs, const Fiber& f) {
+inline bool concurrent(uint64_t who, uint32_t barriers, uint16_t syncs, bool shared, const Fiber& f) {
   const uint64_t then = who >> 16;
   if (then < launchEra) return false;
-  if (then != era) return true;
+  if (then != era) return !shared;
   if (who == f.who) return false;
   const unsigned warp = who >> 8 & 0xff;
   if (warp & MANY_BLOCKS) return true;
@@ -190,7 +190,7 @@ inline void touch(Word& w, unsigned bytes, bool write, bool shared, const char* 
                              : "shared memory used while another thread's cp.async is under way");
     w.state &= static_cast<uint8_t>(~FLYING);
   }
-  const bool wrote = (w.writeBytes & bytes) && concurrent(w.writer, w.writeBarriers, w.writeSyncs, f);
+  const bool wrote = (w.writeBytes & bytes) && concurrent(w.writer, w.writeBarriers, w.writeSyncs, shared, f);
   if (__builtin_expect(wrote, 0)) {
     if (shared)
       fail(write ? "race: two threads write a word of shared memory"
@@ -204,7 +204,7 @@ inline void touch(Word& w, unsigned bytes, bool write, bool shared, const char* 
       if (shared) fail("shared memory read that nothing has written");
       failAt("device memory read that nothing has written,", p);
     }
-    if (!concurrent(w.reader, w.readBarriers, w.readSyncs, f)) {
+    if (!concurrent(w.reader, w.readBarriers, w.readSyncs, shared, f)) {
       w.reader = f.who, w.readBytes = static_cast<uint8_t>(bytes);
     } else {
       const uint64_t old = w.reader;
@@ -216,7 +216,7 @@ inline void touch(Word& w, unsigned bytes, bool write, bool shared, const char* 
     w.readBarriers = f.barriers, w.readSyncs = f.syncs;
     return;
   }
-  if ((w.readBytes & bytes) && concurrent(w.reader, w.readBarriers, w.readSyncs, f)) {
+  if ((w.readBytes & bytes) && concurrent(w.reader, w.readBarriers, w.readSyncs, shared, f)) {
     if (shared) fail("race: shared memory written that another thread read since the last barrier");
     failAt("race: device memory written that another thread of the launch read,", p);
   }
@@ -444,32 +444,45 @@ void store4(float* p, const float (&v)[4]) {
   memcpy(p, v, 16);
 }
 
-void mma(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
-  const auto put = [&](emu::Warp& w, int p, int lane) {
+// A warp's product, 16x8 by DEPTH: `put` spreads the words of a lane over A and B.
+template <int DEPTH, void (*PUT)(const uint32_t* words, int g, int t, float (*A)[DEPTH], float (*B)[8])>
+static void multiply(int what, float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+  const auto arrive = [&](emu::Warp& w, int p, int lane) {
     memcpy(w.in[p][lane], a, 16), memcpy(w.in[p][lane] + 4, b, 8);
     memcpy(w.out[p][lane], d, 16);
   };
-  const auto multiply = [](emu::Warp& w, int p) {
-    const auto real = [](uint32_t u) {
-      return floatOf(static_cast<int32_t>(u & 0xffffe000u));
-    };  // the low 13 bits are not read
-    float A[16][8], B[8][8], D[16][8];
+  const auto compute = [](emu::Warp& w, int p) {
+    float A[16][DEPTH], B[DEPTH][8], D[16][8];
     for (int i = 0; i < 32; i++) {
       const int g = i >> 2, t = i & 3;
-      const uint32_t* const v = w.in[p][i];
-      A[g][t] = real(v[0]), A[g + 8][t] = real(v[1]), A[g][t + 4] = real(v[2]), A[g + 8][t + 4] = real(v[3]);
-      B[t][g] = real(v[4]), B[t + 4][g] = real(v[5]);
+      PUT(w.in[p][i], g, t, A, B);
       for (int e = 0; e < 4; e++) D[g + 8 * (e / 2)][2 * t + e % 2] = w.out[p][i][e];
     }
     for (int r = 0; r < 16; r++)
-      for (int k = 0; k < 8; k++)
+      for (int k = 0; k < DEPTH; k++)
         for (int c = 0; c < 8; c++) D[r][c] += A[r][k] * B[k][c];
     for (int i = 0; i < 32; i++)
       for (int e = 0; e < 4; e++) w.out[p][i][e] = D[(i >> 2) + 8 * (e / 2)][2 * (i & 3) + e % 2];
   };
-  const int parity = emu::together(3, put, multiply);
+  const int parity = emu::together(what, arrive, compute);
   memcpy(d, emu::warps[emu::cur->warp].out[parity][emu::cur->lane], 16);
 }
+static float realOf(uint32_t u) { return floatOf(static_cast<int32_t>(u)); }
+static void putTf32(const uint32_t* v, int g, int t, float (*A)[8], float (*B)[8]) {
+  const auto real = [](uint32_t u) { return realOf(u & 0xffffe000u); };  // the low 13 bits are not read
+  A[g][t] = real(v[0]), A[g + 8][t] = real(v[1]), A[g][t + 4] = real(v[2]), A[g + 8][t + 4] = real(v[3]);
+  B[t][g] = real(v[4]), B[t + 4][g] = real(v[5]);
+}
+static void putBf16(const uint32_t* v, int g, int t, float (*A)[16], float (*B)[8]) {
+  for (int half = 0; half < 2; half++) {
+    const auto real = [&](uint32_t u) { return realOf(half ? u & 0xffff0000u : u << 16); };
+    const int k = 2 * t + half;
+    A[g][k] = real(v[0]), A[g + 8][k] = real(v[1]), A[g][k + 8] = real(v[2]), A[g + 8][k + 8] = real(v[3]);
+    B[k][g] = real(v[4]), B[k + 8][g] = real(v[5]);
+  }
+}
+void mma(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) { multiply<8, putTf32>(3, d, a, b); }
+void mmaBf16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) { multiply<16, putBf16>(4, d, a, b); }
 
 bool stopped(const bayes::cuda::Fault* fault) {
   if (!emu::device().has(fault)) emu::fail("the fault is not in the device's memory");

@@ -86,6 +86,12 @@ static inline uint32_t tf32(float x) {
   return (u & 0x7f800000u) == 0x7f800000u ? u : (u + 0x1000u) & 0xffffe000u;
 }
 void mma(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]);
+static inline uint32_t bf16(float x) {
+  const uint32_t u = static_cast<uint32_t>(bitsOf(x));
+  return (x == x ? u + 0x7fffu + (u >> 16 & 1u) : u | 0x400000u) >> 16;
+}
+static inline uint32_t pairBf16(float low, float high) { return bf16(high) << 16 | bf16(low); }
+void mmaBf16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]);
 
 static inline float exchange(float v, int mask) {
   return floatOf(static_cast<int32_t>(emu::exchange(static_cast<uint32_t>(bitsOf(v)), mask)));
