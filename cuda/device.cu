@@ -35,7 +35,7 @@ const char* probe(int32_t device, char* name, int64_t capacity) {
 }
 
 const BayesTraits* traits(int32_t) {
-  static const BayesTraits all = {0, BAYES_FP32, 256, 4096};
+  static const BayesTraits all = {BAYES_JOINS_ACTIVATION, BAYES_FP32 | BAYES_TF32 | BAYES_BF16, 256, 4096};
   return &all;
 }
 

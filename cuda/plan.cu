@@ -28,7 +28,7 @@ int64_t bytesOf(const Tensor& t) { return t.size() * (t.dtype == BAYES_U8 ? 1 : 
 // Whether a word is one of the words of a list.
 bool listed(const char* list, const char* word) {
   const size_t n = strlen(word);
-  for (const char* p = list; (p = strstr(p, word)); p += n)
+  for (const char* p = strstr(list, word); p; p = strstr(p + n, word))
     if ((p == list || p[-1] == ' ') && (p[n] == 0 || p[n] == ' ')) return true;
   return false;
 }

@@ -8,6 +8,7 @@ constexpr int THREADS = 256;
 constexpr long SMALL = 4096;  // words that one block moves
 
 __device__ __forceinline__ void move(char* to, const char* from, long words, long first, long by) {
+#pragma unroll 1
   for (long i = first; i < words; i += by) {
     float v[4];
     load4(v, reinterpret_cast<const float*>(from) + 4 * i);

@@ -9,8 +9,8 @@ namespace cuda {
 __device__ __forceinline__ double bicubicTap(double t) {  // weight at distance t
   constexpr double a = -0.75;
   t = fabs(t);
-  if (t <= 1) return ((a + 2) * t - (a + 3)) * t * t + 1;
-  return t < 2 ? ((a * t - 5 * a) * t + 8 * a) * t - 4 * a : 0;
+  const double inner = ((a + 2) * t - (a + 3)) * t * t + 1, outer = ((a * t - 5 * a) * t + 8 * a) * t - 4 * a;
+  return t <= 1 ? inner : t < 2 ? outer : 0;
 }
 __device__ __forceinline__ long heldInside(long i, long n) { return i < 0 ? 0 : i < n ? i : n - 1; }
 
@@ -40,17 +40,19 @@ struct Bicubic {
 struct Shares {
   double step;
   long n, results, pixel, from, to;
-  __device__ __forceinline__ Shares(double by, long size, long count, long p)
+  // perPixel: results a pixel, 1 / by
+  __device__ __forceinline__ Shares(double by, double perPixel, long size, long count, long p)
       : step(by), n(size), results(count), pixel(p) {
-    const double low = (p - 2 + 0.5) / step - 1.5, high = (p + 2 + 0.5) / step + 1.5;
+    const double low = (p - 1.5) * perPixel - 1.5, high = (p + 2.5) * perPixel + 1.5;
     from = p == 0 || low < 0 ? 0 : static_cast<long>(low);
     to = p == n - 1 || high > static_cast<double>(count - 1) ? count : static_cast<long>(high) + 1;
   }
   __device__ __forceinline__ float of(long result) const {
     const double at = (result + 0.5) * step - 0.5, base = floor(at);
     float sum = 0;
+#pragma unroll
     for (int k = -1; k <= 2; k++)
-      if (heldInside(static_cast<long>(base) + k, n) == pixel) sum += static_cast<float>(bicubicTap(at - base - k));
+      sum += heldInside(static_cast<long>(base) + k, n) == pixel ? static_cast<float>(bicubicTap(at - base - k)) : 0.f;
     return sum;
   }
 };
@@ -58,19 +60,16 @@ struct BicubicGrad {
   const float* dy;
   float* dx;
   long h, w, c, oh, ow;
-  double stepY, stepX;
+  double stepY, stepX, perY, perX;
   __device__ void operator()(long i) const {
     const long k = i % c, x = i / c % w, y = i / c / w % h, image = i / c / w / h;
-    const Shares rows(stepY, h, oh, y), columns(stepX, w, ow, x);
+    const Shares rows(stepY, perY, h, oh, y), columns(stepX, perX, w, ow, x);
     float sum = 0;
     for (long o = columns.from; o < columns.to; o++) {
       const float across = columns.of(o);
-      if (across == 0) continue;
       float column = 0;
-      for (long r = rows.from; r < rows.to; r++) {
-        const float down = rows.of(r);
-        if (down != 0) column = fmaf(down, dy[((image * oh + r) * ow + o) * c + k], column);
-      }
+      for (long r = rows.from; r < rows.to; r++)
+        column = fmaf(rows.of(r), dy[((image * oh + r) * ow + o) * c + k], column);
       sum = fmaf(across, column, sum);
     }
     dx[i] = sum;
@@ -85,9 +84,9 @@ OP(resizeBicubic, "step height width") {  // x [N,H,W,C] -> y [N,OH,OW,C]
 }
 OP(resizeBicubicGrad, "step height width") {  // dy [N,OH,OW,C] -> dx [N,H,W,C]
   const Tensor &dy = s.in[0], &dx = s.out[0];
+  const double y = s.attr("step", 1, 0), x = s.attr("step", 1, 1);
   each(dx.size(), l,
-       BicubicGrad{dy.f32(), dx.f32(), dx.dim(1), dx.dim(2), dx.dim(3), dy.dim(1), dy.dim(2), s.attr("step", 1, 0),
-                   s.attr("step", 1, 1)});
+       BicubicGrad{dy.f32(), dx.f32(), dx.dim(1), dx.dim(2), dx.dim(3), dy.dim(1), dy.dim(2), y, x, 1 / y, 1 / x});
 }
 
 }  // namespace cuda
