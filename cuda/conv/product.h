@@ -55,6 +55,7 @@ __global__ void __launch_bounds__(Form::THREADS, 2) productKernel(ProductShape s
   // Rows of BK elements, V at once; a thread has the same place in each of its rows.
   const auto eachChunk = [&](auto V, auto f) {
     constexpr int v = decltype(V)::value, CHUNKS = BK / v;
+#pragma unroll(v == 4 ? 4 : 1)
     for (int row = tid / CHUNKS; row < BM; row += THREADS / CHUNKS) f(row, tid % CHUNKS * v);
   };
   const auto fetchOperands = [&](auto V, float* to, int number) {
@@ -71,6 +72,7 @@ __global__ void __launch_bounds__(Form::THREADS, 2) productKernel(ProductShape s
   const auto fetchWeights = [&](auto V, float* to, int number) {
     constexpr int v = decltype(V)::value, CHUNKS = (BL == BY_DEPTH ? BN : BK) / v, ROWS = BL == BY_DEPTH ? BK : BN;
     const int q = tid % CHUNKS * v, d0 = number * BK + q, tap = s.gather.perTap.of(d0);
+#pragma unroll(v == 4 ? 4 : 1)
     for (int row = tid / CHUNKS; row < ROWS; row += THREADS / CHUNKS) {
       const int d = BL == BY_DEPTH ? number * BK + row : d0, column = column0 + (BL == BY_DEPTH ? q : row);
       const bool valid = d < s.depth && column < s.columns;

@@ -48,6 +48,7 @@ __global__ void __launch_bounds__(Form::THREADS, 2) weightKernel(WeightShape s, 
     const int m = tid % CHUNKS * v;
     const Gather::Tap tap = s.gather.tap(row0 + m);
     const int c = tap.c + block.group * s.gather.perGroup;
+#pragma unroll(v == 4 ? 4 : 1)
     for (int d = tid / CHUNKS; d < BK; d += THREADS / CHUNKS) {
       const int pixel = number * BK + d;
       const bool valid = pixel < s.pixels && row0 + m < s.rows;
@@ -57,6 +58,7 @@ __global__ void __launch_bounds__(Form::THREADS, 2) weightKernel(WeightShape s, 
   };
   const auto eachChunk = [&](auto V, auto f) {
     constexpr int v = decltype(V)::value, CHUNKS = BN / v;
+#pragma unroll(v == 4 ? 4 : 1)
     for (int d = tid / CHUNKS; d < BK; d += THREADS / CHUNKS) f(d, tid % CHUNKS * v);
   };
   const auto fetchMap = [&](auto V, float* to, int number) {
