@@ -272,6 +272,7 @@ void Plan::runStep(int number, const BayesFeed* feeds, int step) {
   use(store->device);
   checkHeld();
   if (step < 0 || step >= stepCount()) refuse("no such step");
+  if (stopped.load(std::memory_order_relaxed)) throw std::runtime_error("the run was stopped");
   for (size_t i = 0; i < feedBytes.size(); i++)
     if (feedBytes[i])
       store->upload(feedSlices.slot(static_cast<int>(i)),

@@ -1,5 +1,6 @@
 // Fibers, schedules, warp collectives, copies in flight; and the checker behind -fsanitize=thread's calls.
-//   BAYESCNN_EMULATED_ORDER=forward|reverse|random:SEED  order of lanes, warps and blocks
+//   BAYESCNN_EMULATED_ORDER=forward|reverse|random:SEED  order of lanes, warps and blocks; turns: one after the other,
+//                                                        another one after each synchronisation, copies likewise
 //   BAYESCNN_EMULATED_COPIES=late|early                  cp.async lands when it is waited for, or at once
 #include "emu.h"
 #include <stdio.h>
@@ -41,13 +42,13 @@ constexpr size_t STACK = 64 * 1024;
 enum Order { FORWARD, REVERSE, RANDOM };
 struct Options {
   Order order = FORWARD;
-  bool late = true;
+  bool late = true, turns = false;
   uint32_t seed = 1;
   Options() {
     const char *o = getenv("BAYESCNN_EMULATED_ORDER"), *c = getenv("BAYESCNN_EMULATED_COPIES");
     if (o && !strcmp(o, "reverse")) order = REVERSE;
     else if (o && !strncmp(o, "random:", 7)) order = RANDOM, seed = static_cast<uint32_t>(atol(o + 7));
-    late = !(c && !strcmp(c, "early"));
+    late = !(c && !strcmp(c, "early")), turns = o && !strcmp(o, "turns");
   }
 };
 
@@ -92,10 +93,7 @@ void* closure;
 void* scheduler;
 char fault[512];
 uint32_t randomState;
-const Options& options() {
-  static const Options o;
-  return o;
-}
+Options options;  // of the launch
 uint32_t randomNumber() { return randomState = randomState * 1664525u + 1013904223u, randomState >> 8; }
 
 __attribute__((tls_model("initial-exec"))) thread_local Fiber* cur = nullptr;
@@ -120,11 +118,11 @@ __attribute__((tls_model("initial-exec"))) thread_local Fiber* cur = nullptr;
 }
 
 int pick(uint32_t lanes, int lane) {
-  if (options().order == FORWARD) {
+  if (options.order == FORWARD) {
     const uint32_t after = lane == 31 ? 0 : lanes & (~0u << (lane + 1));
     return __builtin_ctz(after ? after : lanes);
   }
-  if (options().order == REVERSE) {
+  if (options.order == REVERSE) {
     const uint32_t before = lanes & ((1u << lane) - 1);
     return 31 - __builtin_clz(before ? before : lanes);
   }
@@ -150,9 +148,9 @@ void entry() {
   if (f->copies)
     fail(f->groups && f->groupEnd[f->groups - 1] == f->copies ? "cp.async never waited for"
                                                               : "cp.async never committed");
-  const char* const bottom = stacks + static_cast<size_t>(f->index) * STACK;
+  char* const bottom = stacks + static_cast<size_t>(f->index) * STACK;
   for (int i = 0; i < 64; i++)
-    if (bottom[i]) fail("a thread's stack overflows");
+    if (bottom[i]) memset(bottom, 0, 64), fail("a thread's stack overflows");
   if (atBarrier) fail("a thread ends while others wait at the block's barrier");
   Warp& w = warps[f->warp];
   if (w.waiting) fail("a lane ends while others of its warp wait at a collective");
@@ -295,7 +293,8 @@ const char* runLocked(dim3 g, dim3 b, size_t shared, void (*f)(void*), void* c) 
   grid = g, size = b, sharedSize = shared, body = f, closure = c;
   threads = static_cast<int>(n), warpCount = (threads + 31) / 32;
   launchEra = era, fault[0] = 0, counters.launches++;
-  const Options& o = options();
+  Options& o = options;
+  if (o.turns) o.order = static_cast<Order>(counters.synchronisations % 3), o.late = counters.synchronisations % 2;
   randomState = o.seed + static_cast<uint32_t>(counters.launches) * 2654435761u;
   const uint64_t blocks = static_cast<uint64_t>(g.x) * g.y * g.z;
   uint64_t start = 0, stride = 1;
@@ -403,7 +402,7 @@ void copyAsync(void* dst, const void* src, int bytes, bool valid) {
   }
   touchShared(at, static_cast<size_t>(bytes), true);
   for (int i = 0; i < bytes / 4; i++) sharedWords[at / 4 + static_cast<size_t>(i)].state |= FLYING;
-  if (!options().late) land(c);
+  if (!options.late) land(c);
   if (f.copies == MOST_COPIES / 16) fail("more copies under way than the emulator holds");
   copies[f.index][f.copies++] = c;
 }
@@ -419,7 +418,7 @@ void copyWait(int pending) {
   const int n = f.groupEnd[done - 1];
   Copy* const list = copies[f.index];
   for (int k = 0; k < n; k++) {
-    if (options().late) land(list[k]);
+    if (options.late) land(list[k]);
     const size_t at = static_cast<size_t>(reinterpret_cast<unsigned char*>(list[k].dst) - sharedBytes);
     for (int i = 0; i < list[k].bytes / 4; i++) {
       Word& w = sharedWords[at / 4 + static_cast<size_t>(i)];

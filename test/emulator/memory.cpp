@@ -88,10 +88,9 @@ bool owns(const void* p, size_t bytes) {
 const char* describe(const void* p, char* text, size_t room) {
   const std::lock_guard<std::mutex> hold(lock);
   const auto it = holder(p);
-  if (it == allocations.end()) snprintf(text, room, "where no buffer is");
-  else
-    snprintf(text, room, "at %zu of a buffer of %zu bytes",
-             static_cast<size_t>(static_cast<const char*>(p) - it->first), it->second);
+  const size_t at = it == allocations.end() ? 0 : static_cast<size_t>(static_cast<const char*>(p) - it->first);
+  if (it == allocations.end() || at > it->second + GAP) snprintf(text, room, "where no buffer is");
+  else snprintf(text, room, "at %zu of a buffer of %zu bytes", at, it->second);
   return text;
 }
 void hostWrote(void* p, size_t bytes) { mark(p, bytes, true); }
