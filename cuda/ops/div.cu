@@ -1,0 +1,14 @@
+// a / b with NumPy broadcasting.
+#include "../loops/broadcast.h"
+
+namespace bayes {
+namespace cuda {
+
+struct Div {
+  __device__ __forceinline__ float operator()(float a, float b) const { return a / b; }
+};
+
+OP(div, "") { broadcastBinary(s, l, s.in[0], s.in[1], Div()); }
+
+}  // namespace cuda
+}  // namespace bayes

@@ -1,0 +1,14 @@
+// The smaller of a and b with NumPy broadcasting; a NaN on either side stays.
+#include "../loops/broadcast.h"
+
+namespace bayes {
+namespace cuda {
+
+struct Minimum {
+  __device__ __forceinline__ float operator()(float a, float b) const { return a != a || a < b ? a : b; }
+};
+
+OP(minimum, "") { broadcastBinary(s, l, s.in[0], s.in[1], Minimum()); }
+
+}  // namespace cuda
+}  // namespace bayes

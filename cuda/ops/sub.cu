@@ -1,0 +1,14 @@
+// a - b with NumPy broadcasting.
+#include "../loops/broadcast.h"
+
+namespace bayes {
+namespace cuda {
+
+struct Sub {
+  __device__ __forceinline__ float operator()(float a, float b) const { return a - b; }
+};
+
+OP(sub, "") { broadcastBinary(s, l, s.in[0], s.in[1], Sub()); }
+
+}  // namespace cuda
+}  // namespace bayes
