@@ -1,5 +1,6 @@
-import { existsSync } from "node:fs";
+import { closeSync, existsSync, openSync, readSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { show } from "../util/errors.ts";
 import { packageRoot } from "../util/package.ts";
 
 /** Where the CUDA library is. */
@@ -22,7 +23,7 @@ export function cudaLibrary(): Found {
     return {
       path,
       wanted: true,
-      missing: `expected the CUDA library that BAYESCNN_CUDA names, received no file ${path}`,
+      missing: `expected the CUDA library that BAYESCNN_CUDA names, received no file ${show(path)}`,
     };
   }
   const paths = process.platform === "linux" && process.arch === "x64" ? PLACES.map((p) => join(packageRoot(), p)) : [];
@@ -36,4 +37,21 @@ export function cudaLibrary(): Found {
         ? "expected a CUDA library, received none: run `npm run build:cuda` in a clone (needs nvcc), or name one in BAYESCNN_CUDA"
         : `expected a CUDA library, received none: there is one for linux-x64 alone, and this is ${process.platform}-${process.arch}`,
   };
+}
+
+/**
+ * Whether the end of a library is missing, as an interrupted copy leaves it: the loader would not notice, and the process
+ * die of it. An ELF file ends with its table of sections.
+ */
+export function isCutOff(path: string): boolean {
+  if (!statSync(path, { throwIfNoEntry: false })?.isFile()) return false; // the loader says what it is
+  const head = Buffer.alloc(64);
+  const file = openSync(path, "r");
+  try {
+    if (readSync(file, head, 0, 64, 0) < 64 || head.toString("latin1", 0, 4) !== "\x7fELF") return false;
+  } finally {
+    closeSync(file);
+  }
+  const sections = head.readUInt16LE(0x3a) * head.readUInt16LE(0x3c); // bytes of one, and how many
+  return Number(head.readBigUInt64LE(0x28)) + sections > statSync(path).size;
 }

@@ -1,6 +1,6 @@
 import { BayesError, checkInt, fail } from "../util/errors.ts";
 import { type Addon, loadAddon, type NativeLibrary } from "./addon.ts";
-import { cudaLibrary, type Found } from "./cuda.ts";
+import { cudaLibrary, type Found, isCutOff } from "./cuda.ts";
 
 /**
  * Arithmetic of convolutions and linear layers, their gradients too: `bf16` rounds both operands of every product to
@@ -75,7 +75,10 @@ function once<T>(made: Map<string, T | string>, key: string, make: () => T): T |
 function cudaDevice({ path, missing }: Found, index: number): Device | string {
   const addon = loadAddon();
   if (missing) return missing;
-  const library = once(opened, path, () => new addon.Library(path));
+  const library = once(opened, path, () => {
+    if (isCutOff(path)) throw new Error("one whose end is missing");
+    return new addon.Library(path);
+  });
   if (typeof library === "string")
     return `expected a CUDA library for this bayescnn at ${path}, received ${library}; npm run build:cuda makes one in a clone`;
   const { count } = library;

@@ -13,7 +13,7 @@ import { visible } from "./text.ts";
  * | `ERR_BAYES_QUEUE_FULL` | a {@link Predictor} has as many calls waiting as it may; later it works |
  * | `ERR_BAYES_NUMERIC` | a NaN or an infinity where there must be none, or results that do not agree |
  * | `ERR_BAYES_MEMORY` | there is not enough memory for what was asked, known before any of it is computed |
- * | `ERR_BAYES_MISSING` | the native addon, an optional package or a device is not there |
+ * | `ERR_BAYES_MISSING` | the native addon, an optional package or a device is not there, or cannot be used |
  */
 export type ErrorCode =
   | "ERR_BAYES_ARGUMENT"

@@ -1,7 +1,7 @@
 // Devices by name, and a second one that really runs: the CPU's kernels in a library of their own, opened as a CUDA device
 // (test/second). What can be wrong with such a library is one sentence each.
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
@@ -80,7 +80,7 @@ describe("a library that is no use", () => {
   it("is not there, though the environment names it", () => {
     use(join(tmp, "nowhere.so"));
     expect(missing("cuda")).toBe(
-      `[openDevice] expected the CUDA library that BAYESCNN_CUDA names, received no file ${tmp}/nowhere.so`,
+      `[openDevice] expected the CUDA library that BAYESCNN_CUDA names, received no file "${tmp}/nowhere.so"`,
     );
     expect(openDevice("auto").kind).toBe("cpu");
     expect(insteadOfGpu()).toContain("received no file");
@@ -89,6 +89,15 @@ describe("a library that is no use", () => {
     writeFileSync(join(tmp, "damaged.so"), "not a library");
     use(join(tmp, "damaged.so"));
     expect(missing("cuda")).toMatch(/damaged\.so, received one that does not load \(.*\); npm run build:cuda/);
+  });
+  it.skipIf(none !== "")(`is cut off anywhere, which would end the process ${none}`, () => {
+    const whole = readFileSync(buildSecond(join(tmp, "whole.so"), "NOTHING"));
+    const sections = Number(whole.readBigUInt64LE(0x28)); // the table is the last that there is
+    for (const [i, length] of [sections >> 1, sections + 1, whole.length - 1].entries()) {
+      writeFileSync(join(tmp, `cut-${i}.so`), whole.subarray(0, length));
+      use(join(tmp, `cut-${i}.so`));
+      expect(missing("cuda")).toContain("received one whose end is missing");
+    }
   });
   it("is a folder", () => {
     use(tmp);

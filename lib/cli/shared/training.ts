@@ -69,7 +69,7 @@ export function announce({ out }: Context, model: Model, config: RunConfig, runD
     ],
     ...(training.augment ? [["augment", augmentText(training.augment)]] : []),
     ...(training.precision === "fp32" ? [] : [["precision", training.precision]]),
-    ["device", `${device}, ${threads} thread${threads === 1 ? "" : "s"}`],
+    ["device", device + (model.store.device.kind === "cpu" ? `, ${threads} thread${threads === 1 ? "" : "s"}` : "")],
     ["run folder", runDir],
   ];
   for (const [name, value] of rows) out.line("  ", ["dim", name.padEnd(11)], ` ${value}`);
