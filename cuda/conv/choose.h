@@ -51,13 +51,12 @@ BlockGrid gridOf(long rows, long columns, long depth, long groups, bool cut) {
   const long each = ceilDiv(stages, parts);
   parts = ceilDiv(stages, each);
   if (blocks * parts > 0x7fffffff) throw std::runtime_error("expected a layer of at most 2^31 blocks of results");
-  const auto i = [](long a) { return static_cast<int>(a); };
-  return {i(rowTiles), i(columnTiles), i(groups), i(parts), i(each)};
+  return {toInt(rowTiles), toInt(columnTiles), toInt(groups), toInt(parts), toInt(each)};
 }
 inline Partial partialOf(Room& room, const BlockGrid& grid, long routes, long rows, long channels) {
   Partial p;
   if (grid.parts == 1) return p;
-  p.parts = grid.parts, p.rows = static_cast<int>(rows), p.pitch = static_cast<int>(roundUp(channels, 4));
+  p.parts = grid.parts, p.rows = toInt(rows), p.pitch = toInt(roundUp(channels, 4));
   p.sums = room.floats(p.parts * routes * p.rows * p.pitch);
   return p;
 }
@@ -65,7 +64,7 @@ template <int ROUTES, class E>
 void addUp(const Launch& l, const Partial& p, long channels, const E& epilogue) {
   if (p.parts == 1) return;
   const dim3 blocks(static_cast<unsigned>(ceilDiv(p.rows * ceilDiv(channels, 4), 128)));
-  launch(addParts<ROUTES, E>, blocks, dim3(128), 0, l.stream, p, static_cast<int>(channels), epilogue);
+  launch(addParts<ROUTES, E>, blocks, dim3(128), 0, l.stream, p, toInt(channels), epilogue);
 }
 
 // A product of an operand of this kind: `cut` says whether its depth may be.

@@ -3,6 +3,7 @@
 // Prints a hash of all results, which no schedule changes.
 #include <stdio.h>
 #include "reference.h"
+#include "cuda/conv/layer.h"
 using namespace bayes::cuda;
 using namespace reference;
 
