@@ -57,7 +57,8 @@ __global__ void __launch_bounds__(Form::THREADS, 2) weightKernel(WeightShape s, 
 #pragma unroll(v == 4 ? 4 : 1)
     for (int d = tid / CHUNKS; d < BK; d += THREADS / CHUNKS) {
       const int pixel = number * BK + d;
-      const long at = pixel < s.pixels ? s.gather.at(s.gather.place(pixel), tap, c) : -1;
+      const bool exists = pixel < s.pixels && row0 + m < s.rows;
+      const long at = exists ? s.gather.at(s.gather.place(pixel), tap, c) : -1;
       copyOperands<v, TileA::FLOATS>(s.image, to + TileA::at(m, d), at, at >= 0);
     }
   };

@@ -69,9 +69,6 @@ inline void addColumns(Doubles& v, const Floats& bias) {
 inline double activated(double z, int kind, double slope) {
   return kind == 2 ? fmax(z, 0) + log1p(exp(-fabs(z))) : kind == 1 && z < 0 ? slope * z : z;
 }
-inline double slopeAt(double y, int kind, double slope) {
-  return kind == 2 ? 1 - exp(-y) : kind == 1 && !(y > 0) ? slope : 1;
-}
 
 struct Random {
   uint32_t state = 7;
