@@ -55,7 +55,7 @@ void runProduct(const Layer& l, ProductShape shape, long channels, const E& epil
   shape.grid = l.grid(shape.rows, shape.columns, shape.depth), shape.partial = l.partial(memory, shape.rows, channels);
   launch(productKernel<Form, A, BL, E>, dim3(static_cast<unsigned>(shape.grid.blocks())), dim3(Form::THREADS),
          ProductMemory<Form, A, BL>::bytes(shape.operands.tiles()), &stream, shape, epilogue);
-  addUp<2>({&stream, card, nullptr}, shape.partial, channels, epilogue);
+  addUp<2, 1>({&stream, card, nullptr}, shape.partial, channels, epilogue);
 }
 void expect(const OnDevice<float>& got, const Doubles& want, const char* what) {
   const double error = errorOf(got.p, want);
@@ -109,7 +109,7 @@ void weightGradient(const Layer& l) {
   const WeightEpilogue epilogue{d1.p, d2.p, db1.p, db2.p, shape.rows, toInt(s.k)};
   launch(weightKernel<Form, SQUARE, PAIR>, dim3(static_cast<unsigned>(shape.grid.blocks())), dim3(Form::THREADS),
          WeightMemory<Form, SQUARE, PAIR>::bytes(1, map.tiles()), &stream, shape, epilogue);
-  addUp<2>({&stream, card, nullptr}, shape.partial, s.k, epilogue);
+  addUp<2, 8>({&stream, card, nullptr}, shape.partial, s.k, epilogue);
   const Doubles g = roundedAll(l.z1, TF32), h = roundedAll(l.z2, TF32);
   expect(d1, weights(s, roundedAll(l.x, TF32), g), "dw"), expect(d2, weights(s, roundedAll(l.x2, TF32), h), "dsigma2");
   expect(db1, columnSums(g, s.k), "db"), expect(db2, columnSums(h, s.k), "dbSigma2");
