@@ -51,21 +51,21 @@ BlockGrid gridOf(long rows, long columns, long depth, long groups, bool cut) {
   const long each = ceilDiv(stages, parts);
   parts = ceilDiv(stages, each);
   if (blocks * parts > 0x7fffffff) throw std::runtime_error("expected a layer of at most 2^31 blocks of results");
-  const auto i = [](long a) { return static_cast<int>(a); };
-  return {i(rowTiles), i(columnTiles), i(groups), i(parts), i(each)};
+  return {toInt(rowTiles), toInt(columnTiles), toInt(groups), toInt(parts), toInt(each)};
 }
 inline Partial partialOf(Room& room, const BlockGrid& grid, long routes, long rows, long channels) {
   Partial p;
   if (grid.parts == 1) return p;
-  p.parts = grid.parts, p.rows = static_cast<int>(rows), p.pitch = static_cast<int>(roundUp(channels, 4));
+  p.parts = grid.parts, p.rows = toInt(rows), p.pitch = toInt(roundUp(channels, 4));
   p.sums = room.floats(p.parts * routes * p.rows * p.pitch);
   return p;
 }
-template <int ROUTES, class E>
+// Few parts are added by one thread, which then draws noise; the many of a weight gradient by eight.
+template <int ROUTES, int LANES, class E>
 void addUp(const Launch& l, const Partial& p, long channels, const E& epilogue) {
   if (p.parts == 1) return;
-  const dim3 blocks(static_cast<unsigned>(ceilDiv(p.rows * ceilDiv(channels, 4), 128)));
-  launch(addParts<ROUTES, E>, blocks, dim3(128), 0, l.stream, p, static_cast<int>(channels), epilogue);
+  const dim3 blocks(static_cast<unsigned>(ceilDiv(p.rows * ceilDiv(channels, 4) * LANES, ADD_THREADS)));
+  launch(addParts<ROUTES, LANES, E>, blocks, dim3(ADD_THREADS), 0, l.stream, p, toInt(channels), epilogue);
 }
 
 // A product of an operand of this kind: `cut` says whether its depth may be.
@@ -81,7 +81,7 @@ void product(Room& room, Precision precision, ProductShape shape, long groups, b
     const size_t bytes = ProductMemory<Form, A, BL>::bytes(shape.operands.tiles());
     launch(productKernel<Form, A, BL, E>, dim3(static_cast<unsigned>(shape.grid.blocks())), dim3(Form::THREADS), bytes,
            room.launch->stream, shape, epilogue);
-    addUp<ROUTES>(*room.launch, shape.partial, channels, epilogue);
+    addUp<ROUTES, 1>(*room.launch, shape.partial, channels, epilogue);
   });
 }
 // Whether a data gradient's operands, as they lie, leave its block enough shared memory.
@@ -104,7 +104,7 @@ void weightProduct(Room& room, Precision precision, WeightShape shape, long grou
     const size_t bytes = WeightMemory<Form, A, B>::bytes(shape.image.tiles(), shape.map.tiles());
     launch(weightKernel<Form, A, B>, dim3(static_cast<unsigned>(shape.grid.blocks())), dim3(Form::THREADS), bytes,
            room.launch->stream, shape, epilogue);
-    addUp<ROUTES>(*room.launch, shape.partial, shape.mapChannels, epilogue);
+    addUp<ROUTES, 8>(*room.launch, shape.partial, shape.mapChannels, epilogue);
   });
 }
 

@@ -113,7 +113,8 @@ struct LrtEpilogue {
 };
 
 // ---- A depth in several parts
-// Their sums [part][route][rows][pitch], written by the product and added in order here, one thread a quad.
+// Their sums [part][route][rows][pitch], written by the product and added here in an order that is always the same, by
+// LANES neighbouring threads a quad: each adds every LANES-th part.
 struct Partial {
   float* sums = nullptr;  // null: the depth is in one part
   int parts = 1, rows = 0, pitch = 0;
@@ -121,26 +122,33 @@ struct Partial {
     return sums + (static_cast<long>(part * routes + route) * rows + row) * pitch;
   }
 };
-template <int ROUTES, class E>
-__global__ void __launch_bounds__(128) addParts(Partial p, int channels, E epilogue) {
-  const int quads = (channels + 3) / 4;
-  const long i = static_cast<long>(blockIdx.x) * blockDim.x + threadIdx.x;
-  const int row = static_cast<int>(i / quads), quad = static_cast<int>(i - static_cast<long>(row) * quads);
-  if (row >= p.rows) return;
-  const int to = channels - 4 * quad < 4 ? channels - 4 * quad : 4;
+constexpr int ADD_THREADS = 128;
+template <int ROUTES, int LANES, class E>
+__global__ void __launch_bounds__(ADD_THREADS) addParts(Partial p, int channels, E epilogue) {
+  const int quads = (channels + 3) / 4, lane = threadIdx.x % LANES;
+  const long i = (static_cast<long>(blockIdx.x) * ADD_THREADS + threadIdx.x) / LANES;
+  const long row = i / quads;
+  const int quad = static_cast<int>(i - row * quads), to = channels - 4 * quad < 4 ? channels - 4 * quad : 4;
+  const bool exists = row < p.rows;
   float sums[2][4] = {};
-  for (int part = 0; part < p.parts; part++)
+  for (int part = lane; exists && part < p.parts; part += LANES)
 #pragma unroll
     for (int route = 0; route < ROUTES; route++) {
       float v[4] = {};
-      const float* const from = p.at(part, route, ROUTES, row) + 4 * quad;
+      const float* const from = p.at(part, route, ROUTES, static_cast<int>(row)) + 4 * quad;
       if (to == 4) load4(v, from);
       else
         for (int e = 0; e < to; e++) v[e] = from[e];
 #pragma unroll
       for (int e = 0; e < 4; e++) sums[route][e] += v[e];
     }
-  epilogue(row, quad, 0, to, sums[0], sums[1]);
+#pragma unroll
+  for (int mask = 1; mask < LANES; mask *= 2)
+#pragma unroll
+    for (int route = 0; route < ROUTES; route++)
+#pragma unroll
+      for (int e = 0; e < 4; e++) sums[route][e] += exchange(sums[route][e], mask);
+  if (exists && lane == 0) epilogue(static_cast<int>(row), quad, 0, to, sums[0], sums[1]);
 }
 
 }  // namespace cuda

@@ -6,6 +6,8 @@
 namespace bayes {
 namespace cuda {
 
+inline int toInt(long a) { return static_cast<int>(a); }
+
 // n / d by a multiplication, for n < 2^31.
 struct Divisor {
   uint32_t d = 1, multiplier = 0, shift = 0;
@@ -66,6 +68,7 @@ struct Gather {
 struct Geometry {
   long n, h = 1, w = 1, c, ho = 1, wo = 1, k, kh = 1, kw = 1, sh = 1, sw = 1, top = 0, left = 0, dh = 1, dw = 1;
   long groups = 1, cg, kg;
+  Geometry() = default;
   Geometry(const Step& s, const Tensor& image, const Tensor& weights, const Tensor& map) {
     n = image.dim(0) < map.dim(0) ? image.dim(0) : map.dim(0);  // an output may hold several samples of the batch
     c = image.dim(-1), k = map.dim(-1);
@@ -92,26 +95,24 @@ struct Geometry {
   long taps() const { return kh * kw; }
   // What reads the image for every pixel of the map, and the other way round.
   Gather ofImage() const {
-    const auto i = [](long a) { return static_cast<int>(a); };
-    return {{i(h), i(ho), i(sh), i(-top), i(dh), Divisor()},
-            {i(w), i(wo), i(sw), i(-left), i(dw), Divisor()},
+    return {{toInt(h), toInt(ho), toInt(sh), toInt(-top), toInt(dh), Divisor()},
+            {toInt(w), toInt(wo), toInt(sw), toInt(-left), toInt(dw), Divisor()},
             Divisor(ho * wo),
             Divisor(wo),
             Divisor(cg),
             Divisor(kw),
-            i(c),
-            i(cg)};
+            toInt(c),
+            toInt(cg)};
   }
   Gather ofMap() const {
-    const auto i = [](long a) { return static_cast<int>(a); };
-    return {{i(ho), i(h), 1, i(top), i(-dh), Divisor(sh)},
-            {i(wo), i(w), 1, i(left), i(-dw), Divisor(sw)},
+    return {{toInt(ho), toInt(h), 1, toInt(top), toInt(-dh), Divisor(sh)},
+            {toInt(wo), toInt(w), 1, toInt(left), toInt(-dw), Divisor(sw)},
             Divisor(h * w),
             Divisor(w),
             Divisor(kg),
             Divisor(kw),
-            i(k),
-            i(kg)};
+            toInt(k),
+            toInt(kg)};
   }
 };
 

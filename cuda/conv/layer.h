@@ -14,27 +14,7 @@ namespace cuda {
   SCRATCH(NAME) { return FUNCTION(s, card, nullptr); }
 
 inline float* orNull(const Tensor& t) { return t ? t.f32() : nullptr; }
-inline int toInt(long a) { return static_cast<int>(a); }
-inline Operands one(const float* a, const Activate& f = Activate(), const float* y = nullptr) {
-  return {a, nullptr, y, ONE, false, f};
-}
-inline Operands squared(const float* a) { return {a, nullptr, nullptr, SQUARE, false, Activate()}; }
-inline Operands pairOf(const float* a, const float* b) { return {a, b, nullptr, PAIR, false, Activate()}; }
 
-// Products from the image to the map and back.
-inline ProductShape toMap(const Geometry& g, const Operands& image, const Operands& weights) {
-  return {image,         g.ofImage(),       weights,     g.cg * g.k,
-          g.k,           toInt(g.pixels()), toInt(g.kg), toInt(g.taps() * g.cg),
-          g.cg % 4 == 0, g.kg % 4 == 0,     BlockGrid(), Partial()};
-}
-inline ProductShape toImage(const Geometry& g, const Operands& map, const Operands& weights) {
-  return {map,           g.ofMap(),
-          weights,       g.cg * g.k,
-          g.k,           toInt(g.imagePixels()),
-          toInt(g.cg),   toInt(g.taps() * g.kg),
-          g.kg % 4 == 0, g.kg % 4 == 0,
-          BlockGrid(),   Partial()};
-}
 // Gradients of weights and of the biases of a map; dw1, dw2 null: of biases alone.
 struct Gradients {
   float *dw1, *dw2, *db1, *db2;
@@ -56,8 +36,7 @@ void weightGradients(Room& room, const Step& s, const Geometry& g, const Operand
                      const Gradients& to, bool biases) {
   if (!to.weights && !biases) return;
   const int rows = to.weights ? toInt(g.taps() * g.cg) : 0;
-  const WeightShape shape{image,      map,           g.ofImage(),   rows,   toInt(g.kg), toInt(g.pixels()),
-                          toInt(g.k), g.cg % 4 == 0, g.kg % 4 == 0, biases, BlockGrid(), Partial()};
+  const WeightShape shape = weightShape(g, image, map, rows, biases);
   const WeightEpilogue epilogue{to.dw1, to.dw2, to.db1, to.db2, rows, toInt(g.k)};
   weightProduct<A, B>(room, precisionOf(s), shape, g.groups, epilogue);
 }

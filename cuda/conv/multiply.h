@@ -51,7 +51,7 @@ struct Fma {
     float sums[ROUTES][4][4] = {};
     __device__ __forceinline__ void add(const float* a, const float* b) {
       const int tx = threadIdx.x % TX, ty = threadIdx.x / TX;
-#pragma unroll 2  // more would spill registers
+#pragma unroll 1  // else registers are spilled
       for (int d = 0; d < BK; d += 4) {
         float va[4][4], vb[4][4];
         read<TY, AL, TileA::LD>(a, ty, d, va), read<TX, BL, TileB::LD>(b, tx, d, vb);

@@ -17,6 +17,12 @@ struct Operands {
   __host__ __device__ __forceinline__ bool activated() const { return activate.kind != IDENTITY; }
   __host__ __device__ __forceinline__ int tiles() const { return 1 + (kind == PAIR) + activated(); }
 };
+inline Operands one(const float* a, const Activate& f = Activate(), const float* y = nullptr) {
+  return {a, nullptr, y, ONE, false, f};
+}
+inline Operands squared(const float* a) { return {a, nullptr, nullptr, SQUARE, false, Activate()}; }
+inline Operands pairOf(const float* a, const float* b) { return {a, b, nullptr, PAIR, false, Activate()}; }
+
 // How many elements a copy takes.
 struct Ones {
   static constexpr int value = 1;

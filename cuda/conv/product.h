@@ -17,6 +17,21 @@ struct ProductShape {
   Partial partial;
 };
 
+// Products from the image to the map and back.
+inline ProductShape toMap(const Geometry& g, const Operands& image, const Operands& weights) {
+  return {image,         g.ofImage(),       weights,     g.cg * g.k,
+          g.k,           toInt(g.pixels()), toInt(g.kg), toInt(g.taps() * g.cg),
+          g.cg % 4 == 0, g.kg % 4 == 0,     BlockGrid(), Partial()};
+}
+inline ProductShape toImage(const Geometry& g, const Operands& map, const Operands& weights) {
+  return {map,           g.ofMap(),
+          weights,       g.cg * g.k,
+          g.k,           toInt(g.imagePixels()),
+          toInt(g.cg),   toInt(g.taps() * g.kg),
+          g.kg % 4 == 0, g.kg % 4 == 0,
+          BlockGrid(),   Partial()};
+}
+
 // Floats of a stage, and of all shared memory.
 template <class Form, Kind A, Layout BL>
 struct ProductMemory {
@@ -47,7 +62,7 @@ __global__ void __launch_bounds__(Form::THREADS, 2) productKernel(ProductShape s
   const BlockGrid::Place block = s.grid.place();
   const int row0 = block.row * BM, column0 = block.column * BN;
   for (int i = tid; i < BM; i += THREADS) {
-    const Gather::Place p = s.gather.place(row0 + i < s.rows ? row0 + i : 0);
+    const Gather::Place p = s.gather.place(row0 + i < s.rows ? row0 + i : 0);  // rows too many are not written
     places[i] = p.first, places[BM + i] = p.y, places[2 * BM + i] = p.x;
   }
   blockBarrier();
@@ -65,8 +80,7 @@ __global__ void __launch_bounds__(Form::THREADS, 2) productKernel(ProductShape s
     const int c = tap.c + block.group * s.gather.perGroup;
     eachChunk(V, [&](int row, int q) {
       const long at = s.gather.at({places[row], places[BM + row], places[2 * BM + row]}, tap, c);
-      copyOperands<v, TileA::FLOATS>(s.operands, to + TileA::at(row, q), at,
-                                     at >= 0 && d < s.depth && row0 + row < s.rows);
+      copyOperands<v, TileA::FLOATS>(s.operands, to + TileA::at(row, q), at, at >= 0 && d < s.depth);
     });
   };
   const auto fetchWeights = [&](auto V, float* to, int number) {

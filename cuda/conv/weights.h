@@ -16,6 +16,12 @@ struct WeightShape {
   Partial partial;
 };
 
+// rows: 0, of the biases alone
+inline WeightShape weightShape(const Geometry& g, const Operands& image, const Operands& map, long rows, bool biases) {
+  return {image,      map,           g.ofImage(),   toInt(rows), toInt(g.kg), toInt(g.pixels()),
+          toInt(g.k), g.cg % 4 == 0, g.kg % 4 == 0, biases,      BlockGrid(), Partial()};
+}
+
 template <class Form, Kind A, Kind B>
 struct WeightMemory {
   static constexpr int ROUTES = A == ONE ? 1 : 2, BM = Form::BM, LD = Form::BN + 4, PARTS = Form::THREADS / Form::BN;
@@ -51,8 +57,8 @@ __global__ void __launch_bounds__(Form::THREADS, 2) weightKernel(WeightShape s, 
 #pragma unroll(v == 4 ? 4 : 1)
     for (int d = tid / CHUNKS; d < BK; d += THREADS / CHUNKS) {
       const int pixel = number * BK + d;
-      const bool valid = pixel < s.pixels && row0 + m < s.rows;
-      const long at = valid ? s.gather.at(s.gather.place(pixel), tap, c) : -1;
+      const bool exists = pixel < s.pixels && row0 + m < s.rows;
+      const long at = exists ? s.gather.at(s.gather.place(pixel), tap, c) : -1;
       copyOperands<v, TileA::FLOATS>(s.image, to + TileA::at(m, d), at, at >= 0);
     }
   };

@@ -2,7 +2,7 @@
 #pragma once
 #include <math.h>
 #include <vector>
-#include "cuda/conv/layer.h"
+#include "cuda/conv/choose.h"
 
 namespace reference {
 typedef std::vector<float> Floats;
@@ -43,9 +43,6 @@ inline Doubles roundedAll(const Floats& v, int precision) {
   for (float f : v) to.push_back(rounded(f, precision));
   return to;
 }
-struct Products {
-  Doubles toMap, toImage, toWeights;
-};
 inline Doubles forward(const Shape& s, const Doubles& image, const Doubles& w) {
   Doubles to(static_cast<size_t>(s.map()));
   eachTap(s, [&](long x, long t, long y) { to[y] += image[x] * w[t]; });
@@ -71,9 +68,6 @@ inline void addColumns(Doubles& v, const Floats& bias) {
 }
 inline double activated(double z, int kind, double slope) {
   return kind == 2 ? fmax(z, 0) + log1p(exp(-fabs(z))) : kind == 1 && z < 0 ? slope * z : z;
-}
-inline double slopeAt(double y, int kind, double slope) {
-  return kind == 2 ? 1 - exp(-y) : kind == 1 && !(y > 0) ? slope : 1;
 }
 
 struct Random {
