@@ -46,6 +46,12 @@ template <class F>
 void broadcastBinary(const Step& s, const Launch& l, const Tensor& x, const Tensor& y, F f) {
   each(s.out[0].size(), l, Broadcast<F>{x.f32(), y.f32(), s.out[0].f32(), Walk(x, y, s.out[0]), f});
 }
+// The same of the step's inputs, or a list of pairs of equal shapes
+template <class F>
+void broadcastBinary(const Step& s, const Launch& l, F f) {
+  if (s.nin > 2) binary(s, l, f);
+  else broadcastBinary(s, l, s.in[0], s.in[1], f);
+}
 
 }  // namespace cuda
 }  // namespace bayes

@@ -1,23 +1,13 @@
 // Ops that map equal shapes to an equal shape, one element at a time; f is a functor whose () is for the device.
 //   struct Exp { __device__ __forceinline__ float operator()(float x) const { return expf(x); } };
 //   OP(exp, "") { unary(s, l, Exp()); }
-// Bound by the bandwidth of the memory: blocks walk the tensor in strides of the grid.
+// Bound by the bandwidth of the memory. All of them take lists (lists.h): the inputs of one result, those of a second,
+// ...
 #pragma once
-#include "../op.h"
+#include "lists.h"
 
 namespace bayes {
 namespace cuda {
-
-constexpr int BLOCK = 256;
-
-// Enough blocks to fill the card, and no more than there are elements.
-inline unsigned gridFor(long n, const Launch& l, long perBlock = BLOCK) {
-  const long wanted = ceilDiv(n, perBlock), most = static_cast<long>(l.card.sms) * 8;
-  return static_cast<unsigned>(wanted < 1 ? 1 : wanted < most ? wanted : most);
-}
-// This thread's first element, and the step to its next.
-__device__ __forceinline__ long firstElement() { return static_cast<long>(blockIdx.x) * blockDim.x + threadIdx.x; }
-__device__ __forceinline__ long elementStep() { return static_cast<long>(gridDim.x) * blockDim.x; }
 
 template <class F>
 __global__ void __launch_bounds__(BLOCK) unaryKernel(const float* x, float* y, long n, F f) {
@@ -28,37 +18,45 @@ __global__ void __launch_bounds__(BLOCK) binaryKernel(const float* a, const floa
   for (long i = firstElement(), by = elementStep(); i < n; i += by) y[i] = f(a[i], b[i]);
 }
 
-// each(i) for all i in [0, n): f reads and writes what it wants of element i.
+// f of the inputs of a group, into its output
 template <class F>
-__global__ void __launch_bounds__(BLOCK) eachKernel(long n, F f) {
-  for (long i = firstElement(), by = elementStep(); i < n; i += by) f(i);
-}
+struct ListOf1 {
+  F f;
+  __device__ __forceinline__ void operator()(void* const* t, long i) const { floats(t[1])[i] = f(floats(t[0])[i]); }
+};
 template <class F>
-void each(long n, const Launch& l, F f) {
-  launch(eachKernel<F>, gridFor(n, l), BLOCK, 0, l.stream, n, f);
-}
-// The same of a step that commits.
+struct ListOf2 {
+  F f;
+  __device__ __forceinline__ void operator()(void* const* t, long i) const {
+    floats(t[2])[i] = f(floats(t[0])[i], floats(t[1])[i]);
+  }
+};
 template <class F>
-__global__ void __launch_bounds__(BLOCK) committedKernel(const Fault* fault, long n, F f) {
-  if (stopped(fault)) return;
-  for (long i = firstElement(), by = elementStep(); i < n; i += by) f(i);
-}
-template <class F>
-void eachCommitted(long n, const Launch& l, F f) {
-  launch(committedKernel<F>, gridFor(n, l), BLOCK, 0, l.stream, static_cast<const Fault*>(l.fault), n, f);
-}
+struct ListOf3 {
+  F f;
+  __device__ __forceinline__ void operator()(void* const* t, long i) const {
+    floats(t[3])[i] = f(floats(t[0])[i], floats(t[1])[i], floats(t[2])[i]);
+  }
+};
 
-// out[0] = f(in[0])
+// out = f(in)
 template <class F>
 void unary(const Step& s, const Launch& l, F f) {
   const long n = s.out[0].size();
-  launch(unaryKernel<F>, gridFor(n, l), BLOCK, 0, l.stream, s.in[0].f32(), s.out[0].f32(), n, f);
+  if (s.nout > 1) eachOfList<2>(s, l, 0, 1, 1, ListOf1<F>{f});
+  else launch(unaryKernel<F>, gridFor(n, l), BLOCK, 0, l.stream, s.in[0].f32(), s.out[0].f32(), n, f);
 }
-// out[0] = f(in[0], in[1]), equal shapes: most gradients are f(dy, x) or f(dy, y)
+// out = f(in, in), equal shapes: most gradients are f(dy, x) or f(dy, y)
 template <class F>
 void binary(const Step& s, const Launch& l, F f) {
   const long n = s.out[0].size();
-  launch(binaryKernel<F>, gridFor(n, l), BLOCK, 0, l.stream, s.in[0].f32(), s.in[1].f32(), s.out[0].f32(), n, f);
+  if (s.nout > 1) eachOfList<3>(s, l, 0, 2, 1, ListOf2<F>{f});
+  else launch(binaryKernel<F>, gridFor(n, l), BLOCK, 0, l.stream, s.in[0].f32(), s.in[1].f32(), s.out[0].f32(), n, f);
+}
+// out = f(in, in, in), equal shapes
+template <class F>
+void ternary(const Step& s, const Launch& l, F f) {
+  eachOfList<4>(s, l, 0, 3, 1, ListOf3<F>{f});
 }
 
 }  // namespace cuda

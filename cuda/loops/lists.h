@@ -1,22 +1,22 @@
 // One launch over many tensors: a model of many small parameters is not a launch each. A block has a chunk of one
 // tensor; which one follows from the shapes alone.
 #pragma once
-#include "reduce.h"
+#include "each.h"
 
 namespace bayes {
 namespace cuda {
 
 constexpr long LIST_CHUNK = 16 * BLOCK;
-constexpr int LIST_MOST = 56;  // groups of one launch: a kernel's arguments have 4 KB
 
 // Groups of `SIZE` pointers, all of a group's tensors of one shape.
 template <int SIZE>
 struct List {
-  int count = 0, first = 0;  // groups, and the number of the first among all of the step
-  long chunks = 0;           // before this launch's
-  long n[LIST_MOST];
-  long before[LIST_MOST];  // chunks of the groups before it, of this launch
-  void* data[LIST_MOST][SIZE];
+  static constexpr int MOST = 3600 / (16 + 8 * SIZE);  // groups of one launch: a kernel's arguments have 4 KB
+  int count = 0, first = 0;                            // groups, and the number of the first among all of the step
+  long chunks = 0;                                     // before this launch's
+  long n[MOST];
+  long before[MOST];  // chunks of the groups before it, of this launch
+  void* data[MOST][SIZE];
 
   // The group that the block works on, and its elements [from, to).
   __device__ __forceinline__ int mine(long& from, long& to) const {
@@ -42,7 +42,7 @@ void eachList(const Step& s, int first, int size, Fill fill, Go go) {
     List<SIZE> list;
     list.first = group, list.chunks = done;
     long blocks = 0;
-    for (; group < groups && list.count < LIST_MOST; group++, list.count++) {
+    for (; group < groups && list.count < List<SIZE>::MOST; group++, list.count++) {
       list.n[list.count] = s.in[first + group * size].size(), list.before[list.count] = blocks;
       fill(group, list.data[list.count]);
       blocks += ceilDiv(list.n[list.count], LIST_CHUNK);
@@ -50,6 +50,32 @@ void eachList(const Step& s, int first, int size, Fill fill, Go go) {
     go(list, static_cast<unsigned>(blocks));
     done += blocks;
   }
+}
+
+__device__ __forceinline__ float* floats(void* p) { return static_cast<float*>(p); }
+
+// f(tensors, i) for every element of every group: its `size` inputs, and behind them `outs` outputs, null where nobody
+// reads one.
+template <int SIZE, class F>
+__global__ void __launch_bounds__(BLOCK) listKernel(List<SIZE> list, F f) {
+  long from, to;
+  void* const* const tensors = list.data[list.mine(from, to)];
+  for (long i = from + threadIdx.x; i < to; i += BLOCK) f(tensors, i);
+}
+template <int SIZE, class F>
+void eachOfList(const Step& s, const Launch& l, int first, int size, int outs, F f) {
+  eachList<SIZE>(
+      s, first, size,
+      [&](int group, void** data) {
+        for (int k = 0; k < size; k++) data[k] = s.in[first + group * size + k].data;
+        for (int k = 0; k < outs; k++) {
+          const Tensor& out = s.out[group * outs + k];
+          data[size + k] = out ? out.data : nullptr;
+        }
+      },
+      [&](const List<SIZE>& list, unsigned blocks) {
+        launch(listKernel<SIZE, F>, blocks, BLOCK, 0, l.stream, list, f);
+      });
 }
 
 }  // namespace cuda

@@ -13,14 +13,17 @@ struct GaussianPrior {
   float mean1, sigma1, logSigma1, precision1;  // the constants otherwise
   bool tied;                                   // the prior's mean is the posterior's: no mean term
 
-  // `next`: index of the first optional input
-  GaussianPrior(const Step& s, int next) : mean(nullptr), sigma(nullptr) {
-    if (s.attr("meanInput") != 0) mean = s.in[next++].f32();
-    if (s.attr("sigmaInput") != 0) sigma = s.in[next].f32();
+  // The constants alone: of a list, each group has its inputs
+  explicit GaussianPrior(const Step& s) : mean(nullptr), sigma(nullptr) {
     const double sp = s.attr("priorSigma", 1);
     mean1 = static_cast<float>(s.attr("priorMean")), sigma1 = static_cast<float>(sp);
     logSigma1 = static_cast<float>(::log(sp)), precision1 = static_cast<float>(1 / (sp * sp));
     tied = s.attr("tied") != 0;
+  }
+  // `next`: index of the first optional input
+  GaussianPrior(const Step& s, int next) : GaussianPrior(s) {
+    if (s.attr("meanInput") != 0) mean = s.in[next++].f32();
+    if (s.attr("sigmaInput") != 0) sigma = s.in[next].f32();
   }
   __device__ __forceinline__ float meanAt(long i) const { return mean ? mean[i] : mean1; }
   __device__ __forceinline__ float sigmaAt(long i) const { return sigma[i] < 1e-10f ? 1e-10f : sigma[i]; }

@@ -38,10 +38,42 @@ void sumOf(const Step& s, const Launch& l, long n, F term, float* to, const floa
            scale);
 }
 
+// A sum for each group of a list: partial sums of its chunks, which are added in order. term(tensors, i)
+template <int SIZE, class F>
+__global__ void __launch_bounds__(BLOCK) listSumKernel(List<SIZE> list, F term, double* partial) {
+  long from, to;
+  void* const* const tensors = list.data[list.mine(from, to)];
+  float sum = 0;
+  for (long i = from + threadIdx.x; i < to; i += BLOCK) sum += term(tensors, i);
+  const double total = blockSum(sum, reinterpret_cast<double*>(sharedMemory()));
+  if (threadIdx.x == 0) partial[list.chunks + blockIdx.x] = total;
+}
+// A block has a group, whose result is its last pointer.
+template <int SIZE>
+__global__ void __launch_bounds__(BLOCK) listFinishKernel(List<SIZE> list, const double* partial) {
+  const int group = static_cast<int>(blockIdx.x);
+  const double* const mine = partial + list.chunks + list.before[group];
+  double sum = 0;
+  for (long i = threadIdx.x; i * LIST_CHUNK < list.n[group]; i += BLOCK) sum += mine[i];
+  sum = blockSum(sum, reinterpret_cast<double*>(sharedMemory()));
+  if (threadIdx.x == 0) *floats(list.data[group][SIZE - 1]) = static_cast<float>(sum);
+}
+// s.scratch has room for listChunks doubles; fill(group, pointers)
+template <int SIZE, class Fill, class F>
+void sumsOfList(const Step& s, const Launch& l, int first, int size, Fill fill, F term) {
+  double* const partial = static_cast<double*>(s.scratch);
+  eachList<SIZE>(s, first, size, fill, [&](const List<SIZE>& list, unsigned blocks) {
+    launch(listSumKernel<SIZE, F>, blocks, BLOCK, ROOM, l.stream, list, term, partial);
+    launch(listFinishKernel<SIZE>, static_cast<unsigned>(list.count), BLOCK, ROOM, l.stream, list,
+           static_cast<const double*>(partial));
+  });
+}
+
 // A pruning mask is the last input: what is 0 in it adds an exact 0, and has a gradient of 0.
 struct Mask {
   const float* keep;  // null: all of them
   explicit Mask(const Step& s) : keep(s.attr("masked") != 0 ? s.in[s.nin - 1].f32() : nullptr) {}
+  __device__ __forceinline__ explicit Mask(const float* k) : keep(k) {}
   __device__ __forceinline__ float of(float term, long i) const { return keep && keep[i] == 0 ? 0.f : term; }
 };
 

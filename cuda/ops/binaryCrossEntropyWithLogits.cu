@@ -11,15 +11,11 @@ struct BinaryCrossEntropy {
   }
 };
 struct BinaryCrossEntropyGrad {
-  const float *dloss, *x, *t;
-  float* out;
-  __device__ __forceinline__ void operator()(long i) const { out[i] = (sigmoid(x[i]) - t[i]) * dloss[i]; }
+  __device__ __forceinline__ float operator()(float dloss, float x, float t) const { return (sigmoid(x) - t) * dloss; }
 };
 
 OP(binaryCrossEntropyWithLogits, "") { binary(s, l, BinaryCrossEntropy()); }
-OP(binaryCrossEntropyWithLogitsGrad, "") {
-  each(s.out[0].size(), l, BinaryCrossEntropyGrad{s.in[0].f32(), s.in[1].f32(), s.in[2].f32(), s.out[0].f32()});
-}
+OP(binaryCrossEntropyWithLogitsGrad, "") { ternary(s, l, BinaryCrossEntropyGrad()); }
 
 }  // namespace cuda
 }  // namespace bayes

@@ -1,6 +1,7 @@
 // Scales all gradients by min(1, maxNorm / (norm + 1e-6)), norm = that of all of them together, as PyTorch does.
 #include "../math.h"
 #include "../loops/lists.h"
+#include "../loops/reduce.h"
 
 namespace bayes {
 namespace cuda {

@@ -8,7 +8,7 @@ struct Div {
   __device__ __forceinline__ float operator()(float a, float b) const { return a / b; }
 };
 
-OP(div, "") { broadcastBinary(s, l, s.in[0], s.in[1], Div()); }
+OP(div, "") { broadcastBinary(s, l, Div()); }
 
 }  // namespace cuda
 }  // namespace bayes

@@ -6,11 +6,9 @@ namespace bayes {
 namespace cuda {
 
 struct GaussianNll {
-  const float *mean, *logVar, *target;
-  float* out;
-  __device__ __forceinline__ void operator()(long i) const {
-    const float e = target[i] - mean[i], v = logVar[i];
-    out[i] = 0.5f * ((1.8378770664093453f + v) + e * e * expf(-v));
+  __device__ __forceinline__ float operator()(float mean, float logVar, float target) const {
+    const float e = target - mean;
+    return 0.5f * ((1.8378770664093453f + logVar) + e * e * expf(-logVar));
   }
 };
 struct GaussianNllGrad {
@@ -23,9 +21,7 @@ struct GaussianNllGrad {
   }
 };
 
-OP(gaussianNll, "") {
-  each(s.out[0].size(), l, GaussianNll{s.in[0].f32(), s.in[1].f32(), s.in[2].f32(), s.out[0].f32()});
-}
+OP(gaussianNll, "") { ternary(s, l, GaussianNll()); }
 OP(gaussianNllGrad, "") {
   each(s.in[0].size(), l,
        GaussianNllGrad{s.in[0].f32(), s.in[1].f32(), s.in[2].f32(), s.in[3].f32(), s.out[0] ? s.out[0].f32() : nullptr,

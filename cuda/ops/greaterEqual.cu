@@ -8,7 +8,7 @@ struct GreaterEqual {
   __device__ __forceinline__ float operator()(float a, float b) const { return a >= b ? 1.f : 0.f; }
 };
 
-OP(greaterEqual, "") { broadcastBinary(s, l, s.in[0], s.in[1], GreaterEqual()); }
+OP(greaterEqual, "") { broadcastBinary(s, l, GreaterEqual()); }
 
 }  // namespace cuda
 }  // namespace bayes

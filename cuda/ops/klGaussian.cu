@@ -6,40 +6,83 @@
 namespace bayes {
 namespace cuda {
 
+// The tensors of a parameter: those that are not there are null.
+enum KlTensor { MU, RHO, PRIOR_MEAN, PRIOR_SIGMA, MASK, DMU_SO_FAR, DRHO_SO_FAR, DMU, DRHO };
+
+inline int klSize(const Step& s) {
+  return 2 + static_cast<int>(s.attr("meanInput") + s.attr("sigmaInput") + s.attr("masked"));
+}
+inline void klInputs(const Step& s, const Tensor* in, void** data) {
+  data[MU] = in++->data, data[RHO] = in++->data;
+  data[PRIOR_MEAN] = s.attr("meanInput") != 0 ? in++->data : nullptr;
+  data[PRIOR_SIGMA] = s.attr("sigmaInput") != 0 ? in++->data : nullptr;
+  data[MASK] = s.attr("masked") != 0 ? in->data : nullptr;
+}
+__device__ __forceinline__ GaussianPrior priorOf(GaussianPrior p, void* const* t) {
+  p.mean = floats(t[PRIOR_MEAN]), p.sigma = floats(t[PRIOR_SIGMA]);
+  return p;
+}
+
 struct KlGaussian {
-  const float *mu, *rho;
-  GaussianPrior p;
-  Mask mask;
-  __device__ __forceinline__ float operator()(long i) const {
-    const float r = rho[i], d = p.tied ? 0.f : mu[i] - p.meanAt(i);
+  GaussianPrior constants;
+  __device__ __forceinline__ float operator()(void* const* t, long i) const {
+    const GaussianPrior p = priorOf(constants, t);
+    const float r = floats(t[RHO])[i], d = p.tied ? 0.f : floats(t[MU])[i] - p.meanAt(i);
     const Sigma q = sigmaOf(r);
     const float squares = fmaf(q.sigma, q.sigma, d * d) * p.precisionAt(i);
-    return mask.of(((p.logSigmaAt(i) - logf(q.body)) - (r < 0 ? r : 0.f)) + (0.5f * squares - 0.5f), i);
+    const float kl = ((p.logSigmaAt(i) - logf(q.body)) - (r < 0 ? r : 0.f)) + (0.5f * squares - 0.5f);
+    return Mask(floats(t[MASK])).of(kl, i);
   }
 };
 struct KlGaussianGrad {
-  const float *dkl, *mu, *rho;
-  GaussianPrior p;
-  Mask mask;
-  float *dmu, *drho;  // null: nobody reads it
-  __device__ __forceinline__ void operator()(long i) const {
+  const float* dkl;
+  GaussianPrior constants;
+  __device__ __forceinline__ static void put(void* to, const void* before, float d, long i) {
+    floats(to)[i] = before ? static_cast<const float*>(before)[i] + d : d;
+  }
+  __device__ __forceinline__ void operator()(void* const* t, long i) const {
+    const GaussianPrior p = priorOf(constants, t);
+    const Mask mask(floats(t[MASK]));
     const float k = *dkl, precision = p.precisionAt(i);
-    if (dmu) dmu[i] = mask.of(p.tied ? 0.f : k * ((mu[i] - p.meanAt(i)) * precision), i);
-    if (!drho) return;
-    const Sigma q = sigmaOf(rho[i]);
-    drho[i] = mask.of(k * q.ratio * fmaf(q.sigma * q.sigma, precision, -1.f), i);
+    if (t[DMU])
+      put(t[DMU], t[DMU_SO_FAR], mask.of(p.tied ? 0.f : k * ((floats(t[MU])[i] - p.meanAt(i)) * precision), i), i);
+    if (!t[DRHO]) return;
+    const Sigma q = sigmaOf(floats(t[RHO])[i]);
+    put(t[DRHO], t[DRHO_SO_FAR], mask.of(k * q.ratio * fmaf(q.sigma * q.sigma, precision, -1.f), i), i);
   }
 };
 
-OP(klGaussian, PRIOR) {  // (mu, rho, [priorMean], [priorSigma], [mask])
-  const KlGaussian term{s.in[0].f32(), s.in[1].f32(), GaussianPrior(s, 2), Mask(s)};
-  sumOf(s, l, s.in[0].size(), term, s.out[0].f32());
+OP(klGaussian, PRIOR) {  // per parameter: mu, rho, [priorMean], [priorSigma], [mask]; its KL
+  const int size = klSize(s);
+  sumsOfList<MASK + 2>(
+      s, l, 0, size,
+      [&](int group, void** data) {
+        klInputs(s, s.in + group * size, data);
+        data[MASK + 1] = s.out[group].data;
+      },
+      KlGaussian{GaussianPrior(s)});
 }
-SCRATCH(klGaussian) { return sumScratch(s.in[0].size()); }
-OP(klGaussianGrad, PRIOR) {  // (dkl, mu, rho, [priorMean], [priorSigma], [mask]) -> dmu, drho
-  each(s.in[1].size(), l,
-       KlGaussianGrad{s.in[0].f32(), s.in[1].f32(), s.in[2].f32(), GaussianPrior(s, 3), Mask(s), outputOf(s, 0),
-                      outputOf(s, 1)});
+SCRATCH(klGaussian) { return static_cast<size_t>(listChunks(s, 0, klSize(s))) * sizeof(double); }
+
+// (dkl, then per parameter: mu, rho, [priorMean], [priorSigma], [mask]) -> dmu, drho of each; `onto`: (..., dmu, drho
+// so far), which they are added to
+OP(klGaussianGrad, PRIOR " onto") {
+  const bool onto = s.attr("onto") != 0;
+  const int own = klSize(s), size = onto ? own + 2 : own;
+  const KlGaussianGrad f{s.in[0].f32(), GaussianPrior(s)};
+  eachList<DRHO + 1>(
+      s, 1, size,
+      [&](int group, void** data) {
+        const Tensor* const in = s.in + 1 + group * size;
+        klInputs(s, in, data);
+        for (int k = 0; k < 2; k++) {
+          data[DMU_SO_FAR + k] = onto ? in[own + k].data : nullptr;
+          data[DMU + k] = outputOf(s, 2 * group + k);
+        }
+      },
+      [&](const List<DRHO + 1>& list, unsigned blocks) {
+        launch(listKernel<DRHO + 1, KlGaussianGrad>, blocks, BLOCK, 0, l.stream, list, f);
+      });
 }
 
 }  // namespace cuda

@@ -8,7 +8,7 @@ struct Maximum {
   __device__ __forceinline__ float operator()(float a, float b) const { return a != a || a > b ? a : b; }
 };
 
-OP(maximum, "") { broadcastBinary(s, l, s.in[0], s.in[1], Maximum()); }
+OP(maximum, "") { broadcastBinary(s, l, Maximum()); }
 
 }  // namespace cuda
 }  // namespace bayes

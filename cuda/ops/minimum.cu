@@ -8,7 +8,7 @@ struct Minimum {
   __device__ __forceinline__ float operator()(float a, float b) const { return a != a || a < b ? a : b; }
 };
 
-OP(minimum, "") { broadcastBinary(s, l, s.in[0], s.in[1], Minimum()); }
+OP(minimum, "") { broadcastBinary(s, l, Minimum()); }
 
 }  // namespace cuda
 }  // namespace bayes

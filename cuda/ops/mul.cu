@@ -8,7 +8,7 @@ struct Mul {
   __device__ __forceinline__ float operator()(float a, float b) const { return a * b; }
 };
 
-OP(mul, "") { broadcastBinary(s, l, s.in[0], s.in[1], Mul()); }
+OP(mul, "") { broadcastBinary(s, l, Mul()); }
 
 }  // namespace cuda
 }  // namespace bayes

@@ -8,7 +8,7 @@ struct Sub {
   __device__ __forceinline__ float operator()(float a, float b) const { return a - b; }
 };
 
-OP(sub, "") { broadcastBinary(s, l, s.in[0], s.in[1], Sub()); }
+OP(sub, "") { broadcastBinary(s, l, Sub()); }
 
 }  // namespace cuda
 }  // namespace bayes

@@ -14,6 +14,13 @@ export interface Buffer {
 /** The tensor whose memory it is: a view has its input's. */
 export const base = (t: Tensor): Tensor => (t.node.op.view ? base(t.node.inputs[0]) : t);
 
+/** Tensors that are computed straight into a result, and which: one that is no leaf or view, and its first result. */
+export function directResults(results: readonly Tensor[]): Map<Tensor, number> {
+  const direct = new Map<Tensor, number>();
+  for (const [k, t] of results.entries()) if (!t.node.leaf && !t.node.op.view && !direct.has(t)) direct.set(t, k);
+  return direct;
+}
+
 /** A buffer for every tensor of `order` that somebody reads and that is neither leaf nor view. */
 export class Buffers {
   readonly all: Buffer[] = [];
@@ -42,7 +49,7 @@ export class Buffers {
   }
 
   #give(o: Tensor, step: number, result: number | undefined): void {
-    let buffer = o.index === 0 && result === undefined ? this.#takenOver(o, step) : undefined;
+    let buffer = result === undefined ? this.#takenOver(o, step) : undefined;
     if (!buffer) this.all.push((buffer = { bytes: o.bytes, from: step, to: step, result, offset: 0 }));
     buffer.to = Math.max(buffer.to, this.#results.has(o) ? this.#end : (this.#lastUse.get(o) ?? step));
     this.#of.set(o, buffer);
@@ -50,13 +57,27 @@ export class Buffers {
 
   /** The memory of an input that the op may write over, where this step is the last to need it. */
   #takenOver(o: Tensor, step: number): Buffer | undefined {
-    const { op, inputs } = o.node;
-    for (const i of op.inplace ?? []) {
+    const { inputs, members } = o.node;
+    for (const i of overwritable(o)) {
       const x = inputs[i];
       const buffer = x && this.#of.get(base(x));
       if (!buffer || buffer.result !== undefined || buffer.to !== step) continue;
+      // another group, or the gradient's other output, may still need it
+      const others =
+        members || o.node.attrs.onto ? inputs.filter((t) => this.#of.get(base(t)) === buffer).length - 1 : 0;
+      if (others > 0) continue;
       if (x.bytes === o.bytes && !this.#results.has(base(x))) return buffer;
     }
     return undefined;
   }
+}
+
+/** The inputs whose memory an output may take: of its own group. */
+function overwritable({ node, index }: Tensor): readonly number[] {
+  const { op, attrs, inputs, outputs, members = [node] } = node;
+  const shared = op.lists?.(node) ?? 0;
+  const [own, made] = [(inputs.length - shared) / members.length, outputs.length / members.length];
+  const [group, k] = [Math.floor(index / made), index % made];
+  const within = attrs.onto ? [shared + own - made + k] : k === 0 ? (op.inplace ?? []) : [];
+  return within.map((i) => group * own + i);
 }

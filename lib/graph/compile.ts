@@ -7,6 +7,7 @@ import { BayesError, checkInt, type ErrorCode, fail } from "../util/errors.ts";
 import { MapView } from "../util/map-view.ts";
 import { checkMemory, newArray } from "../util/memory.ts";
 import { fuse } from "./fuse.ts";
+import { group } from "./group.ts";
 import { checkShape, type DType, Node, type Shape, sizeOf, Tensor } from "./node.ts";
 import { type Planned, planProgram, printProgram } from "./program.ts";
 import { arrayOf, Store } from "./store.ts";
@@ -274,7 +275,8 @@ export function compile<I extends string, O extends string>(
   specs: Readonly<Record<I, InputSpec>>,
   build: (inputs: Readonly<Record<I, Tensor>>) => Readonly<Record<O, Tensor>>,
 ): Program<I, O> {
-  const { inputs, outputs, effects } = traceProgram("compile", options, specs, build);
+  const { inputs, ...traced } = traceProgram("compile", options, specs, build);
+  const { outputs, effects } = group(traced, options.store.device.alignment);
   return new Program<I, O>(options.store, inputs, outputs, effects);
 }
 

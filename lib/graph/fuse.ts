@@ -1,6 +1,7 @@
 import type { Device } from "../native/device.ts";
-import { type Activation, Node, sameShape, type Tensor } from "./node.ts";
-import { type Goal, nodesOf } from "./walk.ts";
+import { type Activation, type Node, sameShape, type Tensor } from "./node.ts";
+import { type Change, rebuild, survey } from "./rewrite.ts";
+import type { Goal } from "./walk.ts";
 
 /**
  * What is rewritten between tracing and planning: nodes that change nothing are left out, activations move behind max pooling, what is left of them joins the
@@ -11,47 +12,6 @@ export function fuse(goal: Goal, joins: Device["joins"]): Goal {
   const plain = poolFirst(withoutIdentities(goal));
   const joined = joins.activation ? joinLayers(plain) : plain;
   return joins.pooling ? poolInLayers(joined, joins.activation) : joined;
-}
-
-/** The nodes of a goal in order, and who reads a tensor (null: the caller). */
-function survey(goal: Goal) {
-  const nodes = nodesOf(goal);
-  const readers = new Map<Tensor, (Node | null)[]>();
-  const read = (t: Tensor, by: Node | null) => readers.set(t, [...(readers.get(t) ?? []), by]);
-  for (const n of nodes) for (const t of n.inputs) read(t, n);
-  for (const t of goal.outputs.values()) read(t, null);
-  return { nodes, readers: (t: Tensor) => readers.get(t) ?? [] };
-}
-
-/** A node in another's place, or what stands for a node's outputs; undefined: the node stays. */
-type Change = Node | readonly (readonly [was: Tensor, is: Tensor])[] | undefined;
-
-/** The goal with every node changed by `change`, in order; `at(t)` is what became of a traced tensor. */
-function rebuild(
-  { outputs, effects }: Goal,
-  nodes: readonly Node[],
-  change: (n: Node, at: (t: Tensor) => Tensor) => Change,
-): Goal {
-  const now = new Map<Tensor, Tensor>();
-  const nodeNow = new Map<Node, Node>();
-  const at = (t: Tensor): Tensor => now.get(t) ?? t;
-  for (const n of nodes) {
-    let made = change(n, at);
-    if (!made) {
-      const inputs = n.inputs.map(at);
-      if (inputs.every((t, i) => t === n.inputs[i])) continue;
-      made = n.with(inputs, n.attrs);
-    }
-    if (made instanceof Node) {
-      nodeNow.set(n, made);
-      made = made.outputs.map((is, i) => [n.outputs[i], is] as const);
-    }
-    for (const [was, is] of made) now.set(was, is);
-  }
-  return {
-    outputs: new Map([...outputs].map(([name, t]) => [name, at(t)])),
-    effects: effects.map((n) => nodeNow.get(n) ?? n),
-  };
 }
 
 /** Views of the same shape mean something to the gradient alone: a stop, a rule of the user's own. */

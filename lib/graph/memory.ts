@@ -38,7 +38,7 @@ function place(claims: readonly Claim[], order: readonly number[], align: number
 }
 
 /** The most bytes that are live at one step: no arena is smaller. */
-function liveBytes(claims: readonly Claim[], align: number): number {
+export function liveBytes(claims: readonly Claim[], align: number): number {
   const change = new Map<number, number>();
   const add = (step: number, bytes: number) => change.set(step, (change.get(step) ?? 0) + bytes);
   for (const { bytes, from, to } of claims) {

@@ -28,7 +28,7 @@ export interface Op<A extends Attrs = Attrs> {
   infer(inputs: readonly TensorType[], attrs: A): readonly TensorType[];
   /** Gradients for the inputs (undefined: none), as more nodes, given those of the outputs (undefined: zero). */
   grad?(dys: readonly (Tensor | undefined)[], node: Node<A>): readonly (Tensor | undefined)[];
-  /** Inputs whose memory output 0 may take over when nobody else needs it. */
+  /** Inputs whose memory output 0 may take over when nobody else needs it; of a list, the first output of each group. */
   readonly inplace?: readonly number[];
   /** Output 0 is input 0 seen with another shape: no kernel, no memory. */
   readonly view?: boolean;
@@ -63,6 +63,15 @@ export interface Op<A extends Attrs = Attrs> {
    * or undefined: it may mix them in any way, and pruning leaves them alone.
    */
   channels?(flow: ChannelFlow, node: Node<A>): Channels | undefined;
+  /**
+   * The kernel takes lists: behind so many inputs that all have in common come those of one group, of a second one, …, and so do
+   * the outputs. Nodes that need not wait for each other become one (group.ts). Undefined: not of such inputs.
+   */
+  lists?(node: Node<A>): number | undefined;
+  /** y = a + b. A sum of sums may be one node of all terms, from left to right: the attribute `terms` says how many. */
+  readonly sums?: boolean;
+  /** With the attribute `onto`, the kernel takes as many inputs more as it has outputs, in each group, and adds to them. */
+  readonly onto?: boolean;
   /** Floating-point operations (a multiply-add is 2), for the plan's report. */
   flops?(node: Node<A>): number;
 }
@@ -79,6 +88,10 @@ export interface StoreLeaf {
   readonly slot: Slot;
 }
 
+/** "conv1, conv2": each once; undefined if there is none. */
+const allOf = (names: readonly (string | undefined)[]): string | undefined =>
+  [...new Set(names.filter((name) => name !== undefined))].join(", ") || undefined;
+
 let created = 0;
 /** The id of the next node: whatever has a smaller one was made before. */
 export const nextId = (): number => created;
@@ -94,7 +107,9 @@ export class Node<A extends Attrs = Attrs> {
   readonly attrs: A;
   /** @internal */
   readonly leaf: Leaf | undefined;
-  /** The user's source line that made it, and the layer it belongs to; both shown in errors. */
+  /** @internal Of a list: the nodes whose work it does, group by group. */
+  readonly members: readonly Node[] | undefined;
+  /** The user's source line that made it, and the layer it belongs to; both shown in errors. Of a list, all of them. */
   readonly site: string | undefined;
   readonly layer: string | undefined;
 
@@ -106,14 +121,16 @@ export class Node<A extends Attrs = Attrs> {
     leaf?: Leaf,
     like?: Node,
     place = like,
+    members = like?.members,
   ) {
     this.id = place ? place.id : created++;
     this.op = op;
     this.inputs = Object.freeze(inputs);
     this.attrs = Object.freeze(attrs);
     this.leaf = leaf && Object.freeze(leaf);
-    this.layer = like ? like.layer : layerPath.at(-1);
-    this.site = like ? like.site : userSite();
+    this.members = members;
+    this.layer = members ? allOf(members.map((m) => m.layer)) : like ? like.layer : layerPath.at(-1);
+    this.site = members ? allOf(members.map((m) => m.site)) : like ? like.site : userSite();
     this.outputs = Object.freeze(types.map((t, i) => new Tensor(this as unknown as Node, i, t.shape, t.dtype)));
     Object.freeze(this);
   }
@@ -127,9 +144,19 @@ export class Node<A extends Attrs = Attrs> {
     return new Node(this.op, inputs, attrs, types, this.leaf, this as unknown as Node, place);
   }
 
+  /** One node in the place of several of one op that have their first inputs and their attributes in common. */
+  static list(nodes: readonly Node[], shared: number, at: (t: Tensor) => Tensor, place: Node): Node {
+    const [first] = nodes;
+    const inputs = [...first.inputs.slice(0, shared), ...nodes.flatMap((n) => n.inputs.slice(shared))];
+    const outputs = nodes.flatMap((n) => n.outputs);
+    const members = Object.freeze(nodes.flatMap((n) => n.members ?? [n]));
+    return new Node(first.op, inputs.map(at), first.attrs, outputs, undefined, first, place, members);
+  }
+
   /** "bayesConv2d (layer conv1, at model.ts:12)" */
   describe(): string {
-    const where = [this.layer && `layer ${this.layer}`, this.site && `at ${this.site}`].filter(Boolean).join(", ");
+    const layers = this.layer?.includes(", ") ? "layers" : "layer";
+    const where = [this.layer && `${layers} ${this.layer}`, this.site && `at ${this.site}`].filter(Boolean).join(", ");
     return where ? `${this.op.name} (${where})` : this.op.name;
   }
 }

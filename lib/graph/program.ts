@@ -1,7 +1,7 @@
 import type { NativeProgram, NativeRef } from "../native/addon.ts";
 import { BayesError } from "../util/errors.ts";
 import { newArray } from "../util/memory.ts";
-import { Buffers, base } from "./buffers.ts";
+import { Buffers, base, directResults } from "./buffers.ts";
 import { aligned, type Claim, planMemory } from "./memory.ts";
 import type { Attrs, Node, Tensor } from "./node.ts";
 import type { Store } from "./store.ts";
@@ -85,13 +85,6 @@ export function planProgram({ inputs, outputs, effects, store, allocConstants }:
   };
 }
 
-/** Tensors that are computed straight into a result, and which: one that is no leaf or view, and its first result. */
-function directResults(results: readonly Tensor[]): Map<Tensor, number> {
-  const direct = new Map<Tensor, number>();
-  for (const [k, t] of results.entries()) if (!t.node.leaf && !t.node.op.view && !direct.has(t)) direct.set(t, k);
-  return direct;
-}
-
 /** The constants that these tensors need, one behind the other. */
 function constantsOf(
   read: readonly Tensor[],
@@ -121,6 +114,7 @@ interface Step {
 function stepOf(n: Node, ref: (t: Tensor) => NativeRef, buffers: Buffers): Step {
   const { op, inputs, outputs } = n;
   const bytes = [...inputs, ...outputs.filter((o) => buffers.used(o))].reduce((sum, t) => sum + t.bytes, 0);
+  const flops = (n.members ?? [n]).reduce((sum, m) => sum + (op.flops?.(m) ?? 0), 0);
   return {
     native: {
       op: op.name,
@@ -129,7 +123,7 @@ function stepOf(n: Node, ref: (t: Tensor) => NativeRef, buffers: Buffers): Step 
       attrs: numeric(n.attrs),
       commits: op.mutates !== undefined,
     },
-    step: { node: n, op: op.name, flops: op.flops?.(n) ?? 0, bytes },
+    step: { node: n, op: op.name, flops, bytes },
   };
 }
 

@@ -4,6 +4,7 @@ import { broadcastOp } from "./shared/broadcast.ts";
 import { sumTo } from "./sum.ts";
 
 const op = broadcastOp("add", "Add", {
+  sums: true,
   grad: ([dy], { inputs: [a, b] }) => [sumTo(dy!, a.shape), sumTo(dy!, b.shape)],
 });
 

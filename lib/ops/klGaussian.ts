@@ -4,6 +4,8 @@ import { apply, checkSame, type OnnxOp, type Op, type Tensor } from "./shared/op
 const gradOp: Op<GaussianPriorAttrs> = {
   name: "klGaussianGrad",
   infer: ([, mu, rho]) => [mu, rho],
+  lists: () => 1, // one dkl for all
+  onto: true,
   flops: (node) => 30 * node.inputs[1].size,
 };
 const op: OnnxOp<GaussianPriorAttrs> = {
@@ -12,6 +14,7 @@ const op: OnnxOp<GaussianPriorAttrs> = {
     checkSame("klGaussian", inputs);
     return [{ shape: [], dtype: "f32" }];
   },
+  lists: () => 0,
   grad: ([dkl], { inputs, attrs }) => apply(gradOp, [dkl!, ...inputs], attrs),
   onnx(ctx, { attrs }, [mu, rho, ...given]) {
     const mean = attrs.meanInput ? given[0] : ctx.scalar(attrs.priorMean);

@@ -1,7 +1,8 @@
-// NumPy broadcasting of two inputs. Neighbouring dimensions that move together are merged first, so equal shapes, a
-// scalar, a vector over the last axis and a leading broadcast all end as one long inner loop.
+// NumPy broadcasting of two inputs, or a list of pairs of equal shapes (elementwise.h). Neighbouring dimensions that
+// move together are merged first, so equal shapes, a scalar, a vector over the last axis and a leading broadcast all
+// end as one long inner loop.
 #pragma once
-#include "../vector/vmath.h"
+#include "elementwise.h"
 
 namespace bayes {
 namespace ISA {
@@ -44,6 +45,7 @@ static inline void broadcasts(Contract& c, const Tensor& a, const Tensor& b, con
   if (!fits) c.refuse("y as what %s and %s broadcast to, received %s", c.typeOf(a), c.typeOf(b), c.typeOf(y));
 }
 static inline void broadcastContract(Contract& c) {
+  if (c.inputsLeft() > 2) return elementwise(c, "a", "b");
   const Tensor &a = c.in("a", "f32[*]"), &b = c.in("b", "f32[*]");
   c.inPlace(3);  // where an input is as large as y
   broadcasts(c, a, b, c.out("y", "f32[*]"));
@@ -77,6 +79,13 @@ INL void broadcastBinary(Step& s, const Tensor& x, const Tensor& y, F f) {
       }
     }
   });
+}
+
+// The same of the step's inputs
+template <class F>
+INL void broadcastBinary(Step& s, F f) {
+  if (s.nin > 2) binary(s, f);
+  else broadcastBinary(s, s.in[0], s.in[1], f);
 }
 
 }  // namespace ISA

@@ -1,5 +1,6 @@
 // A Gaussian prior as klGaussian and logNormalSum see it: constants in the attributes, or one value per weight.
 #pragma once
+#include "groups.h"
 #include "sum.h"
 
 namespace bayes {
@@ -14,15 +15,18 @@ static inline void priorInputs(Contract& c, bool perWeight, bool tie) {
   maskInput(c);
 }
 
+// How many inputs that is
+INL int priorSize(const Step& s) { return (int)(s.attr("meanInput") + s.attr("sigmaInput") + s.attr("masked")); }
+
 struct GaussianPrior {
   const float *mean = nullptr, *sigma = nullptr;  // [weights] or null
   vf mean1, sigma1, logSigma1, precision1;        // the constants otherwise
   bool tied;                                      // the prior's mean is the posterior's: no mean term
 
-  // `next`: index of the first optional input
-  INL GaussianPrior(const Step& s, int next) {
-    if (s.attr("meanInput")) mean = s.in[next++].f32();
-    if (s.attr("sigmaInput")) sigma = s.in[next].f32();
+  // `next`: the first optional input
+  INL GaussianPrior(const Step& s, const Tensor* next) {
+    if (s.attr("meanInput")) mean = next++->f32();
+    if (s.attr("sigmaInput")) sigma = next->f32();
     const double sp = s.attr("priorSigma", 1);
     mean1 = set1((float)s.attr("priorMean"));
     sigma1 = set1((float)sp), logSigma1 = set1((float)::log(sp)), precision1 = set1((float)(1 / (sp * sp)));

@@ -12,8 +12,9 @@ constexpr long SUM_CHUNK = 8192, SUM_BLOCK = 256;
 // 0.
 struct Mask {
   const float* keep = nullptr;  // null: all of them
-  INL explicit Mask(const Step& s) {
-    if (s.attr("masked")) keep = s.in[s.nin - 1].f32();
+  INL explicit Mask(const Step& s) : Mask(s, s.in + s.nin - 1) {}
+  INL Mask(const Step& s, const Tensor* last) {  // of a group
+    if (s.attr("masked")) keep = last->f32();
   }
   INL vf of(vf term, long i, long n) const { return keep ? select(loadn(keep + i, n) != 0.f, term, vf{}) : term; }
 };
@@ -51,23 +52,14 @@ INL double rangeSum(long from, long to, F term) {
   });
 }
 
-// Sum over [0, n) by the pool, chunk by chunk; `partial` holds sumScratch(n) bytes.
+// Sum of term(i, left) over [0, n) by the pool, chunk by chunk; `partial` holds sumScratch(n) bytes.
 template <class F>
-INL double sumOfChunks(long n, double* partial, F chunk) {
+INL double parallelSum(long n, double* partial, F term) {
   const long chunks = ceilDiv(n, SUM_CHUNK);
-  parallel(chunks, [&](long t, int) { partial[t] = chunk(t * SUM_CHUNK, minl((t + 1) * SUM_CHUNK, n)); });
+  parallel(chunks, [&](long t, int) { partial[t] = rangeSum(t * SUM_CHUNK, minl((t + 1) * SUM_CHUNK, n), term); });
   double total = 0;
   for (long t = 0; t < chunks; t++) total += partial[t];
   return total;
-}
-template <class F>
-INL double parallelSum(long n, double* partial, F term) {
-  return sumOfChunks(n, partial, [=](long from, long to) { return rangeSum(from, to, term); });
-}
-// The same for a sum that block(from, to) computes itself
-template <class F>
-INL double blockSum(long n, double* partial, F block) {
-  return sumOfChunks(n, partial, [=](long from, long to) { return rangeOfBlocks(from, to, block); });
 }
 
 }  // namespace ISA

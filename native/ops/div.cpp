@@ -4,7 +4,7 @@ namespace bayes {
 namespace ISA {
 
 OP(div) {
-  broadcastBinary(s, s.in[0], s.in[1], [](vf a, vf b) { return a / b; });
+  broadcastBinary(s, [](vf a, vf b) { return a / b; });
 }
 CONTRACT(div) { broadcastContract(c); }
 

@@ -4,14 +4,9 @@ namespace bayes {
 namespace ISA {
 
 OP(gaussianNll) {
-  const float *mean = s.in[0].f32(), *logVar = s.in[1].f32(), *target = s.in[2].f32();
-  float* out = s.out[0].f32();
-  parallelRange(s.in[0].size(), ELEMENTWISE_GRAIN, [=](long from, long to) {
-    for (long i = from; i < to; i += W) {
-      const long n = to - i;
-      const vf e = loadn(target + i, n) - loadn(mean + i, n), l = loadn(logVar + i, n);
-      storen(out + i, 0.5f * ((1.8378770664093453f + l) + e * e * expv(-l)), n);
-    }
+  ternary(s, [](vf mean, vf logVar, vf target) {
+    const vf e = target - mean;
+    return 0.5f * ((1.8378770664093453f + logVar) + e * e * expv(-logVar));
   });
 }
 CONTRACT(gaussianNll) { elementwise(c, "mean", "logVar", "target"); }

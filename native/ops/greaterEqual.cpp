@@ -4,7 +4,7 @@ namespace bayes {
 namespace ISA {
 
 OP(greaterEqual) {
-  broadcastBinary(s, s.in[0], s.in[1], [](vf a, vf b) { return select(a >= b, set1(1.f), vf{}); });
+  broadcastBinary(s, [](vf a, vf b) { return select(a >= b, set1(1.f), vf{}); });
 }
 CONTRACT(greaterEqual) { broadcastContract(c); }
 

@@ -31,41 +31,65 @@ INL double klBlock(const float* mu, const float* rho, const GaussianPrior& p, co
   return 0.5 * (double)sum(sum2) + priors - own.total() - 0.5 * count;
 }
 
-OP(klGaussian) {  // (mu, rho, [priorMean], [priorSigma], [mask])
-  const float *mu = s.in[0].f32(), *rho = s.in[1].f32();
-  const GaussianPrior p(s, 2);
-  const float* keep = Mask(s).keep;
-  *s.out[0].f32() = (float)blockSum(s.in[0].size(), static_cast<double*>(s.scratch), [=](long from, long to) {
-    return keep ? klBlock<true>(mu, rho, p, keep, from, to) : klBlock<false>(mu, rho, p, keep, from, to);
+INL Groups lists(const Step& s) { return {s, 0, 2 + priorSize(s), SUM_CHUNK}; }
+
+OP(klGaussian) {  // per parameter: mu, rho, [priorMean], [priorSigma], [mask]; its KL
+  const Groups weights = lists(s);
+  weights.sums(static_cast<double*>(s.scratch), [&](const Tensor* in, long from, long to) {
+    const float *mu = in[0].f32(), *rho = in[1].f32();
+    const GaussianPrior p(s, in + 2);
+    const float* keep = Mask(s, in + weights.size - 1).keep;
+    return rangeOfBlocks(from, to, [=](long a, long b) {
+      return keep ? klBlock<true>(mu, rho, p, keep, a, b) : klBlock<false>(mu, rho, p, keep, a, b);
+    });
   });
 }
 CONTRACT(klGaussian) {
-  c.in("mu", "f32[...]"), c.in("rho", "f32[...]"), priorInputs(c, true, true);
-  c.out("kl", "f32[1...]");
+  do {
+    c.anew();
+    c.in("mu", "f32[...]"), c.in("rho", "f32[...]"), priorInputs(c, true, true);
+    c.out("kl", "f32[1...]");
+  } while (c.inputsLeft());
 }
-SCRATCH(klGaussian) { return sumScratch(s.in[0].size()); }
+SCRATCH(klGaussian) { return (size_t)lists(s).tasks() * sizeof(double); }
 
-OP(klGaussianGrad) {  // (dkl, mu, rho, [priorMean], [priorSigma], [mask]) -> dmu, drho
-  const float k = *s.in[0].f32(), *mu = s.in[1].f32(), *rho = s.in[2].f32();
-  const GaussianPrior p(s, 3);
-  const Mask mask(s);
-  float *dmu = s.out[0] ? s.out[0].f32() : nullptr, *drho = s.out[1] ? s.out[1].f32() : nullptr;
-  parallelRange(s.in[1].size(), SUM_CHUNK, [=](long from, long to) {
+// (dkl, then per parameter: mu, rho, [priorMean], [priorSigma], [mask]) -> dmu, drho of each; `onto`: (…, dmu, drho so
+// far), which they are added to
+OP(klGaussianGrad) {
+  const float k = *s.in[0].f32();
+  const int own = 2 + priorSize(s);
+  const bool onto = s.attr("onto") != 0;
+  Groups{s, 1, onto ? own + 2 : own, SUM_CHUNK}.each([&](const Tensor* in, long group, long from, long to, long) {
+    const float *mu = in[0].f32(), *rho = in[1].f32();
+    const float *mu0 = onto ? in[own].f32() : nullptr, *rho0 = onto ? in[own + 1].f32() : nullptr;
+    const Tensor* out = s.out + 2 * group;
+    float *dmu = out[0] ? out[0].f32() : nullptr, *drho = out[1] ? out[1].f32() : nullptr;
+    const GaussianPrior p(s, in + 2);
+    const Mask mask(s, in + own - 1);
     eachVector(from, to, [=](long i, long n) {
       const vf precision = p.precisionAt(i, n);
       if (dmu) {
-        const vf d = p.tied ? vf{} : k * ((loadn(mu + i, n) - p.meanAt(i, n)) * precision);
-        storen(dmu + i, mask.of(d, i, n), n);
+        const vf d = mask.of(p.tied ? vf{} : k * ((loadn(mu + i, n) - p.meanAt(i, n)) * precision), i, n);
+        storen(dmu + i, mu0 ? loadn(mu0 + i, n) + d : d, n);
       }
       if (!drho) return;
       const Sigma q = sigmaOf(loadn(rho + i, n));
-      storen(drho + i, mask.of(k * q.ratio * fma(q.sigma * q.sigma, precision, set1(-1.f)), i, n), n);
+      const vf d = mask.of(k * q.ratio * fma(q.sigma * q.sigma, precision, set1(-1.f)), i, n);
+      storen(drho + i, rho0 ? loadn(rho0 + i, n) + d : d, n);
     });
   });
 }
 CONTRACT(klGaussianGrad) {
-  c.in("dkl", "f32[1...]"), c.in("mu", "f32[...]"), c.in("rho", "f32[...]"), priorInputs(c, true, true);
-  c.perhaps("dmu", "f32[...]"), c.perhaps("drho", "f32[...]");
+  const bool onto = c.whole("onto", 0, 1, 0) != 0;
+  c.in("dkl", "f32[1...]");
+  do {
+    c.anew();
+    c.in("mu", "f32[...]"), c.in("rho", "f32[...]"), priorInputs(c, true, true);
+    if (onto) c.inPlace(c.nextBit()), c.in("dmu so far", "f32[...]");
+    c.perhaps("dmu", "f32[...]");
+    if (onto) c.inPlace(c.nextBit()), c.in("drho so far", "f32[...]");
+    c.perhaps("drho", "f32[...]");
+  } while (c.inputsLeft());
 }
 
 }  // namespace ISA

@@ -18,7 +18,7 @@ struct AlphaSigma2 {
 OP(klGaussianAlpha) {  // (mu, logAlpha, [mask])
   const float *mu = s.in[0].f32(), *logAlpha = s.in[1].f32();
   const bool shared = s.in[1].size() == 1;
-  const GaussianPrior p(s, 2);
+  const GaussianPrior p(s, s.in + 2);
   const Mask mask(s);
   const double kl = parallelSum(s.in[0].size(), static_cast<double*>(s.scratch), [=](long i, long n) {
     const vf m = loadn(mu + i, n);
@@ -37,7 +37,7 @@ SCRATCH(klGaussianAlpha) { return sumScratch(s.in[0].size()); }
 OP(klGaussianAlphaGrad) {  // (dkl, mu, logAlpha, [mask]) -> dmu, dlogAlpha
   const float k = *s.in[0].f32(), *mu = s.in[1].f32(), *logAlpha = s.in[2].f32();
   const bool shared = s.in[2].size() == 1;
-  const GaussianPrior p(s, 3);
+  const GaussianPrior p(s, s.in + 3);
   const Mask mask(s);
   float *dmu = s.out[0] ? s.out[0].f32() : nullptr, *dlogAlpha = s.out[1] ? s.out[1].f32() : nullptr;
   const double total = parallelSum(s.in[1].size(), static_cast<double*>(s.scratch), [=](long i, long n) {

@@ -6,7 +6,7 @@ namespace ISA {
 
 OP(logNormalSum) {  // (w, [priorMean], [priorSigma], [mask])
   const float* w = s.in[0].f32();
-  const GaussianPrior p(s, 1);
+  const GaussianPrior p(s, s.in + 1);
   const Mask mask(s);
   const double total = parallelSum(s.in[0].size(), static_cast<double*>(s.scratch), [=](long i, long n) {
     const vf d = loadn(w + i, n) - p.meanAt(i, n);
@@ -23,7 +23,7 @@ SCRATCH(logNormalSum) { return sumScratch(s.in[0].size()); }
 // (dy, w, [priorMean], [priorSigma], [mask]) -> dw, and dmean and dsigma where these are inputs
 OP(logNormalSumGrad) {
   const float k = *s.in[0].f32(), *w = s.in[1].f32();
-  const GaussianPrior p(s, 2);
+  const GaussianPrior p(s, s.in + 2);
   const Mask mask(s);
   int next = 0;
   const auto output = [&](bool there) {

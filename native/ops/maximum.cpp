@@ -4,7 +4,7 @@ namespace bayes {
 namespace ISA {
 
 OP(maximum) {
-  broadcastBinary(s, s.in[0], s.in[1], [](vf a, vf b) { return select(a == a, maxv(a, b), a); });
+  broadcastBinary(s, [](vf a, vf b) { return select(a == a, maxv(a, b), a); });
 }
 CONTRACT(maximum) { broadcastContract(c); }
 

@@ -77,15 +77,19 @@ struct Contract::Ranges {
     int32_t space, index;
     int64_t from, to;
     bool written;
-    int at;  // of an input its number, of an output ~number
+    int at;     // of an input its number, of an output ~number
+    int group;  // of an output: the first input of its group, and which of those it may overwrite, as bits
+    unsigned over;
+    bool mayOverwrite(int input) const { return input >= group && input < group + 32 && (over >> (input - group) & 1); }
     bool operator<(const Range& b) const {
       return space != b.space ? space < b.space : index != b.index ? index < b.index : from < b.from;
     }
   };
   std::vector<Range> all;
-  void add(const Tensor& t, bool isWritten, int at) {
-    if (t)
-      all.push_back({t.space, t.space == BAYES_ARENA ? 0 : t.index, t.offset, t.offset + bytesOf(t), isWritten, at});
+  void add(const Tensor& t, bool isWritten, int at, int group = 0, unsigned over = 0) {
+    if (!t) return;
+    const int index = t.space == BAYES_ARENA ? 0 : t.index;
+    all.push_back({t.space, index, t.offset, t.offset + bytesOf(t), isWritten, at, group, over});
   }
 };
 
@@ -93,7 +97,7 @@ Contract::Contract() : ranges(new Ranges()) {}
 Contract::~Contract() { delete ranges; }
 
 void Contract::check(const Step& s, ContractOf contract) {
-  step = &s, ins = outs = 0, likes = dtype = -1, overwritable = 0, known = 0;
+  step = &s, ins = outs = group = 0, likes = dtype = -1, overwritable = 0, known = 0;
   std::fill(sizes, sizes + 26, 0);
   ranges->all.clear();
   contract(*this);
@@ -156,7 +160,9 @@ void Contract::beforeCommits() const {
 const Tensor& Contract::perhaps(const char* name, const char* type) {
   const Tensor& t = next(false, name, type);
   if (t.space == BAYES_FEED) refuse("%s outside the feeds, since it is written, received one in a feed", name);
-  ranges->add(t, true, ~(outs - 1));
+  const int own = ins - group;  // inputs of its group
+  ranges->add(t, true, ~(outs - 1), group, own < 32 ? overwritable & ((1u << own) - 1) : overwritable);
+  overwritable = 0;
   return t;
 }
 const Tensor& Contract::out(const char* name, const char* type) {
@@ -262,7 +268,7 @@ void Contract::shape(const char* name, const Tensor& t, int from) {
       refuse("the attribute %s as the sizes of %s, received %s", name, typeOf(t), list(sizesOf, t.rank - from).c_str());
 }
 
-// What is written overlaps nothing else, unless output 0 lies exactly where an input does that it may overwrite.
+// What is written overlaps nothing else, unless an output lies exactly where an input does that it may overwrite.
 void Contract::checkMemory() const {
   auto& all = ranges->all;
   std::sort(all.begin(), all.end());
@@ -271,9 +277,8 @@ void Contract::checkMemory() const {
       const Ranges::Range &a = all[i], &b = all[k];
       if (a.space != b.space || a.index != b.index || b.from >= a.to) break;
       if (!a.written && !b.written) continue;
-      const int input = a.at >= 0 ? a.at : b.at, other = a.at >= 0 ? b.at : a.at;
       const bool exact = a.from == b.from && a.to == b.to;
-      if (exact && other == ~0 && input >= 0 && input < 32 && overwritable >> input & 1) continue;
+      if (exact && (a.at >= 0 ? b.mayOverwrite(a.at) : a.mayOverwrite(b.at))) continue;
       const auto kind = [](int at) { return at < 0 ? "output" : "input"; };
       const auto number = [](int at) { return at < 0 ? ~at : at; };
       refuse("memory of its own for what is written, received %s %d over %s %d", kind(a.at), number(a.at), kind(b.at),

@@ -21,7 +21,10 @@
 // Sizes are at least 1 and their product does not overflow: checkProgram has seen to that (steps.h).
 //
 // Memory. Inputs lie somewhere; an output lies somewhere unless it is `perhaps` (and nobody reads it). No output
-// overlaps another one or an input, but for output 0 after `inPlace`, and nor does an input that the kernel writes.
+// overlaps another one or an input, but for one after `inPlace`, and nor does an input that the kernel writes.
+//
+// Lists. A kernel that takes groups of inputs, and makes as many of outputs, says `do { c.anew(), … } while
+// (c.inputsLeft())`.
 #pragma once
 #include "step.h"
 
@@ -42,10 +45,12 @@ class Contract {
 
   // ---- Tensors: the next input or output, whose name is for the sentence.
   const Tensor& in(const char* name, const char* type);
-  const Tensor& inout(const char* name, const char* type);      // an input that the kernel writes, when it commits
-  const Tensor& out(const char* name, const char* type);        // an output that the kernel always writes
-  const Tensor& perhaps(const char* name, const char* type);    // an output that it leaves out where nobody reads it
-  INL void inPlace(unsigned inputs) { overwritable = inputs; }  // output 0 may lie where one of these (bits) lies
+  const Tensor& inout(const char* name, const char* type);    // an input that the kernel writes, when it commits
+  const Tensor& out(const char* name, const char* type);      // an output that the kernel always writes
+  const Tensor& perhaps(const char* name, const char* type);  // an output that it leaves out where nobody reads it
+  // the next output may lie where one of these inputs lies: bits, from the first one after `anew` on
+  INL void inPlace(unsigned inputs) { overwritable = inputs; }
+  INL unsigned nextBit() const { return 1u << ((ins - group) & 31); }  // of the next input
   INL const Tensor* nextInput() const { return inputsLeft() ? step->in + ins : nullptr; }
   INL int inputsLeft() const { return step->nin - ins; }
   INL int outputsLeft() const { return step->nout - outs; }
@@ -53,7 +58,7 @@ class Contract {
   // ---- Sizes
   INL long operator[](char letter) const { return sizes[letter - 'A']; }
   INL void let(char letter, long size) { sizes[letter - 'A'] = size; }  // at least 1
-  INL void anew() { likes = -1; }                                       // "..." is another shape from here on
+  INL void anew() { likes = -1, group = ins; }                          // "..." is another shape from here on
 
   // No step before it has committed: where it stops a run, steps are run again to find the culprit.
   void beforeCommits() const;
@@ -81,7 +86,8 @@ class Contract {
   struct Ranges;  // of memory, of this step
   Ranges* const ranges;
   const Step* step;
-  int ins, outs, likes, dtype;  // tensors so far; axes of "...", -1 before the first; what T is
+  int ins, outs, group;  // tensors so far; inputs before `anew`
+  int likes, dtype;      // axes of "...", -1 before the first; what T is
   unsigned overwritable;
   bool committed = false;  // a step of the plan before
   uint64_t known;          // attributes, as bits

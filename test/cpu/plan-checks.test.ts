@@ -129,6 +129,8 @@ const formOf = ({ op, inputs, outputs, attrs }: Step): string => {
     "keepdims",
     "frozen",
     "precision",
+    "onto",
+    "terms",
   ];
   const switches = Object.keys(attrs).map((k) => (list.includes(k) ? `${k}=${attrs[k]}` : `${k}:${attrs[k].length}`));
   return [op, tensors(inputs), tensors(outputs), ...switches].join(" ");
@@ -176,6 +178,7 @@ const RIGHT: Readonly<Record<string, RegExp>> = {
   "a window that leaves something over at the border, as before":
     /^(bayesConv2d|conv2d): input [01] (axis [012] [+-]1|axes 1 and 2 exchanged)$/,
   "the result in the place of an input, to the same bits": /^\w+: output 0 over input \d$/,
+  "the same of a list, in its group": /^(add|div|mul|\w+Grad|sigma2FromRho): output \d over input \d+$/,
 };
 
 it("what contracts let through is right, for every op of the library", { timeout: 600_000 }, async () => {

@@ -42,14 +42,30 @@ export const broadcastCases = (
   op: (a: Tensor, b: Tensor) => Tensor,
   f: (x: number, y: number) => number,
   options: Options = {},
-): OpCase[] =>
-  PAIRS.map(([name, sa, sb]) => ({
-    name,
-    inputs: { a: (options.a ?? ((s) => uniform(s, 1)))(sa), b: (options.b ?? ((s) => uniform(s, 2)))(sb) },
-    build: (t) => op(t.a, t.b),
-    reference: (v) => broadcast(v.a, v.b, f),
+): OpCase[] => [
+  ...PAIRS.map(
+    ([name, sa, sb]): OpCase => ({
+      name,
+      inputs: { a: (options.a ?? ((s) => uniform(s, 1)))(sa), b: (options.b ?? ((s) => uniform(s, 2)))(sb) },
+      build: (t) => op(t.a, t.b),
+      reference: (v) => broadcast(v.a, v.b, f),
+      ...options.rows,
+    }),
+  ),
+  {
+    name: "a list",
+    inputs: Object.fromEntries(
+      [[5], [5], [3, 3001], [3, 3001], [], []].map((s, i) => [
+        `x${i}`,
+        i % 2 ? (options.b ?? ((s) => uniform(s, 2)))(s) : (options.a ?? ((s) => uniform(s, 1)))(s),
+      ]),
+    ),
+    build: (t) => [op(t.x0, t.x1), op(t.x2, t.x3), op(t.x4, t.x5)],
+    reference: (v) => [broadcast(v.x0, v.x1, f), broadcast(v.x2, v.x3, f), broadcast(v.x4, v.x5, f)],
+    gradOutputs: [0, 1, 2],
     ...options.rows,
-  }));
+  },
+];
 
 /** A row of given pairs, forward only. */
 export const pairCase = (
@@ -68,6 +84,17 @@ export const pairCase = (
 
 export const cases: OpCase[] = [
   ...broadcastCases(add, (x, y) => x + y),
+  {
+    name: "more than two terms, and a list of such sums",
+    inputs: Object.fromEntries("abcdef".split("").map((k, i) => [k, uniform(i < 3 ? [3, 3001] : [7], i)])),
+    build: ({ a, b, c, d, e, f }) => [add(add(a, b), c), add(d, add(e, f))],
+    reference: ({ a, b, c, d, e, f }) =>
+      [
+        [a, b, c],
+        [d, e, f],
+      ].map(([x, y, z]) => ({ shape: x.shape, data: x.data.map((v, i) => v + y.data[i] + z.data[i]) })),
+    gradOutputs: [0, 1],
+  },
   pairCase("extremes", add, (x, y) => x + y, [Infinity, -Infinity, 1e30, 0], [1, 2, -1e30, -0]),
   {
     ...broadcastCases(add, (x) => x + 1.5)[5],

@@ -14,13 +14,20 @@ export function unaryCases(f: (x: Tensor) => Tensor, reference: (x: number) => n
     reference: ({ x }) => map(x, reference),
     ...rows,
   });
-  const cases = [
+  const cases: OpCase[] = [
     row("one element", [1], 1),
     row("scalar", [], 2),
     row("7", [7], 3),
     row("17", [17], 4),
     row("image", [2, 3, 5, 4], 5),
     row("several tasks", [3, 6001], 6),
+    {
+      ...row("a list", [1], 7),
+      inputs: { a: uniform([5], 8, low, high), b: uniform([3, 6001], 9, low, high), c: uniform([], 10, low, high) },
+      build: ({ a, b, c }) => [f(a), f(b), f(c)],
+      reference: ({ a, b, c }) => [a, b, c].map((v) => map(v, reference)),
+      gradOutputs: [0, 1, 2],
+    },
   ];
   if (extremes.length)
     cases.push({

@@ -1,4 +1,7 @@
+import { add } from "../../lib/ops/add.ts";
 import { klGaussian } from "../../lib/ops/klGaussian.ts";
+import { mul } from "../../lib/ops/mul.ts";
+import { sum } from "../../lib/ops/sum.ts";
 import { bits, given, type OpCase, uniform, type Value } from "./harness.ts";
 import { softplusOf } from "./softplus.ts";
 
@@ -12,6 +15,35 @@ const total = (n: number, term: (i: number) => number): Value => {
 };
 
 const weights = (n: number) => ({ mu: uniform([n], 1), rho: uniform([n], 2, -6, 1) });
+/** Two parameters, of several chunks and of a few weights; masked or with a prior per weight, where `prior` has inputs. */
+const list = (name: string, prior: "constant" | "masked" | "given"): OpCase => {
+  const more = (n: number): Record<string, Value> =>
+    prior === "masked"
+      ? { mask: bits(n) }
+      : prior === "given"
+        ? { priorMean: uniform([n], 3), priorSigma: uniform([n], 4, 0.2, 2) }
+        : {};
+  const of = (n: number, at: string) =>
+    Object.entries({ ...weights(n), ...more(n) }).map(([key, value]) => [`${key}${at}`, value] as const);
+  const args = <T>(t: Readonly<Record<string, T>>, at: string) =>
+    Object.fromEntries(Object.keys(more(1)).map((key) => [key, t[`${key}${at}`]]));
+  const one = (v: Readonly<Record<string, Value>>, at: string): number => {
+    const { mask, priorMean, priorSigma } = args(v, at);
+    return total(v[`mu${at}`].data.length, (i) => {
+      if (mask?.data[i] === 0) return 0;
+      const [mu, s] = [v[`mu${at}`].data[i], softplusOf(v[`rho${at}`].data[i])];
+      return klOf(mu, s, priorMean?.data[i] ?? 0, priorSigma?.data[i] ?? 0.1);
+    }).data[0];
+  };
+  return {
+    name,
+    inputs: Object.fromEntries([...of(9001, ""), ...of(5, "2")]),
+    build: (t) => add(klGaussian(t.mu, t.rho, args(t, "")), klGaussian(t.mu2, t.rho2, args(t, "2"))),
+    reference: (v) => ({ shape: [], data: Float64Array.of(one(v, "") + one(v, "2")) }),
+    wrt: ["mu", "rho", "mu2", "rho2"],
+  };
+};
+
 const row = (name: string, n: number, mp: number, sp: number): OpCase => ({
   name,
   inputs: weights(n),
@@ -73,6 +105,33 @@ export const cases: OpCase[] = [
     wrt: ["mu", "rho"],
     tolerance: 0,
     gradTolerance: 0,
+  },
+  list("a list", "constant"),
+  list("a list, masked", "masked"),
+  list("a list, prior given per weight", "given"),
+  {
+    ...row("a gradient that is added to another", 600, 0.3, 0.5),
+    build: ({ mu, rho }) => add(klGaussian(mu, rho, { priorMean: 0.3, priorSigma: 0.5 }), sum(mul(mu, rho))),
+    reference: ({ mu, rho }) =>
+      total(600, (i) => klOf(mu.data[i], softplusOf(rho.data[i]), 0.3, 0.5) + mu.data[i] * rho.data[i]),
+  },
+  {
+    ...row("a list whose gradients are added to others, masked", 600, 0.3, 0.5),
+    inputs: { ...weights(600), mask: bits(600), mu2: uniform([7], 5), rho2: uniform([7], 6), mask2: bits(7) },
+    build: ({ mu, rho, mask, mu2, rho2, mask2 }) =>
+      add(
+        add(klGaussian(mu, rho, { mask }), klGaussian(mu2, rho2, { mask: mask2 })),
+        add(sum(mul(mu, rho)), sum(mul(mu2, rho2))),
+      ),
+    reference: ({ mu, rho, mask, mu2, rho2, mask2 }) => {
+      const part = (mu: Value, rho: Value, mask: Value) =>
+        total(
+          mu.data.length,
+          (i) => mask.data[i] * klOf(mu.data[i], softplusOf(rho.data[i]), 0, 0.1) + mu.data[i] * rho.data[i],
+        );
+      return total(1, () => part(mu, rho, mask).data[0] + part(mu2, rho2, mask2).data[0]);
+    },
+    wrt: ["mu", "rho", "mu2", "rho2"],
   },
   {
     ...row("extremes of rho", 4, 0, 0.1),

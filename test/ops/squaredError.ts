@@ -11,6 +11,17 @@ const row = (name: string, shape: readonly number[]): OpCase => ({
 export const cases: OpCase[] = [
   row("one element", [1]),
   row("odd", [3, 17]),
+  {
+    ...row("a list", [3, 17]),
+    inputs: { y: uniform([3, 17], 1), t: uniform([3, 17], 2), z: uniform([9001], 3), u: uniform([9001], 4) },
+    build: (v) => [squaredError(v.y, v.t), squaredError(v.z, v.u)],
+    reference: ({ y, t, z, u }) =>
+      [
+        [y, t],
+        [z, u],
+      ].map(([a, b]) => ({ shape: a.shape, data: a.data.map((v, i) => (v - b.data[i]) ** 2) })),
+    gradOutputs: [0, 1],
+  },
   row("image", [2, 3, 5, 3]),
   {
     ...row("mean", [2, 7]),

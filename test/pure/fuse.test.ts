@@ -17,6 +17,7 @@ import { reshape } from "../../lib/ops/reshape.ts";
 import { sigmoid } from "../../lib/ops/sigmoid.ts";
 import { softplus } from "../../lib/ops/softplus.ts";
 import { sum } from "../../lib/ops/sum.ts";
+import { tanh } from "../../lib/ops/tanh.ts";
 import { nullDevice } from "../null-device.ts";
 
 type Inputs = Readonly<Record<"x" | "w" | "b", Tensor>>;
@@ -121,10 +122,10 @@ describe("stays apart", () => {
     ).toEqual(["linear", "relu", "softplus"]);
   });
   it("behind another op, and of other functions", () => {
-    expect(steps(({ x, w }) => ({ y: sigmoid(linear(x, w)), other: relu(sigmoid(x)) }))).toEqual([
+    expect(steps(({ x, w }) => ({ y: sigmoid(linear(x, w)), other: relu(tanh(x)) }))).toEqual([
       "linear",
       "sigmoid",
-      "sigmoid",
+      "tanh",
       "relu",
     ]);
   });

@@ -1,4 +1,4 @@
-import type { Node, Shape, TensorType } from "../../graph/node.ts";
+import { type Node, type Shape, sameShape, type TensorType } from "../../graph/node.ts";
 import { fail, words } from "../../util/errors.ts";
 import { checkFloats } from "./checks.ts";
 import type { OnnxContext, OnnxOp } from "./onnx.ts";
@@ -25,7 +25,7 @@ export function alignOnnx(ctx: OnnxContext, name: string, shape: Shape, rank: nu
 }
 
 /** The record of a float32 op on two inputs that broadcast; `onnxType` names its ONNX twin. */
-export function broadcastOp(name: string, onnxType: string, rest: Pick<OnnxOp, "grad" | "onnx">): OnnxOp {
+export function broadcastOp(name: string, onnxType: string, rest: Pick<OnnxOp, "grad" | "onnx" | "sums">): OnnxOp {
   return {
     name,
     infer(inputs: readonly TensorType[]) {
@@ -33,8 +33,9 @@ export function broadcastOp(name: string, onnxType: string, rest: Pick<OnnxOp, "
       return [{ shape: broadcastShape(name, inputs[0].shape, inputs[1].shape), dtype: "f32" }];
     },
     inplace: [0, 1],
+    lists: ({ inputs: [a, b] }) => (sameShape(a.shape, b.shape) ? 0 : undefined),
     channels: (flow, { inputs }) => flow.joined(inputs),
-    flops: (node: Node) => node.outputs[0].size,
+    flops: (node: Node) => (node.inputs.length - 1) * node.outputs[0].size,
     onnx(ctx, node, inputs) {
       const rank = node.outputs[0].shape.length;
       return ctx.emit(

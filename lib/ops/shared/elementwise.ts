@@ -15,6 +15,7 @@ export function elementwiseOp<A extends Attrs = Attrs>(name: string, { check, ..
       return [checkSame(name, inputs)];
     },
     inplace: [0],
+    lists: () => 0,
     channels: (flow, { inputs }) => flow.joined(inputs),
     flops: (node: Node<A>) => node.outputs[0].size,
     ...rest,
