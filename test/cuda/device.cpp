@@ -147,6 +147,41 @@ void faults() {
     expect(t.parameters()[static_cast<size_t>(i)] == kept[static_cast<size_t>(i)] - 0.25f * t.x[static_cast<size_t>(i)], "the step before a bad rate");
 }
 
+// Blocks of one launch find the same fault: none may leave its threads in two minds.
+void rates() {
+  void *store, *plan;
+  constexpr int64_t MANY = 3 * 4096 + 5;  // of four blocks
+  int32_t index[4];
+  succeed(device->storeCreate(0, &store), "storeCreate");
+  for (int32_t& i : index) succeed(device->storeAlloc(store, MANY * 4, &i), "storeAlloc");
+  std::vector<BayesRef> in = {ref(BAYES_FEED, 0, 0, {}), ref(BAYES_FEED, 1, 0, {}, BAYES_I32)};
+  for (int32_t i : index) in.push_back(ref(BAYES_STORE, i, 0, {MANY}));
+  const double beta = 0.9, zero = 0;
+  const BayesAttr attrs[] = {{"beta1", 1, &beta}, {"beta2", 1, &beta}, {"epsilon", 1, &beta}, {"weightDecay", 1, &zero}, {"decoupled", 1, &zero}, {"masked", 1, &zero}};
+  const BayesStep step{"adam", 6, 0, 6, 1, in.data(), nullptr, attrs};
+  const int64_t bytes[2] = {4, 4};
+  const BayesProgram program{1, 2, 0, &step, 0, bytes, nullptr};
+  int64_t workspace;
+  succeed(device->planCreate(store, &program, &plan, &workspace), "planCreate");
+  const float rate[2] = {NAN, 0.1f};
+  const int32_t number[2] = {1, 0};
+  const char* says[2] = {"adam: the learning rate is not finite", "adam: the number of the step is not from 1 on"};
+  const std::vector<float> ones(MANY, 1.f);
+  std::vector<float> left(MANY);
+  for (int32_t i : index) succeed(device->storeWrite(store, i, 0, ones.data(), MANY * 4), "storeWrite");
+  for (int k = 0; k < 2; k++) {
+    const BayesFeed feeds[2] = {{rate + k, 0}, {number + k, 0}};
+    BayesFault fault;
+    expectText(device->planRun(plan, 3, feeds, nullptr, &fault), says[k], says[k]);
+    expect(fault.runStep == 0, "a fault of adam: where");
+  }
+  for (int32_t i : index) {
+    succeed(device->storeRead(store, i, 0, left.data(), MANY * 4), "storeRead");
+    expect(left == ones, "adam that has found a fault writes nothing");
+  }
+  device->planDestroy(plan), device->storeDestroy(store);
+}
+
 void indices() {
   void *store, *plan;
   int32_t data;
@@ -219,7 +254,7 @@ int main(int argc, char** argv) {
   device = reinterpret_cast<BayesBackendOf>(dlsym(library, "bayescnnBackend"))();
   counters = reinterpret_cast<const Counters* (*)()>(dlsym(library, "emulatedCounters"))();
   expect(device->abi == BAYES_ABI, "the table's version");
-  chunks(), faults(), indices(), stop(), machines();
+  chunks(), faults(), rates(), indices(), stop(), machines();
   printf("%d failed\n", failures);
   return failures != 0;
 }
