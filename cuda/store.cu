@@ -13,6 +13,14 @@ Store::~Store() {
   cudaGetLastError();
 }
 
+std::string Store::lost() {
+  cudaGetLastError();  // an error of one call alone goes with this
+  const cudaError_t e = cudaStreamSynchronize(stream);
+  if (e == cudaSuccess) return "";
+  return "cuda:" + std::to_string(device) + " has stopped (" + cudaGetErrorString(e) +
+         "): what it held is lost, start the program anew";
+}
+
 Held Store::zeroed(int64_t bytes) {
   const int64_t whole = roundUp(bytes > 0 ? bytes : 1, 16);
   Held block = std::make_shared<Block>(device, bytes < 0 ? bytes : whole);

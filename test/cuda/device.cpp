@@ -235,6 +235,9 @@ void machines() {
     void* store = nullptr;
     expectText(device->storeCreate(0, &store), m.says, m.how);
   }
+  setenv("BAYESCNN_EMULATED_FAIL", "full", 1);
+  void* none = nullptr;
+  expectText(device->storeCreate(0, &none), "no CUDA device: choice of the GPU: out of memory", "a card that others have filled");
   unsetenv("BAYESCNN_EMULATED_FAIL");
   expect(!device->probe(0, name, sizeof name) && !strncmp(name, "cuda:0 (", 8), "a machine with a GPU");
   expectText(device->probe(3, name, sizeof name), "expected a GPU from 0 to 0, received 3", "a GPU that is none");
