@@ -111,6 +111,12 @@ void chunks() {
   u.fill(2), u.lr = {0.25f, 0.f};
   succeed(u.run(2, false), "planRun with a rate a step");
   expect(u.parameters() == u.after(1), "a learning rate for each step");
+  // slices that overlap: step i reads x from element i on
+  u.fill(3), u.y.assign(3 * N, -99);
+  const BayesFeed windows[2] = {{u.x.data(), 4}, {u.lr.data(), 0}};
+  void* results[1] = {u.y.data()};
+  succeed(device->planRun(u.plan, 3, windows, results, &u.fault), "planRun on slices that overlap");
+  for (size_t i = 0; i < 3 * N; i++) expect(u.y[i] == fmaxf(u.x[i / N + i % N], 0), "slices that overlap");
   u.fill(1);
   succeed(u.run(1), "planRun of one step");
   expect(u.y[2] == fmaxf(u.x[2], 0), "result of a run of one step");
@@ -209,6 +215,10 @@ void indices() {
   device->planDestroy(plan);
   const BayesStep unknown{"nothing", 2, 1, 0, 0, in, &out, nullptr};
   const BayesProgram other{1, 1, 1, &unknown, 0, bytes, bytes};
+  const BayesRef crooked[2] = {ref(BAYES_STORE, 0, 4, {2}), in[1]};
+  const BayesStep uneven{"gatherRows", 2, 1, 0, 0, crooked, &out, nullptr};
+  const BayesProgram third{1, 1, 1, &uneven, 0, bytes, bytes};
+  expectText(device->planCreate(store, &third, &plan, &workspace), "multiples of 16 bytes, received one at 4", "a tensor that vectors cannot load");
   expectText(device->planCreate(store, &other, &plan, &workspace), "no kernel for op 'nothing' on this device", "an op that is none");
   device->storeDestroy(store);
 }
