@@ -53,9 +53,9 @@ int32_t Store::alloc(int64_t bytes) {
   return static_cast<int32_t>(i);
 }
 void Store::free(int32_t index) {
-  use(device);
   at(index, 0, 0)->freed = true;
-  wait();
+  // of a card that has stopped, too, what is freed is freed: others say that it has
+  cudaSetDevice(device), cudaStreamSynchronize(stream), cudaGetLastError();
   buffers[static_cast<size_t>(index)].reset();
 }
 void Store::read(int32_t index, int64_t offset, void* data, int64_t bytes) {

@@ -259,6 +259,7 @@ void machines() {
   t.fill(3);
   setenv("BAYESCNN_EMULATED_FAIL", "lost", 1);
   expectText(t.run(3), "cuda:0 has stopped", "a card that has stopped");
+  succeed(device->storeFree(t.store, t.p), "storeFree on a card that has stopped");
   unsetenv("BAYESCNN_EMULATED_FAIL");
 }
 
