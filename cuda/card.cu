@@ -39,8 +39,9 @@ std::string whyNot(int device, std::string& name) {
 }
 
 const Card& cardOf(int device) {
-  static std::mutex lock;
-  static std::deque<Card> cards;  // a deque, so that references stay
+  // never destroyed: a run may outlive static variables, where the process exits; a deque, so that references stay
+  static std::mutex& lock = *new std::mutex;
+  static std::deque<Card>& cards = *new std::deque<Card>;
   const std::lock_guard<std::mutex> hold(lock);
   while (static_cast<int>(cards.size()) <= device) {
     cudaDeviceProp p;
@@ -51,14 +52,6 @@ const Card& cardOf(int device) {
 }
 
 void use(int device) { succeed(cudaSetDevice(device), "choice of the GPU"); }
-
-std::string lost(int device) {
-  cudaGetLastError();  // an error of one call alone goes with this
-  const cudaError_t e = cudaDeviceSynchronize();
-  if (e == cudaSuccess) return "";
-  return "cuda:" + std::to_string(device) + " has stopped (" + cudaGetErrorString(e) +
-         "): what it held is lost, start the program anew";
-}
 
 void* allocate(int device, int64_t bytes) {
   void* p = nullptr;

@@ -11,8 +11,6 @@ int deviceCount();  // 0 where there is none that could be asked
 std::string whyNot(int device, std::string& name);
 const Card& cardOf(int device);  // of one that can be used
 void use(int device);            // by this thread, from here on
-// What to say of an error behind which the card does not answer any more; empty where it does.
-std::string lost(int device);
 
 // Throws "what: error" of the runtime, or what the card has to say about memory.
 void* allocate(int device, int64_t bytes);

@@ -14,12 +14,12 @@ const char* say(std::string why) {
 }
 // Null, or the sentence of what f throws: that the card has stopped, if it has.
 template <class F>
-const char* guarded(int device, F f) {
+const char* guarded(Store* store, F f) {
   try {
     f();
     return nullptr;
   } catch (const std::exception& e) {
-    const std::string why = e.what(), gone = lost(device);
+    const std::string why = e.what(), gone = store->lost();
     return say(gone.empty() ? why : gone);
   }
 }
@@ -47,37 +47,42 @@ const BayesBackend table = {
     [](int32_t device, void** store) -> const char* {
       std::string name, why = whyNot(device, name);
       if (!why.empty()) return say("no CUDA device: " + why);
-      return guarded(device, [&] { *store = new Store(device); });
+      try {
+        *store = new Store(device);
+        return nullptr;
+      } catch (const std::exception& e) {
+        cudaGetLastError();  // no error of the next call
+        return say("no CUDA device: " + std::string(e.what()));
+      }
     },
     [](void* store) { delete storeOf(store); },
     [](void* store, int64_t bytes, int32_t* index) {
-      return guarded(storeOf(store)->device, [&] { *index = storeOf(store)->alloc(bytes); });
+      return guarded(storeOf(store), [&] { *index = storeOf(store)->alloc(bytes); });
     },
-    [](void* store, int32_t index) { return guarded(storeOf(store)->device, [&] { storeOf(store)->free(index); }); },
+    [](void* store, int32_t index) { return guarded(storeOf(store), [&] { storeOf(store)->free(index); }); },
     [](void* store, int32_t index, int64_t offset, void* data, int64_t bytes) {
-      return guarded(storeOf(store)->device, [&] { storeOf(store)->read(index, offset, data, bytes); });
+      return guarded(storeOf(store), [&] { storeOf(store)->read(index, offset, data, bytes); });
     },
     [](void* store, int32_t index, int64_t offset, const void* data, int64_t bytes) {
-      return guarded(storeOf(store)->device, [&] { storeOf(store)->write(index, offset, data, bytes); });
+      return guarded(storeOf(store), [&] { storeOf(store)->write(index, offset, data, bytes); });
     },
     [](void* store, const BayesProgram* program, void** plan, int64_t* workspace) {
-      return guarded(storeOf(store)->device, [&] {
+      return guarded(storeOf(store), [&] {
         Plan* const made = new Plan(storeOf(store), *program);
         *plan = made, *workspace = made->workspaceBytes();
       });
     },
     [](void* plan, int32_t steps, const BayesFeed* feeds, void* const* results, BayesFault* fault) {
       fault->runStep = fault->programStep = -1, fault->nonFinite = 0;
-      const char* error =
-          guarded(planOf(plan)->store->device, [&] { planOf(plan)->run(steps, feeds, results, *fault); });
+      const char* error = guarded(planOf(plan)->store, [&] { planOf(plan)->run(steps, feeds, results, *fault); });
       if (error) snprintf(fault->message, sizeof fault->message, "%s", error);
       return error;
     },
     [](void* plan, int32_t runStep, const BayesFeed* feeds, void* const*, int32_t step) {
-      return guarded(planOf(plan)->store->device, [&] { planOf(plan)->runStep(runStep, feeds, step); });
+      return guarded(planOf(plan)->store, [&] { planOf(plan)->runStep(runStep, feeds, step); });
     },
     [](void* plan, int32_t step, int32_t output, int64_t offset, void* data, int64_t bytes) {
-      return guarded(planOf(plan)->store->device, [&] { planOf(plan)->read(step, output, offset, data, bytes); });
+      return guarded(planOf(plan)->store, [&] { planOf(plan)->read(step, output, offset, data, bytes); });
     },
     [](void* plan, int32_t step, char* text, int64_t capacity) -> const char* {
       if (step < 0 || step >= planOf(plan)->stepCount() || capacity < 1) return "plan: no such step";

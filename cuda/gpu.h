@@ -108,12 +108,19 @@ __device__ __forceinline__ void raise(bayes::cuda::Fault* fault, int32_t code, i
 inline void succeed(cudaError_t e, const char* what) {
   if (e != cudaSuccess) throw std::runtime_error(std::string(what) + ": " + cudaGetErrorString(e));
 }
+// Lets a kernel have all the shared memory that a block of the current card may have. Never less: the limit is the
+// kernel's own, for all threads, and another launch of it may want more than this one.
+template <class... P>
+void allowSharedMemory(void (*kernel)(P...)) {
+  int device = 0, most = 0;
+  succeed(cudaGetDevice(&device), "shared memory of a kernel");
+  succeed(cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, device), "shared memory of a kernel");
+  succeed(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, most), "shared memory of a kernel");
+}
 // kernel(args...) on the stream.
 template <class... P, class... A>
 void launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared, Stream stream, A... args) {
-  if (shared > 48 * 1024)
-    succeed(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared)),
-            "shared memory of a kernel");
+  if (shared > 48 * 1024) allowSharedMemory(kernel);
   // clang-format off
   kernel<<<grid, block, shared, stream>>>(args...);
   // clang-format on

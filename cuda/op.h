@@ -12,7 +12,8 @@
 // nor reads anything back, and what changes from step to step (learning rate, seed) is a tensor that the kernel reads.
 // Shapes, dtypes and attributes have been held to the op's contract (the contract.h of native/) before. Indices and
 // labels are data: their kernels look at them, raise() and go on with something harmless. Kernels of a step that
-// commits begin with `if (stopped(fault)) return;`. No float atomics, no order of sums that a schedule could change.
+// commits begin with `if (stopped(fault)) return;`; where they also raise, and have a barrier, one thread looks for its
+// block. No float atomics, no order of sums that a schedule could change.
 #pragma once
 #include <stdint.h>
 #include <string.h>

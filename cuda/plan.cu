@@ -116,6 +116,8 @@ void Plan::add(const BayesStep& b) {
 
 Tensor Plan::resolve(const BayesRef& r) {
   const int64_t bytes = bytesOf(r), end = r.offset + bytes;
+  if (r.space != BAYES_NONE && r.offset % 16)  // a kernel that loads 16 bytes there would end the whole process's card
+    refuse("expected tensors at multiples of 16 bytes, received one at " + std::to_string(r.offset));
   Tensor t{};
   t.dtype = r.dtype, t.rank = r.rank, t.space = r.space, t.index = r.index, t.offset = r.offset;
   for (int i = 0; i < r.rank; i++) t.dims[i] = r.dims[i];
@@ -152,8 +154,8 @@ void Plan::checkHeld() const {
     if (block->freed) throw std::runtime_error("a buffer that the program uses has been freed");
 }
 void Plan::setFault(int now) {
-  const Fault f = {NO_FAULT, -1, -1, {0, 0}, now};
-  store->upload(word->data, &f, sizeof f);
+  sent = {NO_FAULT, -1, -1, {0, 0}, now};
+  store->upload(word->data, &sent, sizeof sent);
 }
 
 void Plan::launchStep(size_t i) {
@@ -196,6 +198,19 @@ void Plan::record() {
   succeed(e, "recording a step");
 }
 
+// n slices into staging memory. A copy of many takes slices that do not overlap, less than 2 GiB apart.
+void Plan::uploadSlices(int feed, const char* from, int64_t stride, int n) {
+  const int64_t bytes = feedBytes[static_cast<size_t>(feed)], pitch = roundUp(bytes, 16);
+  char* const to = feedSlices.staged(feed, chunk);
+  const auto width = [](int64_t size) { return static_cast<size_t>(size); };
+  if (stride < bytes || stride > INT32_MAX)
+    for (int k = 0; k < n; k++) store->upload(to + pitch * k, from + stride * k, bytes);
+  else
+    succeed(cudaMemcpy2DAsync(to, width(pitch), from, width(stride), width(bytes), width(n), cudaMemcpyHostToDevice,
+                              store->stream),
+            "upload");
+}
+
 void Plan::run(int count, const BayesFeed* feeds, void* const* results, BayesFault& fault) {
   use(store->device);
   checkHeld();
@@ -211,11 +226,7 @@ void Plan::run(int count, const BayesFeed* feeds, void* const* results, BayesFau
       alone[i] = n == 1 || f.stride == 0;
       if (!feedBytes[i] || (f.stride == 0 && first > 0)) continue;
       if (alone[i]) store->upload(feedSlices.slot(static_cast<int>(i)), from, feedBytes[i]);
-      else
-        succeed(
-            cudaMemcpy2DAsync(feedSlices.staged(static_cast<int>(i), chunk), width(roundUp(feedBytes[i], 16)), from,
-                              width(f.stride), width(feedBytes[i]), width(n), cudaMemcpyHostToDevice, store->stream),
-            "upload");
+      else uploadSlices(static_cast<int>(i), from, f.stride, n);
     }
     feedSlices.upload(*store, first, alone, chunk), resultSlices.upload(*store, first, lone, chunk);
 
@@ -227,7 +238,6 @@ void Plan::run(int count, const BayesFeed* feeds, void* const* results, BayesFau
       warm = true;
     }
 
-    Fault found;
     store->download(&found, word->data, sizeof found);
     for (size_t i = 0; i < nr && launched; i++) {
       char* const to = static_cast<char*>(results[i]) + resultBytes[i] * first;

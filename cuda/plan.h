@@ -38,6 +38,7 @@ class Plan {
   std::vector<int64_t> feedBytes, resultBytes;
 
   Held arena, scratch, word;  // word: the Fault
+  Fault sent{}, found{};      // what the host writes to it and reads of it: copies may be under way behind a call
   Slices feedSlices, resultSlices;
   int64_t arenaBytes = 0, workspace = 0;
   int chunk = 1;  // most steps whose slices travel together
@@ -51,6 +52,7 @@ class Plan {
   void checkHeld() const;
   void launchStep(size_t i);
   void enqueue();  // one step of a run
+  void uploadSlices(int feed, const char* from, int64_t stride, int n);
   void record();
   void describe(const Fault& f, BayesFault& to) const;
 };

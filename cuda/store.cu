@@ -13,6 +13,14 @@ Store::~Store() {
   cudaGetLastError();
 }
 
+std::string Store::lost() {
+  cudaGetLastError();  // an error of one call alone goes with this
+  const cudaError_t e = cudaStreamSynchronize(stream);
+  if (e == cudaSuccess) return "";
+  return "cuda:" + std::to_string(device) + " has stopped (" + cudaGetErrorString(e) +
+         "): what it held is lost, start the program anew";
+}
+
 Held Store::zeroed(int64_t bytes) {
   const int64_t whole = roundUp(bytes > 0 ? bytes : 1, 16);
   Held block = std::make_shared<Block>(device, bytes < 0 ? bytes : whole);
@@ -45,9 +53,9 @@ int32_t Store::alloc(int64_t bytes) {
   return static_cast<int32_t>(i);
 }
 void Store::free(int32_t index) {
-  use(device);
   at(index, 0, 0)->freed = true;
-  wait();
+  // of a card that has stopped, too, what is freed is freed: others say that it has
+  cudaSetDevice(device), cudaStreamSynchronize(stream), cudaGetLastError();
   buffers[static_cast<size_t>(index)].reset();
 }
 void Store::read(int32_t index, int64_t offset, void* data, int64_t bytes) {

@@ -32,6 +32,9 @@ struct Store {
 
   Held zeroed(int64_t bytes);
   void wait() { succeed(cudaStreamSynchronize(stream), "run on the GPU"); }
+  // What to say of an error behind which the card does not answer any more; empty where it does. Waits for this stream
+  // alone: to wait for the whole card is an error, and the end of a recording, while another thread records a graph.
+  std::string lost();
   void upload(void* to, const void* from, int64_t bytes);
   void download(void* to, const void* from, int64_t bytes);  // has arrived when the stream has been waited for
 

@@ -11,12 +11,11 @@ struct AdamRule {
 };
 struct AdamRates {  // of one step: made by one thread of a block for all
   float rate, least, shrink, decay;
-  int fault;
+  int stop;  // not what each thread sees of a fault: another block may raise it while they look
 };
 
 __global__ void __launch_bounds__(BLOCK)
     adamKernel(List<5> list, AdamRule rule, const float* lr, const int32_t* step, Fault* fault, int number) {
-  if (stopped(fault)) return;
   AdamRates* const rates = reinterpret_cast<AdamRates*>(sharedMemory());
   if (threadIdx.x == 0) {
     const double a = *lr, t = *step;
@@ -25,13 +24,12 @@ __global__ void __launch_bounds__(BLOCK)
     rates->rate = static_cast<float>(a / correct1 * root), rates->least = static_cast<float>(rule.epsilon * root);
     rates->shrink = rule.decoupled ? static_cast<float>(1 - a * rule.weightDecay) : 1.f;
     rates->decay = rule.decoupled ? 0.f : static_cast<float>(rule.weightDecay);
-    rates->fault = !(a - a == 0) ? RATE_NOT_FINITE : !(t >= 1) ? STEP_NOT_FROM_1 : NO_FAULT;
+    const int found = !(a - a == 0) ? RATE_NOT_FINITE : !(t >= 1) ? STEP_NOT_FROM_1 : NO_FAULT;
+    if (found) raise(fault, found, number);  // every block finds the same
+    rates->stop = found || stopped(fault);
   }
   blockBarrier();
-  if (rates->fault) {  // every block finds the same
-    if (threadIdx.x == 0) raise(fault, rates->fault, number);
-    return;
-  }
+  if (rates->stop) return;
   const float rate = rates->rate, least = rates->least, shrink = rates->shrink, decay = rates->decay;
   const float keep1 = static_cast<float>(rule.beta1), take1 = static_cast<float>(1 - rule.beta1);
   const float keep2 = static_cast<float>(rule.beta2), take2 = static_cast<float>(1 - rule.beta2);

@@ -228,6 +228,7 @@ export class Program<I extends string, O extends string> {
 
 /** What the device says when a run fails, by what a program may want to tell apart. */
 const CODES: readonly (readonly [text: string, code: ErrorCode])[] = [
+  ["has stopped", "ERR_BAYES_MISSING"],
   ["not finite", "ERR_BAYES_NUMERIC"],
   ["out of memory", "ERR_BAYES_MEMORY"],
   ["was stopped", "ERR_BAYES_CLOSED"],

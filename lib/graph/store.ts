@@ -243,7 +243,7 @@ export class Store {
           code: why.includes("is busy") ? "ERR_BAYES_BUSY" : "ERR_BAYES_CLOSED",
         });
       throw new BayesError(`[store ${name}] expected memory for ${bytes} bytes, received none (${why})`, {
-        code: "ERR_BAYES_MEMORY",
+        code: why.includes("has stopped") ? "ERR_BAYES_MISSING" : "ERR_BAYES_MEMORY",
       });
     }
   }

@@ -20,6 +20,7 @@ import {
 import { exportOnnx, verifyOnnx } from "../../lib/onnx/index.ts";
 import { loadCheckpoint, readSafetensors, saveCheckpoint } from "../../lib/train/index.ts";
 import { read } from "../docs-kit/blocks.ts";
+import { nullDevice } from "../null-device.ts";
 import { eachRun, spoil, squares, tinyBayes } from "./train-kit.ts";
 
 eachRun(() => {});
@@ -170,6 +171,16 @@ has("ERR_BAYES_MEMORY", {
 });
 has("ERR_BAYES_MISSING", {
   "a CUDA device": () => new Store("cuda:9999"),
+  "a card that has stopped": () => {
+    const device = nullDevice();
+    class Plan extends device.addon.Plan {
+      override run(): never {
+        throw new Error("cuda:0 has stopped (an illegal memory access was encountered)");
+      }
+    }
+    const store = new Store({ ...device, addon: { ...device.addon, Plan } });
+    compile({ store }, { x: [2] }, ({ x }) => ({ y: ops.relu(x) })).run({ x: new Float32Array(2) });
+  },
   "ONNX Runtime": async () => {
     vi.doMock("onnxruntime-node", () => {
       throw new Error("Cannot find package");

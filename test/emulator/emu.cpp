@@ -483,13 +483,18 @@ static void putBf16(const uint32_t* v, int g, int t, float (*A)[16], float (*B)[
 void mma(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) { multiply<8, putTf32>(3, d, a, b); }
 void mmaBf16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) { multiply<16, putBf16>(4, d, a, b); }
 
+// Blocks run at once: of a fault that another one of this launch has raised, a thread sees it or not yet.
+static uint64_t raisedBy;  // number of the block
 bool stopped(const bayes::cuda::Fault* fault) {
   if (!emu::device().has(fault)) emu::fail("the fault is not in the device's memory");
-  return fault->code != bayes::cuda::NO_FAULT;
+  if (fault->code == bayes::cuda::NO_FAULT) return false;
+  return raisedBy < emu::launchEra || raisedBy == emu::era || emu::options.order != emu::RANDOM ||
+         emu::randomNumber() & 1;
 }
 void raise(bayes::cuda::Fault* fault, int32_t code, int32_t step, int32_t v0, int32_t v1) {
-  if (stopped(fault)) return;
-  *fault = {code, fault->now, step, {v0, v1}, fault->now};
+  if (!emu::device().has(fault)) emu::fail("the fault is not in the device's memory");
+  if (fault->code != bayes::cuda::NO_FAULT) return;
+  *fault = {code, fault->now, step, {v0, v1}, fault->now}, raisedBy = emu::era;
 }
 
 // ---- What g++ -fsanitize=thread calls

@@ -64,9 +64,11 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int) {
   p->multiProcessorCount = 4, p->sharedMemPerBlockOptin = 227 * 1024, p->totalGlobalMem = emu::total();
   return cudaSuccess;
 }
-cudaError_t cudaSetDevice(int device) { return device == 0 ? cudaSuccess : cudaErrorInvalidDevice; }
+cudaError_t cudaSetDevice(int device) {
+  if (emu::failing("full")) return cudaErrorMemoryAllocation;
+  return device == 0 ? cudaSuccess : cudaErrorInvalidDevice;
+}
 cudaError_t cudaGetLastError() { return cudaSuccess; }
-cudaError_t cudaDeviceSynchronize() { return emu::failing("lost") ? cudaErrorIllegalAddress : cudaSuccess; }
 cudaError_t cudaMalloc(void** p, size_t bytes) {
   if (emu::capturing) return cudaErrorStreamCaptureUnsupported;
   *p = emu::allocate(bytes);

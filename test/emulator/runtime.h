@@ -1,7 +1,7 @@
 // The part of the CUDA runtime that the device uses, on the host: one GPU, streams in order, graphs by capture. What a
 // real capture forbids (allocating, waiting, copying from and to the host) is an error here too, and pointers that are
-// not the device's are refused. BAYESCNN_EMULATED_FAIL=driver|old|none|capability has a machine without a GPU that
-// can be used.
+// not the device's are refused. There is no wait for the whole card: it would end what another thread records.
+// BAYESCNN_EMULATED_FAIL=driver|old|none|capability|full has a machine without a GPU that can be used.
 #pragma once
 #include <stdlib.h>
 
@@ -39,7 +39,6 @@ cudaError_t cudaGetDeviceCount(int* count);
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int device);
 cudaError_t cudaSetDevice(int device);
 cudaError_t cudaGetLastError();
-cudaError_t cudaDeviceSynchronize();
 cudaError_t cudaMalloc(void** p, size_t bytes);
 cudaError_t cudaFree(void* p);
 cudaError_t cudaMemGetInfo(size_t* available, size_t* total);
