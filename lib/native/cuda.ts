@@ -12,7 +12,7 @@ export interface Found {
   readonly wanted: boolean;
 }
 
-const PLACES = ["prebuilds-cuda/linux-x64/libbayescnn-cuda.so", "build-cuda/Release/libbayescnn-cuda.so"];
+const PLACES = ["prebuilds-cuda/linux-x64/libbayescnn-cuda.so", "build-cuda/libbayescnn-cuda.so"];
 
 /** The CUDA library: that of the environment variable BAYESCNN_CUDA, else one in the package, prebuilt or built. */
 export function cudaLibrary(): Found {
