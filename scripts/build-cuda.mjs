@@ -1,7 +1,8 @@
 // Builds build-cuda/libbayescnn-cuda.so with nvcc (CUDA 13), by cmake-js; without it, by cmake alone. BAYESCNN_CUDA=<path> has the
 // addon open it.
+//   node scripts/build-cuda.mjs --prebuild   puts it where npm pack takes it along: prebuilds-cuda/linux-x64
 import { spawnSync } from "node:child_process";
-import { copyFileSync, existsSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync } from "node:fs";
 import { createRequire } from "node:module";
 import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
@@ -33,7 +34,14 @@ const status = tool
   ? run(process.execPath, [tool, "build", "-d", "cuda", "-O", folder, "--parallel", jobs])
   : run("cmake", ["-S", "cuda", "-B", folder]) || run("cmake", ["--build", folder, "--parallel", jobs]);
 if (status !== 0) process.exit(status);
-const library = "libbayescnn-cuda.so";
-for (const place of ["Release", "Debug"].map((d) => resolve(folder, d, library)))
-  if (existsSync(place)) copyFileSync(place, resolve(folder, library));
-console.log(`${resolve(folder, library)}`);
+const name = "libbayescnn-cuda.so";
+const library = resolve(folder, name);
+for (const place of ["Release", "Debug"].map((d) => resolve(folder, d, name)))
+  if (existsSync(place)) copyFileSync(place, library);
+console.log(library);
+if (process.argv.includes("--prebuild")) {
+  const prebuilt = resolve("prebuilds-cuda/linux-x64", name);
+  mkdirSync(resolve(prebuilt, ".."), { recursive: true });
+  copyFileSync(library, prebuilt);
+  console.log(prebuilt);
+}

@@ -15,6 +15,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { build } from "../built.ts";
+import { buildSecond, cannotBuild } from "../second/build.ts";
 
 const root = join(import.meta.dirname, "../..");
 const tmp = mkdtempSync(join(tmpdir(), "bayescnn-package-"));
@@ -38,7 +39,7 @@ beforeAll(() => {
   build();
   mkdirSync(clone);
   for (const name of readdirSync(root))
-    if (!["node_modules", "build", "prebuilds", ".git", "coverage", "runs"].includes(name))
+    if (!/^(node_modules|build.*|prebuilds.*|\.git|coverage|runs)$/.test(name))
       cpSync(join(root, name), join(clone, name), { recursive: true });
 });
 
@@ -102,6 +103,21 @@ describe("installed", () => {
   it("has a command line", () => {
     const out = execFileSync("npx", ["--offline", "bayescnn", "info", "--json"], { cwd: user, encoding: "utf8" });
     expect(JSON.parse(out)).toMatchObject({ event: "info", version: expect.stringMatching(/^\d/) });
+  });
+
+  const none = cannotBuild() && ` (skipped: ${cannotBuild()})`;
+  it.skipIf(none)(`opens the device library that it was packed with${none}`, { timeout: 300_000 }, () => {
+    const [folder, other] = ["prebuilds-cuda/linux-x64", join(tmp, "other")];
+    mkdirSync(join(clone, folder), { recursive: true });
+    buildSecond(join(clone, folder, "libbayescnn-cuda.so"));
+    mkdirSync(other);
+    writeFileSync(join(other, "package.json"), "{}");
+    npm(["install", "--ignore-scripts", "--no-audit", "--no-fund", "--omit=optional", "--omit=peer", pack()], other);
+    expect(readdirSync(join(other, "node_modules/bayescnn", folder))).toEqual(["libbayescnn-cuda.so"]);
+    const info = (cwd: string) =>
+      JSON.parse(execFileSync("npx", ["--offline", "bayescnn", "info", "--json"], { cwd, encoding: "utf8" }));
+    expect(info(other).devices).toEqual([expect.stringMatching(/^cpu-/), "cuda:0 (second)"]);
+    expect(info(user)).toMatchObject({ devices: [expect.stringMatching(/^cpu-/)], noCuda: expect.any(String) });
   });
 
   const compilers = { "5.2": join(user, "node_modules/typescript"), current: join(root, "node_modules/typescript") };
