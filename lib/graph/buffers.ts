@@ -35,8 +35,11 @@ export class Buffers {
     this.#results = new Set(results.map(base));
     this.#end = order.length;
     for (const [step, n] of order.entries()) for (const i of n.inputs) this.#lastUse.set(base(i), step);
-    for (const [step, n] of order.entries())
-      if (!n.op.view) for (const o of n.outputs) if (this.used(o)) this.#give(o, step, direct.get(o));
+    for (const [step, n] of order.entries()) {
+      if (n.op.view) continue;
+      const free = this.#readOnce(n);
+      for (const o of n.outputs) if (this.used(o)) this.#give(o, step, direct.get(o), free);
+    }
   }
 
   of(t: Tensor): Buffer | undefined {
@@ -48,24 +51,34 @@ export class Buffers {
     return this.#lastUse.has(t) || this.#results.has(t);
   }
 
-  #give(o: Tensor, step: number, result: number | undefined): void {
-    let buffer = result === undefined ? this.#takenOver(o, step) : undefined;
+  #give(o: Tensor, step: number, result: number | undefined, free: ReadonlySet<Buffer> | undefined): void {
+    let buffer = result === undefined ? this.#takenOver(o, step, free) : undefined;
     if (!buffer) this.all.push((buffer = { bytes: o.bytes, from: step, to: step, result, offset: 0 }));
     buffer.to = Math.max(buffer.to, this.#results.has(o) ? this.#end : (this.#lastUse.get(o) ?? step));
     this.#of.set(o, buffer);
   }
 
+  /** Where one output could take what another still needs, of another group or of a gradient: what one input alone has. */
+  #readOnce({ inputs, members, attrs }: Node): ReadonlySet<Buffer> | undefined {
+    if (!members && !attrs.onto) return undefined;
+    const once = new Set<Buffer>();
+    const more = new Set<Buffer>();
+    for (const t of inputs) {
+      const buffer = this.#of.get(base(t));
+      if (buffer) (once.has(buffer) ? more : once).add(buffer);
+    }
+    for (const buffer of more) once.delete(buffer);
+    return once;
+  }
+
   /** The memory of an input that the op may write over, where this step is the last to need it. */
-  #takenOver(o: Tensor, step: number): Buffer | undefined {
-    const { inputs, members } = o.node;
+  #takenOver(o: Tensor, step: number, free: ReadonlySet<Buffer> | undefined): Buffer | undefined {
+    const { inputs } = o.node;
     for (const i of overwritable(o)) {
       const x = inputs[i];
       const buffer = x && this.#of.get(base(x));
       if (!buffer || buffer.result !== undefined || buffer.to !== step) continue;
-      // another group, or the gradient's other output, may still need it
-      const others =
-        members || o.node.attrs.onto ? inputs.filter((t) => this.#of.get(base(t)) === buffer).length - 1 : 0;
-      if (others > 0) continue;
+      if (free && !free.has(buffer)) continue;
       if (x.bytes === o.bytes && !this.#results.has(base(x))) return buffer;
     }
     return undefined;

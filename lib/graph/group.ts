@@ -13,8 +13,9 @@ import { type Goal, runOrder } from "./walk.ts";
  */
 export function group(goal: Goal, align: number): Goal {
   const most = 1.01 * neededBytes(goal, align) + SMALL;
-  let now = longerSums(ontoOthers(goal));
-  for (let next: Goal | undefined = now; next; next = firstThat(lists(now), (g) => neededBytes(g, align) <= most))
+  const refused = new Set<string>();
+  let now: Goal | undefined = longerSums(ontoOthers(goal));
+  for (let next: Goal | undefined = now; next; next = withList(now, refused, (g) => neededBytes(g, align) <= most))
     now = next;
   return now;
 }
@@ -81,8 +82,8 @@ function longerSums(goal: Goal): Goal {
   return rebuild(goal, nodes, (n, at) => changes.get(n)?.(at));
 }
 
-/** The goal with some nodes of an op that takes lists as one, in every way that there is; of each way, all first, then the smaller half, …. */
-function* lists(goal: Goal): Iterable<Goal> {
+/** The goal with some nodes of an op that takes lists as one, if there are any that may be; those that were too much are remembered. */
+function withList(goal: Goal, refused: Set<string>, fits: (goal: Goal) => boolean): Goal | undefined {
   const { nodes, readers } = survey(goal);
   const position = positions(goal);
   const read = (t: Tensor): number =>
@@ -106,14 +107,18 @@ function* lists(goal: Goal): Iterable<Goal> {
     for (const { members } of runs(all, span)) {
       const bySize = members.toSorted((a, b) => bytesOf(a) - bytesOf(b));
       for (let count = members.length; count > 1; count >>= 1) {
-        const few = new Set(bySize.slice(0, count));
-        for (const part of runs(
-          members.filter((n) => few.has(n)),
-          span,
-        ))
-          if (part.members.length > 1) yield listed(goal, nodes, part);
+        const few = new Set(bySize.slice(0, count)); // all of them, then the smaller half, …
+        const some = members.filter((n) => few.has(n));
+        for (const run of runs(some, span)) {
+          const key = `${run.place.id} ${run.members.length}`;
+          if (run.members.length === 1 || refused.has(key)) continue;
+          const next = listed(goal, nodes, run);
+          if (fits(next)) return next;
+          refused.add(key);
+        }
       }
     }
+  return undefined;
 }
 
 /** Positions in the order of the run: of the last input, of the node, and of the first reader. */
@@ -171,8 +176,3 @@ function positions(goal: Goal): (n: Node) => number {
 }
 
 const bytesOf = ({ inputs, outputs }: Node): number => [...inputs, ...outputs].reduce((sum, t) => sum + t.bytes, 0);
-
-function firstThat<T>(all: Iterable<T>, holds: (item: T) => boolean): T | undefined {
-  for (const item of all) if (holds(item)) return item;
-  return undefined;
-}
