@@ -1,15 +1,16 @@
 // Runs the tests, grouped by need, and ends with "N passed, N failed, N skipped".
-//   node scripts/test.mjs fast   pure TypeScript and the CPU addon, on the best and on the other instruction sets
-//   node scripts/test.mjs slow   real data, kill and resume, the packed package, sanitizers, NEON and AVX-512 emulated
+//   node scripts/test.mjs fast   pure TypeScript and the CPU addon, on the best and on the other instruction sets; COVERAGE=1: how much of lib/ that runs
+//   node scripts/test.mjs slow   real data, kill and resume, the packed package, sanitizers, NEON and AVX-512 emulated, CUDA emulated
 //   node scripts/test.mjs all    both
 //   node scripts/test.mjs fuzz   random programs, damaged files and options, far more of them and each time others
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 
 const tier = process.argv[2] ?? "fast";
+const { COVERAGE } = process.env;
 const require = createRequire(import.meta.url);
 const vitest = join(require.resolve("vitest/package.json"), "../vitest.mjs");
 const { isa } = require("node-gyp-build")(process.cwd());
@@ -47,7 +48,7 @@ function run(title, args, env = {}) {
 
 try {
   if (tier === "fast" || tier === "all") {
-    run(`pure TypeScript and CPU (${isa})`, ["test/pure", "test/cpu", "--coverage"]);
+    run(`pure TypeScript and CPU (${isa})`, ["test/pure", "test/cpu", ...(COVERAGE ? ["--coverage"] : [])]);
     const kernels = ["ops", "products", "winograd", "elementwise-accuracy", "golden"].map(
       (t) => `test/cpu/${t}.test.ts`,
     );
@@ -63,6 +64,15 @@ try {
     const OPS = "conv2d,bayesConv2d,bayesConvTranspose2d";
     for (const BAYESCNN_CONV of ["imageLanes", "imagePanels", "rows", "im2col"])
       run(`convolutions as ${BAYESCNN_CONV}`, ["test/cpu/ops.test.ts"], { BAYESCNN_CONV, OPS });
+    run("the CUDA device on an emulated GPU", ["test/cuda"]);
+    const library = "build-emulated/libbayescnn-cuda.so";
+    if (existsSync(library))
+      run("op rows on the emulated CUDA device, in three orders of threads", ["test/cpu/ops.test.ts"], {
+        BAYESCNN_TEST_DEVICE: "cuda",
+        BAYESCNN_CUDA: resolve(library),
+        BAYESCNN_EMULATED_ORDER: "turns",
+      });
+    else console.log(`op rows on the emulated CUDA device skipped: there is no ${library}`);
     run(
       "slow: guides, examples, experiments, kill and resume, boundary, fuzzing, soak, package, sanitizers, emulated instruction sets",
       ["test/slow"],

@@ -3,7 +3,7 @@ import { imageSize, makeDataset } from "../data/dataset.ts";
 import { compile, type Program } from "../graph/compile.ts";
 import { createModel } from "../models/create.ts";
 import type { Model } from "../models/model.ts";
-import type { Precision } from "../native/device.ts";
+import type { Device, Precision } from "../native/device.ts";
 import type { Optimizer } from "../train/optimizers.ts";
 import { compileStep, dropData, residentData, type StepProgram } from "../train/step.ts";
 import { seedKey } from "../util/philox.ts";
@@ -24,11 +24,13 @@ export function madeModel({
   bayesian,
   size = [32, 32],
   seed = 1,
+  device,
 }: {
   name: string;
   bayesian: boolean;
   size?: readonly [number, number];
   seed?: number;
+  device?: Device;
 }): Model {
   const channels = name === "lenet5" ? 1 : 3;
   return createModel({
@@ -38,6 +40,7 @@ export function madeModel({
     preprocess: { scale: new Array(channels).fill(1 / 255), shift: new Array(channels).fill(-0.5) },
     bayesian,
     seed,
+    device,
   });
 }
 

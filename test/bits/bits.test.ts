@@ -6,22 +6,17 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { grad } from "../../lib/autodiff/grad.ts";
 import { compile } from "../../lib/graph/compile.ts";
-import { constant, type Shape, type Tensor } from "../../lib/graph/node.ts";
 import { Store } from "../../lib/graph/store.ts";
 
 import { gaussian } from "../../lib/likelihoods/gaussian.ts";
 import { createModel } from "../../lib/models/create.ts";
 import type { Model } from "../../lib/models/model.ts";
 import { cpu, type Precision } from "../../lib/native/device.ts";
-import { add } from "../../lib/ops/add.ts";
-import { leakyRelu } from "../../lib/ops/leakyRelu.ts";
-import { mul } from "../../lib/ops/mul.ts";
-import { softplus } from "../../lib/ops/softplus.ts";
-import { sum } from "../../lib/ops/sum.ts";
 import { forwardProgram, madeModel, stepProgram } from "../../lib/speed/made.ts";
 import { adam } from "../../lib/train/optimizers.ts";
 import { type Layer, layers, narrowSums, patches } from "../cpu/products-kit.ts";
-import { type OpCase, uniform, type Value } from "../ops/harness.ts";
+import { layerPrograms, mixed, programsOf } from "../cpu/programs-kit.ts";
+import { type OpCase, uniform } from "../ops/harness.ts";
 
 const file = process.env.BITS;
 const found: Record<string, string> = {};
@@ -38,61 +33,19 @@ function record(name: string, values: Readonly<Record<string, Float32Array>>): v
       .slice(0, 16);
   }
 }
-/** A number that depends on all elements of y in different ways. */
-const mixed = (y: Tensor): Tensor => sum(mul(y, constant(Float32Array.from(uniform(y.shape, 99).data), y.shape)));
-
 function opRow(name: string, c: OpCase, precision: Precision): void {
-  const list = <T>(x: T | readonly T[]): readonly T[] => (Array.isArray(x) ? (x as readonly T[]) : [x as T]);
-  const type = (v: Value) => v.dtype ?? "f32";
-  const names = Object.keys(c.inputs);
-  const specs = Object.fromEntries(names.map((k) => [k, { shape: c.inputs[k].shape, dtype: type(c.inputs[k]) }]));
-  const arrays = { f32: Float32Array, i32: Int32Array, u8: Uint8Array };
-  const feeds = Object.fromEntries(names.map((k) => [k, arrays[type(c.inputs[k])].from(c.inputs[k].data)]));
-  const wrt = c.wrt ?? names.filter((k) => type(c.inputs[k]) === "f32");
-  for (const backward of wrt.length ? [false, true] : [false]) {
+  for (const { specs, feeds, build } of programsOf(c)) {
     using store = new Store(device);
-    using program = compile({ store, precision }, specs, (t) => {
-      const outputs = list(c.build(t));
-      if (!backward) return Object.fromEntries(outputs.map((o, i) => [`y${i}`, o]));
-      const of = wrt.map((k) => t[k]);
-      const parts = (c.gradOutputs ?? [0]).map((k) => mixed(outputs[k]));
-      return Object.fromEntries(grad(parts.reduce(add), of).map((g, i) => [`d${wrt[i]}`, g]));
-    });
+    using program = compile({ store, precision }, specs, build);
     record(name, program.run(feeds));
   }
 }
 
-function product({ x, w, channels, ...layer }: Layer, precision: Precision, samples: number): void {
-  const shapes: Record<string, Shape> = samples
-    ? { x, mu: w, sigma2: w, biasMu: [channels], biasSigma2: [channels] }
-    : { x, w, b: [channels] };
-  const names = Object.keys(shapes);
-  const value = (name: string, i: number) =>
-    Float32Array.from(uniform(shapes[name], i, name.includes("sigma2") ? 0.05 : -1).data);
-  // without the gradient of x: layers that stand first pool, and put gradients back, in the lanes
-  for (const wrt of [names, names.slice(1)]) {
+function product(layer: Layer, precision: Precision, samples: number): void {
+  for (const { first, specs, feeds, build } of layerPrograms(layer, samples)) {
     using store = new Store(device);
-    using program = compile({ store, precision }, { ...shapes, rng: i32(4), rows: i32(x[0]) }, (given) => {
-      const t = given as Record<string, Tensor>;
-      const { rng, rows, ...weights } = t;
-      const z = samples
-        ? layer.bayes(
-            t.x,
-            weights as unknown as Parameters<Layer["bayes"]>[1],
-            { rng, rows, stream: 3, samples } as never,
-          )
-        : layer.plain(t.x, t.w, t.b);
-      const y = layer.activation ? { leaky: (v: Tensor) => leakyRelu(v, 0.3), softplus }[layer.activation](z) : z;
-      const gradients = grad(
-        mixed(y),
-        wrt.map((name) => t[name]),
-      );
-      return { y, ...Object.fromEntries(gradients.map((g, i) => [`d${wrt[i]}`, g])) };
-    });
-    const feeds = Object.fromEntries(names.map((name, i) => [name, value(name, i)]));
-    const noise = { rng: Int32Array.of(1, 2, 3, 0), rows: Int32Array.from({ length: x[0] }, (_, i) => 3 * i) };
-    const of = wrt.length === names.length ? "" : ", first";
-    record(`${layer.name}, ${precision}, samples ${samples}${of}`, program.run({ ...feeds, ...noise }) as never);
+    using program = compile({ store, precision }, specs, build);
+    record(`${layer.name}, ${precision}, samples ${samples}${first ? ", first" : ""}`, program.run(feeds));
   }
 }
 

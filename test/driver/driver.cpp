@@ -1,13 +1,6 @@
 // The CPU backend in a process of its own, without Node: so that a build for another processor can run under an
-// emulator. It answers requests from one pipe on another; test/driver/client.ts is the other end. Numbers are int64 or
-// double in the machine's own order (both ends are little-endian), strings and byte blocks have their length first.
-#include <cstdio>
-#include <cstdlib>
-#include <deque>
-#include <exception>
-#include <string>
-#include <vector>
-#include "native/shared/backend.h"
+// emulator. It answers requests from one pipe on another; test/driver/client.ts is the other end, wire.h what both write.
+#include "wire.h"
 #include "native/program/culprit.h"
 #include "native/program/steps.h"
 #include "native/cpu/device.h"
@@ -16,79 +9,13 @@
 
 namespace {
 
-FILE *from, *to;
+Reader in = {nullptr, [] { exit(0); }};  // the other end has gone
+FILE* to;
 
-void readBytes(void* p, size_t n) {
-  if (n && fread(p, 1, n, from) != n) exit(0);  // the other end has gone
-}
-int64_t number() {
-  int64_t v;
-  readBytes(&v, sizeof v);
-  return v;
-}
-std::vector<char> block() {
-  std::vector<char> b(static_cast<size_t>(number()));
-  readBytes(b.data(), b.size());
-  return b;
-}
-std::string text() {
-  const std::vector<char> b = block();
-  return {b.begin(), b.end()};
-}
+int64_t number() { return in.number(); }
 void put(int64_t v) { fwrite(&v, sizeof v, 1, to); }
 void put(const void* p, size_t n) { put(static_cast<int64_t>(n)), fwrite(p, 1, n, to); }
 void put(const std::string& s) { put(s.data(), s.size()); }
-
-BayesRef ref() {
-  BayesRef r{};
-  r.dtype = static_cast<int32_t>(number()), r.space = static_cast<int32_t>(number());
-  r.index = static_cast<int32_t>(number()), r.offset = number(), r.rank = static_cast<int32_t>(number());
-  for (int i = 0; i < r.rank; i++) r.dims[i] = number();
-  return r;
-}
-
-struct Program {  // deques, so that pointers into them stay
-  std::deque<std::string> names;
-  std::deque<std::vector<BayesRef>> refs;
-  std::deque<std::vector<BayesAttr>> attrs;
-  std::deque<std::vector<double>> values;
-  std::vector<BayesStep> steps;
-  std::vector<int64_t> feeds, results;
-  BayesProgram program{};
-
-  const BayesRef* readRefs(int32_t& count) {
-    count = static_cast<int32_t>(number());
-    refs.emplace_back();
-    for (int i = 0; i < count; i++) refs.back().push_back(ref());
-    return refs.back().data();
-  }
-  Program() {
-    program.stepCount = static_cast<int32_t>(number());
-    for (int i = 0; i < program.stepCount; i++) {
-      BayesStep s{};
-      names.push_back(text()), s.op = names.back().c_str();
-      s.commits = static_cast<int32_t>(number());
-      s.inputs = readRefs(s.inputCount), s.outputs = readRefs(s.outputCount);
-      s.attrCount = static_cast<int32_t>(number());
-      attrs.emplace_back();
-      for (int k = 0; k < s.attrCount; k++) {
-        names.push_back(text());
-        values.emplace_back(static_cast<size_t>(number()));
-        readBytes(values.back().data(), values.back().size() * sizeof(double));
-        attrs.back().push_back(
-            {names.back().c_str(), static_cast<int32_t>(values.back().size()), values.back().data()});
-      }
-      s.attrs = attrs.back().data();
-      steps.push_back(s);
-    }
-    for (auto* sizes : {&feeds, &results})
-      for (int64_t n = number(); n > 0; n--) sizes->push_back(number());
-    program.arenaBytes = number();
-    program.steps = steps.data();
-    program.feedCount = static_cast<int32_t>(feeds.size()), program.feedBytes = feeds.data();
-    program.resultCount = static_cast<int32_t>(results.size()), program.resultBytes = results.data();
-  }
-};
 
 struct Plan {
   void* plan;
@@ -137,13 +64,13 @@ void serve(const std::string& what) {
     void* store = pointer<void>();
     const int32_t index = static_cast<int32_t>(number());
     const int64_t offset = number();
-    std::vector<char> b = block();  // for "read": as many bytes as are wanted
+    std::vector<char> b = in.block();  // for "read": as many bytes as are wanted
     const auto size = static_cast<int64_t>(b.size());
     if (what == "write") answer(cpu.storeWrite(store, index, offset, b.data(), size));
     else answer(cpu.storeRead(store, index, offset, b.data(), size)), put(b.data(), b.size());
   } else if (what == "plan") {
     void* store = pointer<void>();
-    const Program p;
+    const Program p(in);
     Plan* made = new Plan{nullptr, p.results, bayes::Culprit(p.program)};
     int64_t workspace = 0;
     answer(create(store, p.program, *made, workspace));
@@ -165,7 +92,7 @@ void serve(const std::string& what) {
     std::vector<BayesFeed> feeds;
     for (int64_t n = number(); n > 0; n--) {
       const int64_t stride = number();
-      data.push_back(block());
+      data.push_back(in.block());
       feeds.push_back({data.back().data(), stride});
     }
     std::deque<std::vector<char>> results;
@@ -190,12 +117,12 @@ void serve(const std::string& what) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 3 || !(from = fopen(argv[1], "rb")) || !(to = fopen(argv[2], "wb"))) {
+  if (argc != 3 || !(in.from = fopen(argv[1], "rb")) || !(to = fopen(argv[2], "wb"))) {
     fprintf(stderr, "driver: expected two pipes\n");
     return 1;
   }
   for (;;) {
-    serve(text());
+    serve(in.text());
     fflush(to);
   }
 }
