@@ -68,6 +68,15 @@ export async function section(all, kit) {
     return `${DATA[data]}, ${NETS[model]}`;
   };
   const oneDecay = groups.filter(({ decays }) => decays.size === 1 && decays.has(1e-4)).map(({ at }) => name(at));
+  // what the text says of all, and what differs from it
+  const rateOf = (r) => Number(r.settings.learningRate.split(":")[1]);
+  const slower = [...new Set(results.filter((r) => rateOf(r) !== 2e-3).map((r) => `${name(place(r))} ${rateOf(r)}`))];
+  const shorter = groups
+    .filter(({ bayesian: [b], twin: [t] }) => b && t && b.settings.epochs !== t.settings.epochs)
+    .map(
+      ({ at, twin: [t] }) =>
+        `that of ${name(at)} is of ${t.settings.epochs} epochs at ${rateOf(t)}, and no equal of it`,
+    );
   const paper = (at, i) => (PAPER[at]?.[i] === undefined ? "–" : `${PAPER[at][i]} %`);
   const accuracy = (rs) =>
     over(
@@ -162,7 +171,7 @@ the training images is held out for validation, the test images are predicted on
 
 ${rows.length === 0 ? "" : table(["", "seeds", "epochs", "accuracy", "NLL", "ECE", "Brier", "train - test, points"], rows)}
 
-Adam, learning rate 0.002 along a half cosine to zero, batch 128, prior N(0, 0.1²), 32 Monte-Carlo samples at test. On digits and clothes Bayesian nets have the paper's softplus and beta 0.1; on CIFAR their twin's ReLU, because
+Adam, learning rate 0.002${slower.length > 0 ? ` (${slower.join(", ")})` : ""} along a half cosine to zero, batch 128, prior N(0, 0.1²), 32 Monte-Carlo samples at test. On digits and clothes Bayesian nets have the paper's softplus and beta 0.1; on CIFAR their twin's ReLU, because
 softplus learns less of pictures there, and beta 0.02${
     choices.length === 0
       ? ""
@@ -172,7 +181,7 @@ softplus learns less of pictures there, and beta 0.02${
           .join("; ")})`
   }. CIFAR images are shifted by up to 4 pixels and
 mirrored, Fashion-MNIST's mirrored, MNIST's taken as they are; the twin has the same widths, schedule and augmentation, and the weight decay among 0, 0.0001
-and 0.0005 with the lowest validation NLL${
+and 0.0005 with the lowest validation NLL${shorter.length > 0 ? `; ${shorter.join("; ")}` : ""}${
     oneDecay.length === 0 ? "" : ` (of ${oneDecay.join(" and ")} only 0.0001 was run)`
   }. ${results.length === 0 ? "" : `${madeOn(results)}.`}
 
