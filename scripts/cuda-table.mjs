@@ -186,6 +186,7 @@ function kernels(log) {
           size,
           range(registers),
           range(registers.map((r) => blocksAt(size, r, MOST))),
+          NEVER[1],
         ];
       }),
     ),
