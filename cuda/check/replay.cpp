@@ -1,7 +1,7 @@
 // Replays a pack on any library with the C table (native/shared/backend.h), without Node: programs, inputs and the
 // answers that they have to give, recorded by record.mjs in the bytes of test/driver/wire.h.
 //   replay LIBRARY PACK [--device 0] [--arithmetic fp32|tf32|bf16] [--only PREFIX] [--out ROWS.jsonl]
-// The arithmetic is that of products (the attribute `precision`), and loosens the tolerances.
+// The arithmetic is that of products (the attribute `precision`) in place of the pack's, and loosens the tolerances.
 // With --out every row is written when it is done, and those that are there already are left out: a replay that is
 // stopped goes on. Ends with the counts; the exit code is 1 where a row failed, 2 where nothing could be tried.
 #include <dlfcn.h>
@@ -53,7 +53,7 @@ class Replay {
  public:
   Replay(const BayesBackend& b, int32_t number, Reader& reader) : backend(b), device(number), in(reader) {}
   std::string only, file;
-  int precision = 0;  // as in lib/graph/trace.ts: fp32, tf32, bf16
+  int precision = -1;  // as in lib/graph/trace.ts: fp32, tf32, bf16; -1: as the pack says
   int passed = 0, failed = 0, skipped = 0;
 
   void all() {
@@ -73,7 +73,7 @@ class Replay {
       finish();
       row = in.text();
       leftOut = row.compare(0, only.size(), only) != 0;
-      if (precision > 0) row += std::string(", ") + ARITHMETICS[precision];
+      if (precision >= 0) row += std::string(", ") + ARITHMETICS[precision];
       leftOut |= there.count("{\"row\": " + quoted(row)) > 0;
       why.clear(), worst = 0, seconds.clear();
       started = std::chrono::steady_clock::now();
@@ -182,7 +182,7 @@ class Replay {
       const double number = precision;
       for (auto& attrs : program.attrs)
         for (BayesAttr& a : attrs)
-          if (!strcmp(a.name, "precision") && a.count == 1) a.values = &number;
+          if (precision >= 0 && !strcmp(a.name, "precision") && a.count == 1) a.values = &number;
       int64_t workspace = 0;
       if (doing()) holds(backend.planCreate(s.store, &program.program, &p.plan, &workspace));
     } else if (what == "closePlan") {
@@ -259,7 +259,7 @@ class Replay {
       double tolerance = in.real();
       const std::vector<char> want = in.block();
       if (which >= results.size()) quit("the pack is damaged: it compares a result that there is not");
-      if (doing() && tolerance > 0) tolerance = std::max(tolerance, LOOSE[precision][which > 0]);
+      if (precision > 0 && tolerance > 0) tolerance = std::max(tolerance, LOOSE[precision][which > 0]);
       if (doing()) compare("result " + std::to_string(which), results[which], want, tolerance);
     }
   }

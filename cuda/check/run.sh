@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The first minutes on a machine with a GPU, nvcc 13 and PyTorch, without Node and without a network:
-#   cuda/check/run.sh [--dry-run] [FOLDER]     # default FOLDER: out-cuda
+#   cuda/check/run.sh [--dry-run] [FOLDER]     # default FOLDER: out-cuda; PYTHON=<the one that has PyTorch>
 # In order of value, each result written when it is there; what is there already is left out, so it may be run again.
 # It wants the packs that `npm run cuda:pack` writes (build-cuda/checks.pack.gz, timings.pack.gz) and the library of
 # `npm run build:cuda`; without the library it is built from the sources. --dry-run: on the emulated library, to see
@@ -9,7 +9,7 @@ set -uo pipefail
 cd "$(dirname "$0")/../.."
 root=$PWD
 dry=
-[ "${1:-}" = --dry-run ] && dry=1 && shift
+[ "${1:-}" = --dry-run ] && dry=yes && shift
 out=${1:-out-cuda}
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
@@ -21,7 +21,8 @@ within() { # seconds, command: ended when they are over
 packs=$root/build-cuda
 library=$root/build-cuda/libbayescnn-cuda.so
 [ -n "$dry" ] && packs=${PACKS:-$packs} && library=${BAYESCNN_CUDA:-$root/build-emulated/libbayescnn-cuda.so}
-for pack in checks timings; do
+timings=timings${dry:+-dry}
+for pack in checks $timings; do
   [ -f "$packs/$pack.pack.gz" ] || { echo "no $packs/$pack.pack.gz: npm run cuda:pack writes it"; exit 2; }
   [ -f "$out/$pack.pack" ] || gzip -dc "$packs/$pack.pack.gz" >"$out/$pack.pack" || exit 2
 done
@@ -55,14 +56,17 @@ g++ -std=c++17 -O1 -I. test/cuda/device.cpp -o "$out/device" -ldl && within 60 "
 say "noise, bit for bit"
 replay checks pack --only noise
 say "training steps, products and faults"
-for what in train product fault; do replay checks pack --only "$what"; done
-for what in train: product:; do replay checks pack --only "$what" --arithmetic tf32; done
+for what in train: product fault; do replay checks pack --only "$what"; done
+replay checks pack --only product: --arithmetic tf32
+[ -n "$dry" ] || replay checks pack --only train: --arithmetic tf32
 say "every op"
 if [ -n "$dry" ]; then replay checks pack --only softmax; else replay checks pack; fi
 say "times"
-for how in tf32 bf16 fp32; do LIMIT=60 replay timings timings --arithmetic "$how"; done
+hows="tf32 bf16 fp32"
+[ -z "$dry" ] || hows=tf32
+for how in $hows; do LIMIT=60 replay $timings timings --arithmetic "$how"; done
 say "PyTorch"
-within 120 python3 cuda/check/peer.py "$out/peer.jsonl" ${dry:+--quick} || bad=1
+within 120 "${PYTHON:-python3}" cuda/check/peer.py "$out/peer.jsonl" ${dry:+--quick} || bad=1
 sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda/bin/compute-sanitizer 2>/dev/null || true)
 if [ -n "$sanitizer" ] && [ -z "$dry" ]; then
   say "compute-sanitizer"
@@ -73,7 +77,7 @@ if [ -n "$sanitizer" ] && [ -z "$dry" ]; then
 else
   echo "compute-sanitizer: left out"
 fi
-python3 cuda/check/table.py "$out" | tee "$out/table.md"
+"${PYTHON:-python3}" cuda/check/table.py "$out" | tee "$out/table.md"
 rm -f "$out"/*.pack "$out"/{replay,device,wrappers}
 say "done"
 exit $bad
