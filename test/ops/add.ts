@@ -55,7 +55,7 @@ export const broadcastCases = (
   {
     name: "a list",
     inputs: Object.fromEntries(
-      [[5], [5], [3, 3001], [3, 3001], [], []].map((s, i) => [
+      [[5], [5], [3, 31], [3, 31], [], []].map((s, i) => [
         `x${i}`,
         i % 2 ? (options.b ?? ((s) => uniform(s, 2)))(s) : (options.a ?? ((s) => uniform(s, 1)))(s),
       ]),

@@ -13,7 +13,7 @@ export const cases: OpCase[] = [
   row("odd", [3, 17]),
   {
     ...row("a list", [3, 17]),
-    inputs: { y: uniform([3, 17], 1), t: uniform([3, 17], 2), z: uniform([9001], 3), u: uniform([9001], 4) },
+    inputs: { y: uniform([3, 17], 1), t: uniform([3, 17], 2), z: uniform([91], 3), u: uniform([91], 4) },
     build: (v) => [squaredError(v.y, v.t), squaredError(v.z, v.u)],
     reference: ({ y, t, z, u }) =>
       [
