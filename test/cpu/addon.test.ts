@@ -118,7 +118,8 @@ describe("a plan", () => {
     ["a result beyond all memory", { resultBytes: [16, 2 ** 62] }, "impossible size"],
     ["a size that is half a byte", { resultBytes: [16.5] }, "resultBytes as a whole number, received 16.5"],
     ["an op that ends early", { steps: [{ ...program().steps[0], op: "exp\0" }] }, "an op without a NUL"],
-    ["an input too many", { steps: [twice("inputs")] }, "[exp] expected 1 inputs, received 2"],
+    // exp takes a list, of which each input has an output
+    ["an input too many", { steps: [twice("inputs")] }, "[exp] expected an output y as f32[...], received 1 output"],
     ["an output too many", { steps: [twice("outputs")] }, "[exp] expected 1 outputs, received 2"],
     [
       "an attribute that the op does not know",
