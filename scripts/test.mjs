@@ -3,7 +3,8 @@
 //   node scripts/test.mjs slow   real data, kill and resume, the packed package, sanitizers, NEON and AVX-512 emulated, CUDA emulated
 //   node scripts/test.mjs all    both
 //   node scripts/test.mjs fuzz   random programs, damaged files and options, far more of them and each time others
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
@@ -23,18 +24,11 @@ const notRun = `skipped: this CPU does not have ${untested.join(" and ")}: compi
 const tmp = mkdtempSync(join(tmpdir(), "bayescnn-test-"));
 const total = { passed: 0, failed: 0, skipped: 0 };
 
-function run(title, args, env = {}) {
-  console.log(`\n== ${title}`);
-  const out = join(tmp, "result.json");
-  rmSync(out, { force: true });
-  const { status } = spawnSync(
-    process.execPath,
-    [vitest, "run", ...args, "--reporter=default", "--reporter=json", `--outputFile=${out}`],
-    {
-      stdio: "inherit",
-      env: { ...process.env, ...env },
-    },
-  );
+const started = (args, out, env) => [
+  [vitest, "run", ...args, "--reporter=default", "--reporter=json", `--outputFile=${out}`],
+  { env: { ...process.env, ...env } },
+];
+function count(out, status) {
   let counts = { numPassedTests: 0, numFailedTests: 1, numPendingTests: 0 };
   try {
     counts = JSON.parse(readFileSync(out, "utf8"));
@@ -44,6 +38,35 @@ function run(title, args, env = {}) {
   total.passed += counts.numPassedTests;
   total.failed += counts.numFailedTests || (status ? 1 : 0); // a file that cannot be loaded has no failed test
   total.skipped += (counts.numPendingTests ?? 0) + (counts.numTodoTests ?? 0);
+}
+
+function run(title, args, env = {}) {
+  console.log(`\n== ${title}`);
+  const out = join(tmp, "result.json");
+  rmSync(out, { force: true });
+  const [command, options] = started(args, out, env);
+  const { status } = spawnSync(process.execPath, command, { ...options, stdio: "inherit" });
+  count(out, status);
+}
+
+/** Runs of one file each, side by side: a file has one core. What they print comes when each is done. */
+async function sideBySide(runs) {
+  await Promise.all(
+    runs.map(async ([title, args, env = {}], i) => {
+      const out = join(tmp, `result-${i}.json`);
+      rmSync(out, { force: true });
+      const [command, options] = started(args, out, env);
+      const child = spawn(process.execPath, command, { ...options, stdio: ["ignore", "pipe", "pipe"] });
+      let text = "";
+      for (const stream of [child.stdout, child.stderr])
+        stream.setEncoding("utf8").on("data", (part) => {
+          text += part;
+        });
+      const [status] = await once(child, "close");
+      console.log(`\n== ${title}\n${text}`);
+      count(out, status);
+    }),
+  );
 }
 
 try {
@@ -62,17 +85,26 @@ try {
     run("real data", ["test/data"]);
     // every form that can serve a layer, not only the one that is chosen for it
     const OPS = "conv2d,bayesConv2d,bayesConvTranspose2d";
-    for (const BAYESCNN_CONV of ["imageLanes", "imagePanels", "rows", "im2col"])
-      run(`convolutions as ${BAYESCNN_CONV}`, ["test/cpu/ops.test.ts"], { BAYESCNN_CONV, OPS });
-    run("the CUDA device on an emulated GPU", ["test/cuda"]);
+    const as = (BAYESCNN_CONV) => [
+      `convolutions as ${BAYESCNN_CONV}`,
+      ["test/cpu/ops.test.ts"],
+      { BAYESCNN_CONV, OPS },
+    ];
+    await sideBySide(["imageLanes", "imagePanels"].map(as));
+    await sideBySide(["rows", "im2col"].map(as));
+    spawnSync(process.execPath, ["scripts/build-emulated.mjs"]); // test/cuda says why where that fails
     const library = "build-emulated/libbayescnn-cuda.so";
-    if (existsSync(library))
-      run("op rows on the emulated CUDA device, in three orders of threads", ["test/cpu/ops.test.ts"], {
-        BAYESCNN_TEST_DEVICE: "cuda",
-        BAYESCNN_CUDA: resolve(library),
-        BAYESCNN_EMULATED_ORDER: "turns",
-      });
-    else console.log(`op rows on the emulated CUDA device skipped: there is no ${library}`);
+    const emulated = {
+      BAYESCNN_TEST_DEVICE: "cuda",
+      BAYESCNN_CUDA: resolve(library),
+      BAYESCNN_EMULATED_ORDER: "turns",
+    };
+    const rows = "op rows on the emulated CUDA device, in three orders of threads";
+    await sideBySide([
+      ["the CUDA device on an emulated GPU", ["test/cuda"]],
+      ...(existsSync(library) ? [[rows, ["test/cpu/ops.test.ts"], emulated]] : []),
+    ]);
+    if (!existsSync(library)) console.log(`${rows}: skipped, there is no ${library}`);
     run(
       "slow: guides, examples, experiments, kill and resume, boundary, fuzzing, soak, package, sanitizers, emulated instruction sets",
       ["test/slow"],
