@@ -56,12 +56,12 @@ class Bayesian(nn.Module):
 
 
 class BayesianConv2d(Bayesian):
-    def __init__(self, channels, filters, kernel, stride=1, padding=0, bias=True):
-        super().__init__((filters, channels, kernel, kernel), filters, bias)
-        self.stride, self.padding = stride, padding
+    def __init__(self, channels, filters, kernel, stride=1, padding=0, groups=1, bias=True):
+        super().__init__((filters, channels // groups, kernel, kernel), filters, bias)
+        self.stride, self.padding, self.groups = stride, padding, groups
 
     def apply_to(self, x, weight, bias):
-        return F.conv2d(x, weight, bias, self.stride, self.padding)
+        return F.conv2d(x, weight, bias, self.stride, self.padding, groups=self.groups)
 
 
 class BayesianLinear(Bayesian):
@@ -130,6 +130,34 @@ def network(name, bayesian):
     raise SystemExit(f"no PyTorch version of {name}")
 
 
+class Function(nn.Module):
+    """A layer without parameters."""
+
+    def __init__(self, forward):
+        super().__init__()
+        self.forward = forward
+
+
+def single_layer(g, bayesian):
+    if g["op"] == "conv":
+        conv = BayesianConv2d if bayesian else nn.Conv2d
+        options = {key: g[key] for key in ("stride", "padding", "groups")}
+        return conv(g["channels"], g["filters"], g["kernel"], **options)
+    if g["op"] == "linear":
+        return (BayesianLinear if bayesian else nn.Linear)(g["inputs"], g["outputs"])
+    if g["op"] == "batch norm":
+        return nn.BatchNorm2d(g["channels"]).train(g["training"])
+    if g["op"] == "global average pool":
+        return nn.AdaptiveAvgPool2d(1)
+    return Function({"relu": torch.relu, "exp": torch.exp, "row sum": lambda x: x.sum(1)}[g["op"]])
+
+
+def layer_input(g):
+    if "size" in g:
+        return torch.rand(g["batch"], g["channels"], g["size"], g["size"]) - 0.5
+    return torch.rand(g["batch"], g["inputs" if g["op"] == "linear" else "columns"]) - 0.5
+
+
 def train_step(net, x, bayesian, foreach):
     net.train()
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-4, foreach=foreach)
@@ -176,11 +204,10 @@ def no_grad(run):
 
 def build(workload, variant, geometry):
     bayesian, channels_last = variant == "Bayesian", "channels_last" in variant
+    if workload["kind"] == "create":
+        return lambda: single_layer(geometry, bayesian)
     if workload["kind"] == "layer":
-        g = geometry
-        conv = BayesianConv2d if bayesian else nn.Conv2d
-        net = conv(g["channels"], g["filters"], g["kernel"], stride=g["stride"], padding=g["padding"])
-        x = torch.rand(g["batch"], g["channels"], g["size"], g["size"]) - 0.5
+        net, x = single_layer(geometry, bayesian), layer_input(geometry)
     else:
         net = network(workload["name"], bayesian)
         x = torch.rand(workload["batch"], 1 if workload["name"] == "lenet5" else 3, 32, 32) - 0.5
@@ -189,7 +216,7 @@ def build(workload, variant, geometry):
     if "bf16" in variant:
         net = Autocast(net)
     if workload["kind"] == "layer":
-        return layer_pass(net, x, workload["backward"], not geometry["first"])
+        return layer_pass(net, x, workload["backward"], not geometry.get("first"))
     if workload["kind"] == "step":
         return train_step(net, x, bayesian, foreach=channels_last)
     return prediction(net, x, workload["samples"])
