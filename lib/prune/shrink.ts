@@ -129,12 +129,12 @@ async function choose(model: Model, flow: ChannelFlow, options: ShrinkOptions, t
       const per = (scores.get(group) ?? 0) / budget.saved(group);
       if (per < least && !last(group)) [least, of] = [per, group];
     }
-    if (of < 0)
-      fail(
-        "shrink",
-        `${what} of at least ${(budget.total / whole).toFixed(4)}, what remains with one channel a layer`,
-        share,
-      );
+    if (of < 0) {
+      const grouped = flow.products.some(({ node }) => Number(node.attrs.groups ?? 1) > 1);
+      const but = grouped ? ", where grouped and depthwise convolutions keep theirs and those that they read" : "";
+      const least = (budget.total / whole).toFixed(4);
+      fail("shrink", `${what} of at least ${least}, what remains with one channel a layer${but}`, share);
+    }
     remove(of);
   }
   return gone;
