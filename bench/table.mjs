@@ -104,7 +104,8 @@ function sideBySide([best, ...others]) {
   return table([head, ...lines]);
 }
 
-const groups = /** @type {const} */ ([
+/** The tables of a device, and which workloads each has. */
+export const groups = /** @type {const} */ ([
   ["Training steps", /^step /],
   ["Predictions", /^predict /],
   ["Single layers", /^layer g\d/],

@@ -24,7 +24,7 @@ from torch.nn import functional as F
 
 import pytorch as models
 
-LAYERS = {  # as in bench/workloads.mjs: size, channels, filters, kernel, stride, padding, first
+LAYERS = {  # as in bench/layers.mjs: size, channels, filters, kernel, stride, padding, first
     "g1": (32, 64, 64, 3, 1, 1, False),
     "g2": (16, 128, 128, 3, 1, 1, False),
     "g3": (8, 256, 256, 3, 1, 1, False),

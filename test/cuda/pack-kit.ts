@@ -165,7 +165,7 @@ interface Workload {
   readonly first?: boolean;
 }
 
-/** A Bayesian convolution of bench/workloads.mjs, forward or with its gradients, with everything that it reads in the store. */
+/** A Bayesian convolution of bench/layers.mjs, forward or with its gradients, with everything that it reads in the store. */
 function layer(device: Device, w: Workload, batch: number, backward: boolean): void {
   using store = new Store(device);
   const kernel: Shape = [w.kernel, w.kernel, w.channels, w.filters];
@@ -192,7 +192,7 @@ function layer(device: Device, w: Workload, batch: number, backward: boolean): v
 
 /** Nothing is compared; numbers that a training would have made are made up where it replays. */
 export async function recordTimings(path: string, device: Device, quick = false) {
-  const file = join(import.meta.dirname, "../../bench/workloads.mjs");
+  const file = join(import.meta.dirname, "../../bench/layers.mjs");
   const { layers: workloads } = (await import(file)) as { layers: Readonly<Record<string, Workload>> };
   const pack = record(path, device.addon);
   const own = like(device, pack);
