@@ -67,6 +67,8 @@ export interface Addon {
   ) => NativeLibrary;
   readonly Store: new (library?: NativeLibrary, index?: number) => NativeStore;
   readonly Plan: new (store: NativeStore, program: NativeProgram) => NativePlan;
+  /** Fills `out` with mean + scale z, z the normals of gaussians.ts; `words`: row, step, stream word, low and high word of the key. */
+  fillGaussians(out: Float32Array | Float64Array, mean: number, scale: number, words: Uint32Array): void;
   readonly isa: string;
   setThreads(n: number): void;
   /** 0: nobody has set it. */
