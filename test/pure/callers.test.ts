@@ -4,7 +4,6 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { grad } from "../../lib/autodiff/grad.ts";
 import { gaussianPrior } from "../../lib/bayes/gaussianPrior.ts";
-import { initNormals } from "../../lib/bayes/posterior.ts";
 import { compile, Program } from "../../lib/graph/compile.ts";
 import { constant, Tensor } from "../../lib/graph/node.ts";
 import { Store } from "../../lib/graph/store.ts";
@@ -29,7 +28,6 @@ import { adam, sgd } from "../../lib/train/optimizers.ts";
 import { parseRate, warmUpRate } from "../../lib/train/schedules.ts";
 import { BayesError, checkOptions } from "../../lib/util/errors.ts";
 import { freeMemory } from "../../lib/util/memory.ts";
-import { fillGaussians, gaussians, STREAM_INIT } from "../../lib/util/philox.ts";
 import { forged, only, shifty } from "../hostile.ts";
 import { nullDevice } from "../null-device.ts";
 
@@ -559,16 +557,6 @@ describe("what is too large for memory", () => {
       /2\^31 bytes that an ONNX file can hold, received 2147483\d+ bytes of weights/,
     );
     model.close();
-  });
-
-  it("initial values have the bits that a list of them had", () => {
-    const store = fresh();
-    const { value } = withTrace({ store, seed: 5 }, () => [initNormals("a/mu", 1001, 0.3, -5), initNormals("b", 7, 1)]);
-    const row = (name: string) =>
-      [...name].reduce((h, c) => Math.imul(h ^ c.charCodeAt(0), 16777619) >>> 0, 2166136261);
-    const before = Float32Array.from(gaussians(1001, 5, STREAM_INIT, { row: row("a/mu") }), (z) => -5 + 0.3 * z);
-    expect(value[0]).toEqual(before);
-    expect(fillGaussians(new Float32Array(7), (z) => z, 5, STREAM_INIT, { row: row("b") })).toEqual(value[1]);
   });
 });
 
