@@ -90,7 +90,7 @@ export function loadAddon(): Addon {
   if (loaded) return loaded;
   checkWish("BAYESCNN_SIMD", ["avx512bf16", "avx512", "avx2", "base"]);
   checkWish("BAYESCNN_BF16", ["pairs", "rounded"]);
-  checkWish("BAYESCNN_CONV", ["imageLanes", "imagePanels", "rows", "im2col"]);
+  checkWish("BAYESCNN_CONV", ["channelLanes", "imageLanes", "imagePanels", "rows", "im2col"]);
   checkWish("BAYESCNN_WINOGRAD", ["always", "never"]);
   const root = packageRoot();
   const require = createRequire(join(root, "package.json"));

@@ -17,8 +17,10 @@ import { conv3fc3 } from "../../lib/models/conv3fc3.ts";
 import { createModel } from "../../lib/models/create.ts";
 import { kit } from "../../lib/models/kit.ts";
 import { lenet5, lenet5Caffe } from "../../lib/models/lenet5.ts";
+import { mobilenet } from "../../lib/models/mobilenet.ts";
 import { Model } from "../../lib/models/model.ts";
 import { resnet18, resnet20 } from "../../lib/models/resnet.ts";
+import { vgg11, vgg16 } from "../../lib/models/vgg.ts";
 import { exportOnnx } from "../../lib/onnx/export.ts";
 import * as ops from "../../lib/ops/index.ts";
 import { cubicSchedule } from "../../lib/prune/select.ts";
@@ -585,7 +587,17 @@ describe("what a slot holds", () => {
 });
 
 describe("the published nets", () => {
-  const nets = { lenet5, "lenet5-caffe": lenet5Caffe, resnet18, resnet20, alexnet, "3conv3fc": conv3fc3 };
+  const nets = {
+    lenet5,
+    "lenet5-caffe": lenet5Caffe,
+    resnet18,
+    resnet20,
+    mobilenet,
+    vgg11,
+    vgg16,
+    alexnet,
+    "3conv3fc": conv3fc3,
+  };
   class Traced extends Error {}
   // a trace that ends with an error makes no parameters: quick
   const traced = (name: keyof typeof nets, [h, w, c]: number[], bayesian: boolean) => {
@@ -610,7 +622,7 @@ describe("the published nets", () => {
           const least = new RegExp(`^\\[${name}\\] expected images of at least \\d+x\\d+ pixels, received ${h}x${w}$`);
           if (result !== "works") expect(result).toMatch(least);
         }),
-        { numRuns: name.startsWith("resnet") ? 8 : 20, examples: [[1, 1, true], [1, 40, false], [40, 1, true], [23, 23, true]] }, // biome-ignore format: short
+        { numRuns: /^(resnet|mobilenet|vgg)/.test(name) ? 8 : 20, examples: [[1, 1, true], [1, 40, false], [40, 1, true], [23, 23, true]] }, // biome-ignore format: short
       );
     });
   it("resnet20 and alexnet work from 1x1 up, lenet5 from 28x28, 3conv3fc from 23x23", () => {
