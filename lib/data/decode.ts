@@ -62,6 +62,13 @@ export interface BadImage {
   readonly reason: string;
 }
 
+/** What one opening of a file gives. */
+export interface Decoded {
+  readonly head: Head;
+  /** Of the shape that was asked for, if one was. */
+  readonly pixels: Uint8Array | BadImage | undefined;
+}
+
 /**
  * Reads headers and pixels of images, files (by path) or bytes in memory. Images are turned upright (EXIF), laid on a background where they are
  * transparent, and brought to 8 bits of sRGB or grey; of an animation the first frame is taken.
@@ -70,6 +77,8 @@ export interface Decoder {
   /** What transparent images are laid on. */
   readonly background: string;
   head(file: string | Uint8Array): Promise<Head | BadImage>;
+  /** Header and {@link pixels}, if `shapeOf` asks for some: a file that is not large is opened once. */
+  image(file: string, shapeOf: (head: Head) => ImageShape | undefined): Promise<Decoded | BadImage>;
   /** H * W * C bytes of the image, scaled to cover H x W and cropped at the centre. */
   pixels(file: string | Uint8Array, head: Head, shape: ImageShape): Promise<Uint8Array | BadImage>;
   /** All of the image in its own size, with its alpha channel, at 16 bits where it has as many. */
@@ -92,35 +101,58 @@ export async function openDecoder({ background = "white" }: DecodeOptions = {}):
   } catch {
     fail("images", 'background as a colour, such as "white" or "#808080"', background);
   }
-  const laid = async (image: Sharp, [height, width, channels]: ImageShape): Promise<Uint8Array> => {
-    const shown = image
-      .flatten({ background })
-      .resize(width, height, { fit: "cover" })
-      .toColourspace(channels === 1 ? "b-w" : "srgb");
+  /** @param own whether the image has that size already */
+  const laid = async (image: Sharp, [height, width, channels]: ImageShape, own: boolean): Promise<Uint8Array> => {
+    const flat = image.flatten({ background });
+    const sized = own ? flat : flat.resize(width, height, { fit: "cover" });
+    const shown = sized.toColourspace(channels === 1 ? "b-w" : "srgb");
     const pixels = await shown.raw({ depth: "uchar" }).toBuffer();
     if (pixels.length === height * width * channels) return pixels;
     throw new Error(`it gives ${pixels.length} values instead of ${height}x${width}x${channels}`);
   };
+  const headIn = async (bytes: Uint8Array): Promise<Head> => {
+    // The header alone is read here, so an image of any size may be: its size is then said.
+    const meta = await sharp(bytes, { ...LIMITS, limitInputPixels: false }).metadata();
+    const { height, width } = meta.autoOrient ?? meta;
+    const format = meta.format === "heif" && meta.compression === "av1" ? "avif" : meta.format;
+    if (!FORMATS.split(", ").includes(format)) throw new Error(`it is ${format}, not one of ${FORMATS}`);
+    if (format !== formatOf(bytes)) throw new Error(`it begins as ${formatOf(bytes)} and is read as ${format}`);
+    if (height * width > MAX_PIXELS)
+      throw new Error(`it has ${height}x${width} pixels, more than ${MAX_PIXELS} in all`);
+    // a decoder works in strips as wide as the image, whatever its height
+    if (Math.max(height, width) > MAX_SIDE)
+      throw new Error(`it has ${height}x${width} pixels, more than ${MAX_SIDE} along one side`);
+    const size = height * width * bytesEach(meta);
+    if (size > MAX_IMAGE) throw new Error(`it has ${size} bytes decoded, more than ${MAX_IMAGE}`);
+    const grey = meta.space === "b-w" || meta.space === "grey16";
+    return { height, width, grey, pages: meta.pages ?? 1, bytes: size, deep: meta.depth !== "uchar" };
+  };
+  // Should it be another file by now, it still has no more pixels than were reckoned with.
+  const pixels: Decoder["pixels"] = (file, head, shape) =>
+    reading(
+      file,
+      (bytes) =>
+        laid(
+          sharp(bytes, { ...LIMITS, limitInputPixels: head.height * head.width }),
+          shape,
+          head.height === shape[0] && head.width === shape[1],
+        ),
+      head.bytes + imageSize(shape),
+    );
   return {
     background,
-    head: (file) =>
-      reading(file, async (bytes) => {
-        // The header alone is read here, so an image of any size may be: its size is then said.
-        const meta = await sharp(bytes, { ...LIMITS, limitInputPixels: false }).metadata();
-        const { height, width } = meta.autoOrient ?? meta;
-        const format = meta.format === "heif" && meta.compression === "av1" ? "avif" : meta.format;
-        if (!FORMATS.split(", ").includes(format)) throw new Error(`it is ${format}, not one of ${FORMATS}`);
-        if (format !== formatOf(bytes)) throw new Error(`it begins as ${formatOf(bytes)} and is read as ${format}`);
-        if (height * width > MAX_PIXELS)
-          throw new Error(`it has ${height}x${width} pixels, more than ${MAX_PIXELS} in all`);
-        // a decoder works in strips as wide as the image, whatever its height
-        if (Math.max(height, width) > MAX_SIDE)
-          throw new Error(`it has ${height}x${width} pixels, more than ${MAX_SIDE} along one side`);
-        const size = height * width * bytesEach(meta);
-        if (size > MAX_IMAGE) throw new Error(`it has ${size} bytes decoded, more than ${MAX_IMAGE}`);
-        const grey = meta.space === "b-w" || meta.space === "grey16";
-        return { height, width, grey, pages: meta.pages ?? 1, bytes: size, deep: meta.depth !== "uchar" };
-      }),
+    head: (file) => reading(file, headIn),
+    image: async (file, shapeOf) => {
+      let kept: Uint8Array | undefined; // until it is decoded, uncounted: readers hold a few of them
+      const head = await reading(file, (bytes) => {
+        if (bytes.length <= LARGE) kept = bytes;
+        return headIn(bytes);
+      });
+      if (isBad(head)) return head;
+      const shape = shapeOf(head);
+      const decoded = shape && (await pixels(kept ?? file, head, shape));
+      return { head, pixels: decoded && isBad(decoded) ? { ...decoded, file } : decoded };
+    },
     whole: (file, head) =>
       reading(
         file,
@@ -141,16 +173,10 @@ export async function openDecoder({ background = "white" }: DecodeOptions = {}):
         },
         head.bytes,
       ),
-    pixels: (file, head, shape) =>
-      reading(
-        file,
-        // Should it be another file by now, it still has no more pixels than were reckoned with.
-        (bytes) => laid(sharp(bytes, { ...LIMITS, limitInputPixels: head.height * head.width }), shape),
-        head.bytes + imageSize(shape),
-      ),
+    pixels,
     canvas: (rgba, height, width, shape) =>
       within(2 * rgba.length + imageSize(shape), () =>
-        laid(sharp(rgba, { raw: { height, width, channels: 4 } }), shape),
+        laid(sharp(rgba, { raw: { height, width, channels: 4 } }), shape, height === shape[0] && width === shape[1]),
       ),
   };
 }

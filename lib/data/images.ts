@@ -7,6 +7,7 @@ import {
   type ClassParts,
   examplesOf,
   type ImageShape,
+  imageSize,
   makeDataset,
   type StreamedDataset,
   subset,
@@ -83,49 +84,80 @@ export async function readImages(
   const { stream = false, signal } = options;
   if (typeof stream === "string" && stream !== "auto") fail(root, 'stream as true, false or "auto"', stream);
   const cacheBytes = checkInt(root, "cacheBytes", options.cacheBytes ?? CACHE_BYTES, 0);
-  const room = checkInt(root, "maxBytes", options.maxBytes ?? Math.min(MAX_BYTES, Math.floor(freeMemory() / 4)), 0);
+  const most = checkInt(root, "maxBytes", options.maxBytes ?? Math.min(MAX_BYTES, Math.floor(freeMemory() / 4)), 0);
   const decoder = await openDecoder(options);
-  const heads = await each(files, (file) => {
+  const { background } = decoder;
+  const all = [...files.keys()];
+  const given = sizeOf(root, options.size) ?? like;
+  const cache = new Cache(cacheBytes);
+
+  /** Where the pixels of such a shape go. */
+  const room = (shape: ImageShape) => {
+    const size = imageSize(shape);
+    const bytes = files.length * size;
+    const streamed = stream === "auto" ? bytes > most : stream;
+    if (!streamed && bytes > MAX_BYTES)
+      throw new BayesError(
+        `[${root}] expected at most ${MAX_BYTES} bytes of pixels, received ${bytes}; the option stream (--stream) reads them when they are needed`,
+        { code: "ERR_BAYES_DATA" },
+      );
+    if (!streamed) checkMemory(root, bytes, "the option stream (--stream) reads images when they are needed");
+    const images = new Uint8Array(streamed ? 0 : bytes);
+    const keys = { examples: new BigUint64Array(files.length), pixels: new BigUint64Array(files.length) };
+    const about = examplesOf(`data set ${root}`, root, { shape, background, ...parts(all) }, files.length);
+    const keyAt = exampleKeys(about, size);
+    const put = (i: number, pixels: Uint8Array) => {
+      if (!streamed) images.set(pixels, i * size);
+      else {
+        keys.examples[i] = keyAt(i, pixels);
+        keys.pixels[i] = keyOf(pixels);
+        cache.set(i, pixels);
+      }
+    };
+    return { shape, size, bytes, streamed, images, keys, about, put };
+  };
+
+  // Each file is opened once, in the hope that the first header is like all others: until one has another size, which is an
+  // error, or colours behind a grey one. Then there is a second pass.
+  let set: ReturnType<typeof room> | undefined;
+  let [odd, coloured, done] = [false, false, 0];
+  const shapeOf = (head: Head): ImageShape | undefined => {
+    const [height, width] = given ?? [head.height, head.width];
+    set ??= room([height, width, like?.[2] ?? (head.grey ? 1 : 3)]);
+    const { shape } = set;
+    odd ||= options.size === undefined && (head.height !== shape[0] || head.width !== shape[1]);
+    coloured ||= !like && shape[2] === 1 && !head.grey;
+    return odd || coloured ? undefined : shape;
+  };
+  const heads = new Array<Head | BadImage>(files.length);
+  const bad = new Array<BadImage | undefined>(files.length);
+  const take = (i: number, pixels: Uint8Array | BadImage) => {
+    options.onProgress?.(++done, files.length);
+    if (isBad(pixels)) bad[i] = pixels;
+    else set!.put(i, pixels);
+  };
+  await each(files, async (file, i) => {
     signal?.throwIfAborted();
-    return decoder.head(file);
+    const read = await decoder.image(file, shapeOf);
+    heads[i] = isBad(read) ? read : read.head;
+    const pixels = isBad(read) ? read : read.pixels;
+    if (pixels && !coloured) take(i, pixels);
   });
   const good = heads.filter((head) => !isBad(head)) as Head[];
-  if (good.length === 0) throw corrupt(root, heads.filter(isBad));
-  const [height, width] = sizeOf(root, options.size) ?? like ?? [good[0].height, good[0].width];
+  if (!set) throw corrupt(root, heads.filter(isBad));
+  const [height, width] = given ?? [good[0].height, good[0].width];
   if (options.size === undefined) checkSizes(root, files, heads, [height, width], like !== undefined);
-  const shape = [height, width, like?.[2] ?? (good.every((head) => head.grey) ? 1 : 3)] as const;
-  const size = height * width * shape[2];
-  const bytes = good.length * size;
-  const streamed = stream === "auto" ? bytes > room : stream;
-  if (!streamed && bytes > MAX_BYTES)
-    throw new BayesError(
-      `[${root}] expected at most ${MAX_BYTES} bytes of pixels, received ${bytes}; the option stream (--stream) reads them when they are needed`,
-      { code: "ERR_BAYES_DATA" },
-    );
-  if (!streamed)
-    checkMemory(root, files.length * size, "the option stream (--stream) reads images when they are needed");
-
-  const all = [...files.keys()];
-  const images = new Uint8Array(streamed ? 0 : files.length * size);
-  const keys = { examples: new BigUint64Array(files.length), pixels: new BigUint64Array(files.length) };
-  const { background } = decoder;
-  const about = examplesOf(`data set ${root}`, root, { shape, background, ...parts(all) }, files.length);
-  const keyAt = exampleKeys(about, size);
-  const cache = new Cache(cacheBytes);
-  let done = 0;
-  const bad = await each(files, async (file, i) => {
-    signal?.throwIfAborted();
-    const head = heads[i];
-    const pixels = isBad(head) ? head : await decoder.pixels(file, head, shape);
-    options.onProgress?.(++done, files.length);
-    if (!(pixels instanceof Uint8Array)) return pixels;
-    if (!streamed) images.set(pixels, i * size);
-    else {
-      keys.examples[i] = keyAt(i, pixels);
-      keys.pixels[i] = keyOf(pixels);
-      cache.set(i, pixels);
-    }
-  });
+  if (coloured) {
+    set = room([height, width, 3]);
+    done = 0;
+    bad.fill(undefined);
+    await each(all, async (i) => {
+      signal?.throwIfAborted();
+      const head = heads[i];
+      take(i, isBad(head) ? head : await decoder.pixels(files[i], head, set!.shape));
+    });
+  }
+  const { shape, size, bytes, streamed, images, keys, about } = set;
   const failed = bad.filter((reason) => reason !== undefined);
   if (failed.length === files.length || (failed.length > 0 && !options.skipCorrupt)) throw corrupt(root, failed);
   const kept = all.filter((i) => bad[i] === undefined);
@@ -230,11 +262,11 @@ export async function loadImages(
   const moving: string[] = [];
   const all = new Uint8Array(files.length * size);
   const read = await each(files, async (file, i) => {
-    const head = await decoder.head(file);
-    if (isBad(head)) return head;
-    const pixels = await decoder.pixels(file, head, shape);
+    const read = await decoder.image(file, () => shape);
+    if (isBad(read)) return read;
+    const pixels = read.pixels!;
     if (isBad(pixels)) return pixels;
-    if (head.pages > 1) moving.push(file);
+    if (read.head.pages > 1) moving.push(file);
     all.set(pixels, i * size);
   });
   const failed = read.filter((bad) => bad !== undefined);

@@ -1,8 +1,12 @@
 import type { Device } from "../native/device.ts";
 
-/** Images of the largest launch, unless the caller wants another number. */
+/** Images in whole multiples of which the lanes of vectors are full, whatever the instruction set, and are worth it. */
+const FULL = 32;
+
+/** Images of the largest launch, unless the caller wants another number: whole multiples of {@link FULL}, but for few. */
 export function largestLaunch({ launchRows }: Pick<Device, "launchRows">, samples: number): number {
-  return Math.max(1, Math.ceil(launchRows / samples));
+  const images = Math.max(1, Math.ceil(launchRows / samples));
+  return 2 * images < FULL ? images : FULL * Math.ceil(images / FULL);
 }
 
 /** The sizes that launches have, ascending: powers of two and the largest, so that few programs serve any number of images. */

@@ -1,10 +1,10 @@
 import { execFileSync } from "node:child_process";
-import { chmodSync, copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { crc32, gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { describe, expect, it, vi } from "vitest";
-import { each, IN_FLIGHT, within } from "../../lib/data/decode.ts";
+import { each, IN_FLIGHT, openDecoder, within } from "../../lib/data/decode.ts";
 import { loadImageFolder } from "../../lib/data/folder.ts";
 import { formatOf, isImage } from "../../lib/data/format.ts";
 import { takeInput } from "../../lib/data/image-input.ts";
@@ -396,5 +396,34 @@ describe("parseSize", () => {
     expect([parseSize("32"), parseSize("48x64"), parseSize("48X64")]).toEqual([32, [48, 64], [48, 64]]);
     for (const text of ["", "x", "32x", "0", "4x0", "1.5", "-3", "32x32x3", "99999", "3 2"])
       expect(() => parseSize(text)).toThrow(BayesError);
+  });
+});
+
+describe.skipIf(!sharp)("a file", () => {
+  it("is opened once, also where header and pixels are asked for: it may be gone in between", async () => {
+    await png("once/x/1.png", 3, 2, [10, 20, 30]);
+    const path = place("once/x/1.png");
+    const decoder = await openDecoder();
+    const read = await decoder.image(path, ({ height, width }) => {
+      rmSync(path);
+      return [height, width, 3];
+    });
+    expect(read).toMatchObject({ head: { height: 3, width: 2, grey: false } });
+    expect("pixels" in read && [...(read.pixels as Uint8Array)]).toEqual(Array(6).fill([10, 20, 30]).flat());
+  });
+
+  it("of colours behind grey ones makes the set one of colours, whoever comes first", async () => {
+    for (const [i, order] of [
+      ["1", "2", "3"],
+      ["3", "2", "1"],
+    ].entries()) {
+      await png(`mixed${i}/x/${order[0]}.png`, 2, 2, [7]);
+      await png(`mixed${i}/x/${order[1]}.png`, 2, 2, [8]);
+      await png(`mixed${i}/x/${order[2]}.png`, 2, 2, [1, 2, 3]);
+      const { images, shape } = await loadImageFolder(place(`mixed${i}`));
+      const each = [[7, 7, 7], [8, 8, 8], [1, 2, 3]].map((rgb) => Array(4).fill(rgb).flat()); // biome-ignore format: short
+      expect(shape).toEqual([2, 2, 3]);
+      expect([...images]).toEqual((i === 0 ? each : each.toReversed()).flat());
+    }
   });
 });
