@@ -1,21 +1,22 @@
 // Which form of a convolution serves a layer: the only place that compares shapes to find out. There is one ordered
 // table for each pass; the first form that can serve the layer and pays there is taken, and the last one serves
 // everything. What is chosen depends on the instruction set and the layer's shapes, batch included, and never on
-// threads or data. A plan tells it (OpEntry::algorithm), and BAYESCNN_CONV=imageLanes|imagePanels|rows|im2col takes
-// another form wherever that can serve the layer, BAYESCNN_WINOGRAD=always|never another answer to whether Winograd's
-// patches pay.
+// threads or data. A plan tells it (OpEntry::algorithm), and BAYESCNN_CONV=imageLanes|stripes|imagePanels|rows|im2col
+// takes another form wherever that can serve the layer, BAYESCNN_WINOGRAD=always|never another answer to whether
+// Winograd's patches pay.
 #pragma once
 #include "imageLanes/bands.h"
 #include "imageLanes/weights.h"
 #include "imagePanels/panel.h"
 #include "rows/rowPanel.h"
+#include "stripes/product.h"
 #include "winograd/plan.h"
 
 namespace bayes {
 namespace ISA {
 
 enum Pass { FORWARD, DATA, WEIGHTS };  // of a convolution. The forward pass of a transposed one is a DATA product
-enum ConvForm { IMAGE_LANES, IMAGE_PANELS, ROWS, IM2COL };
+enum ConvForm { IMAGE_LANES, STRIPES, IMAGE_PANELS, ROWS, IM2COL };
 
 // What is asked, and what the answer depends on.
 struct Question {
@@ -88,6 +89,8 @@ static bool laneWeightsPay(const Question& q) {
   return q.ci < 5 && q.co <= NARROW && fillsLanes(q.g.n) && q.g.depth * q.co <= 2048 &&
          ImageLaneWeights(q.g, q.routes).fits();
 }
+static bool stripesServe(const Question& q) { return StripeProduct::serves(q.g); }
+static bool stripesPay(const Question& q) { return q.g.n <= (inPairs(q.g.encoding, PAIRS) == PAIRS ? 8 : 128); }
 static bool panelsServe(const Question& q) { return q.g.groups == 1 && q.g.kh * q.g.kw <= MOST_PANEL_TAPS; }
 static bool panelsPay(const Question& q) { return q.g.n >= 4 && q.ci >= (q.transposed ? 8 : 16) && q.co >= 5; }
 static bool panelWeightsPay(const Question& q) { return q.ci >= 5; }
@@ -107,17 +110,20 @@ struct Candidate {
   bool (*pays)(const Question& q);    // that it is the fastest of those from here on
 };
 static const Candidate FORWARD_FORMS[] = {{IMAGE_LANES, lanesServe, lanesPay},
+                                          {STRIPES, stripesServe, stripesPay},
                                           {IMAGE_PANELS, panelsServe, panelsPay},
                                           {ROWS, rowsServe, rowsPay},
                                           {IM2COL, always, always}};
-static const Candidate DATA_FORMS[] = {
-    {IMAGE_LANES, lanesServe, lanesPay}, {IMAGE_PANELS, panelsServe, panelsPay}, {IM2COL, always, always}};  // col2im
+static const Candidate DATA_FORMS[] = {{IMAGE_LANES, lanesServe, lanesPay},
+                                       {STRIPES, stripesServe, stripesPay},
+                                       {IMAGE_PANELS, panelsServe, panelsPay},
+                                       {IM2COL, always, always}};  // col2im
 static const Candidate WEIGHT_FORMS[] = {{IMAGE_LANES, laneWeightsServe, laneWeightsPay},
                                          {IMAGE_PANELS, panelsServe, panelWeightsPay},
                                          {ROWS, rowsServe, rowWeightsPay},
                                          {IM2COL, always, always}};
 static const char* nameOf(ConvForm form, Pass pass) {
-  static const char* const names[] = {"imageLanes", "imagePanels", "rows", "im2col"};
+  static const char* const names[] = {"imageLanes", "stripes", "imagePanels", "rows", "im2col"};
   return form == IM2COL && pass == DATA ? "col2im" : names[form];
 }
 

@@ -18,7 +18,7 @@ struct ImagePanelProduct {
   Axis vertical, horizontal;
   long n, ci, co, steps, routes;  // steps: of a tap, ci or words of two
   long depth, rows, bands, most, groups, splits, ld, weightSize, panelSize, outSize, spareSize;
-  float* packed;  // [route][block][tap][step][width]
+  float* packed;  // [route that Winograd leaves][block][tap][step][width]
   float* local;   // [thread]: of each route a panel and outputs [image][pixel][ld]; room for the epilogue
 
   // `as`: how the operands of the routes that Winograd leaves are encoded.
@@ -49,20 +49,26 @@ struct ImagePanelProduct {
     panelSize = vertical.mostReached(rows) * line * most + 2 * W, outSize = most * rows * outLine;
     spareSize = epilogueSpare(co);
   }
+  void takeWeights(Bump& b) {
+    winograd.takeWeights(b);
+    packed = b.floats((routes - winograd.routes) * weightSize);
+  }
   void take(Bump& b) {
     winograd.take(b);
-    packed = b.floats(routes * weightSize);
     local = b.floats(poolThreads() * localSize());
   }
   INL long localSize() const { return roundUp(routes * (panelSize + outSize) + spareSize, 16); }
 
-  // Weights [tap][c][k] of the convolution, of the routes from `first` on
-  void pack(const float* w1, const float* w2, long first) const {
+  INL float* packedOf(long route) const { return packed + (route - winograd.routes) * weightSize; }
+
+  // Weights [tap][c][k] of the convolution
+  void pack(const float* w1, const float* w2) const {
+    winograd.pack(w1, w2);
     const long nb = columnBlocks(co), taps = vertical.taps * horizontal.taps;
-    parallel((routes - first) * nb, [&](long t, int) {
-      const long b = t % nb, r = first + t / nb, width = blockWidth(co, b);
+    parallel((routes - winograd.routes) * nb, [&](long t, int) {
+      const long b = t % nb, r = winograd.routes + t / nb, width = blockWidth(co, b);
       const float* w = r ? w2 : w1;
-      float* d = packed + r * weightSize + b * 2 * W * depth;
+      float* d = packedOf(r) + b * 2 * W * depth;
       for (long tap = 0; tap < taps; tap++, d += steps * width, w += ci * co) {
         if (vertical.transposed) packBlockTransposed(d, w, ci, ci, co, b);
         else packBlock(d, w, ci, co, co, b);
@@ -72,9 +78,7 @@ struct ImagePanelProduct {
   }
 
   template <class E>
-  void run(const Operands& x, const float* w1, const float* w2, E epilogue) const {
-    winograd.pack(w1, w2);
-    if (routes > winograd.routes) pack(w1, w2, winograd.routes);
+  void run(const Operands& x, E epilogue) const {
     const long nb = columnBlocks(co), area = vertical.out * horizontal.out;
     parallel(groups * bands * splits, [&](long task, int thread) {
       const long split = task % splits, band = task / splits % bands, group = task / splits / bands;
@@ -98,8 +102,8 @@ struct ImagePanelProduct {
       for (long b = b0; b < b1; b++)
         for (long r = winograd.routes; r < routes; r++)
           for (long o = o0; o < o1; o++)
-            line(block, o, b, X + r * panelSize, packed + r * weightSize,
-                 out + r * outSize + (o - o0) * horizontal.out * ld, count * ld);
+            line(block, o, b, X + r * panelSize, packedOf(r), out + r * outSize + (o - o0) * horizontal.out * ld,
+                 count * ld);
       const long c0 = b0 * 2 * W, c1 = split + 1 == splits ? co : b1 * 2 * W;
       for (long i = 0; i < m; i++) {
         epilogue((n0 + i) * area + o0 * horizontal.out, count, c0, c1, out + i * count * ld,
