@@ -5,6 +5,7 @@ import { pathToFileURL } from "node:url";
 import { compiled } from "./compile.mjs";
 import { layers } from "./layers.mjs";
 import { hasFeature } from "./machine.mjs";
+import { configOf } from "./workloads.mjs";
 
 const { dirname } = import.meta;
 const OPENBLAS = "/usr/lib/x86_64-linux-gnu/openblas-openmp";
@@ -55,7 +56,7 @@ export const contenders = {
         ...openMP(workload.threads),
       };
       const file = process.env.PYTHON ?? (existsSync("/usr/bin/python3") ? "/usr/bin/python3" : "python3");
-      const request = JSON.stringify({ workload, variant, geometry: layers[workload.name] });
+      const request = JSON.stringify({ workload, variant, geometry: layers[workload.name], config: configOf(workload.name) });
       return { file, args: [join(dirname, "peers/pytorch.py"), request], env };
     },
   },

@@ -16,9 +16,19 @@ import { hasFeature } from "./machine.mjs";
  * @typedef {readonly [ours: Variant, peer: string, variant: string] | readonly [ours: Variant]} Pair the latter: nobody to compare with
  */
 
+/** The paper's small nets, and ResNet-20. */
 export const models = ["lenet5", "alexnet", "3conv3fc", "resnet20"];
-/** Image channels of a model at its usual size, 32x32. */
-export const channelsOf = (/** @type {string} */ model) => (model === "lenet5" ? 1 : 3);
+/** Nets of 224x224 images and 1000 classes. */
+const large = ["resnet18", "mobilenet"];
+/** A model at its usual size, but for what makes it Bayesian. All have softplus, the large ones ReLU. @param {string} model */
+export const configOf = (model) => ({
+  model,
+  input: /** @type {[number, number, number]} */ (
+    large.includes(model) ? [224, 224, 3] : [32, 32, model === "lenet5" ? 1 : 3]
+  ),
+  classes: large.includes(model) ? 1000 : 10,
+  activation: /** @type {const} */ (large.includes(model) ? "relu" : "softplus"),
+});
 
 // PyTorch's bf16 only where the processor has it
 const bf16 = hasFeature("avx512_bf16");
@@ -51,7 +61,11 @@ const predict = (batch, name, samples, threads) => ({
     .../** @type {Pair[]} */ (
       samples > 1
         ? []
-        : [...twins, ["frequentist", "onnxruntime", "frequentist"], ["frequentist", "tfjs", "frequentist, 1 thread"]]
+        : [
+            ...twins,
+            ["frequentist", "onnxruntime", "frequentist"],
+            ...(large.includes(name) ? [] : [["frequentist", "tfjs", "frequentist, 1 thread"]]),
+          ]
     ),
   ],
 });
@@ -123,13 +137,14 @@ export function workloads(threads) {
     ...[1, 4, 16, 64, 1024].map((batch) => step(batch, "lenet5", threads)),
     ...models.flatMap((m) => [1, 10].flatMap((samples) => [256, 32, 1].map((b) => predict(b, m, samples, threads)))),
     ...models.map((m) => predict(256, m, 100, threads)),
+    ...large.flatMap((m) => [1, 8].flatMap((b) => [step(b, m, threads), predict(b, m, 1, threads)])),
     ...counts.flatMap((t) => Object.keys(single).flatMap((g) => both.map((backward) => convolution(g, backward, t)))),
     ...Object.keys({ ...resnet18, ...widths }).flatMap((g) => both.map((backward) => convolution(g, backward, threads))),
     ...Object.keys({ ...others, ...weightless }).flatMap((g) =>
       both.filter((backward) => !backward || !/inference/.test(g)).map((backward) => other(g, backward, threads)),
     ),
     ...models.flatMap((m) => [1, 10, 32].map((samples) => oneImage(m, samples, threads))),
-    ...["linear 9216-4096 batch 64", "resnet18", ...models].map((m) => create(m, threads)),
+    ...["linear 9216-4096 batch 64", ...large, ...models].map((m) => create(m, threads)),
     ...models.map((m) => compile(m, threads)),
   ];
 }

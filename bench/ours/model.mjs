@@ -7,7 +7,7 @@ import { largestLaunch, launchSize } from "../../dist/predict/launches.js";
 import { forwardProgram, stepProgram } from "../../dist/speed/made.js";
 import { adam } from "../../dist/train/index.js";
 import { inputShape, layers } from "../layers.mjs";
-import { channelsOf, parseVariant } from "../workloads.mjs";
+import { configOf, parseVariant } from "../workloads.mjs";
 import { applied } from "./layer.mjs";
 
 /** @typedef {import("../workloads.mjs").Workload} Workload */
@@ -15,7 +15,7 @@ import { applied } from "./layer.mjs";
 /** Its deterministic twin has the same activations, so that both networks do the same work. */
 function made(/** @type {string} */ name, /** @type {string} */ variant) {
   const bayesian = parseVariant(variant).network === "Bayesian";
-  return createModel({ model: name, input: [32, 32, channelsOf(name)], classes: 10, bayesian, activation: "softplus" });
+  return createModel({ ...configOf(name), bayesian });
 }
 
 /** @param {Workload} workload @param {string} variant */

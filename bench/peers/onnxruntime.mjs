@@ -10,7 +10,7 @@ import { Lowering } from "../../dist/onnx/lower.js";
 import { inputShape, layers } from "../layers.mjs";
 import { applied } from "../ours/layer.mjs";
 import { optional, serve } from "../serve.mjs";
-import { channelsOf } from "../workloads.mjs";
+import { configOf } from "../workloads.mjs";
 
 /** @type {{ workload: import("../workloads.mjs").Workload }} */
 const { workload } = JSON.parse(process.argv[2]);
@@ -26,15 +26,10 @@ const feeds = { image: new Tensor("float32", image, dims) };
 await serve({ version: `onnxruntime-node ${version}` }, () => session.run(feeds));
 
 function publishedModel() {
-  const channels = channelsOf(name);
-  const model = createModel({
-    model: name,
-    input: [32, 32, channels],
-    classes: 10,
-    bayesian: false,
-    activation: "softplus",
-  });
-  return { bytes: exportOnnx(model), dims: [batch, channels, 32, 32] };
+  const config = configOf(name);
+  const [height, width, channels] = config.input;
+  const model = createModel({ ...config, bayesian: false });
+  return { bytes: exportOnnx(model), dims: [batch, channels, height, width] };
 }
 
 /** A bare layer in ONNX's own layout: no transposition goes into its time. */
