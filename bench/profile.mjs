@@ -38,9 +38,14 @@ const best = (run, times) => {
 };
 // first the whole: an optimizer step on an empty arena spoils the parameters
 const whole = best(() => program.run(/** @type {never} */ (made.feeds)), 15);
+const written = model.store.native.alloc(4);
 const rows = native.steps.map((step, i) => {
-  const plan = new Plan(model.store.native, { ...native, steps: [step] });
-  const ms = best(() => plan.run(1, feeds, results), 15);
+  const plan = new Plan(model.store.native, { ...native, steps: [step], frozenSteps: 0 });
+  const run = () => {
+    if (!predicts) model.store.native.write(written, 0, new Float32Array(1)); // weights are new in every training step
+    plan.run(1, feeds, results);
+  };
+  const ms = best(run, 15);
   plan.close();
   const algorithm = report[i].algorithm ?? "";
   return { op: step.op, algorithm, layer: steps[i].node?.layer ?? step.inputs.map((t) => `[${t.shape}]`).join(" "), ms, gflops: stepFlops(program.planned, i) / ms / 1e6, gbs: steps[i].bytes / ms / 1e6 };

@@ -240,6 +240,8 @@ struct ProgramBuilder {
     eachOf(p.Get("feedBytes"), "feedBytes", [&](Napi::Value n) { feeds.push_back(whole(n, "feedBytes")); });
     eachOf(p.Get("resultBytes"), "resultBytes", [&](Napi::Value n) { results.push_back(whole(n, "resultBytes")); });
     program.arenaBytes = whole(p.Get("arenaBytes"), "arenaBytes");
+    const Napi::Value frozen = p.Get("frozenSteps");
+    if (!frozen.IsUndefined()) program.frozenSteps = whole32(frozen, "frozenSteps");
     size_t ref = 0, attr = 0;
     for (BayesStep& s : steps) {
       s.inputs = refs.data() + ref, s.outputs = s.inputs + s.inputCount, s.attrs = attrs.data() + attr;

@@ -19,7 +19,7 @@ const order = [
   ["loops"],
   ["conv/parts"],
   ["conv/winograd"],
-  ["conv/rows", "conv/imagePanels", "conv/imageLanes", "conv/channelLanes"],
+  ["conv/rows", "conv/imagePanels", "conv/imageLanes", "conv/channelLanes", "conv/stripes"],
   ["conv"],
   ["ops"],
   ["unity"],

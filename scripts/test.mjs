@@ -84,7 +84,7 @@ try {
   if (tier === "slow" || tier === "all") {
     run("real data", ["test/data"]);
     // every form that can serve a layer, not only the one that is chosen for it
-    const OPS = "conv2d,bayesConv2d,bayesConvTranspose2d";
+    const OPS = "conv2d,linear,bayesConv2d,bayesConvTranspose2d";
     const as = (BAYESCNN_CONV) => [
       `convolutions as ${BAYESCNN_CONV}`,
       ["test/cpu/ops.test.ts"],

@@ -57,7 +57,7 @@ class Replay {
   int passed = 0, failed = 0, skipped = 0;
 
   void all() {
-    if (in.text() != "bayescnn pack 1") quit("expected a pack of version 1, received something else");
+    if (in.text() != "bayescnn pack 2") quit("expected a pack of version 2, received something else");
     std::set<std::string> there;
     if (!file.empty()) {
       std::ifstream before(file);

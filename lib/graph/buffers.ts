@@ -1,5 +1,6 @@
 /** Which tensors of a program share memory, and how long each piece is needed. */
 import type { Node, Tensor } from "./node.ts";
+import { frozenNodes } from "./walk.ts";
 
 /** A piece of memory: that of one result, or a part of the arena while it lives. */
 export interface Buffer {
@@ -14,24 +15,27 @@ export interface Buffer {
 /** The tensor whose memory it is: a view has its input's. */
 export const base = (t: Tensor): Tensor => (t.node.op.view ? base(t.node.inputs[0]) : t);
 
-/** Tensors that are computed straight into a result, and which: one that is no leaf or view, and its first result. */
-export function directResults(results: readonly Tensor[]): Map<Tensor, number> {
-  const direct = new Map<Tensor, number>();
-  for (const [k, t] of results.entries()) if (!t.node.leaf && !t.node.op.view && !direct.has(t)) direct.set(t, k);
-  return direct;
-}
-
 /** A buffer for every tensor of `order` that somebody reads and that is neither leaf nor view. */
 export class Buffers {
   readonly all: Buffer[] = [];
+  /** Tensors that are computed straight into a result, and which: one that is no leaf or view and not frozen, and its first result. */
+  readonly direct: ReadonlyMap<Tensor, number>;
+  /** How many of the steps are frozen, the first ones: what the others read of them stays from run to run. */
+  readonly frozen: number;
   readonly #of = new Map<Tensor, Buffer>();
   /** The last step that reads each tensor's memory. */
   readonly #lastUse = new Map<Tensor, number>();
   readonly #results: ReadonlySet<Tensor>;
   readonly #end: number;
 
-  /** @param direct tensors that are computed straight into a result, and which */
-  constructor(order: readonly Node[], results: readonly Tensor[], direct: ReadonlyMap<Tensor, number>) {
+  /** @param order of the run: views too, which are no steps of the device */
+  constructor(order: readonly Node[], results: readonly Tensor[]) {
+    const frozen = frozenNodes(order);
+    this.frozen = frozen.size;
+    const direct = new Map<Tensor, number>();
+    for (const [k, t] of results.entries())
+      if (!t.node.leaf && !t.node.op.view && !frozen.has(t.node) && !direct.has(t)) direct.set(t, k);
+    this.direct = direct;
     this.#results = new Set(results.map(base));
     this.#end = order.length;
     for (const [step, n] of order.entries()) for (const i of n.inputs) this.#lastUse.set(base(i), step);
@@ -54,7 +58,8 @@ export class Buffers {
   #give(o: Tensor, step: number, result: number | undefined, free: ReadonlySet<Buffer> | undefined): void {
     let buffer = result === undefined ? this.#takenOver(o, step, free) : undefined;
     if (!buffer) this.all.push((buffer = { bytes: o.bytes, from: step, to: step, result, offset: 0 }));
-    buffer.to = Math.max(buffer.to, this.#results.has(o) ? this.#end : (this.#lastUse.get(o) ?? step));
+    const last = this.#results.has(o) ? this.#end : (this.#lastUse.get(o) ?? step);
+    buffer.to = Math.max(buffer.to, step < this.frozen && last >= this.frozen ? this.#end : last);
     this.#of.set(o, buffer);
   }
 

@@ -1,8 +1,8 @@
-import { Buffers, directResults } from "./buffers.ts";
+import { Buffers } from "./buffers.ts";
 import { liveBytes } from "./memory.ts";
 import { Node, sameShape, type Tensor } from "./node.ts";
 import { type Change, rebuild, survey } from "./rewrite.ts";
-import { type Goal, runOrder } from "./walk.ts";
+import { frozenNodes, type Goal, runOrder, traceOrder } from "./walk.ts";
 
 /**
  * The work that every parameter needs is put together before a program is planned, so that it takes a few steps and not a
@@ -25,8 +25,7 @@ const SMALL = 32 * 1024;
 
 /** The least arena that the program can have. */
 function neededBytes(goal: Goal, align: number): number {
-  const results = [...goal.outputs.values()];
-  const { all } = new Buffers(runOrder(goal), results, directResults(results));
+  const { all } = new Buffers(runOrder(goal), [...goal.outputs.values()]);
   return liveBytes(
     all.filter((b) => b.result === undefined),
     align,
@@ -93,12 +92,13 @@ function withList(goal: Goal, refused: Set<string>, fits: (goal: Goal) => boolea
     at: position(n),
     read: n.outputs.reduce((least, t) => Math.min(least, read(t)), Infinity),
   });
+  const frozen = frozenNodes(nodes); // with others they would be frozen no more
   const alike = new Map<string, Node[]>();
   for (const n of nodes) {
     const shared = n.op.lists?.(n);
     if (shared === undefined) continue;
     const common = n.inputs.slice(0, shared).map((t) => `${t.node.id}.${t.index}`);
-    const key = [n.op.name, JSON.stringify(n.attrs), ...common].join();
+    const key = [n.op.name, frozen.has(n), JSON.stringify(n.attrs), ...common].join();
     const others = alike.get(key);
     if (others) others.push(n);
     else alike.set(key, [n]);
@@ -169,9 +169,9 @@ function listed(goal: Goal, nodes: readonly Node[], { members, place }: Run): Go
   });
 }
 
-/** Where a node comes in the order of the run; leaves are always there. */
+/** Where a node comes in the order of the trace, which is that of the run among frozen nodes and among the others; leaves are always there. */
 function positions(goal: Goal): (n: Node) => number {
-  const position = new Map(runOrder(goal).map((n, i) => [n, i]));
+  const position = new Map(traceOrder(goal).map((n, i) => [n, i]));
   return (n) => position.get(n) ?? -1;
 }
 

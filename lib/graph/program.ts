@@ -1,7 +1,7 @@
 import type { NativeProgram, NativeRef } from "../native/addon.ts";
 import { BayesError } from "../util/errors.ts";
 import { newArray } from "../util/memory.ts";
-import { Buffers, base, directResults } from "./buffers.ts";
+import { Buffers, base } from "./buffers.ts";
 import { aligned, type Claim, planMemory } from "./memory.ts";
 import type { Attrs, Node, Tensor } from "./node.ts";
 import type { Store } from "./store.ts";
@@ -38,15 +38,14 @@ export interface PlanInput {
   readonly allocConstants: (bytes: number) => number;
 }
 
-/** Orders the nodes (effects last), gives every intermediate a place in one arena, and writes the flat program. */
+/** Orders the nodes (frozen ones first, effects last), gives every intermediate a place in one arena, and writes the flat program. */
 export function planProgram({ inputs, outputs, effects, store, allocConstants }: PlanInput): Planned {
   const order = runOrder({ outputs, effects });
   checkOrder(order);
   checkOwn(store, order, outputs.values());
   const { alignment } = store.device;
   const results = [...outputs.values()];
-  const direct = directResults(results);
-  const buffers = new Buffers(order, results, direct);
+  const buffers = new Buffers(order, results);
   const arena = buffers.all.filter((b) => b.result === undefined);
   const memory = planMemory(arena, alignment);
   arena.forEach((b, i) => {
@@ -70,7 +69,7 @@ export function planProgram({ inputs, outputs, effects, store, allocConstants }:
   };
   const planned = [
     ...order.flatMap((n) => (n.op.view ? [] : [stepOf(n, ref, buffers)])),
-    ...results.flatMap((t, k) => (direct.get(t) === k ? [] : [copyOf(t, ref(t), k)])),
+    ...results.flatMap((t, k) => (buffers.direct.get(t) === k ? [] : [copyOf(t, ref(t), k)])),
   ];
   return {
     native: {
@@ -78,6 +77,7 @@ export function planProgram({ inputs, outputs, effects, store, allocConstants }:
       feedBytes: [...inputs.values()].map((t) => t.bytes),
       resultBytes: results.map((t) => t.bytes),
       arenaBytes: memory.bytes,
+      frozenSteps: order.slice(0, buffers.frozen).filter((n) => !n.op.view).length,
     },
     steps: planned.map((p) => p.step),
     constants: constants.bytes,

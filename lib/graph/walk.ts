@@ -37,11 +37,30 @@ export const nodesOf = once(({ outputs, effects }) => [
   ...new Set([...topo([...outputs.values(), ...effects.flatMap((n) => n.inputs)]), ...effects]),
 ]);
 
-/** The nodes that run, in the order in which they do: guards after what is computed, and updates of parameters last. */
-export const runOrder = once((goal) => {
+/**
+ * Those of a program's nodes (given inputs first) that depend on its store and on constants alone, where it updates nothing:
+ * they give the same until somebody writes to the store.
+ */
+export function frozenNodes(nodes: readonly Node[]): Set<Node> {
+  const frozen = new Set<Node>();
+  if (nodes.some((n) => n.op.mutates)) return frozen;
+  const known = ({ node }: Tensor): boolean => (node.leaf ? node.leaf.kind !== "input" : frozen.has(node));
+  for (const n of nodes) if (!n.leaf && !n.op.guard && n.inputs.every(known)) frozen.add(n);
+  return frozen;
+}
+
+/** The nodes that run, in the order of the trace: guards after what is computed, and updates of parameters last. */
+export const traceOrder = once((goal) => {
   const late = (n: Node): number => (n.op.mutates ? 2 : n.op.guard ? 1 : 0);
   const nodes = nodesOf(goal).filter((n) => !n.leaf);
   return nodes.sort((a, b) => late(a) - late(b) || a.id - b.id);
+});
+
+/** The same in the order in which they do: frozen ones first. */
+export const runOrder = once((goal) => {
+  const order = traceOrder(goal);
+  const frozen = frozenNodes(order);
+  return [...frozen, ...order.filter((n) => !frozen.has(n))];
 });
 
 /**

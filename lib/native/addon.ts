@@ -23,6 +23,8 @@ export interface NativeProgram {
   readonly feedBytes: readonly number[];
   readonly resultBytes: readonly number[];
   readonly arenaBytes: number;
+  /** How many steps, the first ones, depend on the store alone; default none. */
+  readonly frozenSteps?: number;
 }
 export type Data = Float32Array | Int32Array | Uint8Array;
 
@@ -90,7 +92,7 @@ export function loadAddon(): Addon {
   if (loaded) return loaded;
   checkWish("BAYESCNN_SIMD", ["avx512bf16", "avx512", "avx2", "base"]);
   checkWish("BAYESCNN_BF16", ["pairs", "rounded"]);
-  checkWish("BAYESCNN_CONV", ["channelLanes", "imageLanes", "imagePanels", "rows", "im2col"]);
+  checkWish("BAYESCNN_CONV", ["channelLanes", "imageLanes", "stripes", "imagePanels", "rows", "im2col"]);
   checkWish("BAYESCNN_WINOGRAD", ["always", "never"]);
   const root = packageRoot();
   const require = createRequire(join(root, "package.json"));

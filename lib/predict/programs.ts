@@ -18,7 +18,7 @@ export type LaunchProgram = Program<"images" | "rows" | "rng", string>;
 
 /** Programs that a model keeps: as many, and as much memory of theirs, the one in use not counted. */
 const KEPT = 16;
-const KEPT_BYTES = 256 << 20;
+const KEPT_BYTES = 512 << 20;
 
 const ofModel = new WeakMap<Model, LaunchPrograms>();
 

@@ -9,13 +9,14 @@
 #include "imageLanes/weights.h"
 #include "imagePanels/panel.h"
 #include "rows/rowPanel.h"
+#include "stripes/product.h"
 #include "winograd/plan.h"
 
 namespace bayes {
 namespace ISA {
 
 enum Pass { FORWARD, DATA, WEIGHTS };  // of a convolution. The forward pass of a transposed one is a DATA product
-enum ConvForm { IMAGE_LANES, IMAGE_PANELS, CHANNEL_LANES, ROWS, IM2COL };
+enum ConvForm { IMAGE_LANES, STRIPES, IMAGE_PANELS, CHANNEL_LANES, ROWS, IM2COL };
 
 // What is asked, and what the answer depends on.
 struct Question {
@@ -88,6 +89,8 @@ static bool laneWeightsPay(const Question& q) {
   return q.ci < 5 && q.co <= NARROW && fillsLanes(q.g.n) && q.g.depth * q.co <= 2048 &&
          ImageLaneWeights(q.g, q.routes).fits();
 }
+static bool stripesServe(const Question& q) { return StripeProduct::serves(q.g); }
+static bool stripesPay(const Question& q) { return q.g.n <= 128 && inPairs(q.g.encoding, PAIRS) != PAIRS; }
 static bool panelsServe(const Question& q) {
   return (q.g.groups == 1 || (q.g.cg % 4 == 0 && q.g.kg % 4 == 0)) && q.g.kh * q.g.kw <= MOST_PANEL_TAPS;
 }
@@ -115,11 +118,13 @@ struct Candidate {
   bool (*pays)(const Question& q);    // that it is the fastest of those from here on
 };
 static const Candidate FORWARD_FORMS[] = {{IMAGE_LANES, lanesServe, lanesPay},
+                                          {STRIPES, stripesServe, stripesPay},
                                           {IMAGE_PANELS, panelsServe, panelsPay},
                                           {CHANNEL_LANES, channelsServe, channelsPay},
                                           {ROWS, rowsServe, rowsPay},
                                           {IM2COL, always, always}};
 static const Candidate DATA_FORMS[] = {{IMAGE_LANES, lanesServe, lanesPay},
+                                       {STRIPES, stripesServe, stripesPay},
                                        {IMAGE_PANELS, panelsServe, panelsPay},
                                        {CHANNEL_LANES, channelsServe, channelsPay},
                                        {IM2COL, always, always}};  // col2im
@@ -129,7 +134,7 @@ static const Candidate WEIGHT_FORMS[] = {{IMAGE_LANES, laneWeightsServe, laneWei
                                          {ROWS, rowsServe, rowWeightsPay},
                                          {IM2COL, always, always}};
 static const char* nameOf(ConvForm form, Pass pass) {
-  static const char* const names[] = {"imageLanes", "imagePanels", "channelLanes", "rows", "im2col"};
+  static const char* const names[] = {"imageLanes", "stripes", "imagePanels", "channelLanes", "rows", "im2col"};
   return form == IM2COL && pass == DATA ? "col2im" : names[form];
 }
 

@@ -1,7 +1,8 @@
 // What the ops of the convolution family put around the products: operands, epilogues, the max pooling behind a layer,
 // bias gradients, and sums over Monte-Carlo samples. Each op is a function (step, scratch) -> bytes of scratch that
-// only counts when scratch is null, and one that says what it does; LAYER registers both. A transposed layer has the
-// same products with image and map exchanged.
+// only counts when scratch is null, and one that says what it does; GRADIENT registers both. That of a forward pass
+// (LAYER, of so many routes) is told where its packed weights go as well. A transposed layer has the same products with
+// image and map exchanged.
 #pragma once
 #include "contract.h"
 #include "dataGradient.h"
@@ -11,10 +12,30 @@
 namespace bayes {
 namespace ISA {
 
-#define LAYER(NAME, FUNCTION, ...)               \
+#define GRADIENT(NAME, FUNCTION, ...)            \
   OP(NAME) { FUNCTION(s, s.scratch); }           \
   SCRATCH(NAME) { return FUNCTION(s, nullptr); } \
   ALGORITHM_OF(NAME) { return __VA_ARGS__(s, to, room); }
+#define LAYER(NAME, FUNCTION, ROUTES, ...)                  \
+  OP(NAME) { inScratch(s, s.scratch, FUNCTION); }           \
+  SCRATCH(NAME) { return inScratch(s, nullptr, FUNCTION); } \
+  WEIGHTS(NAME, ROUTES) {                                   \
+    Bump kept(nullptr);                                     \
+    FUNCTION(s, nullptr, &kept);                            \
+    return kept.used;                                       \
+  }                                                         \
+  ALGORITHM_OF(NAME) { return __VA_ARGS__(s, to, room); }
+
+// Packed weights stay where packing is more than some per cent of the product: where few pixels use them. Else they
+// would take memory for nothing.
+INL Weights weightsOf(const Step& s, const Geometry& g, const Tensor* w2, Bump* kept) {
+  return {s.in[1].f32(), w2 ? w2->f32() : nullptr, g.pixels <= 4096 ? kept : nullptr, s.packed};
+}
+// A forward pass whose packed weights lie in their own memory, if they have it, else in scratch memory too.
+INL size_t inScratch(const Step& s, void* scratch, size_t (*forward)(const Step&, void*, Bump*)) {
+  Bump kept(s.weights);
+  return forward(s, scratch, s.weights ? &kept : nullptr);
+}
 
 INL float* orNull(const Tensor& t) { return t ? t.f32() : nullptr; }
 
@@ -103,7 +124,7 @@ INL size_t gradients(const Step& s, const Geometry& g, const Operands& dz, const
   const Operands map = scratch ? samples.run(unpool.run(dz, where)) : dz;
   size_t most = shared.used;
   if (s.out[0])
-    most = behind(shared, [&](Bump& b) { dataGradient(choose(DATA, g, routes, true), g, map, w1, w2, epilogue, b); });
+    most = behind(shared, [&](Bump& b) { dataGradient(choose(DATA, g, routes, true), g, map, {w1, w2}, epilogue, b); });
   if (weightsWanted(s))
     most = larger(most, behind(shared, [&](Bump& b) { weightGradient(weights, g, x, map, nullptr, to, b); }));
   return most;
@@ -111,13 +132,13 @@ INL size_t gradients(const Step& s, const Geometry& g, const Operands& dz, const
 
 // ---- conv2d and linear: x, w, [b] -> y, [where]
 static inline Geometry plainGeometry(const Step& s) { return {s, s.in[0], s.in[1], s.out[0]}; }
-static inline size_t plainForward(const Step& s, void* scratch) {
+static inline size_t plainForward(const Step& s, void* scratch, Bump* kept) {
   const Geometry g = plainGeometry(s);
   const Choice c = choose(FORWARD, g, 1, false);
   Bump bump(scratch);
   const Results to(s, g, false, c, bump);
   const float* bias = s.attr("bias") ? s.in[2].f32() : nullptr;
-  forward(c, g, {s.in[0].f32(), nullptr, ONE}, s.in[1].f32(), nullptr,
+  forward(c, g, {s.in[0].f32(), nullptr, ONE}, weightsOf(s, g, nullptr, kept),
           BiasEpilogue{to.y, bias, g.k, to.activate, to.pool}, bump);
   return bump.used;
 }
@@ -146,12 +167,12 @@ INL LrtEpilogue lrtEpilogue(const Step& s, const Results& to, long k, long area,
           to.activate,
           to.pool};
 }
-static inline size_t bayesForward(const Step& s, void* scratch) {
+static inline size_t bayesForward(const Step& s, void* scratch, Bump* kept) {
   const Geometry g = plainGeometry(s);
   const Choice c = choose(FORWARD, g, 2, false);
   Bump bump(scratch);
   const Results to(s, g, true, c, bump);
-  forward(c, g, {s.in[0].f32(), s.in[0].f32(), SQUARE}, s.in[1].f32(), s.in[2].f32(),
+  forward(c, g, {s.in[0].f32(), s.in[0].f32(), SQUARE}, weightsOf(s, g, s.in + 2, kept),
           lrtEpilogue(s, to, g.k, g.ho * g.wo, g.n), bump);
   return bump.used;
 }
@@ -177,7 +198,7 @@ INL size_t transposedGradients(const Step& s, const Geometry& g, const Operands&
   const int biases = static_cast<int>(routes) + 1;  // the outputs before those of the biases
   size_t most = shared.used;
   if (s.out[0])
-    most = behind(shared, [&](Bump& b) { forward(choose(FORWARD, g, routes, true), g, image, w1, w2, epilogue, b); });
+    most = behind(shared, [&](Bump& b) { forward(choose(FORWARD, g, routes, true), g, image, {w1, w2}, epilogue, b); });
   bool wanted = false;
   for (int i = 1; i < biases; i++) wanted |= static_cast<bool>(s.out[i]);
   if (wanted)

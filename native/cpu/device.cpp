@@ -90,7 +90,8 @@ struct Block {
 };
 
 struct Store {
-  std::vector<std::shared_ptr<Block>> buffers;  // null: free
+  std::vector<std::shared_ptr<Block>> buffers;                             // null: free
+  const std::shared_ptr<uint64_t> writes = std::make_shared<uint64_t>(1);  // how often contents may have changed
   const std::shared_ptr<Block>& at(int32_t index, int64_t offset, int64_t bytes) {
     if (index < 0 || index >= static_cast<int32_t>(buffers.size()) || !buffers[index])
       throw std::runtime_error("store: no buffer " + std::to_string(index));
@@ -116,14 +117,18 @@ struct Store {
 // The program has been checked (program/steps.h): what is left to look at is the store, and whether there is a kernel.
 struct Plan {
   std::vector<std::shared_ptr<Block>> held;  // the store's buffers that tensors point into
-  Block arena, scratch;
+  Block arena, scratch, weights;
+  const std::shared_ptr<uint64_t> writes;  // the store's
+  bool writing = false;                    // a step writes to the store
+  uint64_t frozenAt = 0;                   // `writes` when the frozen steps ran; 0: they have to run
   int threads = 0;
   std::atomic<bool> stopped{false};
   Steps steps;
   std::vector<const OpEntry*> entries;  // of the steps
   std::vector<int64_t> resultBytes;
 
-  Plan(Store& store, const BayesProgram& p) : steps(p), resultBytes(p.resultBytes, p.resultBytes + p.resultCount) {
+  Plan(Store& store, const BayesProgram& p)
+      : writes(store.writes), steps(p), resultBytes(p.resultBytes, p.resultBytes + p.resultCount) {
     arena.resize(p.arenaBytes);
     for (Tensor& t : steps.tensors) {
       if (t.space == BAYES_ARENA) t.data = arena.data + t.offset;
@@ -134,9 +139,28 @@ struct Plan {
     for (const Step& s : steps.all) {
       entries.push_back(findOp(s.op));
       if (!entries.back()) throw std::runtime_error("no kernel for op '" + std::string(s.op) + "' on this device");
+      writing |= writesStore(s);
     }
     const PinnedThreads pin;
+    placeWeights();
     sizeScratch();
+  }
+
+  // Memory for the packed weights of layers that find the same weights in every run, where the op wants it.
+  void placeWeights() {
+    std::vector<int64_t> bytes;
+    int64_t all = 0;
+    for (size_t i = 0; i < entries.size(); i++) {
+      const Step& s = steps.all[i];
+      bool stay = entries[i]->weights;
+      for (int k = 1; stay && k <= entries[i]->weightInputs; k++) stay = steps.lasting(s.in[k]);
+      bytes.push_back(stay ? static_cast<int64_t>(entries[i]->weights(s)) : 0);
+      all += bytes.back();
+    }
+    weights.resize(all);
+    char* at = weights.data;
+    for (size_t i = 0; i < entries.size(); at += bytes[i++])
+      if (bytes[i]) steps.all[i].weights = at;
   }
 
   void sizeScratch() {
@@ -152,6 +176,7 @@ struct Plan {
 
   // Before steps run on this thread, whose number of threads is pinned.
   void prepare() {
+    if (writing) ++*writes;
     for (const auto& block : held)
       if (block->freed) throw std::runtime_error("a buffer that the program uses has been freed");
     if (threads != poolThreads()) sizeScratch();
@@ -168,13 +193,21 @@ struct Plan {
     }
   }
 
+  // What depends on the store alone has to be made again.
+  void thaw() {
+    frozenAt = 0;
+    for (Step& s : steps.all) s.packed = false;
+  }
+
   void run(int count, const BayesFeed* feeds, void* const* results, BayesFault& fault) {
     const PinnedThreads pin;
     prepare();
+    if (frozenAt != *writes) thaw();
     for (int n = 0; n < count; n++) {
       fault.runStep = n, fault.programStep = -1;
       bind(n, feeds, results);
-      for (size_t i = 0; i < entries.size(); i++) {
+      for (size_t i = frozenAt ? static_cast<size_t>(steps.frozen) : 0; i < entries.size(); i++) {
+        if (i == static_cast<size_t>(steps.frozen)) frozenAt = *writes;
         fault.programStep = static_cast<int>(i);
         try {
           entries[i]->run(steps.all[i]);
@@ -182,6 +215,7 @@ struct Plan {
           fault.nonFinite = 1;
           throw;
         }
+        steps.all[i].packed = steps.all[i].weights != nullptr;
       }
     }
   }
@@ -196,6 +230,7 @@ struct Plan {
     const PinnedThreads pin;
     prepare();
     bind(runStep, feeds, results);
+    if (frozenAt != *writes || step < steps.frozen) thaw();
     entries[static_cast<size_t>(step)]->run(steps.all[static_cast<size_t>(step)]);
   }
 
@@ -259,13 +294,16 @@ const BayesBackend& cpuBackend() {
             [&] { memcpy(data, static_cast<Store*>(store)->at(index, offset, bytes)->data + offset, bytes); });
       },
       [](void* store, int32_t index, int64_t offset, const void* data, int64_t bytes) {
-        return guarded(
-            [&] { memcpy(static_cast<Store*>(store)->at(index, offset, bytes)->data + offset, data, bytes); });
+        return guarded([&] {
+          Store& s = *static_cast<Store*>(store);
+          memcpy(s.at(index, offset, bytes)->data + offset, data, bytes);
+          ++*s.writes;
+        });
       },
       [](void* store, const BayesProgram* program, void** plan, int64_t* workspace) {
         return guarded([&] {
           Plan* p = new Plan(*static_cast<Store*>(store), *program);
-          *plan = p, *workspace = p->scratch.bytes;
+          *plan = p, *workspace = p->scratch.bytes + p->weights.bytes;
         });
       },
       [](void* plan, int32_t steps, const BayesFeed* feeds, void* const* results, BayesFault* fault) {

@@ -10,6 +10,7 @@
 //   CONTRACT(relu) { elementwise(c, {"x"}); }  // what the op takes (program/contract.h): no op is without one
 //   SCRATCH(relu) { return bytes; }  // optional, asked when the plan is built and when the thread count has changed:
 //                                    // s.scratch is that memory
+//   WEIGHTS(relu, 1) { return bytes; }  // optional: input 1 is packed, and may be kept so in s.weights (cpu/step.h)
 //   ALGORITHM_OF(relu) { … }         // optional: how the step is computed, for the plan's report
 #pragma once
 #include "../program/contract.h"
@@ -48,16 +49,20 @@ struct Registrar {
 #else
 #define CONTRACT_OF(NAME) nullptr
 #endif
-#define OP(NAME)                                                                          \
-  static void run_##NAME(Step& s);                                                        \
-  [[maybe_unused]] static void contract_##NAME(Contract& c);                              \
-  static OpEntry entry_##NAME = {#NAME, run_##NAME, nullptr, CONTRACT_OF(NAME), nullptr}; \
-  static const Registrar registrar_##NAME(&entry_##NAME);                                 \
+#define OP(NAME)                                                                 \
+  static void run_##NAME(Step& s);                                               \
+  [[maybe_unused]] static void contract_##NAME(Contract& c);                     \
+  static OpEntry entry_##NAME = {#NAME, run_##NAME, nullptr, CONTRACT_OF(NAME)}; \
+  static const Registrar registrar_##NAME(&entry_##NAME);                        \
   static void run_##NAME([[maybe_unused]] Step& s)
 #define SCRATCH(NAME)                                                             \
   static size_t scratch_##NAME(const Step& s);                                    \
   static const bool asked_##NAME = (entry_##NAME.scratch = scratch_##NAME, true); \
   static size_t scratch_##NAME([[maybe_unused]] const Step& s)
+#define WEIGHTS(NAME, INPUTS)                                                                                         \
+  static size_t weights_##NAME(const Step& s);                                                                        \
+  static const bool keeps_##NAME = (entry_##NAME.weights = weights_##NAME, entry_##NAME.weightInputs = INPUTS, true); \
+  static size_t weights_##NAME([[maybe_unused]] const Step& s)
 #define ALGORITHM_OF(NAME)                                                           \
   static const char* algorithm_##NAME(const Step& s, char* to, size_t room);         \
   static const bool says_##NAME = (entry_##NAME.algorithm = algorithm_##NAME, true); \

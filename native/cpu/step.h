@@ -22,6 +22,10 @@ struct OpEntry {
   void (*contract)(Contract& c);     // null: another unit has it
   // null: there is but one way. Else how the step is computed, in words that are written to `to`
   const char* (*algorithm)(const Step& s, char* to, size_t room);
+  // Of an op that packs its inputs 1 .. weightInputs: bytes of them packed, where they stay from run to run; 0: they
+  // need not
+  size_t (*weights)(const Step& s);
+  int weightInputs;
 };
 
 // Both end the step with a fault, before anything is committed. Never from inside a task: a thread of the pool has

@@ -6,9 +6,9 @@
 namespace bayes {
 namespace ISA {
 
-LAYER(bayesConv2d, bayesForward, forwardAlgorithm<plainGeometry, FORWARD, 2>)
+LAYER(bayesConv2d, bayesForward, 2, forwardAlgorithm<plainGeometry, FORWARD, 2>)
 CONTRACT(bayesConv2d) { bayesLayer(c, CONV); }
-LAYER(bayesConv2dGrad, bayesBackward, gradientAlgorithm<bayesGradientGeometry, DATA, 2>)
+GRADIENT(bayesConv2dGrad, bayesBackward, gradientAlgorithm<bayesGradientGeometry, DATA, 2>)
 CONTRACT(bayesConv2dGrad) { bayesGradient(c, CONV); }
 
 }  // namespace ISA

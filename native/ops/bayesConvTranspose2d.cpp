@@ -7,13 +7,13 @@ namespace ISA {
 
 // x, mu, sigma2, [bMu], [bSigma2], rng, rows -> y, r
 static Geometry bayesTransposed(const Step& s) { return {s, s.out[0], s.in[1], s.in[0]}; }
-static size_t bayesTransposedForward(const Step& s, void* scratch) {
+static size_t bayesTransposedForward(const Step& s, void* scratch, Bump* kept) {
   const Geometry g = bayesTransposed(s);
   const Choice c = choose(DATA, g, 2, false);
   Bump bump(scratch);
   const Results to(s, g, true, c, bump);
   const float* x = s.in[0].f32();
-  dataGradient(c, g, {x, x, SQUARE}, s.in[1].f32(), s.in[2].f32(), lrtEpilogue(s, to, g.c, g.h * g.w, g.n), bump);
+  dataGradient(c, g, {x, x, SQUARE}, weightsOf(s, g, s.in + 2, kept), lrtEpilogue(s, to, g.c, g.h * g.w, g.n), bump);
   return bump.used;
 }
 
@@ -30,9 +30,9 @@ static size_t bayesTransposedBackward(const Step& s, void* scratch) {
                              SquareEpilogue{s.out[0].f32(), x, g.k}, bayesGradients(s), shared);
 }
 
-LAYER(bayesConvTranspose2d, bayesTransposedForward, forwardAlgorithm<bayesTransposed, DATA, 2>)
+LAYER(bayesConvTranspose2d, bayesTransposedForward, 2, forwardAlgorithm<bayesTransposed, DATA, 2>)
 CONTRACT(bayesConvTranspose2d) { bayesLayer(c, TRANSPOSED); }
-LAYER(bayesConvTranspose2dGrad, bayesTransposedBackward, gradientAlgorithm<bayesTransposedGradient, FORWARD, 2>)
+GRADIENT(bayesConvTranspose2dGrad, bayesTransposedBackward, gradientAlgorithm<bayesTransposedGradient, FORWARD, 2>)
 CONTRACT(bayesConvTranspose2dGrad) { bayesGradient(c, TRANSPOSED); }
 
 }  // namespace ISA

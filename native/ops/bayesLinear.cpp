@@ -3,9 +3,9 @@
 namespace bayes {
 namespace ISA {
 
-LAYER(bayesLinear, bayesForward, forwardAlgorithm<plainGeometry, FORWARD, 2>)
+LAYER(bayesLinear, bayesForward, 2, forwardAlgorithm<plainGeometry, FORWARD, 2>)
 CONTRACT(bayesLinear) { bayesLayer(c, LINEAR); }
-LAYER(bayesLinearGrad, bayesBackward, gradientAlgorithm<bayesGradientGeometry, DATA, 2>)
+GRADIENT(bayesLinearGrad, bayesBackward, gradientAlgorithm<bayesGradientGeometry, DATA, 2>)
 CONTRACT(bayesLinearGrad) { bayesGradient(c, LINEAR); }
 
 }  // namespace ISA

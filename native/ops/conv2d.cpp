@@ -4,9 +4,9 @@
 namespace bayes {
 namespace ISA {
 
-LAYER(conv2d, plainForward, forwardAlgorithm<plainGeometry, FORWARD, 1>)
+LAYER(conv2d, plainForward, 1, forwardAlgorithm<plainGeometry, FORWARD, 1>)
 CONTRACT(conv2d) { plainLayer(c, CONV); }
-LAYER(conv2dGrad, plainBackward, gradientAlgorithm<plainGradientGeometry, DATA, 1>)
+GRADIENT(conv2dGrad, plainBackward, gradientAlgorithm<plainGradientGeometry, DATA, 1>)
 CONTRACT(conv2dGrad) { plainGradient(c, CONV); }
 
 }  // namespace ISA

@@ -6,10 +6,10 @@ namespace ISA {
 
 // x, w [kh, kw, K / groups, C], [b] -> y
 static Geometry plainTransposed(const Step& s) { return {s, s.out[0], s.in[1], s.in[0]}; }
-static size_t plainTransposedForward(const Step& s, void* scratch) {
+static size_t plainTransposedForward(const Step& s, void* scratch, Bump* kept) {
   const Geometry g = plainTransposed(s);
   Bump bump(scratch);
-  dataGradient(choose(DATA, g, 1, false), g, {s.in[0].f32(), nullptr, ONE}, s.in[1].f32(), nullptr,
+  dataGradient(choose(DATA, g, 1, false), g, {s.in[0].f32(), nullptr, ONE}, weightsOf(s, g, nullptr, kept),
                BiasEpilogue{s.out[0].f32(), s.attr("bias") ? s.in[2].f32() : nullptr, g.c}, bump);
   return bump.used;
 }
@@ -24,9 +24,9 @@ static size_t plainTransposedBackward(const Step& s, void* scratch) {
                              Bump(scratch));
 }
 
-LAYER(convTranspose2d, plainTransposedForward, forwardAlgorithm<plainTransposed, DATA, 1>)
+LAYER(convTranspose2d, plainTransposedForward, 1, forwardAlgorithm<plainTransposed, DATA, 1>)
 CONTRACT(convTranspose2d) { plainLayer(c, TRANSPOSED); }
-LAYER(convTranspose2dGrad, plainTransposedBackward, gradientAlgorithm<plainTransposedGradient, FORWARD, 1>)
+GRADIENT(convTranspose2dGrad, plainTransposedBackward, gradientAlgorithm<plainTransposedGradient, FORWARD, 1>)
 CONTRACT(convTranspose2dGrad) { plainGradient(c, TRANSPOSED); }
 
 }  // namespace ISA

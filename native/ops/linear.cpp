@@ -4,9 +4,9 @@
 namespace bayes {
 namespace ISA {
 
-LAYER(linear, plainForward, forwardAlgorithm<plainGeometry, FORWARD, 1>)
+LAYER(linear, plainForward, 1, forwardAlgorithm<plainGeometry, FORWARD, 1>)
 CONTRACT(linear) { plainLayer(c, LINEAR); }
-LAYER(linearGrad, plainBackward, gradientAlgorithm<plainGradientGeometry, DATA, 1>)
+GRADIENT(linearGrad, plainBackward, gradientAlgorithm<plainGradientGeometry, DATA, 1>)
 CONTRACT(linearGrad) { plainGradient(c, LINEAR); }
 
 }  // namespace ISA

@@ -41,6 +41,8 @@ struct Step {
   const Attr* attrs;
   bool commits;
   void* scratch;  // of kernels: 64-byte aligned, shared by all steps, valid while the step runs
+  void* weights;  // of layers whose weights stay as they are from run to run: memory for them as the product reads them
+  bool packed;    // they lie there
 
   INL const Attr* find(const char* name) const {
     for (int i = 0; i < nattr; i++)

@@ -1,4 +1,5 @@
 #include "steps.h"
+#include <algorithm>
 #include <stdexcept>
 #include "contract.h"
 
@@ -57,7 +58,17 @@ Tensor tensorOf(const BayesRef& r) {
 
 int64_t bytesOf(const Tensor& t) { return t.size() * (t.dtype == BAYES_U8 ? 1 : 4); }
 
-Steps::Steps(const BayesProgram& p) {
+static bool overlap(const Tensor& a, const Tensor& b) {  // in the arena
+  return a.space == BAYES_ARENA && b.space == BAYES_ARENA && a.offset < b.offset + bytesOf(b) &&
+         b.offset < a.offset + bytesOf(a);
+}
+bool writesStore(const Step& s) {
+  bool writes = s.commits;
+  for (int i = 0; i < s.nout; i++) writes |= s.out[i].space == BAYES_STORE;
+  return writes;
+}
+
+Steps::Steps(const BayesProgram& p) : frozen(p.frozenSteps) {
   size_t tensorCount = 0, attrCount = 0, valueCount = 0;
   for (int i = 0; i < p.stepCount; i++) {
     const BayesStep& b = p.steps[i];
@@ -86,6 +97,45 @@ Steps::Steps(const BayesProgram& p) {
   }
 }
 
+// Frozen steps read nothing of a run's and write nothing but the arena, nothing writes to the store, and what a later
+// step reads of them no later step writes over.
+static void checkFrozen(const Steps& steps) {
+  if (steps.frozen < 0 || steps.frozen > static_cast<int>(steps.all.size()))
+    refuse("no program has so many frozen steps");
+  if (!steps.frozen) return;
+  std::vector<Tensor> made, read;
+  for (size_t i = 0; i < steps.all.size(); i++) {
+    const Step& s = steps.all[i];
+    const bool frozen = static_cast<int>(i) < steps.frozen;
+    if (writesStore(s)) refuse("a program with frozen steps writes to the store");
+    for (int k = 0; k < s.nin; k++) {
+      bool frozenToo = s.in[k].space == BAYES_STORE;
+      for (const Tensor& t : made)
+        if (overlap(s.in[k], t)) frozen ? void(frozenToo = true) : read.push_back(t);
+      if (frozen && !frozenToo) refuse("a frozen step reads what is not frozen");
+    }
+    for (int k = 0; k < s.nout; k++) {
+      const auto over = [&](const Tensor& t) { return overlap(s.out[k], t); };
+      if (std::any_of(read.begin(), read.end(), over)) refuse("what a frozen step has made is written over");
+      if (frozen && s.out[k].space == BAYES_RESULT) refuse("a frozen step writes a result");
+      if (frozen) made.push_back(s.out[k]);
+      else made.erase(std::remove_if(made.begin(), made.end(), over), made.end());
+    }
+  }
+}
+
+bool Steps::lasting(const Tensor& t) const {
+  if (std::any_of(all.begin(), all.end(), writesStore)) return false;
+  bool made = t.space == BAYES_STORE;
+  for (size_t i = 0; i < all.size(); i++)
+    for (int k = 0; k < all[i].nout; k++)
+      if (overlap(all[i].out[k], t)) {
+        if (static_cast<int>(i) >= frozen) return false;
+        made = true;
+      }
+  return made;
+}
+
 void checkProgram(const BayesProgram& p, const BayesTraits& device) {
   if (p.arenaBytes < 0 || p.arenaBytes > MOST_BYTES)
     throw std::runtime_error("out of memory: " + std::to_string(p.arenaBytes >> 20) + " MiB were asked for");
@@ -106,6 +156,7 @@ void checkProgram(const BayesProgram& p, const BayesTraits& device) {
     } catch (const std::runtime_error& e) {
       throw std::runtime_error(e.what() + (" (step " + std::to_string(i) + ")"));
     }
+  checkFrozen(steps);
 }
 
 }  // namespace bayes

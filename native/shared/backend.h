@@ -6,7 +6,7 @@
 extern "C" {
 
 // Of this file: a library with another number is not looked into any further.
-#define BAYES_ABI 2
+#define BAYES_ABI 3
 #define BAYES_MAX_RANK 6
 
 enum BayesDtype { BAYES_F32 = 0, BAYES_I32 = 1, BAYES_U8 = 2 };
@@ -42,6 +42,9 @@ typedef struct {
   int64_t arenaBytes;
   const int64_t* feedBytes;  // bytes of one step's slice
   const int64_t* resultBytes;
+  // How many steps, the first ones, give the same until somebody writes to the store; they and the others write nothing
+  // to it. What the others read of them stays in the arena from run to run, so a device need run them but once.
+  int32_t frozenSteps;
 } BayesProgram;
 
 typedef struct {

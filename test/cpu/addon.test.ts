@@ -63,6 +63,13 @@ const updating = (commits: boolean): Partial<NativeProgram> => {
   return { steps: [{ op: "batchNorm2dUpdate", inputs, outputs: [], attrs, commits }, guard], arenaBytes: 256 };
 };
 const overlapping = { ...program().steps[0], inputs: [at(arena, [4])], outputs: [at(arena, [4], { offset: 4 })] };
+/** Its first step makes these of the store's buffer 0, and is frozen. */
+const freezing = (outputs: NativeProgram["steps"][number]["outputs"], more: NativeProgram["steps"] = []) => {
+  const first = { ...program().steps[0], inputs: outputs.map(() => at(stored, [4])), outputs };
+  return { steps: [...(outputs.length ? [first] : []), ...more], arenaBytes: 16, frozenSteps: outputs.length || 1 };
+};
+const fromFrozen = { ...program().steps[0], inputs: [at(arena, [4])] };
+const overFrozen = { ...program().steps[0], outputs: [at(arena, [4])] };
 const x = Float32Array.of(0, 1, 2, 3);
 const y4 = new Float32Array(4);
 const feeds = (data = x, stride = 0) => [{ data, stride }];
@@ -129,6 +136,15 @@ describe("a plan", () => {
     ["an output in a feed", { steps: [{ ...program().steps[0], outputs: [at(feed, [4])] }] }, "outside the feeds"],
     ["an update that does not commit", updating(false), "[batchNorm2dUpdate] expected a step that commits"],
     ["a guard behind an update", updating(true), "[checkFinite] expected to come before the steps that commit"],
+    ["more frozen steps than steps", { frozenSteps: 2 }, "no program has so many frozen steps"],
+    ["a frozen step that reads a feed", { frozenSteps: 1 }, "a frozen step reads what is not frozen"],
+    ["a frozen step that writes a result", freezing([at(result, [4])]), "a frozen step writes a result"],
+    ["frozen steps beside an update", freezing([], counting(0, 0).steps), "with frozen steps writes to the store"],
+    [
+      "what is frozen written over",
+      freezing([at(arena, [4])], [fromFrozen, overFrozen]),
+      "frozen step has made is written over",
+    ],
     ["an output half over its input", { steps: [overlapping], arenaBytes: 32 }, "memory of its own"],
     ...(
       [

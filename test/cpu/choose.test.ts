@@ -59,6 +59,12 @@ it.each([
   ["many channels", wide, ["winograd/imagePanels", "data winograd/imagePanels; weights winograd"]],
   ["many channels, exact", { ...wide, exact: true }, ["imagePanels", "data imagePanels; weights imagePanels"]],
   ["many channels, 1x1", { ...wide, kernel: 1 }, ["imagePanels", "data imagePanels; weights imagePanels"]],
+  ["single pixels", { ...wide, size: 1, kernel: 1 }, ["stripes", "data stripes; weights imagePanels"]],
+  [
+    "single pixels, many images",
+    { ...wide, n: 256, size: 1, kernel: 1 },
+    ["imagePanels", "data imagePanels; weights imagePanels"],
+  ],
   ["many channels, one image", { ...wide, n: 1 }, ["winograd/rows", "data col2im; weights winograd"]],
   ["one image, few channels", { ...narrow, n: 1 }, ["rows", "data col2im; weights rows"]],
   ["a group a channel", { ...wide, k: 48, groups: 48 }, ["channelLanes", "data channelLanes; weights channelLanes"]],
@@ -86,6 +92,11 @@ it.skipIf(driven).each([
   ["channelLanes", "channelLanes", "data channelLanes; weights channelLanes"],
   ["imageLanes", "winograd/imageLanes", "data winograd/imageLanes; weights imageLanes"],
   ["imagePanels", "winograd/imagePanels", "data winograd/imagePanels; weights winograd"],
+  [
+    "stripes",
+    refused("winograd/imagePanels"),
+    `data ${refused("winograd/imagePanels")}; weights ${refused("winograd")}`,
+  ],
   ["rows", "winograd/rows", `data ${refused("winograd/imagePanels")}; weights rows`],
   ["im2col", "winograd/im2col", "data col2im; weights im2col"],
 ])("takes the form that BAYESCNN_CONV names, where it can: %s", (form, forward, backward) => {

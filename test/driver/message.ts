@@ -45,6 +45,9 @@ export class Message {
         .int(Object.keys(s.attrs).length);
       for (const [name, values] of Object.entries(s.attrs)) this.text(name).doubles(values);
     }
-    return this.ints(p.feedBytes).ints(p.resultBytes).int(p.arenaBytes);
+    return this.ints(p.feedBytes)
+      .ints(p.resultBytes)
+      .int(p.arenaBytes)
+      .int(p.frozenSteps ?? 0);
   }
 }

@@ -41,7 +41,7 @@ export function record(path: string, real: Addon): Pack {
     if (bytes <= (expectation.most ?? bytes)) for (const part of row) writeSync(file, part);
     row = [];
   };
-  write(new Message().text("bayescnn pack 1"));
+  write(new Message().text("bayescnn pack 2"));
   const handles = new Map<object, number>();
   const handleOf = (o: object): number => {
     if (!handles.has(o)) handles.set(o, handles.size);

@@ -70,7 +70,7 @@ struct Program {
     }
     for (auto* sizes : {&feeds, &results})
       for (int64_t n = in.number(); n > 0; n--) sizes->push_back(in.number());
-    program.arenaBytes = in.number();
+    program.arenaBytes = in.number(), program.frozenSteps = in.number32();
     program.steps = steps.data();
     program.feedCount = static_cast<int32_t>(feeds.size()), program.feedBytes = feeds.data();
     program.resultCount = static_cast<int32_t>(results.size()), program.resultBytes = results.data();

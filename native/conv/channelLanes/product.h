@@ -82,10 +82,8 @@ struct ChannelLaneProduct {
     ld = block * W, outSize = along.out * ld;
     rowsSize = LaneRows::size(panel, block, routes), spareSize = epilogueSpare(panel.out);
   }
-  void take(Bump& b) {
-    packed = b.floats(routes * weightSize);
-    local = b.floats(poolThreads() * localSize());
-  }
+  void takeWeights(Bump& b) { packed = b.floats(routes * weightSize); }
+  void take(Bump& b) { local = b.floats(poolThreads() * localSize()); }
   INL long localSize() const { return roundUp(rowsSize + routes * outSize + spareSize, 16); }
 
   // Weights [tap][c of a group][k] of the convolution
@@ -110,8 +108,7 @@ struct ChannelLaneProduct {
   }
 
   template <class E>
-  void run(const Operands& x, const float* w1, const float* w2, E epilogue) const {
-    pack(w1, w2);
+  void run(const Operands& x, E epilogue) const {
     const long width = panel.horizontal.out, height = panel.vertical.out;
     parallel(g.n * bands * blocks, [&](long task, int thread) {
       const long n = task / blocks / bands, b = task % blocks;

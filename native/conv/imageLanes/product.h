@@ -33,11 +33,11 @@ struct ImageLaneProduct : LaneBands {
     while (piece > 1 && piece * co % 8 && piece < pool.columns) piece--;
     piece = minl(piece, pool.columns), pieceSize = pool.kh * pool.kw * piece * co * LANES;
   }
-  void take(Bump& b) {
+  void takeWeights(Bump& b) {
     packed = b.floats(routes * weightSize);
-    winograd.take(b);
-    local = b.floats(poolThreads() * localSize());
+    winograd.takeWeights(b);
   }
+  void take(Bump& b) { local = b.floats(poolThreads() * localSize()); }
   INL long meansSize() const { return winograd.use ? unit * rowSize + winograd.spareSize() : 0; }
   INL long localSize() const {
     const long sums = maxl(routes * outSize + rowSize + spareSize, 6 * pieceSize + 16 * LANES);
@@ -46,7 +46,7 @@ struct ImageLaneProduct : LaneBands {
 
   // Weights [kh][kw][c][k] -> [kh][kw][ci][co]. A gradient reads the taps of a kernel row backwards, so that both
   // operands of a run go up.
-  void pack(const float* w, float* d) const {
+  void packRoute(const float* w, float* d) const {
     const long kw = horizontal.taps;
     for (long tap = 0; tap < vertical.taps * kw; tap++) {
       const long to = vertical.transposed ? tap / kw * kw + kw - 1 - tap % kw : tap;
@@ -56,11 +56,13 @@ struct ImageLaneProduct : LaneBands {
     }
     convertBlock(d, 1, weightSize, encoding);
   }
+  void pack(const float* w1, const float* w2) const {
+    if (winograd.use) winograd.pack(w1);
+    for (long r = winograd.use; r < routes; r++) packRoute(r ? w2 : w1, packed + r * weightSize);
+  }
 
   template <class E>
-  void run(const Operands& x, const float* w1, const float* w2, E epilogue) const {
-    if (winograd.use) winograd.pack(w1);
-    for (long r = winograd.use; r < routes; r++) pack(r ? w2 : w1, packed + r * weightSize);
+  void run(const Operands& x, E epilogue) const {
     const long area = vertical.out * horizontal.out;
     parallel(groups * bands, [&](long task, int thread) {
       const long n0 = task / bands * LANES, m = minl(LANES, n - n0);

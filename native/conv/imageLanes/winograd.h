@@ -17,7 +17,7 @@ struct WinogradLanes : WinogradPlan {
 
   WinogradLanes(const Geometry& g, const WinogradPlan& plan, bool used)
       : WinogradPlan(plan), encoding(g.encoding), use(used), tall(used ? plan.vertical.by->m : 1) {}
-  void take(Bump& b) {
+  void takeWeights(Bump& b) {
     if (use) packed = b.floats(points * ci * co + W);
   }
   INL long spareSize() const { return use ? points * (ci + LANE_ROWS) * LANES : 0; }

@@ -19,7 +19,7 @@ struct ImagePanelProduct {
   long n, ci, co, k, slices, sliceIn, sliceOut, routes;  // slices of the channels: the convolution's groups
   long steps, sliceSteps;                                // of a pixel and of a tap: channels, or words of two
   long depth, rows, bands, most, groups, splits, ld, weightSize, panelSize, outSize, spareSize;
-  float* packed;  // [route][slice][block][tap][step][width]
+  float* packed;  // [route that Winograd leaves][slice][block][tap][step][width]
   float* local;   // [thread]: of each route a panel and outputs [image][pixel][ld]; room for the epilogue
 
   // `as`: how the operands of the routes that Winograd leaves are encoded.
@@ -53,21 +53,28 @@ struct ImagePanelProduct {
     panelSize = vertical.mostReached(rows) * line * most + 2 * W, outSize = most * rows * outLine;
     spareSize = epilogueSpare(co);
   }
+  void takeWeights(Bump& b) {
+    winograd.takeWeights(b);
+    packed = b.floats((routes - winograd.routes) * weightSize);
+  }
   void take(Bump& b) {
     winograd.take(b);
-    packed = b.floats(routes * weightSize);
     local = b.floats(poolThreads() * localSize());
   }
   INL long localSize() const { return roundUp(routes * (panelSize + outSize) + spareSize, 16); }
 
-  // Weights [tap][c][k] of the convolution, of the routes from `first` on
-  void pack(const float* w1, const float* w2, long first) const {
+  INL float* packedOf(long route) const { return packed + (route - winograd.routes) * weightSize; }
+
+  // Weights [tap][c][k] of the convolution
+  void pack(const float* w1, const float* w2) const {
+    winograd.pack(w1, w2);
     const long nb = columnBlocks(sliceOut), taps = vertical.taps * horizontal.taps;
     const long kg = vertical.transposed ? sliceIn : sliceOut, tapSize = slices * sliceIn * sliceOut;
-    parallel((routes - first) * slices * nb, [&](long t, int) {
-      const long b = t % nb, slice = t / nb % slices, r = first + t / nb / slices, width = blockWidth(sliceOut, b);
+    parallel((routes - winograd.routes) * slices * nb, [&](long t, int) {
+      const long b = t % nb, slice = t / nb % slices, r = winograd.routes + t / nb / slices,
+                 width = blockWidth(sliceOut, b);
       const float* w = (r ? w2 : w1) + slice * kg;
-      float* d = packed + r * weightSize + slice * depth * padded(sliceOut) + b * 2 * W * depth;
+      float* d = packedOf(r) + slice * depth * padded(sliceOut) + b * 2 * W * depth;
       for (long tap = 0; tap < taps; tap++, d += sliceSteps * width, w += tapSize) {
         if (vertical.transposed) packBlockTransposed(d, w, sliceIn, k, sliceOut, b);
         else packBlock(d, w, sliceIn, k, sliceOut, b);
@@ -77,9 +84,7 @@ struct ImagePanelProduct {
   }
 
   template <class E>
-  void run(const Operands& x, const float* w1, const float* w2, E epilogue) const {
-    winograd.pack(w1, w2);
-    if (routes > winograd.routes) pack(w1, w2, winograd.routes);
+  void run(const Operands& x, E epilogue) const {
     const long nb = slices * columnBlocks(sliceOut), area = vertical.out * horizontal.out;
     parallel(groups * bands * splits, [&](long task, int thread) {
       const long split = task % splits, band = task / splits % bands, group = task / splits / bands;
@@ -103,8 +108,8 @@ struct ImagePanelProduct {
       for (long b = b0; b < b1; b++)
         for (long r = winograd.routes; r < routes; r++)
           for (long o = o0; o < o1; o++)
-            line(block, o, b, X + r * panelSize, packed + r * weightSize,
-                 out + r * outSize + (o - o0) * horizontal.out * ld, count * ld);
+            line(block, o, b, X + r * panelSize, packedOf(r), out + r * outSize + (o - o0) * horizontal.out * ld,
+                 count * ld);
       const long c0 = columnOf(b0), c1 = columnOf(b1);
       for (long i = 0; i < m; i++) {
         epilogue((n0 + i) * area + o0 * horizontal.out, count, c0, c1, out + i * count * ld,

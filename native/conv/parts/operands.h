@@ -2,11 +2,20 @@
 // they are copied into panels. The gradient of the activation behind a layer is made here too, so that dL/dz of a fused
 // layer never lies in memory.
 #pragma once
+#include "../../cpu/scratch.h"
 #include "../../vector/activation.h"
 #include "../../vector/bf16.h"
 
 namespace bayes {
 namespace ISA {
+
+// The weights of the routes, [kh][kw][c][k], and memory for them as a product reads them: where it is not scratch, they
+// may lie there already.
+struct Weights {
+  const float *w1, *w2;
+  Bump* kept = nullptr;  // null: scratch memory
+  bool packed = false;
+};
 
 // The operands of the two routes, element by element: a alone; a and a^2; a and a*b; a and b.
 enum OperandKind { ONE, SQUARE, PRODUCT, BOTH };
@@ -125,6 +134,16 @@ INL void zeroRun(float* d, float* d2, long n) {
     store(d + i, vf{});
     if (K % 4 != ONE) store(d2 + i, vf{});
   }
+}
+
+// A product takes memory, for its weights and for itself, and runs unless that is only counted.
+template <class P, class E>
+INL void runProduct(P product, Bump& b, const Operands& x, const Weights& w, const E& epilogue) {
+  product.takeWeights(w.kept ? *w.kept : b);
+  product.take(b);
+  if (!b.base) return;
+  if (!w.packed) product.pack(w.w1, w.w2);
+  product.run(x, epilogue);
 }
 
 }  // namespace ISA

@@ -51,25 +51,27 @@ struct Col2imProduct {
     mapSize = mb * ldg + W, columnSize = mb * ldc + W;
     imageSize = perTask * g.imageSize() + W, spareSize = epilogueSpare(g.c);
   }
-  void take(Bump& b) {
-    packed = b.floats(routes * weightSize);
-    local = b.floats(poolThreads() * localSize());
-  }
+  void takeWeights(Bump& b) { packed = b.floats(routes * weightSize); }
+  void take(Bump& b) { local = b.floats(poolThreads() * localSize()); }
   INL long localSize() const { return roundUp(routes * (mapSize + columnSize + imageSize) + spareSize, 16); }
 
-  template <class E>
-  void run(const Operands& map, const float* w1, const float* w2, E epilogue) const {
-    const long nb = columnBlocks(g.depth), size = g.imageSize(), hw = g.ho * g.wo;
-    const bool whole = chunk >= g.depth && g.dw == 1 && g.groups == 1;
-    const long run = g.kw * g.cg, runEnd = roundUp(run, W);
-    const long lastH = g.h - g.dh * (g.kh - 1), lastW = g.w - g.kw + 1;
-    const Run all{0, 0};
+  void pack(const float* w1, const float* w2) const {
+    const long nb = columnBlocks(g.depth);
     parallel(routes * g.groups * nb, [&](long t, int) {
       const long b = t % nb, group = t / nb % g.groups, r = t / nb / g.groups;
       float* d = packed + r * weightSize + group * g.kg * padded(g.depth) + b * 2 * W * g.kg;
       packBlockTransposed(d, (r ? w2 : w1) + group * g.kg, g.kg, g.k, g.depth, b);
       convertBlock(d, g.kg, blockWidth(g.depth, b), g.encoding);
     });
+  }
+
+  template <class E>
+  void run(const Operands& map, E epilogue) const {
+    const long size = g.imageSize(), hw = g.ho * g.wo;
+    const bool whole = chunk >= g.depth && g.dw == 1 && g.groups == 1;
+    const long run = g.kw * g.cg, runEnd = roundUp(run, W);
+    const long lastH = g.h - g.dh * (g.kh - 1), lastW = g.w - g.kw + 1;
+    const Run all{0, 0};
     parallel(tasks, [&](long task, int thread) {
       const long n0 = task * perTask, n1 = minl(n0 + perTask, g.n);
       float *G = local + thread * localSize(), *A = G + routes * mapSize, *d = A + routes * columnSize;

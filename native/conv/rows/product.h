@@ -18,7 +18,7 @@ struct RowProduct {
   bool byRows;  // a block is some rows of an image
   int routes;
   long chunk, stride, mb, blocks, splits, ld, weightSize, panelSize, outSize, spareSize;
-  float* packed;  // [route][group][block][tap][width]
+  float* packed;  // [route that Winograd leaves][group][block][tap][width]
   float* local;   // [thread]: panels and outputs [pixel][ld], two each, and room for the epilogue
   RowProduct(const Geometry& geo, bool rowPanels, int routeCount, const WinogradProduct& first)
       : g(geo), panels(rowPanels), panel(geo), winograd(first), routes(routeCount) {
@@ -38,26 +38,30 @@ struct RowProduct {
     weightSize = g.groups * g.depth * padded(g.kg);
     panelSize = panels ? panel.size(g) : mb * stride + W, outSize = mb * ld, spareSize = epilogueSpare(g.k);
   }
+  void takeWeights(Bump& b) {
+    winograd.takeWeights(b);
+    packed = b.floats((routes - winograd.routes) * weightSize);
+  }
   void take(Bump& b) {
     winograd.take(b);
-    packed = b.floats(routes * weightSize);
     local = b.floats(poolThreads() * localSize());
   }
   INL long localSize() const { return roundUp(2 * panelSize + 2 * outSize + spareSize, 16); }
 
+  INL float* packedOf(long route) const { return packed + (route - winograd.routes) * weightSize; }
+
   void pack(const float* w1, const float* w2) const {  // weights [depth][k]
+    winograd.pack(w1, w2);
     const long nb = columnBlocks(g.kg);
     parallel((routes - winograd.routes) * g.groups * nb, [&](long t, int) {
       const long b = t % nb, group = t / nb % g.groups, r = winograd.routes + t / nb / g.groups;
-      float* d = packed + r * weightSize + group * g.depth * padded(g.kg) + b * 2 * W * g.depth;
+      float* d = packedOf(r) + group * g.depth * padded(g.kg) + b * 2 * W * g.depth;
       packBlock(d, (r ? w2 : w1) + group * g.kg, g.depth, g.k, g.kg, b);
       convertBlock(d, g.depth, blockWidth(g.kg, b), g.encoding);
     });
   }
   template <class E>
-  void run(const Operands& x, const float* w1, const float* w2, E epilogue) const {
-    winograd.pack(w1, w2);
-    pack(w1, w2);
+  void run(const Operands& x, E epilogue) const {
     const long nb = columnBlocks(g.kg);
     parallel(blocks * splits, [&](long task, int thread) {
       const long split = task % splits, n = task / splits / panel.perImage(g);
@@ -73,7 +77,7 @@ struct RowProduct {
         for (int r = winograd.routes; r < routes; r++)
           for (long b = b0; b < b1; b++)  // a block of weights stays in the cache for all lines
             for (long q = 0; q < lines; q++)
-              multiply<false>(g.wo, (r ? X2 : X) + q * g.sh * panel.width, g.sw * g.c, packed + r * weightSize, g.depth,
+              multiply<false>(g.wo, (r ? X2 : X) + q * g.sh * panel.width, g.sw * g.c, packedOf(r), g.depth,
                               {at, panel.runs(g, oh + q, at), panel.run}, g.kg, b, b + 1,
                               (r ? out2 : out) + q * g.wo * ld, ld, false);
       }
@@ -83,8 +87,8 @@ struct RowProduct {
           gather(g, x, group, p0, count, k0, k1, X, X2, stride);
           const Run at{0, static_cast<int32_t>(k0)};
           for (int r = winograd.routes; r < routes; r++)
-            multiply<false>(count, r ? X2 : X, stride, packed + r * weightSize + group * g.depth * padded(g.kg),
-                            g.depth, {&at, 1, k1 - k0}, g.kg, b0, b1, (r ? out2 : out) + group * g.kg, ld, k0 > 0);
+            multiply<false>(count, r ? X2 : X, stride, packedOf(r) + group * g.depth * padded(g.kg), g.depth,
+                            {&at, 1, k1 - k0}, g.kg, b0, b1, (r ? out2 : out) + group * g.kg, ld, k0 > 0);
         }
       const long c1 = split + 1 == splits ? g.k : b1 * 2 * W;
       epilogue(p0, count, b0 * 2 * W, c1, out, out2, ld, out2 + outSize);

@@ -24,10 +24,11 @@ struct WinogradProduct : WinogradPlan {
     weightSize = points * ci * padded(co);
   }
   INL long lowest() const { return routes ? vertical.by->m : 1; }  // of an output's rows, tasks take multiples
+  void takeWeights(Bump& b) {
+    if (routes) packed = b.floats(routes * weightSize);
+  }
   void take(Bump& b) {
-    if (!routes) return;
-    packed = b.floats(routes * weightSize);
-    local = b.floats(poolThreads() * localSize());
+    if (routes) local = b.floats(poolThreads() * localSize());
   }
   INL long localSize() const { return points * (stepX + stepOut); }
 
