@@ -123,6 +123,12 @@ describe("bad arguments are refused by name", () => {
     ["scale zero", [1, 3, 2, 3], (x) => resizeBicubic(x, { scale: 0 }), /resizeBicubic.*scale/],
     ["nothing left", [1, 3, 2, 3], (x) => resizeBicubic(x, { scale: 0.1 }), /height to be an integer from 1/],
     ["gamma of another size", [2, 3], (x) => batchNorm2d(x, reshape(x, [6]), reshape(x, [6])).y, /gamma as f32\[3\]/],
+    [
+      "a misspelt option",
+      [2, 3],
+      (x) => batchNorm2d(x, x, x, { epsilon: 1, ...{ eps: 1 } }).y,
+      /among epsilon, .*"eps"/,
+    ],
     ["one value a channel", [1, 3], (x) => batchNorm2d(x, reshape(x, [3]), reshape(x, [3])).y, /more than one value/],
     [
       "epsilon zero",
