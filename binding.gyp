@@ -2,7 +2,9 @@
   "variables": {
     "openssl_fips": "",
     "ops": "<!(node scripts/list-ops.mjs)",
-    "sanitize%": ""
+    "sanitize%": "",
+    # of x64: "avx2" or "avx512", the only one to be built beside the baseline. Default: both
+    "isa%": ""
   },
   "target_defaults": {
     "defines": [
@@ -30,11 +32,12 @@
     {
       "target_name": "bayescnn",
       "include_dirs": ["<!@(node -p \"require('node-addon-api').include_dir\")"],
-      "sources": ["native/addon.cpp", "native/cpu/pool.cpp", "native/cpu/isa.cpp", "native/cpu/device.cpp", "native/cpu/glibc.cpp",
+      "sources": ["native/addon.cpp", "native/cpu/pool.cpp", "native/cpu/isa.cpp", "native/cpu/device.cpp", "native/cpu/gaussians.cpp", "native/cpu/glibc.cpp",
         "native/program/steps.cpp", "native/program/contract.cpp", "native/program/culprit.cpp", "native/program/library.cpp"],
       "dependencies": ["ops_base"],
       "conditions": [
-        ["target_arch=='x64'", { "dependencies": ["ops_avx2", "ops_avx512"] }],
+        ["target_arch=='x64' and isa!='avx512'", { "dependencies": ["ops_avx2"] }],
+        ["target_arch=='x64' and isa!='avx2'", { "dependencies": ["ops_avx512"] }],
         ["OS=='linux'", {
           # registration is by static initialisers: every object of the op libraries has to be kept
           "ldflags": ["-Wl,--exclude-libs,ALL", "-Wl,-z,nodelete", "-Wl,--whole-archive"],
@@ -47,19 +50,19 @@
     }
   ],
   "conditions": [
-    ["target_arch=='x64'", {
-      "targets": [
-        {
-          "target_name": "ops_avx2", "type": "static_library", "sources": ["<@(ops)"], "include_dirs": ["."], "defines": ["ISA=avx2", "ISA_LEVEL=1"],
-          "cflags_cc": ["-mavx2", "-mfma"],
-          "xcode_settings": { "OTHER_CPLUSPLUSFLAGS": ["-mavx2", "-mfma"] }
-        },
-        {
-          "target_name": "ops_avx512", "type": "static_library", "sources": ["<@(ops)"], "include_dirs": ["."], "defines": ["ISA=avx512", "ISA_LEVEL=2"],
-          "cflags_cc": ["-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mavx512bf16", "-mavx2", "-mfma", "-mprefer-vector-width=512"],
-          "xcode_settings": { "OTHER_CPLUSPLUSFLAGS": ["-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mavx512bf16", "-mfma"] }
-        }
-      ]
+    ["target_arch=='x64' and isa!='avx512'", {
+      "targets": [{
+        "target_name": "ops_avx2", "type": "static_library", "sources": ["<@(ops)"], "include_dirs": ["."], "defines": ["ISA=avx2", "ISA_LEVEL=1"],
+        "cflags_cc": ["-mavx2", "-mfma"],
+        "xcode_settings": { "OTHER_CPLUSPLUSFLAGS": ["-mavx2", "-mfma"] }
+      }]
+    }],
+    ["target_arch=='x64' and isa!='avx2'", {
+      "targets": [{
+        "target_name": "ops_avx512", "type": "static_library", "sources": ["<@(ops)"], "include_dirs": ["."], "defines": ["ISA=avx512", "ISA_LEVEL=2"],
+        "cflags_cc": ["-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mavx512bf16", "-mavx2", "-mfma", "-mprefer-vector-width=512"],
+        "xcode_settings": { "OTHER_CPLUSPLUSFLAGS": ["-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mavx512bf16", "-mfma"] }
+      }]
     }]
   ]
 }

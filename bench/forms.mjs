@@ -18,7 +18,7 @@ const { values } = parseArgs({
 });
 const [batch, reps] = [Number(values.batch), Number(values.reps)];
 const ENOUGH_MS = 50; // of short passes, more repetitions
-const forms = ["imageLanes", "imagePanels", "rows", "im2col"];
+const forms = ["channelLanes", "imageLanes", "imagePanels", "rows", "im2col"];
 
 /** @typedef {{ what: string, algorithm: string, ms: number }} Row a pass of a layer */
 /** @typedef {{ name: string, kind: "Bayesian step" | "frequentist step" | "10-sample prediction" }} Work */

@@ -10,7 +10,10 @@
  * @typedef {{ goal: string, least?: boolean, cases: readonly Case[] }} Goal least: to be reached; else not to be exceeded
  */
 
-const titles = { lenet5: "LeNet-5", alexnet: "AlexNet", "3conv3fc": "3Conv3FC", resnet20: "ResNet-20" };
+const titles = {
+  ...{ lenet5: "LeNet-5", alexnet: "AlexNet", "3conv3fc": "3Conv3FC", resnet20: "ResNet-20" },
+  ...{ resnet18: "ResNet-18", mobilenet: "MobileNet" },
+};
 export const title = (/** @type {string} */ name) => titles[/** @type {keyof typeof titles} */ (name)] ?? name;
 
 /**

@@ -3,13 +3,16 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { compiled } from "./compile.mjs";
+import { layers } from "./layers.mjs";
 import { hasFeature } from "./machine.mjs";
-import { layers } from "./workloads.mjs";
+import { configOf } from "./workloads.mjs";
 
 const { dirname } = import.meta;
 const OPENBLAS = "/usr/lib/x86_64-linux-gnu/openblas-openmp";
 // glibc gives every large block back to the system at once, and its pages have to be zeroed anew in the next step
 const KEEP = `${2 ** 32}`;
+// OpenMP's threads keep their cores: where the system moves them about, they wait for each other
+const openMP = (/** @type {number} */ threads) => ({ OMP_NUM_THREADS: `${threads}`, OMP_PROC_BIND: "true" });
 const keepMemory = { MALLOC_MMAP_THRESHOLD_: KEEP, MALLOC_TRIM_THRESHOLD_: KEEP, MALLOC_TOP_PAD_: KEEP };
 
 /** A peer that is not there, and why. */
@@ -35,6 +38,10 @@ export const contenders = {
     install: "npm run build",
     command: (workload, variant) => script("ours.mjs", { workload, variant }),
   },
+  launch: {
+    install: "npm run build",
+    command: (workload, variant) => script("ours.mjs", { workload: { ...workload, kind: "predict" }, variant }),
+  },
   pytorch: {
     install:
       "apt-get install --no-install-recommends python3-torch libopenblas0-openmp\n" +
@@ -46,10 +53,10 @@ export const contenders = {
         ...keepMemory,
         ...(existsSync(OPENBLAS) && { LD_LIBRARY_PATH: [OPENBLAS, rest.LD_LIBRARY_PATH].filter(Boolean).join(":") }),
         ...(hasFeature("avx512f") && { ATEN_CPU_CAPABILITY: "avx512" }), // the old default is avx2
-        OMP_NUM_THREADS: `${workload.threads}`,
+        ...openMP(workload.threads),
       };
       const file = process.env.PYTHON ?? (existsSync("/usr/bin/python3") ? "/usr/bin/python3" : "python3");
-      const request = JSON.stringify({ workload, variant, geometry: layers[workload.name] });
+      const request = JSON.stringify({ workload, variant, geometry: layers[workload.name], config: configOf(workload.name) });
       return { file, args: [join(dirname, "peers/pytorch.py"), request], env };
     },
   },
@@ -62,11 +69,12 @@ export const contenders = {
       const where = ONEDNN ? [`-I${ONEDNN}/include`, `-L${ONEDNN}/lib`, `-Wl,-rpath,${ONEDNN}/lib`] : [];
       const { binary, problem } = compiled("peers/onednn.cpp", ["-O2", ...where, "-ldnnl"]);
       if (problem) throw new NotInstalled(problem);
-      const { batch, size, channels, filters, kernel, stride, padding, first } = layers[name];
+      const { batch, size, channels, filters, kernel, stride, padding, first } =
+        /** @type {import("./layers.mjs").Convolution} */ (layers[name]);
       const convolutions = variant === "two convolutions" ? 2 : 1;
       const shape = [batch, size, channels, filters, kernel, stride, padding];
       const args = [...shape, first, backward, convolutions].map((n) => `${Number(n)}`);
-      return { file: binary, args, env: { ...process.env, ...keepMemory, OMP_NUM_THREADS: `${threads}` } };
+      return { file: binary, args, env: { ...process.env, ...keepMemory, ...openMP(threads) } };
     },
   },
   onnxruntime: {
@@ -80,4 +88,4 @@ export const contenders = {
 };
 
 if (import.meta.url === pathToFileURL(process.argv[1]).href)
-  for (const [name, { install }] of Object.entries(contenders)) if (name !== "ours") console.log(`${name}: ${install}`);
+  for (const [name, { install }] of Object.entries(contenders)) if (!/ours|launch/.test(name)) console.log(`${name}: ${install}`);

@@ -112,7 +112,7 @@ async function measure(workload) {
   const wanted = new Map(
     workload.pairs.flatMap(([ours, peer, variant]) => [
       [`ours ${ours}`, /** @type {const} */ (["ours", ours])],
-      [`${peer} ${variant}`, /** @type {const} */ ([peer, variant])],
+      .../** @type {const} */ (peer ? [[`${peer} ${variant}`, [peer, variant]]] : []),
     ]),
   );
   /** @type {Map<string, Trial>} */

@@ -107,9 +107,14 @@ function sideBySide([best, ...others]) {
 const groups = /** @type {const} */ ([
   ["Training steps", /^step /],
   ["Predictions", /^predict /],
-  ["Single layers", /^layer g/],
+  ["Single layers", /^layer g\d/],
   ["Layers of ResNet-18", /^layer r18/],
-  ["Channels", /^layer c/],
+  ["Channels", /^layer c\d/],
+  ["Depthwise and grouped convolutions", /^layer (depthwise|grouped)/],
+  ["Other convolutions, linear layers", /^layer (pointwise|stem|convolution|linear)/],
+  ["Norms, pooling, arithmetic", /^layer (batch norm|global|relu|exp|row sum)/],
+  ["Predictions of one image as a user calls them", /^one image /],
+  ["Models and programs made", /^(create|compile) /],
 ]);
 
 /** @param {string} device @param {readonly Row[]} rows */
@@ -145,7 +150,7 @@ function deviceSection(device, rows) {
 /** One line for each of ours, one column for each peer. @param {readonly Row[]} rows */
 function pairTable(rows) {
   const peers = [...new Set(rows.flatMap((r) => r.peer ?? []))];
-  const percent = (/** @type {number | null} */ share) => (share === null ? "" : `${(100 * share).toFixed(0)} %`);
+  const percent = (/** @type {number | null} */ share) => (!share ? "" : `${(100 * share).toFixed(0)} %`);
   const times = (/** @type {import("./run.mjs").Times} */ t) => `${t.median} [${t.min}..${t.max}]`;
   const memory = rows.some((r) => /^(step|predict) /.test(r.id));
   /** @type {Map<string, Row[]>} */

@@ -1,61 +1,34 @@
 // What is measured. Every workload runs in several variants of ours and of the peers; `pairs` says which to compare.
+import { layers, others, resnet18, single, weightless, widths } from "./layers.mjs";
 import { hasFeature } from "./machine.mjs";
 
 /**
  * @typedef {object} Workload
  * @property {string} id what `--only` matches
- * @property {"step" | "predict" | "layer"} kind
+ * @property {"step" | "predict" | "layer" | "one image" | "create" | "compile"} kind
  * @property {string} name a model or a layer
  * @property {number} batch
  * @property {number} threads
- * @property {number} samples Monte-Carlo samples (predict)
+ * @property {number} samples Monte-Carlo samples (predict, one image)
  * @property {boolean} backward forward and backward (layer)
  * @property {readonly Pair[]} pairs
  * @typedef {"Bayesian" | "frequentist" | "Bayesian, bf16" | "frequentist, bf16"} Variant in fp32 unless it says otherwise
- * @typedef {readonly [ours: Variant, peer: string, variant: string]} Pair
+ * @typedef {readonly [ours: Variant, peer: string, variant: string] | readonly [ours: Variant]} Pair the latter: nobody to compare with
  */
 
-/**
- * Single convolutions: image size, channels, filters, kernel, stride, padding. `first`: the first layer of a network,
- * which needs no gradient of its input.
- * @typedef {{ batch: number, size: number, channels: number, filters: number, kernel: number, stride: number,
- *   padding: number, first: boolean }} Layer
- */
-
-/** @type {(size: number, channels: number, filters: number, kernel?: number, stride?: number) => Layer} */
-const inside = (size, channels, filters, kernel = 3, stride = 1) => ({
-  ...{ batch: 32, size, channels, filters, kernel, stride, padding: kernel >> 1, first: false },
-});
-
-/** @type {Record<string, Layer>} */
-const single = {
-  g1: inside(32, 64, 64),
-  g2: inside(16, 128, 128),
-  g3: inside(8, 256, 256),
-  g4: { batch: 256, size: 28, channels: 1, filters: 6, kernel: 5, stride: 1, padding: 0, first: true },
-  g5: { batch: 256, size: 32, channels: 3, filters: 32, kernel: 5, stride: 1, padding: 2, first: true },
-  g6: { batch: 32, size: 224, channels: 3, filters: 64, kernel: 7, stride: 2, padding: 3, first: true },
-};
-/** ResNet-18 at 224x224 (its first layer is g6): each stage's usual layer, and the two by which the next one starts. */
-const resnet18 = {
-  "r18-64x56": inside(56, 64, 64),
-  "r18-128x28": inside(28, 128, 128),
-  "r18-256x14": inside(14, 256, 256),
-  "r18-512x7": inside(7, 512, 512),
-  "r18-128x28-down": inside(56, 64, 128, 3, 2),
-  "r18-256x14-down": inside(28, 128, 256, 3, 2),
-  "r18-512x7-down": inside(14, 256, 512, 3, 2),
-  "r18-128x28-shortcut": inside(56, 64, 128, 1, 2),
-  "r18-256x14-shortcut": inside(28, 128, 256, 1, 2),
-  "r18-512x7-shortcut": inside(14, 256, 512, 1, 2),
-};
-const widths = Object.fromEntries([8, 16, 32, 64, 128, 256].map((c) => [`c${c}`, inside(16, c, c)]));
-/** @type {Record<string, Layer>} */
-export const layers = { ...single, ...resnet18, ...widths };
-
+/** The paper's small nets, and ResNet-20. */
 export const models = ["lenet5", "alexnet", "3conv3fc", "resnet20"];
-/** Image channels of a model at its usual size, 32x32. */
-export const channelsOf = (/** @type {string} */ model) => (model === "lenet5" ? 1 : 3);
+/** Nets of 224x224 images and 1000 classes. */
+const large = ["resnet18", "mobilenet"];
+/** A model at its usual size, but for what makes it Bayesian. All have softplus, the large ones ReLU. @param {string} model */
+export const configOf = (model) => ({
+  model,
+  input: /** @type {[number, number, number]} */ (
+    large.includes(model) ? [224, 224, 3] : [32, 32, model === "lenet5" ? 1 : 3]
+  ),
+  classes: large.includes(model) ? 1000 : 10,
+  activation: /** @type {const} */ (large.includes(model) ? "relu" : "softplus"),
+});
 
 // PyTorch's bf16 only where the processor has it
 const bf16 = hasFeature("avx512_bf16");
@@ -88,23 +61,68 @@ const predict = (batch, name, samples, threads) => ({
     .../** @type {Pair[]} */ (
       samples > 1
         ? []
-        : [...twins, ["frequentist", "onnxruntime", "frequentist"], ["frequentist", "tfjs", "frequentist, 1 thread"]]
+        : [
+            ...twins,
+            ["frequentist", "onnxruntime", "frequentist"],
+            ...(large.includes(name) ? [] : [["frequentist", "tfjs", "frequentist, 1 thread"]]),
+          ]
     ),
   ],
 });
 
-/** @type {(name: string, backward: boolean, threads: number) => Workload} */
-const layer = (name, backward, threads) => ({
+/** @type {(name: string, backward: boolean, threads: number, pairs: readonly Pair[]) => Workload} */
+const layer = (name, backward, threads, pairs) => ({
   id: `layer ${name} ${backward ? "forward+backward" : "forward"} threads ${threads}`,
-  ...{ kind: "layer", name, batch: layers[name].batch, threads, samples: 1, backward },
-  pairs: [
+  ...{ kind: "layer", name, batch: layers[name].batch, threads, samples: 1, backward, pairs },
+});
+
+/** @type {readonly Pair[]} */
+const inOnnxRuntime = [["frequentist", "onnxruntime", "frequentist"]];
+
+/** A convolution that oneDNN has too. @type {(name: string, backward: boolean, threads: number) => Workload} */
+const convolution = (name, backward, threads) =>
+  layer(name, backward, threads, [
     ["Bayesian", "onednn", "two convolutions"],
     ["Bayesian", "pytorch", "deterministic"],
     ["Bayesian", "pytorch", "Bayesian"],
     ["frequentist", "onednn", "one convolution"],
     ...twins,
-    .../** @type {Pair[]} */ (backward || name in widths ? [] : [["frequentist", "onnxruntime", "frequentist"]]),
-  ],
+    ...(backward || name in widths ? [] : inOnnxRuntime),
+  ]);
+
+/** Any other layer. @type {(name: string, backward: boolean, threads: number) => Workload} */
+const other = (name, backward, threads) =>
+  layer(name, backward, threads, [
+    .../** @type {Pair[]} */ (name in others ? [["Bayesian", "pytorch", "Bayesian"]] : []),
+    ["frequentist", "pytorch", "deterministic"],
+    .../** @type {Pair[]} */ ("size" in layers[name] ? [["frequentist", "pytorch", "deterministic, channels_last"]] : []),
+    ...(backward || !(name in others) ? [] : inOnnxRuntime),
+  ]);
+
+/** One sample: the means. @type {(name: string, samples: number, threads: number) => Workload} */
+const oneImage = (name, samples, threads) => ({
+  id: `one image ${name} ${samples === 1 ? "mean" : `samples ${samples}`} threads ${threads}`,
+  ...{ kind: "one image", name, batch: 1, threads, samples, backward: false },
+  pairs: samples === 1 ? [["Bayesian", "onnxruntime", "frequentist"]] : [["Bayesian", "launch", "Bayesian"]],
+});
+
+/** @type {(name: string, threads: number) => Workload} */
+const create = (name, threads) => ({
+  id: `create ${name.replace(/ batch.*/, "")} threads ${threads}`,
+  ...{ kind: "create", name, batch: 1, threads, samples: 1, backward: false },
+  pairs:
+    name in layers
+      ? [
+          ["Bayesian", "pytorch", "Bayesian"],
+          ["frequentist", "pytorch", "deterministic"],
+        ]
+      : [["Bayesian"], ["frequentist"]],
+});
+
+/** @type {(name: string, threads: number) => Workload} */
+const compile = (name, threads) => ({
+  id: `compile step ${name} batch 32 threads ${threads}`,
+  ...{ kind: "compile", name, batch: 32, threads, samples: 1, backward: true, pairs: [["Bayesian"], ["frequentist"]] },
 });
 
 /**
@@ -119,10 +137,15 @@ export function workloads(threads) {
     ...[1, 4, 16, 64, 1024].map((batch) => step(batch, "lenet5", threads)),
     ...models.flatMap((m) => [1, 10].flatMap((samples) => [256, 32, 1].map((b) => predict(b, m, samples, threads)))),
     ...models.map((m) => predict(256, m, 100, threads)),
-    ...counts.flatMap((t) => Object.keys(single).flatMap((g) => both.map((backward) => layer(g, backward, t)))),
-    ...[...Object.keys(resnet18), ...Object.keys(widths)].flatMap((g) =>
-      both.map((backward) => layer(g, backward, threads)),
+    ...large.flatMap((m) => [1, 8].flatMap((b) => [step(b, m, threads), predict(b, m, 1, threads)])),
+    ...counts.flatMap((t) => Object.keys(single).flatMap((g) => both.map((backward) => convolution(g, backward, t)))),
+    ...Object.keys({ ...resnet18, ...widths }).flatMap((g) => both.map((backward) => convolution(g, backward, threads))),
+    ...Object.keys({ ...others, ...weightless }).flatMap((g) =>
+      both.filter((backward) => !backward || !/inference/.test(g)).map((backward) => other(g, backward, threads)),
     ),
+    ...models.flatMap((m) => [1, 10, 32].map((samples) => oneImage(m, samples, threads))),
+    ...["linear 9216-4096 batch 64", ...large, ...models].map((m) => create(m, threads)),
+    ...models.map((m) => compile(m, threads)),
   ];
 }
 
@@ -134,6 +157,9 @@ export function parseVariant(variant) {
 
 /** @param {Workload} w what is timed, in words */
 export function describe({ kind, batch, samples, backward }) {
+  if (kind === "create") return "creation";
+  if (kind === "compile") return `compilation of a training step, batch ${batch}`;
+  if (kind === "one image") return `predict() of one image, ${samples === 1 ? "means" : `${samples} samples`}`;
   if (kind === "step") return `training step, batch ${batch}`;
   if (kind === "layer") return backward ? "forward+backward" : "forward";
   return samples > 1 ? `${samples}-sample prediction, batch ${batch}` : `1-pass prediction, batch ${batch}`;

@@ -22,6 +22,7 @@
 #include "program/library.h"
 #include "program/steps.h"
 #include "cpu/device.h"
+#include "cpu/gaussians.h"
 #include "cpu/isa.h"
 #include "cpu/pool.h"
 
@@ -541,10 +542,33 @@ void Plan::finished(Napi::Env env, Napi::Function, std::nullptr_t*, Call* c) {
   }
 }
 
+// (out: Float32Array or Float64Array, mean, scale, [row, step, stream, key low, key high])
+void fillGaussians(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const double mean = info[1].ToNumber(), scale = info[2].ToNumber();
+  if (!info[3].IsTypedArray() || info[3].As<Napi::TypedArray>().TypedArrayType() != napi_uint32_array)
+    fail(env, "expected the counter and the key as a Uint32Array");
+  const Bytes words = bytesOf(info[3]), out = bytesOf(info[0]);
+  uint32_t w[5];
+  if (words.size != sizeof w) fail(env, "expected five words of counter and key");
+  memcpy(w, words.data, sizeof w);
+  const bayes::GaussianFill fill{mean, scale, w[0], w[1], w[2], {w[3], w[4]}};
+  const auto size = static_cast<int64_t>(out.size);
+  switch (info[0].As<Napi::TypedArray>().TypedArrayType()) {
+    case napi_float32_array:
+      return bayes::fillGaussians(reinterpret_cast<float*>(out.data), size / 4, fill);
+    case napi_float64_array:
+      return bayes::fillGaussians(reinterpret_cast<double*>(out.data), size / 8, fill);
+    default:
+      fail(env, "expected an array of floats");
+  }
+}
+
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("Library", Library::define(env));
   exports.Set("Store", Store::define(env));
   exports.Set("Plan", Plan::define(env));
+  exports.Set("fillGaussians", Napi::Function::New(env, fillGaussians));
   exports.Set("isa", Napi::String::New(env, bayes::isaName()));
   exports.Set("setThreads", Napi::Function::New(env, [](const Napi::CallbackInfo& info) {
                 bayes::setPoolThreads(info[0].As<Napi::Number>());

@@ -19,7 +19,7 @@ const order = [
   ["loops"],
   ["conv/parts"],
   ["conv/winograd"],
-  ["conv/rows", "conv/imagePanels", "conv/imageLanes"],
+  ["conv/rows", "conv/imagePanels", "conv/imageLanes", "conv/channelLanes"],
   ["conv"],
   ["ops"],
   ["unity"],

@@ -92,6 +92,7 @@ try {
     ];
     await sideBySide(["imageLanes", "imagePanels"].map(as));
     await sideBySide(["rows", "im2col"].map(as));
+    await sideBySide(["channelLanes"].map(as));
     spawnSync(process.execPath, ["scripts/build-emulated.mjs"]); // test/cuda says why where that fails
     const library = "build-emulated/libbayescnn-cuda.so";
     const emulated = {

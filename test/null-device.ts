@@ -45,6 +45,7 @@ export function nullDevice(): Device {
       },
       Store,
       Plan,
+      fillGaussians() {},
       isa: "null",
       setThreads() {},
       threads: () => 1,

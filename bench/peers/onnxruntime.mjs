@@ -5,10 +5,12 @@ import { createRequire } from "node:module";
 import { Store } from "../../dist/graph.js";
 import { f32 } from "../../dist/graph/node.js";
 import { input, withTrace } from "../../dist/graph/trace.js";
-import { conv2d, createModel, exportOnnx } from "../../dist/index.js";
+import { createModel, exportOnnx } from "../../dist/index.js";
 import { Lowering } from "../../dist/onnx/lower.js";
+import { inputShape, layers } from "../layers.mjs";
+import { applied } from "../ours/layer.mjs";
 import { optional, serve } from "../serve.mjs";
-import { channelsOf, layers } from "../workloads.mjs";
+import { configOf } from "../workloads.mjs";
 
 /** @type {{ workload: import("../workloads.mjs").Workload }} */
 const { workload } = JSON.parse(process.argv[2]);
@@ -24,29 +26,21 @@ const feeds = { image: new Tensor("float32", image, dims) };
 await serve({ version: `onnxruntime-node ${version}` }, () => session.run(feeds));
 
 function publishedModel() {
-  const channels = channelsOf(name);
-  const model = createModel({
-    model: name,
-    input: [32, 32, channels],
-    classes: 10,
-    bayesian: false,
-    activation: "softplus",
-  });
-  return { bytes: exportOnnx(model), dims: [batch, channels, 32, 32] };
+  const config = configOf(name);
+  const [height, width, channels] = config.input;
+  const model = createModel({ ...config, bayesian: false });
+  return { bytes: exportOnnx(model), dims: [batch, channels, height, width] };
 }
 
-/** A bare convolution in ONNX's own layout: no transposition goes into its time. */
+/** A bare layer in ONNX's own layout: no transposition goes into its time. */
 function layerModel() {
-  const g = layers[name];
   const store = new Store("cpu");
-  const image = input("image", f32([batch, g.size, g.size, g.channels]));
-  const { value: y } = withTrace({ store }, () =>
-    conv2d(image, g.filters, g.kernel, { stride: g.stride, padding: g.padding }),
-  );
-  const dims = [batch, g.channels, g.size, g.size];
+  const image = input("image", f32(inputShape(layers[name])));
+  const { value: y } = withTrace({ store }, () => applied(layers[name], image, false));
+  const nchw = (/** @type {readonly number[]} */ [n, ...rest]) => [n, ...rest.slice(-1), ...rest.slice(0, -1)];
+  const dims = nchw(image.shape);
   const onnx = new Lowering(store);
   const pixels = onnx.input("image", dims, "float32");
-  const [n, height, width, filters] = y.shape;
-  onnx.output("y", onnx.lower([y], new Map([[image, pixels]]))[0], [n, filters, height, width], "float32");
+  onnx.output("y", onnx.lower([y], new Map([[image, pixels]]))[0], nchw(y.shape), "float32");
   return { bytes: onnx.encode(), dims };
 }

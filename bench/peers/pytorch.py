@@ -56,12 +56,12 @@ class Bayesian(nn.Module):
 
 
 class BayesianConv2d(Bayesian):
-    def __init__(self, channels, filters, kernel, stride=1, padding=0, bias=True):
-        super().__init__((filters, channels, kernel, kernel), filters, bias)
-        self.stride, self.padding = stride, padding
+    def __init__(self, channels, filters, kernel, stride=1, padding=0, groups=1, bias=True):
+        super().__init__((filters, channels // groups, kernel, kernel), filters, bias)
+        self.stride, self.padding, self.groups = stride, padding, groups
 
     def apply_to(self, x, weight, bias):
-        return F.conv2d(x, weight, bias, self.stride, self.padding)
+        return F.conv2d(x, weight, bias, self.stride, self.padding, groups=self.groups)
 
 
 class BayesianLinear(Bayesian):
@@ -101,6 +101,44 @@ def resnet20(conv, linear):
     )  # fmt: skip
 
 
+def normed(conv, channels, filters, kernel, stride=1, groups=1):
+    """A convolution with a norm, which makes its bias useless."""
+    layer = conv(channels, filters, kernel, stride=stride, padding=kernel // 2, groups=groups, bias=False)
+    return nn.Sequential(layer, nn.BatchNorm2d(filters))
+
+
+class BasicBlock(nn.Module):
+    """ResNet-18's: where it changes the shape, a 1x1 convolution stands in the shortcut."""
+
+    def __init__(self, conv, channels, filters):
+        super().__init__()
+        stride = 1 if channels == filters else 2
+        self.body = nn.Sequential(normed(conv, channels, filters, 3, stride), nn.ReLU(), normed(conv, filters, filters, 3))
+        self.shortcut = nn.Identity() if stride == 1 else normed(conv, channels, filters, 1, stride)
+
+    def forward(self, x):
+        return F.relu(self.body(x) + self.shortcut(x))
+
+
+def resnet18(conv, linear):
+    widths = [64, 64, 64, 128, 128, 256, 256, 512, 512]
+    return nn.Sequential(
+        normed(conv, 3, 64, 7, 2), nn.ReLU(), nn.MaxPool2d(3, 2, 1),
+        *[BasicBlock(conv, channels, filters) for channels, filters in zip(widths, widths[1:])],
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), linear(512, 1000),
+    )  # fmt: skip
+
+
+def mobilenet(conv, linear):
+    widths = [32, 64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024]
+    layers = [normed(conv, 3, 32, 3, 2), nn.ReLU()]
+    for channels, filters in zip(widths, widths[1:]):
+        stride = 2 if filters > channels > 32 else 1
+        layers += [normed(conv, channels, channels, 3, stride, channels), nn.ReLU()]
+        layers += [normed(conv, channels, filters, 1), nn.ReLU()]
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), linear(1024, 1000))
+
+
 def network(name, bayesian):
     conv, linear = (BayesianConv2d, BayesianLinear) if bayesian else (nn.Conv2d, nn.Linear)
     act, pool = nn.Softplus, nn.MaxPool2d
@@ -127,7 +165,39 @@ def network(name, bayesian):
         )  # fmt: skip
     if name == "resnet20":
         return resnet20(conv, linear)
+    if name == "resnet18":
+        return resnet18(conv, linear)
+    if name == "mobilenet":
+        return mobilenet(conv, linear)
     raise SystemExit(f"no PyTorch version of {name}")
+
+
+class Function(nn.Module):
+    """A layer without parameters."""
+
+    def __init__(self, forward):
+        super().__init__()
+        self.forward = forward
+
+
+def single_layer(g, bayesian):
+    if g["op"] == "conv":
+        conv = BayesianConv2d if bayesian else nn.Conv2d
+        options = {key: g[key] for key in ("stride", "padding", "groups")}
+        return conv(g["channels"], g["filters"], g["kernel"], **options)
+    if g["op"] == "linear":
+        return (BayesianLinear if bayesian else nn.Linear)(g["inputs"], g["outputs"])
+    if g["op"] == "batch norm":
+        return nn.BatchNorm2d(g["channels"]).train(g["training"])
+    if g["op"] == "global average pool":
+        return nn.AdaptiveAvgPool2d(1)
+    return Function({"relu": torch.relu, "exp": torch.exp, "row sum": lambda x: x.sum(1)}[g["op"]])
+
+
+def layer_input(g):
+    if "size" in g:
+        return torch.rand(g["batch"], g["channels"], g["size"], g["size"]) - 0.5
+    return torch.rand(g["batch"], g["inputs" if g["op"] == "linear" else "columns"]) - 0.5
 
 
 def train_step(net, x, bayesian, foreach):
@@ -174,22 +244,22 @@ def no_grad(run):
     return once
 
 
-def build(workload, variant, geometry):
+def build(workload, variant, geometry, config):
     bayesian, channels_last = variant == "Bayesian", "channels_last" in variant
+    if workload["kind"] == "create":
+        return lambda: single_layer(geometry, bayesian)
     if workload["kind"] == "layer":
-        g = geometry
-        conv = BayesianConv2d if bayesian else nn.Conv2d
-        net = conv(g["channels"], g["filters"], g["kernel"], stride=g["stride"], padding=g["padding"])
-        x = torch.rand(g["batch"], g["channels"], g["size"], g["size"]) - 0.5
+        net, x = single_layer(geometry, bayesian), layer_input(geometry)
     else:
         net = network(workload["name"], bayesian)
-        x = torch.rand(workload["batch"], 1 if workload["name"] == "lenet5" else 3, 32, 32) - 0.5
+        height, width, channels = config["input"]
+        x = torch.rand(workload["batch"], channels, height, width) - 0.5
     if channels_last:
         net, x = net.to(memory_format=torch.channels_last), x.to(memory_format=torch.channels_last)
     if "bf16" in variant:
         net = Autocast(net)
     if workload["kind"] == "layer":
-        return layer_pass(net, x, workload["backward"], not geometry["first"])
+        return layer_pass(net, x, workload["backward"], not geometry.get("first"))
     if workload["kind"] == "step":
         return train_step(net, x, bayesian, foreach=channels_last)
     return prediction(net, x, workload["samples"])
@@ -228,7 +298,7 @@ def main():
     request = json.loads(sys.argv[1])
     torch.manual_seed(1)
     torch.set_num_threads(request["workload"]["threads"])
-    once = build(request["workload"], request["variant"], request.get("geometry"))
+    once = build(request["workload"], request["variant"], request.get("geometry"), request["config"])
     warm = []
     while len(warm) < 3 and sum(warm) < 2 * SLOW_MS:
         warm.append(timed(once))

@@ -7,7 +7,7 @@ import { topo } from "../../dist/graph/walk.js";
 import { input, withTrace } from "../../dist/graph/trace.js";
 import { createModel } from "../../dist/index.js";
 import { optional, serve } from "../serve.mjs";
-import { channelsOf } from "../workloads.mjs";
+import { configOf } from "../workloads.mjs";
 
 /** @type {{ workload: import("../workloads.mjs").Workload }} */
 const { workload } = JSON.parse(process.argv[2]);
@@ -19,13 +19,7 @@ setThreadsCount(1);
 await tf.setBackend("wasm");
 if (!(await tf.env().getAsync("WASM_HAS_SIMD_SUPPORT"))) throw new Error("expected WebAssembly with SIMD");
 
-const model = createModel({
-  model: name,
-  input: [32, 32, channelsOf(name)],
-  classes: 10,
-  bayesian: false,
-  activation: "softplus",
-});
+const model = createModel({ ...configOf(name), bayesian: false });
 const image = input("x", f32([batch, ...model.inputShape]));
 const { value: logits } = withTrace(
   { store: model.store, mode: "mean" },

@@ -1,9 +1,10 @@
 import { type Shape, sizeOf, type Tensor } from "../graph/node.ts";
 import { parameter, trace } from "../graph/trace.ts";
+import { fillGaussians } from "../native/gaussians.ts";
 import { sigma2FromLogAlpha, sigma2FromRho } from "../ops/index.ts";
 import { checkNumber, checkOptions, fail } from "../util/errors.ts";
 import { newArray } from "../util/memory.ts";
-import { fillGaussians, STREAM_INIT } from "../util/philox.ts";
+import { STREAM_INIT } from "../util/philox.ts";
 import type { Prior } from "./prior.ts";
 
 /** The variational distribution of one weight tensor inside a trace: an independent Gaussian per weight. */
@@ -33,7 +34,7 @@ function normals(name: string, count: number, scale: number, mean: number, seed:
   let row = 2166136261; // FNV-1a of the name picks the row, so adding a layer moves no other layer's values
   for (const c of name) row = Math.imul(row ^ c.charCodeAt(0), 16777619) >>> 0;
   const values = newArray(`parameter ${name}`, "f32", count, "a smaller layer would fit");
-  return fillGaussians(values, (z) => mean + scale * z, seed, STREAM_INIT, { row });
+  return fillGaussians(values, { mean, scale, seed, stream: STREAM_INIT, row });
 }
 
 export interface RhoPosteriorOptions {

@@ -3,8 +3,8 @@
  * spirit of Hendrycks and Dietterich 2019; their figures are not comparable with those of MNIST-C or CIFAR-10-C.
  */
 import type { Dataset } from "../data/dataset.ts";
+import { gaussians } from "../native/gaussians.ts";
 import { BayesError } from "../util/errors.ts";
-import { gaussians } from "../util/philox.ts";
 
 export const corruptions = ["blur", "noise", "contrast", "jpeg"] as const;
 export type Corruption = (typeof corruptions)[number];

@@ -11,7 +11,7 @@ export type Channels = readonly number[];
 /** A convolution or linear layer: sums over the channels that it reads, and makes others. */
 export interface Product {
   readonly node: Node;
-  /** Its input's channels, and its output's. */
+  /** Its input's channels that it sums over (a depthwise one: none), and its output's. */
   readonly reads: Channels;
   readonly makes: Channels;
   /** The slots of its weights (those of Gaussian ones: mean, spread, masks) and of its bias. */
@@ -90,7 +90,7 @@ export class ChannelFlow {
     return wide.reduce((a, b) => this.join(a, b));
   }
 
-  /** What a convolution or linear layer makes. */
+  /** What a convolution or linear layer makes: channels of its own, but for a depthwise one, whose go with those it is given. */
   product(
     node: Node,
     x: Tensor,
@@ -104,18 +104,27 @@ export class ChannelFlow {
     const { shape } = weights[0];
     const slots = weights.flatMap((w) => slotsOf(w, shape));
     const others = biases.flatMap((b) => slotsOf(b, b.shape));
+    const depthwise = groups > 1 && shape[reads] === 1 && [from.length, shape[makes]].every((n) => n === groups);
     const known = this.slots.get(slots[0]?.slot.name)?.axes.get(makes);
-    const to = known ?? this.#fresh(node.outputs[0].shape.at(-1)!);
+    const to = depthwise ? from : (known ?? this.#fresh(node.outputs[0].shape.at(-1)!));
     const layer = node.layer ?? "";
     const own = [...slots, ...others].every(({ slot }) => slot.of.startsWith(`${layer}/`));
-    if (groups > 1 || !own || slots.length === 0 || !this.#resizable(layer)) {
+    if ((groups > 1 && !depthwise) || !own || slots.length === 0 || !this.#resizable(layer)) {
       this.stay(from);
       this.stay(to);
     }
     for (const { slot, alike } of slots) if (alike) this.#run(slot, new Map([[reads, from], [makes, to]])); // biome-ignore format: one line
     for (const { slot, alike } of others) if (alike) this.#run(slot, new Map([[0, to]]));
     const [mine, bias] = [slots, others].map((list) => list.filter((s) => s.alike).map((s) => s.slot));
-    this.products.push({ node, reads: from, makes: to, weights: mine, biases: bias, axes, multiplyAdds });
+    this.products.push({
+      node,
+      reads: depthwise ? [] : from,
+      makes: to,
+      weights: mine,
+      biases: bias,
+      axes,
+      multiplyAdds,
+    });
     return to;
   }
 

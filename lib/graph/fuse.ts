@@ -1,7 +1,7 @@
 import type { Device } from "../native/device.ts";
 import { type Activation, type Node, sameShape, type Tensor } from "./node.ts";
 import { type Change, rebuild, survey } from "./rewrite.ts";
-import type { Goal } from "./walk.ts";
+import { type Goal, nodesOf } from "./walk.ts";
 
 /**
  * What is rewritten between tracing and planning: nodes that change nothing are left out, activations move behind max pooling, what is left of them joins the
@@ -17,7 +17,7 @@ export function fuse(goal: Goal, joins: Device["joins"]): Goal {
 /** Views of the same shape mean something to the gradient alone: a stop, a rule of the user's own. */
 function withoutIdentities(goal: Goal): Goal {
   const same = ({ op, inputs: [x], outputs: [y] }: Node): boolean => op.view === true && sameShape(x.shape, y.shape);
-  return rebuild(goal, survey(goal).nodes, (n, at) => (same(n) ? [[n.outputs[0], at(n.inputs[0])]] : undefined));
+  return rebuild(goal, nodesOf(goal), (n, at) => (same(n) ? [[n.outputs[0], at(n.inputs[0])]] : undefined));
 }
 
 /**

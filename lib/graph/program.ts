@@ -138,20 +138,21 @@ function copyOf(t: Tensor, from: NativeRef, k: number): Step {
 
 /** Throws unless every slot that is read or written is the program's own store's, as the store has it now. */
 function checkOwn(store: PlanInput["store"], order: readonly Node[], results: Iterable<Tensor>): void {
-  const check = ({ node: { leaf } }: Tensor, reader: string): void => {
+  const check = ({ node: { leaf } }: Tensor, reader?: Node): void => {
     if (leaf?.kind !== "store") return;
     const { store: theirs, slot } = leaf.of;
+    if (theirs === store && theirs.slots.get(leaf.name) === slot) return;
+    const by = `read by ${reader?.describe() ?? "the caller"}`;
     if (theirs !== store)
       throw new BayesError(
-        `[compile] expected only tensors of the program's own store, received ${leaf.name} of another, read by ${reader}`,
+        `[compile] expected only tensors of the program's own store, received ${leaf.name} of another, ${by}`,
       );
-    if (theirs.slots.get(leaf.name) !== slot)
-      throw new BayesError(
-        `[compile] expected a tensor of ${leaf.name} as it is now, received one of before it was deleted, read by ${reader}`,
-      );
+    throw new BayesError(
+      `[compile] expected a tensor of ${leaf.name} as it is now, received one of before it was deleted, ${by}`,
+    );
   };
-  for (const n of order) for (const t of n.inputs) check(t, n.describe());
-  for (const t of results) check(t, "the caller");
+  for (const n of order) for (const t of n.inputs) check(t, n);
+  for (const t of results) check(t);
 }
 
 function need(index: number | undefined, name: string): number {

@@ -21,7 +21,7 @@ export type Change = Node | readonly (readonly [was: Tensor, is: Tensor])[] | un
 
 /** The goal with every node changed by `change`, in order; `at(t)` is what became of a traced tensor. */
 export function rebuild(
-  { outputs, effects }: Goal,
+  goal: Goal,
   nodes: readonly Node[],
   change: (n: Node, at: (t: Tensor) => Tensor) => Change,
 ): Goal {
@@ -41,6 +41,8 @@ export function rebuild(
     }
     for (const [was, is] of made) now.set(was, is);
   }
+  if (now.size === 0 && nodeNow.size === 0) return goal;
+  const { outputs, effects } = goal;
   return {
     outputs: new Map([...outputs].map(([name, t]) => [name, at(t)])),
     effects: effects.map((n) => nodeNow.get(n) ?? n),

@@ -187,10 +187,12 @@ export function effect<A extends Attrs>(op: Op<A>, inputs: readonly Tensor[], at
   const t = trace();
   const node = makeNode(op, inputs, attrs);
   const written = new Set<string>();
+  const uses = new Map<Tensor, number>();
+  for (const t of node.inputs) uses.set(t, (uses.get(t) ?? 0) + 1);
   for (const i of op.mutates?.(node) ?? []) {
     const name = checkWritten(op.name, node.inputs[i], t.store);
     if (written.has(name)) fail(op.name, "every parameter once", name);
-    if (node.inputs.some((t, k) => k !== i && t === node.inputs[i]))
+    if (uses.get(node.inputs[i])! > 1)
       throw new BayesError(
         `[${op.name}] expected values of their own beside ${name}, which is written, received itself`,
       );

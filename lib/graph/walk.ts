@@ -20,17 +20,29 @@ export function topo(outputs: readonly Tensor[]): Node[] {
   return [...seen].sort((a, b) => a.id - b.id); // a node is always made after its inputs
 }
 
+/** `walk`, which is asked of each goal many times and walks once: no goal changes. */
+function once(walk: (goal: Goal) => Node[]): (goal: Goal) => readonly Node[] {
+  const known = new WeakMap<Goal, readonly Node[]>();
+  return (goal) => {
+    const before = known.get(goal);
+    if (before) return before;
+    const nodes = walk(goal);
+    known.set(goal, nodes);
+    return nodes;
+  };
+}
+
 /** Every node of a program, leaves too, inputs first. */
-export const nodesOf = ({ outputs, effects }: Goal): Node[] => [
+export const nodesOf = once(({ outputs, effects }) => [
   ...new Set([...topo([...outputs.values(), ...effects.flatMap((n) => n.inputs)]), ...effects]),
-];
+]);
 
 /** The nodes that run, in the order in which they do: guards after what is computed, and updates of parameters last. */
-export function runOrder(goal: Goal): Node[] {
+export const runOrder = once((goal) => {
   const late = (n: Node): number => (n.op.mutates ? 2 : n.op.guard ? 1 : 0);
   const nodes = nodesOf(goal).filter((n) => !n.leaf);
   return nodes.sort((a, b) => late(a) - late(b) || a.id - b.id);
-}
+});
 
 /**
  * The tensors among those of `order` that depend on some of `from`, with these.

@@ -35,9 +35,11 @@ function sides(where: string, x: Tensor, filters: number, kernel: Pair, { groups
   return { kh, kw, channels, groups, fanIn: (kh * kw * channels) / groups };
 }
 
-function convolve(where: string, x: Tensor, filters: number, kernel: Pair, options: ConvOptions): LayerShape {
-  const { kh, kw, channels, groups, fanIn } = sides(where, x, filters, kernel, options);
+function convolve(where: string, x: Tensor, filters: number, kernel: Pair, given: ConvOptions): LayerShape {
   const outputs = widthOf(where, filters);
+  // a depthwise layer that was shrunk has as many groups as filters left
+  const options = given.groups === filters ? { ...given, groups: outputs } : given;
+  const { kh, kw, channels, groups, fanIn } = sides(where, x, filters, kernel, options);
   if (channels % groups) fail(where, `input channels divisible by ${groups} groups`, channels);
   return {
     weight: [kh, kw, channels / groups, outputs],

@@ -99,6 +99,9 @@ export function toFrequentist<L extends Likelihood>(model: Model<L>): Model<L> {
   return carried(model, remade(model, { seed: model.seed, layers: { bayesian: false, frozen: model.frozen } }));
 }
 
+/** What of a configuration says how the layers treat their weights; the rest is the architecture, and stays. */
+const TREATMENT: readonly string[] = ["posterior", "prior", "estimator", "kl", "bias"];
+
 interface Remaking {
   /** Of a Bayesian model. */
   readonly prior?: PriorConfig | Prior;
@@ -122,15 +125,12 @@ function remade<L extends Likelihood>(model: Model<L>, { prior, seed, layers }: 
     });
   if (prior && !described)
     fail("toBayesian", 'a prior as a configuration ({ kind: "gaussian", … }), which a file can hold', prior);
-  const { outputs, input, activation, bias } = config;
+  const architecture = Object.fromEntries(Object.entries(config).filter(([key]) => !TREATMENT.includes(key)));
   const bayesian = prior !== undefined;
   return createModel({
-    model: model.name,
-    input,
-    outputs,
-    activation,
+    ...architecture,
     bayesian,
-    ...(bayesian ? { prior: described, bias, layers } : { layers: { frozen: layers.frozen } }),
+    ...(bayesian ? { prior: described, bias: config.bias, layers } : { layers: { frozen: layers.frozen } }),
     seed,
     likelihood,
     preprocess,

@@ -21,11 +21,14 @@ import { conv3fc3 } from "./conv3fc3.ts";
 import { espcn } from "./espcn.ts";
 import { defaultActivation, type Kit, type KitOptions, kit } from "./kit.ts";
 import { lenet5, lenet5Caffe } from "./lenet5.ts";
+import { mobilenet } from "./mobilenet.ts";
 import { type LayerChoice, Model } from "./model.ts";
 import { resnet18, resnet20 } from "./resnet.ts";
 import { layerChoice, posteriorConfig, priorConfig } from "./schema.ts";
+import { vgg11, vgg16 } from "./vgg.ts";
 
-const architectures: Record<string, (x: Tensor, kit: Kit, outputs: number, scale?: number) => Tensor> = {
+/** `size`: the scale of espcn, the width of mobilenet. */
+const architectures: Record<string, (x: Tensor, kit: Kit, outputs: number, size?: number) => Tensor> = {
   lenet5,
   "lenet5-caffe": lenet5Caffe,
   alexnet,
@@ -34,10 +37,13 @@ const architectures: Record<string, (x: Tensor, kit: Kit, outputs: number, scale
   "3conv3fc": conv3fc3,
   resnet18,
   resnet20,
+  mobilenet,
+  vgg11,
+  vgg16,
   espcn,
 };
 /** Those that have norms. */
-const normed: readonly string[] = ["resnet18", "resnet20"];
+const normed: readonly string[] = ["resnet18", "resnet20", "mobilenet", "vgg11", "vgg16"];
 /** The published architectures. */
 export const modelNames: readonly string[] = Object.keys(architectures);
 /** Those that answer about an image; espcn gives another one. */
@@ -60,6 +66,8 @@ export interface ArchitectureConfig extends KitOptions {
   readonly input: readonly [height: number, width: number, channels: number];
   /** How many times larger espcn makes a picture, along each side: 2, 3 (default) or 4. */
   readonly scale?: 2 | 3 | 4;
+  /** What multiplies every number of filters of mobilenet, from 0.25 to 1 (default). */
+  readonly width?: number;
   readonly posterior?: PosteriorConfig;
   readonly prior?: PriorConfig;
   /** See `BayesSettings`, as of the three below. Default "local". */
@@ -76,6 +84,7 @@ export interface ArchitectureConfig extends KitOptions {
   readonly widths?: Readonly<Record<string, number>>;
 }
 
+const FROM_TO = "0.25 to 1";
 const schema = z.strictObject({
   model: z.enum(modelNames as [string, ...string[]]),
   input: z.tuple([z.int().positive(), z.int().positive(), z.int().positive()]).readonly(), // as a data set's shape is
@@ -87,6 +96,7 @@ const schema = z.strictObject({
   dropoutAfter: z.array(z.string()).readonly().optional(),
   monteCarloDropout: z.boolean().optional(),
   scale: z.union([z.literal(2), z.literal(3), z.literal(4)], { error: "2, 3 or 4" }).optional(),
+  width: z.number({ error: FROM_TO }).min(0.25, FROM_TO).max(1, FROM_TO).optional(),
   posterior: posteriorConfig.default({ kind: "rho" }),
   prior: priorConfig.default({ kind: "gaussian" }),
   estimator: z.enum(["local", "weight"]).default("local"),
@@ -167,17 +177,19 @@ export function createModel(config: ModelConfig): Model {
   const { bayesian, norm, dropout, dropoutAfter, monteCarloDropout } = c;
   const hasNorms = normed.includes(c.model);
   if (c.scale !== undefined && c.model !== "espcn") fail("createModel", "a scale with model espcn alone", c.model);
+  if (c.width !== undefined && c.model !== "mobilenet")
+    fail("createModel", "a width with model mobilenet alone", c.model);
   const scale = c.model === "espcn" ? (c.scale ?? 3) : undefined;
   const activation = c.activation ?? (c.model === "espcn" ? "relu" : defaultActivation(bayesian, hasNorms));
   if (norm !== undefined && !hasNorms)
-    fail("createModel", `norm with ${normed.join(" or ")}, the nets that have one`, words(`it with ${c.model}`));
+    fail("createModel", `norm with ${normed.join(", ")}, the nets that have one`, words(`it with ${c.model}`));
   const layers = kit({ bayesian, activation, norm, dropout, dropoutAfter, monteCarloDropout });
   return new Model({
     name: c.model,
     input: c.input,
     likelihood,
     preprocess,
-    build: (x) => architectures[c.model](x, layers, c.outputs, scale),
+    build: (x) => architectures[c.model](x, layers, c.outputs, scale ?? c.width),
     bayes: {
       posterior: posteriorOf(c.posterior),
       prior: priorOf(c.prior),

@@ -6,4 +6,6 @@ export { type DcganGeneratorOptions, type DcganOptions, dcganDiscriminator, dcga
 export { espcn } from "./espcn.ts";
 export { type Activation, type Kit, type KitOptions, kit, type Norm } from "./kit.ts";
 export { lenet5, lenet5Caffe } from "./lenet5.ts";
+export { mobilenet } from "./mobilenet.ts";
 export { type ResnetOptions, resnet, resnet18, resnet20 } from "./resnet.ts";
+export { vgg11, vgg16 } from "./vgg.ts";

@@ -9,6 +9,9 @@ import { relu, softplus } from "../ops/index.ts";
 import { copyList } from "../util/arrays.ts";
 import { checkNumber, checkOptions, fail, words } from "../util/errors.ts";
 
+/** Images with a longer side begin with a stem that halves them. */
+export const LARGE_IMAGE = 64;
+
 export type Activation = "softplus" | "relu";
 export type Norm = "batch" | "filter-response";
 
@@ -21,14 +24,14 @@ export interface KitOptions {
    * with norms, whose running statistics softplus would make lag (docs/experiments.md), and in espcn.
    */
   readonly activation?: Activation;
-  /** Of nets that have norms, which are the residual ones: batch norm (default), or filter response norm, which looks at one image alone. */
+  /** Of nets that have norms (the residual ones, MobileNet, VGG): batch norm (default), or filter response norm, which looks at one image alone. */
   readonly norm?: Norm;
   /** Rate of the dropout behind the activations of some layers, in [0, 1); default: none. */
   readonly dropout?: number;
   /**
    * Names of the layers behind which it is; default: wherever the architecture has a place for it. LeNet-5: conv1, conv2, fc1, fc2
    * (lenet5-caffe: without fc2); AlexNet: conv1, conv3, conv5 (the reference's places); 3Conv3FC: fc1, fc2; residual nets: the
-   * first convolution of each block, stage1/block1/conv1 and so on.
+   * first convolution of each block, stage1/block1/conv1 and so on; MobileNet and VGG: behind the last convolution.
    */
   readonly dropoutAfter?: readonly string[];
   /** Dropout stays on in predictions (Gal and Ghahramani 2016), which are stochastic by it; default false. */
@@ -47,7 +50,7 @@ export interface Kit {
   head(x: Tensor, out: number, options?: LayerOptions): Tensor;
   /** @param normed in a net with norms, where another activation is usual */
   activate(x: Tensor, normed?: boolean): Tensor;
-  /** Behind a convolution of a residual net; where `active`, with the activation that goes with the norm. */
+  /** Behind a convolution of a net with norms; where `active`, with the activation that goes with the norm. */
   norm(x: Tensor, name: string, active: boolean): Tensor;
   /** Behind the activation of a layer: dropout where it is wanted there, else x. */
   drop(x: Tensor, layer: string): Tensor;

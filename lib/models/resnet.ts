@@ -2,7 +2,7 @@ import type { Tensor } from "../graph/node.ts";
 import { add, globalAvgPool2d, maxPool2d, pad } from "../ops/index.ts";
 import { copyList } from "../util/arrays.ts";
 import { checkInt, checkOptions, fail } from "../util/errors.ts";
-import { checkPlaces, type Kit } from "./kit.ts";
+import { checkPlaces, type Kit, LARGE_IMAGE } from "./kit.ts";
 
 /** The shape of a {@link resnet}. */
 export interface ResnetOptions {
@@ -97,5 +97,5 @@ export const resnet18 = (x: Tensor, kit: Kit, outputs: number): Tensor =>
     filters: [64, 128, 256, 512],
     blocks: [2, 2, 2, 2],
     shortcut: "projection",
-    stem: Math.max(x.shape[1], x.shape[2]) > 64 ? "7x7" : "3x3",
+    stem: Math.max(x.shape[1], x.shape[2]) > LARGE_IMAGE ? "7x7" : "3x3",
   });

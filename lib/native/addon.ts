@@ -67,6 +67,8 @@ export interface Addon {
   ) => NativeLibrary;
   readonly Store: new (library?: NativeLibrary, index?: number) => NativeStore;
   readonly Plan: new (store: NativeStore, program: NativeProgram) => NativePlan;
+  /** Fills `out` with mean + scale z, z the normals of gaussians.ts; `words`: row, step, stream word, low and high word of the key. */
+  fillGaussians(out: Float32Array | Float64Array, mean: number, scale: number, words: Uint32Array): void;
   readonly isa: string;
   setThreads(n: number): void;
   /** 0: nobody has set it. */
@@ -88,7 +90,7 @@ export function loadAddon(): Addon {
   if (loaded) return loaded;
   checkWish("BAYESCNN_SIMD", ["avx512bf16", "avx512", "avx2", "base"]);
   checkWish("BAYESCNN_BF16", ["pairs", "rounded"]);
-  checkWish("BAYESCNN_CONV", ["imageLanes", "imagePanels", "rows", "im2col"]);
+  checkWish("BAYESCNN_CONV", ["channelLanes", "imageLanes", "imagePanels", "rows", "im2col"]);
   checkWish("BAYESCNN_WINOGRAD", ["always", "never"]);
   const root = packageRoot();
   const require = createRequire(join(root, "package.json"));

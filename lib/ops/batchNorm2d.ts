@@ -129,8 +129,9 @@ export function batchNorm2d(
   x: Tensor,
   gamma: Tensor,
   beta: Tensor,
-  { epsilon = 1e-5 }: BatchNormOptions = {},
+  options: BatchNormOptions = {},
 ): { readonly y: Tensor; readonly mean: Tensor; readonly variance: Tensor } {
+  const { epsilon = 1e-5 } = checkOptions("batchNorm2d", options, { epsilon: "number" });
   const [y, mean, variance] = apply(trainingOp, [x, gamma, beta], { epsilon });
   return { y, mean, variance };
 }
@@ -142,8 +143,11 @@ export const batchNorm2dInference = (
   beta: Tensor,
   mean: Tensor,
   variance: Tensor,
-  { epsilon = 1e-5 }: BatchNormOptions = {},
-): Tensor => apply(inferenceOp, [x, gamma, beta, mean, variance], { epsilon })[0];
+  options: BatchNormOptions = {},
+): Tensor => {
+  const { epsilon = 1e-5 } = checkOptions("batchNorm2dInference", options, { epsilon: "number" });
+  return apply(inferenceOp, [x, gamma, beta, mean, variance], { epsilon })[0];
+};
 
 /**
  * At the end of the step: running = (1 - momentum) running + momentum batch, the batch's variance made unbiased by

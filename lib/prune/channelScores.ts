@@ -60,7 +60,7 @@ function makers(flow: ChannelFlow, weights: readonly PrunableWeight[]) {
 function sides(flow: ChannelFlow, w: PrunableWeight, side: "makes" | "reads") {
   const slot = meanSlot(w);
   return flow.products.flatMap((p) => {
-    if (!p.weights.some(({ name }) => name === slot)) return [];
+    if (p[side].length === 0 || !p.weights.some(({ name }) => name === slot)) return [];
     const step = w.shape.slice(p.axes[side] + 1).reduce((a, b) => a * b, 1);
     return [{ groups: p[side].map((id) => flow.group(id)), step }];
   });

@@ -85,7 +85,12 @@ export class Budget {
     });
     this.#terms =
       what === "flops"
-        ? flow.products.map((p) => term(p.multiplyAdds, [p.reads, p.makes]))
+        ? flow.products.map((p) =>
+            term(
+              p.multiplyAdds,
+              [p.reads, p.makes].filter((c) => c.length > 0),
+            ),
+          )
         : [...flow.slots.values()]
             .filter(({ slot }) => slot.trainable && !/\/(rho|logAlpha)$/.test(slot.name))
             .map(({ slot, axes }) => term(sizeOf(slot.shape), [...axes.values()]));

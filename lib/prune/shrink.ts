@@ -129,12 +129,12 @@ async function choose(model: Model, flow: ChannelFlow, options: ShrinkOptions, t
       const per = (scores.get(group) ?? 0) / budget.saved(group);
       if (per < least && !last(group)) [least, of] = [per, group];
     }
-    if (of < 0)
-      fail(
-        "shrink",
-        `${what} of at least ${(budget.total / whole).toFixed(4)}, what remains with one channel a layer`,
-        share,
-      );
+    if (of < 0) {
+      const grouped = flow.products.some(({ node, reads }) => Number(node.attrs.groups ?? 1) > 1 && reads.length > 0);
+      const but = grouped ? ", where grouped convolutions keep theirs and those that they read" : "";
+      const least = (budget.total / whole).toFixed(4);
+      fail("shrink", `${what} of at least ${least}, what remains with one channel a layer${but}`, share);
+    }
     remove(of);
   }
   return gone;
@@ -172,9 +172,9 @@ function checkAlike(flow: ChannelFlow, gone: ReadonlySet<number>, small: Model):
     });
     for (const [key, value] of Object.entries(node.attrs)) {
       const [mine, theirs] = [JSON.stringify(value), JSON.stringify(other.attrs[key])];
-      const isShape = mine === JSON.stringify(node.outputs[0].shape);
-      if (mine !== theirs && !(isShape && theirs === JSON.stringify(other.outputs[0].shape)))
-        differs(node, `${key} ${mine}`, other.attrs[key]);
+      const follows = [(of: Node) => of.outputs[0].shape, (of: Node) => key === "groups" && of.outputs[0].shape.at(-1)];
+      const alike = follows.some((f) => mine === JSON.stringify(f(node)) && theirs === JSON.stringify(f(other)));
+      if (mine !== theirs && !alike) differs(node, `${key} ${mine}`, other.attrs[key]);
     }
   }
 }

@@ -23,12 +23,15 @@ export function madeModel({
   name,
   bayesian,
   size = [32, 32],
+  width,
   seed = 1,
   device,
 }: {
   name: string;
   bayesian: boolean;
   size?: readonly [number, number];
+  /** Of mobilenet. */
+  width?: number;
   seed?: number;
   device?: Device;
 }): Model {
@@ -39,6 +42,7 @@ export function madeModel({
     classes: 10,
     preprocess: { scale: new Array(channels).fill(1 / 255), shift: new Array(channels).fill(-0.5) },
     bayesian,
+    width,
     seed,
     device,
   });

@@ -1,10 +1,10 @@
 // Which form of a convolution serves a layer: the only place that compares shapes to find out. There is one ordered
 // table for each pass; the first form that can serve the layer and pays there is taken, and the last one serves
 // everything. What is chosen depends on the instruction set and the layer's shapes, batch included, and never on
-// threads or data. A plan tells it (OpEntry::algorithm), and BAYESCNN_CONV=imageLanes|imagePanels|rows|im2col takes
-// another form wherever that can serve the layer, BAYESCNN_WINOGRAD=always|never another answer to whether Winograd's
-// patches pay.
+// threads or data. A plan tells it (OpEntry::algorithm), and BAYESCNN_CONV=<its name> takes another form wherever that
+// can serve the layer, BAYESCNN_WINOGRAD=always|never another answer to whether Winograd's patches pay.
 #pragma once
+#include "channelLanes/panel.h"
 #include "imageLanes/bands.h"
 #include "imageLanes/weights.h"
 #include "imagePanels/panel.h"
@@ -15,7 +15,7 @@ namespace bayes {
 namespace ISA {
 
 enum Pass { FORWARD, DATA, WEIGHTS };  // of a convolution. The forward pass of a transposed one is a DATA product
-enum ConvForm { IMAGE_LANES, IMAGE_PANELS, ROWS, IM2COL };
+enum ConvForm { IMAGE_LANES, IMAGE_PANELS, CHANNEL_LANES, ROWS, IM2COL };
 
 // What is asked, and what the answer depends on.
 struct Question {
@@ -91,9 +91,17 @@ static bool laneWeightsPay(const Question& q) {
   return q.ci < 5 && q.co <= NARROW && fillsLanes(q.g.n) && q.g.depth * q.co <= 2048 &&
          ImageLaneWeights(q.g, q.routes).fits();
 }
-static bool panelsServe(const Question& q) { return q.g.groups == 1 && q.g.kh * q.g.kw <= MOST_PANEL_TAPS; }
-static bool panelsPay(const Question& q) { return q.g.n >= 4 && q.ci >= (q.transposed ? 8 : 16) && q.co >= 5; }
-static bool panelWeightsPay(const Question& q) { return q.ci >= 5; }
+static bool panelsServe(const Question& q) {
+  return (q.g.groups == 1 || (q.g.cg % 4 == 0 && q.g.kg % 4 == 0)) && q.g.kh * q.g.kw <= MOST_PANEL_TAPS;
+}
+static bool panelsPay(const Question& q) {
+  const long least = q.transposed || q.g.groups > 1 ? 8 : 16;
+  return q.g.n >= 4 && q.ci / q.g.groups >= least && q.co / q.g.groups >= 5;
+}
+static bool panelWeightsPay(const Question& q) { return q.ci / q.g.groups >= (q.g.groups > 1 ? 8 : 5); }
+static bool channelsServe(const Question& q) { return LanePanel::serves(q.g, q.transposed, q.routes); }
+// Few channels a group, each of which is spread over the lanes.
+static bool channelsPay(const Question& q) { return q.g.groups > 1 && q.ci / q.g.groups <= 8; }
 static bool rowsServe(const Question& q) { return RowPanel::serves(q.g); }
 static bool rowsPay(const Question& q) {
   return q.g.ho * q.g.wo >= 24 && RowPanel(q.g).size(q.g) <= (1 << 17) && q.g.depth <= 4096;
@@ -111,16 +119,20 @@ struct Candidate {
 };
 static const Candidate FORWARD_FORMS[] = {{IMAGE_LANES, lanesServe, lanesPay},
                                           {IMAGE_PANELS, panelsServe, panelsPay},
+                                          {CHANNEL_LANES, channelsServe, channelsPay},
                                           {ROWS, rowsServe, rowsPay},
                                           {IM2COL, always, always}};
-static const Candidate DATA_FORMS[] = {
-    {IMAGE_LANES, lanesServe, lanesPay}, {IMAGE_PANELS, panelsServe, panelsPay}, {IM2COL, always, always}};  // col2im
+static const Candidate DATA_FORMS[] = {{IMAGE_LANES, lanesServe, lanesPay},
+                                       {IMAGE_PANELS, panelsServe, panelsPay},
+                                       {CHANNEL_LANES, channelsServe, channelsPay},
+                                       {IM2COL, always, always}};  // col2im
 static const Candidate WEIGHT_FORMS[] = {{IMAGE_LANES, laneWeightsServe, laneWeightsPay},
                                          {IMAGE_PANELS, panelsServe, panelWeightsPay},
+                                         {CHANNEL_LANES, channelsServe, channelsPay},
                                          {ROWS, rowsServe, rowWeightsPay},
                                          {IM2COL, always, always}};
 static const char* nameOf(ConvForm form, Pass pass) {
-  static const char* const names[] = {"imageLanes", "imagePanels", "rows", "im2col"};
+  static const char* const names[] = {"imageLanes", "imagePanels", "channelLanes", "rows", "im2col"};
   return form == IM2COL && pass == DATA ? "col2im" : names[form];
 }
 
@@ -162,8 +174,9 @@ static Choice choose(Pass pass, const Geometry& g, long routes, bool gradient) {
   const Question q(pass, g, routes, gradient);
   bool refused = false;
   const ConvForm form = formOf(q, refused);
-  // lanes and rows have Winograd for the mean, col2im and sums from rows not at all
-  const long most = form == IMAGE_PANELS ? 2 : pass == FORWARD || (pass == DATA && form == IMAGE_LANES) ? 1 : 0;
+  // image lanes and rows have Winograd for the mean, the others not at all
+  const bool first = pass == FORWARD ? form != CHANNEL_LANES : pass == DATA && form == IMAGE_LANES;
+  const long most = form == IMAGE_PANELS ? 2 : first;
   const Encoding words = pass == WEIGHTS ? PAIRS_OF_RUNS : PAIRS;
   const bool pools = form == IMAGE_LANES && g.windows.use() && (pass == WEIGHTS || routes > 1);
   return {form,  q.plan, minl(q.winograd, most), form == IMAGE_PANELS ? inPairs(g.encoding, words) : g.encoding,

@@ -2,6 +2,7 @@
 // g[pixel'][k] * w[tap][k], the transpose of the forward pass, in the form that was chosen, and then the epilogue.
 #pragma once
 #include "choose.h"
+#include "channelLanes/product.h"
 #include "imageLanes/product.h"
 #include "imagePanels/product.h"
 #include "rows/col2im.h"
@@ -14,6 +15,8 @@ static void dataGradient(const Choice& c, const Geometry& g, const Operands& map
                          const E& epilogue, Bump& b) {
   const long routes = map.routes();
   switch (c.form) {
+    case CHANNEL_LANES:
+      return runProduct(ChannelLaneProduct(g, true, routes), b, map, w1, w2, epilogue);
     case IMAGE_LANES:
       return runProduct(ImageLaneProduct(g, true, routes, {g, c.plan, c.winograd > 0}), b, map, w1, w2, epilogue);
     case IMAGE_PANELS:

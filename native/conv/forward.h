@@ -2,6 +2,7 @@
 // x[pixel's taps] * w[tap][k], in the form that was chosen, and then the epilogue.
 #pragma once
 #include "choose.h"
+#include "channelLanes/product.h"
 #include "imageLanes/product.h"
 #include "imagePanels/product.h"
 #include "rows/product.h"
@@ -21,6 +22,8 @@ static void forward(const Choice& c, const Geometry& g, const Operands& x, const
                     const E& epilogue, Bump& b) {
   const long routes = x.routes();
   switch (c.form) {
+    case CHANNEL_LANES:
+      return runProduct(ChannelLaneProduct(g, false, routes), b, x, w1, w2, epilogue);
     case IMAGE_LANES:
       return runProduct(ImageLaneProduct(g, false, routes, {g, c.plan, c.winograd > 0}), b, x, w1, w2, epilogue);
     case IMAGE_PANELS:

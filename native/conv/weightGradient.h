@@ -3,6 +3,7 @@
 // Winograd's takes whole routes.
 #pragma once
 #include "choose.h"
+#include "channelLanes/weights.h"
 #include "imageLanes/weights.h"
 #include "imagePanels/weights.h"
 #include "rows/weights.h"
@@ -20,7 +21,11 @@ struct Gradients {   // of mean and variance
 static void weightGradient(const Choice& c, const Geometry& g, const Operands& x, const Operands& map,
                            const uint8_t* where, const Gradients& to, Bump& b) {
   const long routes = x.routes();
-  if (c.form == IMAGE_LANES) {
+  if (c.form == CHANNEL_LANES) {
+    ChannelLaneWeights channels(g, routes);
+    channels.take(b);
+    if (b.base) channels.run(x, map, to.dw1, to.dw2, to.db1, to.db2);
+  } else if (c.form == IMAGE_LANES) {
     ImageLaneWeights lanes(g, routes);
     lanes.take(b);
     if (b.base) lanes.run(x, map, where, to.dw1, to.dw2, to.db1, to.db2);

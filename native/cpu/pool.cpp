@@ -16,23 +16,35 @@ inline void relax() {
 #endif
 }
 
+constexpr int MOST_THREADS = 64;
+
+// A run of neighbouring tasks. Each thread begins with its own, so that it reads memory in order, and finds in its
+// core's cache what it wrote there in the region before; then it helps the others.
+struct alignas(64) Share {
+  std::atomic<long> next{0};
+  long end = 0;
+};
+
 struct Pool {
   std::atomic<bool> busy{false};  // one region at a time; a second caller works alone (the result is the same)
   std::mutex mutex;
   std::condition_variable wake;
   // region number * 256 + workers invited: one word, so no worker mixes two regions
   std::atomic<uint64_t> generation{0};
-  std::atomic<long> next{0};
+  Share shares[MOST_THREADS];
   std::atomic<int> active{0};
   std::atomic<int> sleepers{0};
-  long tasks = 0;
+  int sharers = 0;
   void (*fn)(void*, long, int) = nullptr;
   void* context = nullptr;
   std::atomic<int> threads{0};  // 0: nobody has said yet
   int started = 0;              // written by the caller that is busy
 
   void work(int thread) {
-    for (long t; (t = next.fetch_add(1, std::memory_order_relaxed)) < tasks;) fn(context, t, thread);
+    for (int k = 0; k < sharers; k++) {
+      Share& share = shares[(thread + k) % sharers];
+      for (long t; (t = share.next.fetch_add(1, std::memory_order_relaxed)) < share.end;) fn(context, t, thread);
+    }
   }
 
   void loop(int id) {
@@ -70,8 +82,11 @@ struct Pool {
     } catch (const std::system_error&) {
       want = started;  // the system has no more threads: those there are do the work
     }
-    tasks = n, fn = f, context = c;
-    next.store(0, std::memory_order_relaxed);
+    sharers = want + 1, fn = f, context = c;
+    for (int k = 0; k < sharers; k++) {
+      shares[k].next.store(n * k / sharers, std::memory_order_relaxed);
+      shares[k].end = n * (k + 1) / sharers;
+    }
     active.store(want, std::memory_order_relaxed);
     generation.store((generation.load() / 256 + 1) * 256 + want, std::memory_order_seq_cst);
     if (sleepers.load(std::memory_order_seq_cst)) {
@@ -103,6 +118,6 @@ int poolThreads() {
 }
 PinnedThreads::PinnedThreads() { pinned = poolThreads(); }
 PinnedThreads::~PinnedThreads() { pinned = 0; }
-void setPoolThreads(int n) { pool().threads.store(n < 1 ? 1 : n > 64 ? 64 : n); }
+void setPoolThreads(int n) { pool().threads.store(n < 1 ? 1 : n > MOST_THREADS ? MOST_THREADS : n); }
 
 }  // namespace bayes

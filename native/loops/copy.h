@@ -40,16 +40,18 @@ INL void stridedCopy(float* dst, const float* src, View v) {
   long outer = 1;
   for (int i = 0; i < last; i++)
     if (i != other) outer *= v.dims[i];
-  const long grain = maxl(1, 16384 / maxl(1, inner * minl(rows, block)));
-  parallelRange(outer * blocks, grain, [&](long first, long end) {
-    for (long t = first; t < end; t++) {
-      long rest = t / blocks, d = 0, s = 0;
+  const long piece = other < 0 ? minl(inner, 16384) : inner, pieces = ceilDiv(inner, maxl(1, piece));  // of a long row
+  const long grain = maxl(1, 16384 / maxl(1, piece * minl(rows, block)));
+  parallelRange(outer * blocks * pieces, grain, [&](long first, long end) {
+    for (long task = first; task < end; task++) {
+      const long t = task / pieces, from = task % pieces * piece, n = minl(piece, inner - from);
+      long rest = t / blocks, d = from * v.to[last], s = from * v.from[last];
       for (int i = last - 1; i >= 0; i--)
         if (i != other) d += rest % v.dims[i] * v.to[i], s += rest % v.dims[i] * v.from[i], rest /= v.dims[i];
       if (other < 0) {
-        if (v.from[last] == 1 && v.to[last] == 1) memcpy(dst + d, src + s, inner * sizeof(float));
+        if (v.from[last] == 1 && v.to[last] == 1) memcpy(dst + d, src + s, n * sizeof(float));
         else
-          for (long j = 0; j < inner; j++) dst[d + j * v.to[last]] = src[s + j * v.from[last]];
+          for (long j = 0; j < n; j++) dst[d + j * v.to[last]] = src[s + j * v.from[last]];
         continue;
       }
       const long i0 = t % blocks * block, i1 = minl(rows, i0 + block);

@@ -1,119 +1,166 @@
-// Batch normalization over all axes but the last (Ioffe and Szegedy 2015). Bound by bandwidth: statistics read x once
-// (a chunk is centred on its own mean while it is in cache, and chunks are merged in double by Chan's formula, in
-// order), normalizing reads it again and writes y, with the activation behind it where there is one; so does the
-// gradient with dz = f'(y) dy, which its second half finds in dx. Few channels: a "span" of whole vectors holds several
-// rows, and per-channel numbers are laid out along it, so that no lane is idle, and so many that sums do not wait for
-// themselves.
+// Batch normalization over all axes but the last (Ioffe and Szegedy 2015). Bound by bandwidth: statistics read x once,
+// normalizing reads it again and writes y, with the activation behind it where there is one. So does the gradient, of
+// dz = f'(y) dy. Tasks are chunks of rows (loops/channels.h), whose sums are merged in float64, in order.
+#include "../loops/channels.h"
 #include "../vector/activation.h"
 namespace bayes {
 namespace ISA {
 
-struct Layout {
-  long c, rows, span, chunk, chunks;  // span: floats per step through memory; chunk: rows per task
-  INL static Layout of(const Tensor& x) {
-    const long c = x.dim(-1), rows = c ? x.size() / c : 0;
-    long pack = 1;  // rows of a span: of fewer than 64 channels, the fewest that are whole vectors, 8 or more
-    if (c < 64)
-      while (pack * c % W || pack * c < 8 * W) pack++;
-    const long chunk = maxl(1, 8192 / (pack * c)) * pack;
-    return {c, rows, pack * c, chunk, ceilDiv(rows, chunk)};
+// What the tasks leave behind, and numbers of each channel along a span.
+struct NormRoom {
+  Channels g;
+  void* scratch;
+  INL explicit NormRoom(const Step& s)
+      : g(Channels::of(s.in[0].size() / s.in[0].dim(-1), s.in[0].dim(-1))), scratch(s.scratch) {}
+  INL double* partial(long task, long k) const {  // two of a task
+    return static_cast<double*>(scratch) + (2 * task + k) * g.lanes();
   }
-  INL size_t partials() const { return static_cast<size_t>(chunks) * 2 * c * sizeof(double); }
-  INL size_t lanes() const { return static_cast<size_t>(ceilDiv(span, W)) * VBYTES; }  // one number per lane of a span
-  INL size_t scratch() const { return partials() + lanes() * 3 * (poolThreads() + 2) + 64; }
-  INL double* partial(const Step& s, long task) const { return static_cast<double*>(s.scratch) + task * 2 * c; }
-  INL float* table(const Step& s, long k) const {  // tables 3t, 3t+1, 3t+2 belong to thread t; the last six to all
-    char* p = static_cast<char*>(s.scratch) + (partials() + 63) / 64 * 64;
-    return reinterpret_cast<float*>(p + k * lanes());
+  INL float* table(long k) const { return reinterpret_cast<float*>(partial(g.chunks, 0)) + k * g.lanes(); }
+  static size_t bytes(const Step& s, long tables) {
+    const NormRoom r(s);
+    return reinterpret_cast<char*>(r.table(tables)) - static_cast<char*>(r.scratch);
   }
-  INL float* shared(const Step& s, long k) const { return table(s, 3 * poolThreads() + k); }
-  // f(offset in x, offset in the span, lanes) over rows [from, to)
+  // f(from, to) for runs of channels, when all chunks are done
   template <class F>
-  INL void each(long from, long to, F f) const {
-    for (long i = from * c, end = to * c; i < end; i += span) {
-      const long n = minl(span, end - i);
-      for (long j = 0; j < n; j += W) f(i + j, j, n - j);
-    }
-  }
-  INL void spread(float* table) const {  // table[0..c) along the whole span
-    for (long i = c; i < span; i++) table[i] = table[i - c];
-  }
-  INL double fold(const float* table, long channel) const {
-    double sum = 0;
-    for (long i = channel; i < span; i += c) sum += table[i];
-    return sum;
+  INL void merge(F f) const {
+    parallelRange(g.c, maxl(64, 8192 / g.chunks), f);
   }
 };
 
+// Calls f with the activation's number as a constant, a ReLU being RELU.
+constexpr int RELU = SOFTPLUS + 1;
+template <int A>
+struct Kind {
+  static constexpr int value = A;
+};
+template <class F>
+INL void withActivation(const Activate& a, F f) {
+  if (a.kind == SOFTPLUS) f(Kind<SOFTPLUS>());
+  else if (a.kind == LEAKY && a.slope == 0) f(Kind<RELU>());
+  else if (a.kind == LEAKY) f(Kind<LEAKY>());
+  else f(Kind<IDENTITY>());
+}
+
 // y = f((x - m) a + b)
-INL void normalize(const Step& s, const Layout& g, float* m, float* a, float* b) {
-  const float* x = s.in[0].f32();
-  float* y = s.out[0].f32();
-  const Activate activate(s);
+template <int A>
+struct Normalize {
+  const float *x, *m, *a, *b;
+  float* y;
+  long span;
+  vf slope;
+  template <int N>
+  INL void vectors(long i, long j, long spans, long k) const {
+    vf mean[N], scale[N], shift[N];
+    for (int n = 0; n < N; n++)
+      mean[n] = load(m + j + n * W), scale[n] = load(a + j + n * W), shift[n] = load(b + j + n * W);
+    for (const long end = i + spans * span; i < end; i += span)
+      for (int n = 0; n < N; n++) {
+        const vf z = fma(loadn(x + i + n * W, k) - mean[n], scale[n], shift[n]);
+        storen(y + i + n * W,
+               A == SOFTPLUS ? softplusv(z)
+               : A == RELU   ? reluv(z)
+               : A == LEAKY  ? leakyReluv(z, slope)
+                             : z,
+               k);
+      }
+  }
+};
+INL void normalize(const Step& s, const NormRoom& r) {  // by the first three tables
+  const Channels g = r.g;
+  float *const m = r.table(0), *const a = r.table(1), *const b = r.table(2);
   g.spread(m), g.spread(a), g.spread(b);
-  parallel(g.chunks, [&](long task, int) {
-    const long from = task * g.chunk, to = minl(g.rows, from + g.chunk);
-    g.each(from, to, [&](long i, long j, long k) {
-      storen(y + i, fma(loadn(x + i, k) - load(m + j), load(a + j), load(b + j)), k);
-    });
-    activate(y + from * g.c, (to - from) * g.c);
+  const Activate activate(s);
+  withActivation(activate, [&](auto kind) {
+    const Normalize<decltype(kind)::value> f{s.in[0].f32(), m, a, b, s.out[0].f32(), g.span, set1(activate.slope)};
+    parallel(g.chunks, [&](long task, int) { g.down(g.first(task), g.end(task), f); });
   });
 }
 
+// Sums of d = x - centre and of d^2
+struct Moments {
+  const float *x, *centre;
+  double *sum, *square;
+  long span;
+  template <int N>
+  INL void vectors(long i, long j, long spans, long k) const {
+    vf c[N], first[N]{}, second[N]{};
+    for (int n = 0; n < N; n++) c[n] = loadn(centre + j + n * W, k);  // lanes past the rows add 0
+    for (const float *p = x + i, *end = p + spans * span; p < end; p += span)
+      for (int n = 0; n < N; n++) {
+        const vf d = loadn(p + n * W, k) - c[n];
+        first[n] += d, second[n] = fma(d, d, second[n]);
+      }
+    for (int n = 0; n < N; n++) addTo(sum + j + n * W, first[n]), addTo(square + j + n * W, second[n]);
+  }
+};
+
+// Mean and sum of squared distances of a chunk, centred on the mean of its first strip. Since that is part of the
+// chunk, what cancels is at most so many times the result as there are strips.
+INL void chunkMoments(const NormRoom& r, const float* x, float* centre, long task) {
+  const Channels g = r.g;
+  const long from = g.first(task), to = g.end(task), some = minl(to - from, g.strip * g.span / g.c);
+  double *sum = r.partial(task, 0), *square = r.partial(task, 1);
+  const size_t bytes = static_cast<size_t>(g.lanes()) * sizeof(double);
+  memset(sum, 0, bytes);
+  g.down(from, from + some, ChannelSums{x, sum, g.span});
+  g.fold(sum);
+  for (long k = 0; k < g.c; k++) centre[k] = static_cast<float>(sum[k] / static_cast<double>(some));
+  g.spread(centre);
+  memset(sum, 0, bytes), memset(square, 0, bytes);
+  g.down(from, to, Moments{x, centre, sum, square, g.span});
+  g.fold(sum), g.fold(square);
+  const double share = 1 / static_cast<double>(to - from);
+  for (long k = 0; k < g.c; k++) {
+    const double shift = sum[k];
+    sum[k] = centre[k] + shift * share, square[k] -= shift * shift * share;
+  }
+}
+
 OP(batchNorm2d) {  // x, gamma, beta -> y, mean [C], variance [C] (biased)
-  const Layout g = Layout::of(s.in[0]);
+  const NormRoom r(s);
   const float *x = s.in[0].f32(), *gamma = s.in[1].f32(), *beta = s.in[2].f32();
-  parallel(g.chunks, [&](long task, int thread) {
-    const long from = task * g.chunk, to = minl(g.rows, from + g.chunk);
-    const double n = static_cast<double>(to - from);
-    float *centre = g.table(s, 3 * thread), *sum = g.table(s, 3 * thread + 1), *square = g.table(s, 3 * thread + 2);
-    memset(sum, 0, g.lanes());
-    g.each(from, to, [&](long i, long j, long k) { store(sum + j, load(sum + j) + loadn(x + i, k)); });
-    for (long c = 0; c < g.c; c++) centre[c] = static_cast<float>(g.fold(sum, c) / n);
-    g.spread(centre);
-    memset(sum, 0, g.lanes()), memset(square, 0, g.lanes());
-    g.each(from, to, [&](long i, long j, long k) {  // lanes past k add what is never folded, or past the rows: 0
-      const vf d = loadn(x + i, k) - loadn(centre + j, k);
-      store(sum + j, load(sum + j) + d), store(square + j, fma(d, d, load(square + j)));
-    });
-    double* out = g.partial(s, task);
-    for (long c = 0; c < g.c; c++) {
-      const double shift = g.fold(sum, c);
-      out[c] = centre[c] + shift / n, out[g.c + c] = g.fold(square, c) - shift * shift / n;
+  parallel(r.g.chunks, [&](long task, int thread) { chunkMoments(r, x, r.table(3 + thread), task); });
+  float *const m = r.table(0), *const a = r.table(1), *const b = r.table(2);
+  float *const meanOut = s.out[1] ? s.out[1].f32() : nullptr, *const varianceOut = s.out[2] ? s.out[2].f32() : nullptr;
+  const double epsilon = s.attr("epsilon");
+  r.merge([=](long from, long to) {  // by Chan's formula, into the first chunk's places
+    double *mean = r.partial(0, 0), *m2 = r.partial(0, 1), n = static_cast<double>(r.g.end(0));
+    for (long t = 1; t < r.g.chunks; t++) {
+      const double *chunkMean = r.partial(t, 0), *chunkM2 = r.partial(t, 1);
+      const double k = static_cast<double>(r.g.end(t) - r.g.first(t)), share = k / (n + k), weight = n * share;
+      for (long c = from; c < to; c++) {
+        const double delta = chunkMean[c] - mean[c];
+        mean[c] += delta * share, m2[c] += chunkM2[c] + delta * delta * weight;
+      }
+      n += k;
+    }
+    for (long c = from; c < to; c++) {
+      const double variance = m2[c] > 0 || m2[c] != m2[c] ? m2[c] / n : 0;
+      m[c] = static_cast<float>(mean[c]), b[c] = beta[c];
+      a[c] = static_cast<float>(gamma[c] / sqrt(variance + epsilon));
+      if (meanOut) meanOut[c] = m[c];
+      if (varianceOut) varianceOut[c] = static_cast<float>(variance);
     }
   });
-  float *m = g.shared(s, 0), *a = g.shared(s, 1), *b = g.shared(s, 2);
-  for (long c = 0; c < g.c; c++) {
-    double mean = 0, m2 = 0, n = 0;
-    for (long t = 0; t < g.chunks; t++) {
-      const double k = static_cast<double>(minl(g.chunk, g.rows - t * g.chunk));
-      const double delta = g.partial(s, t)[c] - mean, share = k / (n + k);
-      mean += delta * share, m2 += g.partial(s, t)[g.c + c] + delta * delta * n * share, n += k;
-    }
-    const double variance = m2 > 0 || m2 != m2 ? m2 / n : 0;
-    m[c] = static_cast<float>(mean), b[c] = beta[c];
-    a[c] = static_cast<float>(gamma[c] / sqrt(variance + s.attr("epsilon")));
-    if (s.out[1]) s.out[1].f32()[c] = m[c];
-    if (s.out[2]) s.out[2].f32()[c] = static_cast<float>(variance);
-  }
-  if (s.out[0]) normalize(s, g, m, a, b);
+  if (s.out[0]) normalize(s, r);
 }
 CONTRACT(batchNorm2d) {
   c.in("x", "f32[..., C]"), c.in("gamma", "f32[C]"), c.in("beta", "f32[C]");
   c.number("epsilon", 1e-30), activationAttributes(c);
   c.perhaps("y", "f32[..., C]"), c.perhaps("mean", "f32[C]"), c.perhaps("variance", "f32[C]");
 }
-SCRATCH(batchNorm2d) { return Layout::of(s.in[0]).scratch(); }
+SCRATCH(batchNorm2d) { return NormRoom::bytes(s, 3 + poolThreads()); }
 
 OP(batchNorm2dInference) {  // x, gamma, beta, mean, variance -> y
-  const Layout g = Layout::of(s.in[0]);
+  const NormRoom r(s);
   const float *gamma = s.in[1].f32(), *beta = s.in[2].f32(), *mean = s.in[3].f32(), *variance = s.in[4].f32();
-  float *m = g.shared(s, 0), *a = g.shared(s, 1), *b = g.shared(s, 2);
-  for (long c = 0; c < g.c; c++) {
+  float *m = r.table(0), *a = r.table(1), *b = r.table(2);
+  const double epsilon = s.attr("epsilon");
+  for (long c = 0; c < r.g.c; c++) {
     m[c] = mean[c], b[c] = beta[c];
-    a[c] = static_cast<float>(gamma[c] / sqrt(variance[c] + s.attr("epsilon")));
+    a[c] = static_cast<float>(gamma[c] / sqrt(variance[c] + epsilon));
   }
-  normalize(s, g, m, a, b);
+  normalize(s, r);
 }
 CONTRACT(batchNorm2dInference) {
   c.in("x", "f32[..., C]"), c.in("gamma", "f32[C]"), c.in("beta", "f32[C]");
@@ -121,65 +168,93 @@ CONTRACT(batchNorm2dInference) {
   c.number("epsilon", 1e-30), activationAttributes(c);
   c.inPlace(1), c.out("y", "f32[..., C]");
 }
-SCRATCH(batchNorm2dInference) { return Layout::of(s.in[0]).scratch(); }
+SCRATCH(batchNorm2dInference) { return NormRoom::bytes(s, 3); }
 
-// Sums of dz = f'(y) dy and dz xhat of the rows [from, to), per lane of a span; dz too, unless that is null.
-template <int ACTIVATION>
-static void gradSums(const Step& s, const Layout& g, float slope, long from, long to, const float* m, const float* inv,
-                     float* sum, float* dot, float* dz) {
-  const float *dy = s.in[0].f32(), *x = s.in[1].f32(), *y = ACTIVATION == IDENTITY ? dy : s.in[5].f32();
-  memset(sum, 0, g.lanes()), memset(dot, 0, g.lanes());
-  g.each(from, to, [=](long i, long j, long k) {
-    const vf d = beforeActivation<ACTIVATION>(loadn(dy + i, k), loadn(y + i, k), set1(slope));
-    const vf xhat = (loadn(x + i, k) - loadn(m + j, k)) * load(inv + j);
-    store(sum + j, load(sum + j) + d), store(dot + j, fma(d, xhat, load(dot + j)));
-    if (ACTIVATION != IDENTITY && dz) storen(dz + i, d, k);
-  });
-}
+// Of dz = f'(y) dy: its sums and those of dz (x - m)
+template <int A>
+struct GradSums {
+  const float *dy, *x, *y, *m;
+  double *sum, *dot;
+  long span;
+  vf slope;
+  template <int N>
+  INL void vectors(long i, long j, long spans, long k) const {
+    vf mean[N], first[N]{}, second[N]{};
+    for (int n = 0; n < N; n++) mean[n] = load(m + j + n * W);
+    for (const long end = i + spans * span; i < end; i += span)
+      for (int n = 0; n < N; n++) {
+        const vf d = beforeActivation<A>(loadn(dy + i + n * W, k), loadn(y + i + n * W, k), slope);
+        first[n] += d, second[n] = fma(d, loadn(x + i + n * W, k) - mean[n], second[n]);
+      }
+    for (int n = 0; n < N; n++) addTo(sum + j + n * W, first[n]), addTo(dot + j + n * W, second[n]);
+  }
+};
+
+// dx = a dz + b (x - m) + p
+template <int A>
+struct GradInput {
+  const float *dy, *x, *y, *m, *a, *b, *p;
+  float* dx;
+  long span;
+  vf slope;
+  template <int N>
+  INL void vectors(long i, long j, long spans, long k) const {
+    vf mean[N], scale[N], tilt[N], shift[N];
+    for (int n = 0; n < N; n++) mean[n] = load(m + j + n * W), scale[n] = load(a + j + n * W);
+    for (int n = 0; n < N; n++) tilt[n] = load(b + j + n * W), shift[n] = load(p + j + n * W);
+    for (const long end = i + spans * span; i < end; i += span)
+      for (int n = 0; n < N; n++) {
+        const vf d = beforeActivation<A>(loadn(dy + i + n * W, k), loadn(y + i + n * W, k), slope);
+        storen(dx + i + n * W, fma(scale[n], d, fma(tilt[n], loadn(x + i + n * W, k) - mean[n], shift[n])), k);
+      }
+  }
+};
 
 // With xhat = (x - mean) / sqrt(variance + epsilon): dbeta = sum dz, dgamma = sum dz xhat, and
 // dx = gamma / sqrt(variance + epsilon) * (dz - dbeta / n - xhat dgamma / n), the last two terms only where mean and
 // variance are the batch's own (frozen = 0).
 OP(batchNorm2dGrad) {  // dy, x, gamma, mean, variance, [y] -> dx, dgamma [C], dbeta [C]
-  const Layout g = Layout::of(s.in[0]);
-  const float *x = s.in[1].f32(), *gamma = s.in[2].f32(), *mean = s.in[3].f32(), *variance = s.in[4].f32();
-  const bool frozen = s.attr("frozen") != 0;
-  const Activate f(s);
-  float *m = g.shared(s, 0), *inv = g.shared(s, 1), *dx = s.out[0] ? s.out[0].f32() : nullptr;
-  for (long c = 0; c < g.c; c++) {
-    m[c] = mean[c];
-    inv[c] = static_cast<float>(1 / sqrt(variance[c] + s.attr("epsilon")));
-  }
-  g.spread(m), g.spread(inv);
-  float *a = g.shared(s, 2), *p = g.shared(s, 3), *q = g.shared(s, 4);
-  memset(p, 0, g.lanes()), memset(q, 0, g.lanes());
-  if (!frozen || s.out[1] || s.out[2] || f.kind != IDENTITY) {
-    parallel(g.chunks, [&](long task, int thread) {
-      float *sum = g.table(s, 3 * thread), *dot = g.table(s, 3 * thread + 1);
-      const long from = task * g.chunk, to = minl(g.rows, from + g.chunk);
-      if (f.kind == SOFTPLUS) gradSums<SOFTPLUS>(s, g, f.slope, from, to, m, inv, sum, dot, dx);
-      else if (f.kind == LEAKY) gradSums<LEAKY>(s, g, f.slope, from, to, m, inv, sum, dot, dx);
-      else gradSums<IDENTITY>(s, g, f.slope, from, to, m, inv, sum, dot, dx);
-      double* out = g.partial(s, task);
-      for (long c = 0; c < g.c; c++) out[c] = g.fold(sum, c), out[g.c + c] = g.fold(dot, c);
+  const NormRoom r(s);
+  const Channels g = r.g;
+  const float *dy = s.in[0].f32(), *x = s.in[1].f32(), *y = s.nin > 5 ? s.in[5].f32() : dy;
+  const float *gamma = s.in[2].f32(), *mean = s.in[3].f32(), *variance = s.in[4].f32();
+  const bool frozen = s.attr("frozen") != 0, sums = !frozen || s.out[1] || s.out[2];
+  const double epsilon = s.attr("epsilon");
+  const Activate activate(s);
+  const vf slope = set1(activate.slope);
+  float *const m = r.table(0), *const a = r.table(1), *const b = r.table(2), *const p = r.table(3);
+  memcpy(m, mean, static_cast<size_t>(g.c) * sizeof(float));
+  g.spread(m);
+  float *const dx = s.out[0] ? s.out[0].f32() : nullptr, *const dgamma = s.out[1] ? s.out[1].f32() : nullptr;
+  float* const dbeta = s.out[2] ? s.out[2].f32() : nullptr;
+  withActivation(activate, [&](auto kind) {
+    constexpr int A = decltype(kind)::value == RELU ? (int)LEAKY : decltype(kind)::value;
+    if (sums)
+      parallel(g.chunks, [&](long task, int) {
+        double *sum = r.partial(task, 0), *dot = r.partial(task, 1);
+        memset(sum, 0, static_cast<size_t>(2 * g.lanes()) * sizeof(double));
+        g.down(g.first(task), g.end(task), GradSums<A>{dy, x, y, m, sum, dot, g.span, slope});
+        g.fold(sum), g.fold(dot);
+      });
+    r.merge([=](long from, long to) {
+      double *sum = r.partial(0, 0), *dot = r.partial(0, 1);
+      for (long t = 1; sums && t < g.chunks; t++)
+        for (long c = from; c < to; c++) sum[c] += r.partial(t, 0)[c], dot[c] += r.partial(t, 1)[c];
+      const double share = frozen ? 0 : 1 / static_cast<double>(g.rows);
+      for (long c = from; c < to; c++) {
+        const double inverse = 1 / sqrt(variance[c] + epsilon), scale = gamma[c] * inverse;
+        if (dgamma) dgamma[c] = static_cast<float>(dot[c] * inverse);
+        if (dbeta) dbeta[c] = static_cast<float>(sum[c]);
+        a[c] = static_cast<float>(scale), b[c] = p[c] = 0;
+        if (frozen) continue;
+        b[c] = static_cast<float>(-scale * share * inverse * inverse * dot[c]);
+        p[c] = static_cast<float>(-scale * share * sum[c]);
+      }
     });
-    for (long c = 0; c < g.c; c++) {
-      double sum = 0, dot = 0;
-      for (long t = 0; t < g.chunks; t++) sum += g.partial(s, t)[c], dot += g.partial(s, t)[g.c + c];
-      if (s.out[1]) s.out[1].f32()[c] = static_cast<float>(dot);
-      if (s.out[2]) s.out[2].f32()[c] = static_cast<float>(sum);
-      if (!frozen) p[c] = static_cast<float>(sum / g.rows), q[c] = static_cast<float>(dot / g.rows);
-    }
-  }
-  if (!dx) return;
-  const float* dz = f.kind == IDENTITY ? s.in[0].f32() : dx;
-  for (long c = 0; c < g.c; c++) a[c] = gamma[c] * inv[c];
-  g.spread(a), g.spread(p), g.spread(q);
-  parallel(g.chunks, [&](long task, int) {
-    g.each(task * g.chunk, minl(g.rows, (task + 1) * g.chunk), [&](long i, long j, long k) {
-      const vf xhat = (loadn(x + i, k) - load(m + j)) * load(inv + j);
-      storen(dx + i, load(a + j) * (loadn(dz + i, k) - load(p + j) - xhat * load(q + j)), k);
-    });
+    if (!dx) return;
+    g.spread(a), g.spread(b), g.spread(p);
+    const GradInput<A> f{dy, x, y, m, a, b, p, dx, g.span, slope};
+    parallel(g.chunks, [&](long task, int) { g.down(g.first(task), g.end(task), f); });
   });
 }
 CONTRACT(batchNorm2dGrad) {
@@ -187,10 +262,10 @@ CONTRACT(batchNorm2dGrad) {
   c.in("mean", "f32[C]"), c.in("variance", "f32[C]");
   c.number("epsilon", 1e-30), c.flag("frozen");
   if (activationAttributes(c)) c.in("y", "f32[..., C]");
-  c.inPlace(1);  // dz is written to dx and x read after that: dx may lie where dy does, but not where x does
+  c.inPlace(1);  // dx may lie where dy does
   c.perhaps("dx", "f32[..., C]"), c.perhaps("dgamma", "f32[C]"), c.perhaps("dbeta", "f32[C]");
 }
-SCRATCH(batchNorm2dGrad) { return Layout::of(s.in[0]).scratch(); }
+SCRATCH(batchNorm2dGrad) { return NormRoom::bytes(s, 4); }
 
 // running <- (1 - momentum) running + momentum * batch, with the variance made unbiased: n / (n - 1)
 OP(batchNorm2dUpdate) {  // running mean, running variance (both written), mean, variance

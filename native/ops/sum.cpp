@@ -1,67 +1,40 @@
-// Sum over the neighbouring axes [from, to): x seen as [O, R, I] -> [O, I]. One read of x. R is cut into chunks by
-// shape alone; a chunk is summed in float32, chunks in float64 in order.
+// Sum over the neighbouring axes [from, to): x seen as [O, R, I] -> [O, I], with one read of x. The order of the
+// additions depends on the shape alone.
+#include "../loops/channels.h"
 #include "../loops/sum.h"
 namespace bayes {
 namespace ISA {
 
 struct SumShape {
-  long o = 1, r = 1, i = 1, chunk, chunks;
+  long o = 1, r = 1, i = 1;
   INL explicit SumShape(const Step& s) {
     const Tensor& x = s.in[0];
     const int from = (int)s.attr("from"), to = (int)s.attr("to");
     for (int k = 0; k < x.rank; k++) (k < from ? o : k < to ? r : i) *= x.dims[k];
-    chunk = i == 1 ? SUM_CHUNK : maxl(16, minl(256, 16384 / i));
-    chunks = ceilDiv(r, chunk);
   }
 };
 
-// [R] at x + row, one chunk per task: many short rows share a task
-INL void sumRows(const SumShape& d, const float* x, double* partial) {
-  const long rowsPerTask = maxl(1, SUM_CHUNK / d.r);
-  parallel(ceilDiv(d.o, rowsPerTask) * d.chunks, [=](long task, int) {
-    const long from = task % d.chunks * d.chunk, to = minl(from + d.chunk, d.r);
-    const long row0 = task / d.chunks * rowsPerTask, row1 = minl(row0 + rowsPerTask, d.o);
+// x [O, R] -> y [O]: a chunk of a row to a task, or many short rows
+INL void rowSums(const SumShape& d, const float* x, float* y, double* partial) {
+  const long chunks = ceilDiv(d.r, SUM_CHUNK), rowsPerTask = maxl(1, SUM_CHUNK / d.r);
+  parallel(ceilDiv(d.o, rowsPerTask) * chunks, [=](long task, int) {
+    const long from = task % chunks * SUM_CHUNK, to = minl(from + SUM_CHUNK, d.r);
+    const long row0 = task / chunks * rowsPerTask, row1 = minl(row0 + rowsPerTask, d.o);
     for (long o = row0; o < row1; o++)
-      partial[o * d.chunks + task % d.chunks] =
+      partial[o * chunks + task % chunks] =
           rangeSum(from, to, [=](long i, long n) { return loadn(x + o * d.r + i, n); });
   });
-}
-
-INL void addRow(float* to, const float* x, long n, bool first) {
-  for (long i = 0; i < n; i += W)
-    storen(to + i, first ? loadn(x + i, n - i) : loadn(to + i, n - i) + loadn(x + i, n - i), n - i);
+  for (long o = 0; o < d.o; o++) {
+    double total = 0;
+    for (long c = 0; c < chunks; c++) total += partial[o * chunks + c];
+    y[o] = (float)total;
+  }
 }
 
 OP(sum) {
   const SumShape d(s);
-  const float* x = s.in[0].f32();
-  float* y = s.out[0].f32();
-  if (d.i == 1) {
-    double* partial = static_cast<double*>(s.scratch);
-    sumRows(d, x, partial);
-    for (long o = 0; o < d.o; o++) {
-      double total = 0;
-      for (long c = 0; c < d.chunks; c++) total += partial[o * d.chunks + c];
-      y[o] = (float)total;
-    }
-    return;
-  }
-  float* partial = static_cast<float*>(s.scratch);  // [O, chunks, I]; with one chunk it is the output
-  float* const to = d.chunks == 1 ? y : partial;
-  parallel(d.o * d.chunks, [=](long task, int) {
-    const long c = task % d.chunks, r0 = c * d.chunk, r1 = minl(r0 + d.chunk, d.r);
-    const float* from = x + (task / d.chunks * d.r) * d.i;
-    for (long r = r0; r < r1; r++) addRow(to + task * d.i, from + r * d.i, d.i, r == r0);
-  });
-  if (d.chunks == 1) return;
-  parallelRange(d.o * d.i, 1024, [=](long a, long b) {
-    for (long k = a; k < b; k++) {
-      const float* p = partial + (k / d.i * d.chunks) * d.i + k % d.i;
-      double total = 0;
-      for (long c = 0; c < d.chunks; c++) total += (double)p[c * d.i];
-      y[k] = (float)total;
-    }
-  });
+  if (d.i == 1) rowSums(d, s.in[0].f32(), s.out[0].f32(), static_cast<double*>(s.scratch));
+  else channelSums(s.in[0].f32(), s.out[0].f32(), d.o, d.r, d.i, 1, s.scratch);
 }
 CONTRACT(sum) {
   const Tensor &x = c.in("x", "f32[*]"), &y = c.out("y", "f32[*]");
@@ -76,7 +49,7 @@ CONTRACT(sum) {
 }
 SCRATCH(sum) {
   const SumShape d(s);
-  return (size_t)(d.o * d.chunks * d.i) * sizeof(double);
+  return d.i == 1 ? (size_t)(d.o * ceilDiv(d.r, SUM_CHUNK)) * sizeof(double) : channelScratch(d.o, d.r, d.i);
 }
 
 }  // namespace ISA

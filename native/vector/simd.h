@@ -24,6 +24,7 @@ typedef float vf __attribute__((vector_size(VBYTES)));
 typedef int32_t vi __attribute__((vector_size(VBYTES)));
 typedef uint32_t vu __attribute__((vector_size(VBYTES)));
 typedef float vfu __attribute__((vector_size(VBYTES), aligned(4), may_alias));
+typedef int32_t viu __attribute__((vector_size(VBYTES), aligned(4), may_alias));
 
 INL vf set1(float x) { return x - vf{}; }
 INL vi set1i(int32_t x) { return x - vi{}; }
@@ -38,6 +39,7 @@ INL vf fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
 INL vf sqrtv(vf a) { return _mm512_maskz_sqrt_ps(0xffff, a); }
 INL vf maxv(vf a, vf b) { return _mm512_maskz_max_ps(0xffff, a, b); }  // b where either is NaN
 INL vf minv(vf a, vf b) { return _mm512_maskz_min_ps(0xffff, a, b); }
+INL vf permute(vf a, vi lanes) { return _mm512_maskz_permutexvar_ps(0xffff, (__m512i)lanes, a); }  // modulo W
 INL float sum(vf a) {
   float s[16];
   store(s, a);
@@ -65,6 +67,7 @@ INL vf fma(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }
 INL vf sqrtv(vf a) { return _mm256_sqrt_ps(a); }
 INL vf maxv(vf a, vf b) { return _mm256_max_ps(a, b); }
 INL vf minv(vf a, vf b) { return _mm256_min_ps(a, b); }
+INL vf permute(vf a, vi lanes) { return _mm256_permutevar8x32_ps(a, (__m256i)lanes); }
 #elif defined(__aarch64__)
 INL vf fma(vf a, vf b, vf c) { return vfmaq_f32(c, a, b); }
 INL vf sqrtv(vf a) { return vsqrtq_f32(a); }
@@ -83,6 +86,13 @@ INL vf sqrtv(vf a) {
 }
 INL vf maxv(vf a, vf b) { return a > b ? a : b; }
 INL vf minv(vf a, vf b) { return a < b ? a : b; }
+#endif
+#if !defined(__AVX2__)
+INL vf permute(vf a, vi lanes) {
+  vf v;
+  for (int i = 0; i < W; i++) v[i] = a[lanes[i] & (W - 1)];
+  return v;
+}
 #endif
 INL float sum(vf a) {
   float s[W];

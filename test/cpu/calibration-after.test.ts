@@ -8,6 +8,7 @@ import { type Categorical, categorical } from "../../lib/likelihoods/categorical
 import { gaussian } from "../../lib/likelihoods/gaussian.ts";
 import { likelihoodOf } from "../../lib/likelihoods/known.ts";
 import { Model } from "../../lib/models/model.ts";
+import { fillGaussians } from "../../lib/native/gaussians.ts";
 import { exportOnnx } from "../../lib/onnx/export.ts";
 import { verifyOnnx } from "../../lib/onnx/verify.ts";
 import { flatten } from "../../lib/ops/flatten.ts";
@@ -16,13 +17,12 @@ import { conformal, quantile } from "../../lib/predict/conformal.ts";
 import { evaluate, predict } from "../../lib/predict/predict.ts";
 import { fitTemperature } from "../../lib/predict/temperature.ts";
 import { fit } from "../../lib/train/fit.ts";
-import { fillGaussians, STREAM_INIT } from "../../lib/util/philox.ts";
+import { STREAM_INIT } from "../../lib/util/philox.ts";
 import { generator } from "../pure/report-kit.ts";
 
 const C = 5;
 const preprocess = { scale: [1], shift: [0] };
-const normals = (n: number, seed: number) =>
-  fillGaussians(new Float32Array(n), (z) => z, seed, STREAM_INIT, { row: 1 });
+const normals = (n: number, seed: number) => fillGaussians(new Float32Array(n), { seed, stream: STREAM_INIT, row: 1 });
 
 /** A network that gives its image, C values, back; `sure` times as large. */
 function echo(sure = 1, bayesian = false): Model<Categorical> {

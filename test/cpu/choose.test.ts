@@ -61,7 +61,10 @@ it.each([
   ["many channels, 1x1", { ...wide, kernel: 1 }, ["imagePanels", "data imagePanels; weights imagePanels"]],
   ["many channels, one image", { ...wide, n: 1 }, ["winograd/rows", "data col2im; weights winograd"]],
   ["one image, few channels", { ...narrow, n: 1 }, ["rows", "data col2im; weights rows"]],
-  ["groups", { ...wide, groups: 4 }, ["im2col", "data col2im; weights im2col"]],
+  ["a group a channel", { ...wide, k: 48, groups: 48 }, ["channelLanes", "data channelLanes; weights channelLanes"]],
+  ["few channels a group", { ...wide, groups: 8 }, ["channelLanes", "data channelLanes; weights channelLanes"]],
+  ["many channels a group", { ...wide, groups: 2 }, ["imagePanels", "data imagePanels; weights imagePanels"]],
+  ["groups of no whole quads", { ...wide, groups: 4 }, ["im2col", "data col2im; weights im2col"]],
 ] as const)("chooses by the shape: %s", (_, shape, algorithms) => {
   expect(said(shape)).toEqual(algorithms);
 });
@@ -80,16 +83,18 @@ const refused = (form: string) => `${form} (BAYESCNN_CONV cannot serve it)`;
 
 const driven = process.env.BAYESCNN_DRIVER !== undefined; // a process without a form of ours
 it.skipIf(driven).each([
+  ["channelLanes", "channelLanes", "data channelLanes; weights channelLanes"],
   ["imageLanes", "winograd/imageLanes", "data winograd/imageLanes; weights imageLanes"],
   ["imagePanels", "winograd/imagePanels", "data winograd/imagePanels; weights winograd"],
   ["rows", "winograd/rows", `data ${refused("winograd/imagePanels")}; weights rows`],
   ["im2col", "winograd/im2col", "data col2im; weights im2col"],
 ])("takes the form that BAYESCNN_CONV names, where it can: %s", (form, forward, backward) => {
   const grouped = form === "im2col" ? (name: string) => name : refused;
-  expect(saidWith({ BAYESCNN_CONV: form }, [wide, { ...wide, groups: 4 }])).toEqual([
-    [forward, backward],
-    [grouped("im2col"), `data ${grouped("col2im")}; weights ${grouped("im2col")}`],
-  ]);
+  const groups =
+    form === "channelLanes"
+      ? [forward, backward]
+      : [grouped("im2col"), `data ${grouped("col2im")}; weights ${grouped("im2col")}`];
+  expect(saidWith({ BAYESCNN_CONV: form }, [wide, { ...wide, groups: 4 }])).toEqual([[forward, backward], groups]);
 });
 
 it.skipIf(driven)("takes Winograd's patches always or never", () => {

@@ -472,6 +472,8 @@ describe("info and bench", () => {
     expect(sized.input).toEqual([64, 48, 1]);
     expect(sized.stepArenaBytes).toBeGreaterThan(2 * model.stepArenaBytes);
     expect(sized.stepMilliseconds).toBeGreaterThan(0);
+    const narrow = ["--width", "0.25", "--batch", "2", "--image-size", "8", "--frequentist"];
+    expect((await cli("info", "--model", "mobilenet", ...narrow, "--json")).events.at(-1)!.parameters).toBe(215_642);
   });
 
   it("writes its lines to a file too", async () => {

@@ -10,7 +10,7 @@ import { f32, i32 } from "../../lib/graph/node.ts";
 import { Store } from "../../lib/graph/store.ts";
 import { input, withTrace } from "../../lib/graph/trace.ts";
 import { dcganDiscriminator, dcganGenerator } from "../../lib/models/dcgan.ts";
-import { gaussians } from "../../lib/util/philox.ts";
+import { gaussians } from "../../lib/native/gaussians.ts";
 import { temporaryFolder } from "../cli-capture.ts";
 
 const folder = temporaryFolder();

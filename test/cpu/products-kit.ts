@@ -45,6 +45,24 @@ const dense = (name: string, x: Shape, w: Shape): Layer => ({
   visit: (y, f) => forTaps([x[0], 1, 1, x[1]], [1, 1, ...w], [y[0], 1, 1, y[1]], {}, f),
 });
 
+/** Layers of groups: depthwise ones, few channels a group, many. */
+export const grouped = (): readonly Layer[] => [
+  conv("depthwise, several images", [5, 9, 8, 40], [3, 3, 1, 40], { groups: 40, padding: 1 }),
+  conv("depthwise, twice the channels, stride", [3, 9, 11, 35], [5, 3, 1, 70], {
+    groups: 35,
+    stride: 2,
+    padding: [2, 1],
+  }),
+  conv("groups of 4, several images", [4, 6, 7, 32], [3, 3, 4, 32], { groups: 8, padding: 1 }),
+  conv("groups of 17 to 18, several images", [5, 6, 5, 34], [3, 3, 17, 36], { groups: 2, padding: 1 }),
+  conv("groups of 16 to 20, two images, stride", [2, 9, 8, 48], [3, 3, 16, 60], { groups: 3, stride: 2, padding: 1 }),
+  conv("groups of 20 to 16, several images, stride", [5, 7, 8, 60], [3, 2, 20, 48], {
+    groups: 3,
+    stride: 2,
+    padding: 1,
+  }),
+];
+
 /** Odd shapes of every form that adds plain sums. */
 export const layers: readonly Layer[] = [
   ...narrow.map(([name, x, w, options]) => conv(name, x, w, options)),
@@ -61,6 +79,7 @@ export const layers: readonly Layer[] = [
   conv("two images, many channels", [2, 6, 5, 33], [3, 3, 33, 35], { padding: 1 }),
   conv("1x1", [9, 3, 3, 34], [1, 1, 34, 16], {}),
   conv("a batch of 33", [33, 3, 3, 18], [3, 3, 18, 20], { padding: 1 }),
+  ...grouped(),
   back("several images", [5, 4, 3, 18], [4, 4, 17, 18], { stride: 2, padding: 1 }),
   dense("a batch of 65", [65, 131], [131, 70]),
   dense("a batch of 8, one block", [8, 65], [65, 8]),
@@ -69,6 +88,7 @@ export const layers: readonly Layer[] = [
       conv(`several images, then ${activation}`, [7, 5, 4, 19], [3, 3, 19, 37], { padding: 1 }),
       conv(`few channels, then ${activation}`, [2, 9, 8, 3], [5, 5, 3, 6], {}),
       dense(`a batch of 33, then ${activation}`, [33, 37], [37, 41]),
+      conv(`depthwise, then ${activation}`, [3, 6, 5, 19], [3, 3, 1, 19], { groups: 19, padding: 1 }),
     ].map((layer) => ({ ...layer, activation })),
   ),
 ];

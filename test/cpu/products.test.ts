@@ -15,7 +15,7 @@ import { softplus } from "../../lib/ops/softplus.ts";
 import { sum } from "../../lib/ops/sum.ts";
 import { testDevice, threadCounts } from "../device.ts";
 import { bf16, uniform } from "../ops/harness.ts";
-import { deep, type Layer, layers, narrowSums, patches } from "./products-kit.ts";
+import { deep, grouped, type Layer, layers, narrowSums, patches } from "./products-kit.ts";
 
 const device = testDevice();
 const before = threads();
@@ -169,7 +169,7 @@ describe.each([
 
 // single images take other forms of the second route than batches
 describe.each(
-  [...patches, ...narrowSums, ...deep].filter(
+  [...patches, ...narrowSums, ...deep, ...grouped()].filter(
     ({ transposed, x, activation }) => !transposed && x[0] > 1 && !activation,
   ),
 )(`batches on ${device.name}: $name`, (layer) => {

@@ -254,20 +254,43 @@ describe("shrink", () => {
       const stem = relu(conv2d(x, 6, 3, { name: "stem", padding: 1 }));
       const inner = relu(conv2d(stem, 6, 3, { name: "inner", padding: 1 }));
       const sum = relu(add(conv2d(inner, 6, 3, { name: "block", padding: 1 }), stem));
-      const depth = relu(conv2d(sum, 6, 3, { name: "depthwise", groups: 6 }));
+      const depth = relu(conv2d(sum, 6, 3, { name: "grouped", groups: 3 }));
       const shuffled = pixelShuffle(relu(conv2d(depth, 8, 1, { name: "wide" })), 2);
       const cut = ops.slice(relu(conv2d(shuffled, 4, 1, { name: "cut" })), [0, 0, 0, 0], [x.shape[0], 12, 12, 3]);
       return linear(globalAvgPool2d(cut), 3, { name: "out" });
     });
-    for (const layer of ["inner", "stem", "block", "depthwise", "wide", "cut"]) kill(model, layer, [1, 2]);
+    for (const layer of ["inner", "stem", "block", "grouped", "wide", "cut"]) kill(model, layer, [1, 2]);
     using less = await shrink(model);
     // a stream that a grouped convolution reads stays; of pixelShuffle's fours only half a one is dead
     expect(less.config.widths).toEqual({ inner: 4 });
     closeTo(await means(less), await means(model));
-    using least = await shrink(model, { parameters: 0.4, score: "magnitude" });
+    using least = await shrink(model, { parameters: 0.5, score: "magnitude" });
     expect((least.config.widths as Record<string, number>).inner).toBeGreaterThanOrEqual(1);
-    await expect(shrink(model, { parameters: 0.001 })).rejects.toThrow(/parameters of at least 0\.\d+, what remains/);
+    await expect(shrink(model, { parameters: 0.001 })).rejects.toThrow(/parameters of at least 0\.\d+, what remains with one channel a layer, where grouped convolutions keep theirs and those that they read, /); // biome-ignore format: long
   });
+
+  test.each([false, true])(
+    "takes depthwise filters with the channels that they read (Bayesian: %s)",
+    async (bayesian) => {
+      const conv = bayesian ? bayesConv2d : conv2d;
+      using model = small((x) => {
+        const stem = relu(batchNorm2d(conv(x, 6, 3, { name: "stem" })));
+        const depth = relu(batchNorm2d(conv(stem, 6, 3, { name: "depthwise", groups: 6, padding: 1, stride: 2 })));
+        return linear(globalAvgPool2d(relu(conv(depth, 5, 1, { name: "point" }))), 3, { name: "out" });
+      });
+      stir(model, /bias|beta|gamma|mean|variance/);
+      kill(model, "stem", [1, 4]);
+      kill(model, "depthwise", [1, 3, 4]);
+      using less = await shrink(model);
+      expect(less.config.widths).toEqual({ stem: 4, depthwise: 4 }); // what the third would give is made by the stem
+      closeTo(await means(less), await means(model));
+      using half = await shrink(model, { flops: 0.5 });
+      expect(costsOf(half).multiplyAdds).toBeLessThanOrEqual(0.5 * costsOf(model).multiplyAdds);
+      const of = (name: string) => half.store.slot(`${name}/weight${bayesian ? "/mu" : ""}`).shape;
+      expect(of("depthwise")).toEqual([3, 3, 1, of("stem")[3]]);
+      expect(of("point")[2]).toBe(of("stem")[3]);
+    },
+  );
 
   test("residual streams go in groups", async () => {
     using model = small((x) => {

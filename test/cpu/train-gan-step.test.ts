@@ -6,13 +6,13 @@ import { Store } from "../../lib/graph/store.ts";
 import { trace } from "../../lib/graph/trace.ts";
 import { linear } from "../../lib/layers/linear.ts";
 import { setThreads, threads } from "../../lib/native/device.ts";
+import { gaussians } from "../../lib/native/gaussians.ts";
 import { add } from "../../lib/ops/add.ts";
 import { mean } from "../../lib/ops/mean.ts";
 import { neg } from "../../lib/ops/neg.ts";
 import { softplus } from "../../lib/ops/softplus.ts";
 import { tanh } from "../../lib/ops/tanh.ts";
 import { adam, sgd } from "../../lib/train/optimizers.ts";
-import { gaussians } from "../../lib/util/philox.ts";
 import { testDevice } from "../device.ts";
 
 /**

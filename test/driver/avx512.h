@@ -60,6 +60,9 @@ STAND_IN Floats root(Floats a) {
 // the second operand where either is NaN
 STAND_IN Floats most(Floats a, Floats b) { return lanes<Floats>([&](int i) { return a[i] > b[i] ? a[i] : b[i]; }); }
 STAND_IN Floats least(Floats a, Floats b) { return lanes<Floats>([&](int i) { return a[i] < b[i] ? a[i] : b[i]; }); }
+STAND_IN Floats permuted(Longs lanes1, Floats a) {
+  return lanes<Floats>([&](int i) { return a[((Ints)lanes1)[i] & 15]; });
+}
 STAND_IN unsigned signs(Longs a) {
   const Ints words = (Ints)a;
   unsigned mask = 0;
@@ -111,6 +114,7 @@ STAND_IN Floats multiplyPairs(Floats sum, A a, B b) {
 #define _mm512_maskz_sqrt_ps(mask, a) emulated::root(a)
 #define _mm512_maskz_max_ps(mask, a, b) emulated::most(a, b)
 #define _mm512_maskz_min_ps(mask, a, b) emulated::least(a, b)
+#define _mm512_maskz_permutexvar_ps(mask, lanes, a) emulated::permuted((emulated::Longs)(lanes), a)
 #define _mm512_movepi32_mask(a) emulated::signs((emulated::Longs)(a))
 #define _mm512_maskz_mul_epu32(mask, a, b) emulated::multiplyLow((emulated::Longs)(a), (emulated::Longs)(b))
 #define _mm512_maskz_unpacklo_ps(mask, a, b) emulated::unpack(a, b, 0)

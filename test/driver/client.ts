@@ -122,6 +122,7 @@ export function driverAddon(command: readonly string[]): Addon {
     Library,
     Store,
     Plan,
+    fillGaussians() {}, // the host's, whatever the device
     isa,
     setThreads(n) {
       threads = n;

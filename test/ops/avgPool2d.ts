@@ -40,5 +40,6 @@ export const cases: OpCase[] = [
   row("several tasks", uniform([9, 24, 24, 6], 9), { kernel: 2 }),
   global("global, one image", uniform([1, 7, 5, 3], 10)),
   global("global, batch 2, 17 channels", uniform([2, 4, 4, 17], 11)),
+  global("global, several tasks", uniform([3, 41, 40, 10], 13)),
   global("global, one pixel", uniform([2, 1, 1, 6], 12)),
 ];

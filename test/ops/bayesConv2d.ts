@@ -123,6 +123,7 @@ export const cases: OpCase[] = [
     row(geometry("LeNet's second layer"), 31, { bias: 1 }),
     row(geometry("oblong kernel, uneven padding"), 32, { bias: 2 }),
     row(geometry("groups"), 33, { bias: 2 }),
+    row(geometry("depthwise, many channels"), 37, { bias: 1, samples: 2 }),
     row(geometry("LeNet's first layer"), 34, { bias: 2, samples: 3 }),
     row(geometry("1x1"), 35, { bias: 1, samples: 2 }),
     withSamples(

@@ -73,6 +73,7 @@ export const cases: OpCase[] = [
     1,
   ),
   row("rank 1", [[1], [5], [2]], 0),
+  row("long runs", [[40011], [16384], [3]], 0),
   row("a single tensor", [[2, 3]], 1),
   row(
     "several tasks",

@@ -92,6 +92,12 @@ export const geometries: readonly (readonly [string, readonly number[], readonly
   ["images in lanes, uneven", [30, 5, 4, 1], [2, 3, 1, 5], { dilation: [2, 1], padding: [1, 2, 2, 0] }, true],
   ["several images", [4, 4, 4, 16], [3, 2, 16, 9], { padding: 1 }, true],
   ["images in lanes, all padding", [30, 2, 4, 1], [1, 4, 1, 8], { stride: [1, 40], padding: [0, 36, 0, 0] }, true],
+  // channels in lanes (native/conv/channelLanes): vectors and a bit of them, rows that leave the image, groups across vectors
+  ["depthwise, many channels", [2, 4, 5, 37], [3, 3, 1, 37], { groups: 37, padding: 1 }, true],
+  ["depthwise, uneven", [1, 7, 6, 18], [5, 4, 1, 18], { groups: 18, stride: [2, 1], padding: [2, 1, 1, 3] }],
+  ["depthwise, dilation", [2, 7, 5, 17], [3, 2, 1, 17], { groups: 17, dilation: [2, 3], padding: [1, 2] }, true],
+  ["groups of 4", [2, 4, 3, 24], [3, 3, 4, 24], { groups: 6, padding: 1 }, true],
+  ["groups of 3 to 5", [2, 5, 4, 21], [2, 3, 3, 35], { groups: 7, stride: 2, padding: 1 }],
 ];
 /** The one of this name. */
 export function geometry(name: string): (typeof geometries)[number] {
@@ -132,6 +138,8 @@ export const pools: readonly (readonly [geometry: string, kernel: readonly [numb
   ["images in lanes", [3, 4]],
   ["images in lanes, uneven", [1, 2]],
   ["several images", [2, 2]],
+  ["depthwise, many channels", [2, 2]],
+  ["depthwise, dilation", [3, 2]],
 ];
 const beforeActivations = [
   "LeNet's first layer",
@@ -141,6 +149,7 @@ const beforeActivations = [
   "groups",
   "1x1",
   "images in lanes",
+  "depthwise, many channels",
 ];
 
 export const cases: OpCase[] = [

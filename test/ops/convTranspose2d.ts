@@ -27,6 +27,15 @@ export const geometries: readonly (readonly [
   ["groups", [2, 3, 3, 6], [3, 3, 2, 6], { groups: 3, stride: 2 }, true],
   ["one channel", [1, 2, 2, 1], [2, 2, 1, 1], { stride: 2 }],
   ["images in lanes", [30, 3, 4, 5], [3, 2, 3, 5], { stride: [2, 1], padding: [1, 1] }, true],
+  ["depthwise", [2, 3, 4, 18], [3, 3, 1, 18], { groups: 18, stride: 2, padding: 1, outputPadding: 1 }, true],
+  // a later row of results reads an earlier row of x
+  [
+    "depthwise, dilation and stride",
+    [1, 4, 4, 17],
+    [2, 3, 1, 17],
+    { groups: 17, stride: [2, 3], dilation: [3, 1], padding: [3, 0] },
+  ],
+  ["groups of 3 to 5", [2, 3, 3, 35], [3, 3, 3, 35], { groups: 7, stride: [1, 2], padding: 1 }, true],
 ];
 
 export const reference = (x: Value, w: Value, { outputPadding = 0, ...rest }: ConvTransposeOptions): Value =>

@@ -44,8 +44,10 @@ export const cases: OpCase[] = [
   row("one long row", [30011]),
   row("long rows", [3, 9001], 1),
   row("many short rows", [9001, 3], 1),
-  row("a bias gradient", [5000, 3], 0),
-  row("wide columns", [40, 1003], 0),
+  row("a bias gradient", [9000, 3], 0),
+  row("wide columns", [200, 261], 0),
+  row("images in several chunks", [3, 5003, 7], 1),
+  row("many small images", [1501, 5, 6], 1),
   row("no axis", [3, 4], []),
   {
     name: "sumTo a column of channels",

@@ -87,6 +87,7 @@ describe("a wrong command line is one sentence and exit code 2", () => {
     [["predict", "run", "--index", "5-2"], /end of a range/],
     [["prune", "run", "--sparsity", "1"], /<= 0.9999/],
     [["info", "run", "--model", "lenet5"], /received both/],
+    [["train", "--model", "mobilenet", "--width", "2"], />= 0.25 and <= 1, received 2/],
     [["bench", "step", "--batch", "-3"], /an integer from 1 to 65536/],
     [
       ["bench", "step", "--precision", "fp8"],

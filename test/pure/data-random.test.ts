@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { epochOrder } from "../../lib/data/order.ts";
 import { BayesError } from "../../lib/util/errors.ts";
-import { gaussians, mulHigh, philox, seedKey, uniform01, uniformInt } from "../../lib/util/philox.ts";
+import { mulHigh, philox, seedKey, uniform01, uniformInt } from "../../lib/util/philox.ts";
 
 const hex = (words: readonly number[]) => words.map((w) => w.toString(16).padStart(8, "0")).join(" ");
 const u32 = fc.integer({ min: 0, max: 0xffffffff });
@@ -55,34 +55,6 @@ describe("philox", () => {
       expect(uniform01(u)).toBeLessThan(1);
     }
     fc.assert(fc.property(u32, fc.integer({ min: 1, max: 0x7fffffff }), (u, n) => uniformInt(u, n) < n));
-  });
-});
-
-describe("gaussians", () => {
-  it("has the moments of N(0, 1) and no correlation between neighbours", () => {
-    const n = 200_000;
-    const x = gaussians(n, 3, 65535);
-    let m1 = 0;
-    let m2 = 0;
-    let m4 = 0;
-    let lag = 0;
-    for (let i = 0; i < n; i++) {
-      m1 += x[i] / n;
-      m2 += x[i] ** 2 / n;
-      m4 += x[i] ** 4 / n;
-      lag += (x[i] * x[(i + 1) % n]) / n;
-    }
-    expect(Math.abs(m1)).toBeLessThan(4 / Math.sqrt(n)); // 4 standard errors each
-    expect(Math.abs(m2 - 1)).toBeLessThan(4 * Math.sqrt(2 / n));
-    expect(Math.abs(m4 - 3)).toBeLessThan(4 * Math.sqrt(96 / n));
-    expect(Math.abs(lag)).toBeLessThan(4 / Math.sqrt(n));
-  });
-
-  it("is a function of its place: a shorter run is a prefix, and another place is another run", () => {
-    expect([...gaussians(7, 1, 2)]).toEqual([...gaussians(10, 1, 2).subarray(0, 7)]);
-    const runs = [{}, { row: 1 }, { step: 1 }, { sample: 1 }].map((place) => gaussians(1, 1, 2, place)[0]);
-    runs.push(gaussians(1, 2, 2)[0], gaussians(1, 1, 3)[0], gaussians(1, 2 ** 32 + 1, 2)[0]);
-    expect(new Set(runs).size).toBe(runs.length);
   });
 });
 

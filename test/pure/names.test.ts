@@ -33,7 +33,8 @@ const values: Readonly<Record<string, string[]>> = {
     meanProbabilities mutualInformation nll normalizedSoftplusRows predictiveEntropy psnr reliabilityBins riskCoverage
     softmaxRows ssim`),
   "bayescnn/models": words(`
-    alexnet conv3fc3 dcganDiscriminator dcganGenerator espcn kit lenet5 lenet5Caffe resnet resnet18 resnet20`),
+    alexnet conv3fc3 dcganDiscriminator dcganGenerator espcn kit lenet5 lenet5Caffe mobilenet resnet resnet18 resnet20
+    vgg11 vgg16`),
   "bayescnn/onnx": words(`
     exportModes exportOnnx readMetadata verifyOnnx`),
   "bayescnn/report": words(`

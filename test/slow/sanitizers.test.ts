@@ -6,6 +6,7 @@ import { cpSync, existsSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } f
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { loadAddon } from "../../lib/native/addon.ts";
 import { others, phases, scenario } from "../boundary/run.ts";
 import { build } from "../built.ts";
 import { batch } from "../fuzz/batch.ts";
@@ -101,7 +102,9 @@ for (const [name, sanitizer] of Object.entries(sanitizers)) {
       const nodedir = join(process.execPath, "../..");
       const headers = existsSync(join(nodedir, "include/node/common.gypi")) ? { npm_config_nodedir: nodedir } : {};
       const gyp = join(root, "node_modules/node-gyp/bin/node-gyp.js");
-      execFileSync(process.execPath, [gyp, "rebuild", "--silent", "--", `-Dsanitize=${sanitizer.flags}`], {
+      const isa = /^avx(2|512)/.exec(loadAddon().isa)?.[0]; // the one that runs
+      const flags = [`-Dsanitize=${sanitizer.flags}`, ...(isa ? [`-Disa=${isa}`] : [])];
+      execFileSync(process.execPath, [gyp, "rebuild", "--silent", "--", ...flags], {
         cwd: copy,
         env: { ...process.env, ...headers, JOBS: String(cpus().length) },
         stdio: "pipe",

@@ -15,6 +15,7 @@ import { version } from "../../util/package.ts";
 import { fitting } from "../../util/text.ts";
 import { installed } from "../shared/installed.ts";
 import {
+  decimal,
   declare,
   inContext,
   integer,
@@ -32,6 +33,11 @@ const own = declare()
   .choice("--model <name>", "architecture", answering)
   .value("--batch <n>", "batch of the costs with --model", integer(1, 65_536), 128)
   .value("--image-size <size>", "size of the images of --model: n, or HEIGHTxWIDTH (default: 32)", spec(parseSize))
+  .value(
+    "--width <share>",
+    "what multiplies the filters of --model mobilenet, 0.25 to 1 (default: 1)",
+    decimal(0.25, 1),
+  )
   .flag("--frequentist", "the model without Bayesian layers");
 type InfoOptions = Values<typeof own>;
 
@@ -179,7 +185,7 @@ function described({ likelihood }: Model, { metrics, valid = {} }: EpochRecord):
 function modelInfo(options: InfoOptions, out: Output): void {
   const side = parseSize(options.imageSize ?? "32");
   const size = typeof side === "number" ? ([side, side] as const) : side;
-  using model = madeModel({ name: options.model!, bayesian: !options.frequentist, size });
+  using model = madeModel({ name: options.model!, bayesian: !options.frequentist, size, width: options.width });
   using forward = forwardProgram(model, options.batch, 1);
   using step = stepProgram(model, options.batch, adam());
   const [once, train] = [forward.program.report(), step.program.report()];

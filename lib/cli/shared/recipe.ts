@@ -58,6 +58,7 @@ export function recipe(
     bayesian,
     activation: options.activation,
     norm: options.norm,
+    width: options.width,
     ...(options.dropout === undefined ? {} : parseDropout(options.dropout)),
     monteCarloDropout: options.monteCarloDropout,
     ...(bayesian

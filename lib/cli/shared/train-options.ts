@@ -60,11 +60,15 @@ export const trainOptions = declare()
   .value("--samples <n>", "Monte-Carlo samples in one training step", integer(1, 1024), defaults.samples)
   .value("--test-samples <n>", "Monte-Carlo samples in the test", integer(1, 65_536), defaults.testSamples)
   .flag("--frequentist", "the same network with plain weights")
-  .choice("--activation <name>", "activation (default: softplus; relu with --frequentist and in residual nets)", [
+  .choice("--activation <name>", "activation (default: softplus; relu with --frequentist and in nets with norms)", [
     "softplus",
     "relu",
   ])
-  .choice("--norm <name>", "norm of a residual net (default: batch)", ["batch", "filter-response"])
+  .choice("--norm <name>", "norm of resnet18, resnet20, mobilenet, vgg11 and vgg16 (default: batch)", [
+    "batch",
+    "filter-response",
+  ])
+  .value("--width <share>", "what multiplies the filters of mobilenet, 0.25 to 1 (default: 1)", decimal(0.25, 1))
   .value(
     "--dropout <spec>",
     "RATE of dropout, or RATE:LAYER,LAYER behind these layers alone, as 0.5:conv1,conv3",

@@ -35,12 +35,13 @@ const described = ({ likelihood: { config } }: Model): string =>
 
 /** The parts of an architecture that may be chosen, by name. */
 export function chosenParts({ config }: Model): [name: string, text: string][] {
-  const { activation, norm, dropout, dropoutAfter, monteCarloDropout } = config as Partial<ArchitectureConfig>;
+  const { activation, norm, width, dropout, dropoutAfter, monteCarloDropout } = config as Partial<ArchitectureConfig>;
   const where = dropoutAfter ? ` behind ${dropoutAfter.join(", ") || "nothing"}` : "";
   const always = monteCarloDropout ? ", also in predictions" : "";
   return [
     ...(activation === undefined ? [] : [["activation", activation] as [string, string]]),
     ...(norm === undefined ? [] : [["norm", norm] as [string, string]]),
+    ...(width === undefined ? [] : [["width", String(width)] as [string, string]]),
     ...(dropout === undefined ? [] : [["dropout", `rate ${dropout}${where}${always}`] as [string, string]]),
   ];
 }

@@ -9,9 +9,10 @@ import { Store } from "../../graph/store.ts";
 import { withTrace } from "../../graph/trace.ts";
 import { klTermsOf } from "../../layers/scope.ts";
 import { dcganDiscriminator, dcganGenerator } from "../../models/dcgan.ts";
+import { fillGaussians } from "../../native/gaussians.ts";
 import { add, checkFinite, mean, mul, neg, softplus } from "../../ops/index.ts";
 import { adam } from "../../train/optimizers.ts";
-import { gaussians, philox, seedKey, uniformInt } from "../../util/philox.ts";
+import { philox, seedKey, uniformInt } from "../../util/philox.ts";
 
 export interface GanSettings {
   readonly bayesian: boolean;
@@ -100,7 +101,7 @@ export class Gan implements Disposable {
 
   /** Codes of a step, a function of the seed. */
   codes(step: number, count: number): Float32Array {
-    return Float32Array.from(gaussians(count * this.#s.codes, this.#s.seed, CODES, { step }));
+    return fillGaussians(new Float32Array(count * this.#s.codes), { seed: this.#s.seed, stream: CODES, step });
   }
 
   /** One step of each net. */

@@ -1,7 +1,8 @@
 // Panels of several images side by side: [pixel][image][channels]. A register tile is then the same pixel of several
 // images, so the taps that fall on padding are the same for all of its rows and are left out, and a data gradient is a
 // product like any other: every input pixel reads the outputs whose windows hold it, and nothing is scattered.
-// Serves one group and kernels of at most 256 taps. Bound by the multiply-adds.
+// Groups are slices of the channels, each a product of its own. Serves kernels of at most 256 taps, and groups of a
+// multiple of 4 channels on both sides. Bound by the multiply-adds.
 #pragma once
 #include "../parts/columns.h"
 #include "../parts/geometry.h"

@@ -16,9 +16,10 @@ struct ImagePanelProduct {
   WinogradProduct winograd;
   Encoding encoding;
   Axis vertical, horizontal;
-  long n, ci, co, steps, routes;  // steps: of a tap, ci or words of two
+  long n, ci, co, k, slices, sliceIn, sliceOut, routes;  // slices of the channels: the convolution's groups
+  long steps, sliceSteps;                                // of a pixel and of a tap: channels, or words of two
   long depth, rows, bands, most, groups, splits, ld, weightSize, panelSize, outSize, spareSize;
-  float* packed;  // [route][block][tap][step][width]
+  float* packed;  // [route][slice][block][tap][step][width]
   float* local;   // [thread]: of each route a panel and outputs [image][pixel][ld]; room for the epilogue
 
   // `as`: how the operands of the routes that Winograd leaves are encoded.
@@ -28,10 +29,13 @@ struct ImagePanelProduct {
         vertical(g.vertical(transposed)),
         horizontal(g.horizontal(transposed)),
         n(g.n),
+        k(g.k),
+        slices(g.groups),
         routes(routeCount) {
     ci = transposed ? g.k : g.c, co = transposed ? g.c : g.k;
-    steps = ceilDiv(ci, stepsPerWord(encoding)), depth = g.kh * g.kw * ci, ld = co + 2 * W;
-    const long tall = minl(n, co <= W ? TALL1 : TALL2), line = horizontal.in * (winograd.routes ? ci : steps),
+    sliceIn = ci / slices, sliceOut = co / slices, sliceSteps = ceilDiv(sliceIn, stepsPerWord(encoding));
+    steps = slices * sliceSteps, depth = g.kh * g.kw * sliceIn, ld = co + 2 * W;
+    const long tall = minl(n, sliceOut <= W ? TALL1 : TALL2), line = horizontal.in * (winograd.routes ? ci : steps),
                outLine = horizontal.out * ld;
     // as many rows as the caches hold for one tile of images, and then as many images
     rows = vertical.out, bands = 1;
@@ -45,8 +49,8 @@ struct ImagePanelProduct {
     if (ceilDiv(n, most) < wish) most = maxl(tall, roundUp(ceilDiv(n, wish), tall));
     if (winograd.apart) most = minl(most, winograd.images);
     groups = ceilDiv(n, most), most = ceilDiv(n, groups);
-    splits = minl(columnBlocks(co), ceilDiv(16, groups * bands));
-    weightSize = depth * padded(co);
+    splits = minl(slices * columnBlocks(sliceOut), ceilDiv(16, groups * bands));
+    weightSize = slices * depth * padded(sliceOut);
     panelSize = vertical.mostReached(rows) * line * most + 2 * W, outSize = most * rows * outLine;
     spareSize = epilogueSpare(co);
   }
@@ -59,15 +63,16 @@ struct ImagePanelProduct {
 
   // Weights [tap][c][k] of the convolution, of the routes from `first` on
   void pack(const float* w1, const float* w2, long first) const {
-    const long nb = columnBlocks(co), taps = vertical.taps * horizontal.taps;
-    parallel((routes - first) * nb, [&](long t, int) {
-      const long b = t % nb, r = first + t / nb, width = blockWidth(co, b);
-      const float* w = r ? w2 : w1;
-      float* d = packed + r * weightSize + b * 2 * W * depth;
-      for (long tap = 0; tap < taps; tap++, d += steps * width, w += ci * co) {
-        if (vertical.transposed) packBlockTransposed(d, w, ci, ci, co, b);
-        else packBlock(d, w, ci, co, co, b);
-        convertBlock(d, ci, width, encoding);
+    const long nb = columnBlocks(sliceOut), taps = vertical.taps * horizontal.taps;
+    const long kg = vertical.transposed ? sliceIn : sliceOut, tapSize = slices * sliceIn * sliceOut;
+    parallel((routes - first) * slices * nb, [&](long t, int) {
+      const long b = t % nb, slice = t / nb % slices, r = first + t / nb / slices, width = blockWidth(sliceOut, b);
+      const float* w = (r ? w2 : w1) + slice * kg;
+      float* d = packed + r * weightSize + slice * depth * padded(sliceOut) + b * 2 * W * depth;
+      for (long tap = 0; tap < taps; tap++, d += sliceSteps * width, w += tapSize) {
+        if (vertical.transposed) packBlockTransposed(d, w, sliceIn, k, sliceOut, b);
+        else packBlock(d, w, sliceIn, k, sliceOut, b);
+        convertBlock(d, sliceIn, width, encoding);
       }
     });
   }
@@ -76,7 +81,7 @@ struct ImagePanelProduct {
   void run(const Operands& x, const float* w1, const float* w2, E epilogue) const {
     winograd.pack(w1, w2);
     if (routes > winograd.routes) pack(w1, w2, winograd.routes);
-    const long nb = columnBlocks(co), area = vertical.out * horizontal.out;
+    const long nb = slices * columnBlocks(sliceOut), area = vertical.out * horizontal.out;
     const auto task = [&](long task, long prepared, int thread) {
       const long split = task % splits, band = task / splits % bands, group = task / splits / bands;
       const long b0 = nb * split / splits, b1 = nb * (split + 1) / splits;
@@ -104,7 +109,7 @@ struct ImagePanelProduct {
           for (long o = o0; o < o1; o++)
             line(block, o, b, X + r * panelSize, packed + r * weightSize,
                  out + r * outSize + (o - o0) * horizontal.out * ld, count * ld);
-      const long c0 = b0 * 2 * W, c1 = split + 1 == splits ? co : b1 * 2 * W;
+      const long c0 = columnOf(b0), c1 = columnOf(b1);
       for (long i = 0; i < m; i++) {
         epilogue((n0 + i) * area + o0 * horizontal.out, count, c0, c1, out + i * count * ld,
                  out + (routes - 1) * outSize + i * count * ld, ld, spare);
@@ -120,6 +125,8 @@ struct ImagePanelProduct {
   }
 
  private:
+  // The first column of block b, of all slices' blocks
+  INL long columnOf(long b) const { return b / columnBlocks(sliceOut) * sliceOut + b % columnBlocks(sliceOut) * 2 * W; }
   // The elements of a block of images -> d, d2 [image][pixel][channel]
   static void makeRows(const Operands& x, Encoding encoding, const ImageBlock& b, float* d, float* d2) {
     const long size = (b.h1 - b.h0) * b.w * b.c;
@@ -128,9 +135,11 @@ struct ImagePanelProduct {
         copyRun<K.value>(x, ((b.n0 + i) * b.h + b.h0) * b.w * b.c, d + i * size, d2 + i * size, size);
     });
   }
-  // Column block b of output row o of all images of the block.
+  // Column block b of output row o of all images of the block. What a slice's last one writes beyond its columns, the
+  // next slice's first one writes over.
   void line(const ImageBlock& block, long o, long b, const float* X, const float* w, float* out, long image) const {
-    const long pixel = block.m * steps;
+    const long pixel = block.m * steps, slice = b / columnBlocks(sliceOut), own = b % columnBlocks(sliceOut);
+    X += slice * sliceSteps, w += slice * depth * padded(sliceOut), out += slice * sliceOut;
     Run at[MOST_PANEL_TAPS];
     for (long q = 0; q < horizontal.out; q++, out += ld) {
       long count = 0;
@@ -141,10 +150,11 @@ struct ImagePanelProduct {
           const long v = horizontal.at(q, j);
           if (v >= 0)
             at[count++] = {static_cast<int32_t>(((h - block.h0) * horizontal.in + v) * pixel),
-                           static_cast<int32_t>((i * horizontal.taps + j) * steps)};
+                           static_cast<int32_t>((i * horizontal.taps + j) * sliceSteps)};
         }
       }
-      multiply<false>(block.m, X, steps, w, depth, {at, count, steps, 1, encoding}, co, b, b + 1, out, image, false);
+      multiply<false>(block.m, X, steps, w, depth, {at, count, sliceSteps, 1, encoding}, sliceOut, own, own + 1, out,
+                      image, false);
     }
   }
 };

@@ -16,9 +16,10 @@ struct ImagePanelWeights {
   static constexpr long BUDGET = 65536;  // floats of a panel
   Encoding encoding;
   Axis vertical, horizontal;
-  long n, c, k, kp, routes, taps, perStep, units;  // units: of images that are one step of a pixel
+  long n, slices, c, k, kp;           // channels of a slice, the convolution's group
+  long routes, taps, perStep, units;  // units: of images that are one step of a pixel
   long tall, most, rows, bands, groups, splits, channelTasks, columnTasks, partSize, panelSize, mapSize;
-  float* part;   // [route][split][tap][c][kp]
+  float* part;   // [route][split][slice][tap][c][kp]
   float* local;  // [thread]: of each route panels of the image and of the map, and the runs of all taps
   MapSums sums;
 
@@ -27,11 +28,12 @@ struct ImagePanelWeights {
         vertical(g.vertical(false)),
         horizontal(g.horizontal(false)),
         n(g.n),
-        c(g.c),
-        k(g.k),
+        slices(g.groups),
+        c(g.cg),
+        k(g.kg),
         routes(routeCount),
         taps(g.kh * g.kw) {
-    kp = padded(k), tall = kp == W ? TALL1 : TALL2, partSize = taps * c * kp;
+    kp = padded(k), tall = kp == W ? TALL1 : TALL2, partSize = slices * taps * c * kp;
     // few images and some rows, or all rows and as many images as make a block
     const long few = 6;
     rows = maxl(1, minl(g.ho, STEPS / (few * g.wo)));
@@ -49,8 +51,8 @@ struct ImagePanelWeights {
     columnTasks = minl(blocks, ceilDiv(kp * outSteps, BUDGET));
     long most12 = 0, least = 0;  // tasks, up to twelve; floats packed
     for (long columns = columnTasks, fewest = channelTasks; columns <= blocks; columns++) {
-      const long channels = minl(tiles, maxl(fewest, ceilDiv(12, splits * columns)));
-      const long tasks = minl(12, splits * columns * channels);
+      const long channels = minl(tiles, maxl(fewest, ceilDiv(12, splits * slices * columns)));
+      const long tasks = minl(12, splits * slices * columns * channels);
       const long packed = columns * c * inSteps + channels * kp * outSteps;
       if (tasks > most12 || (tasks == most12 && packed < least))
         most12 = tasks, least = packed, columnTasks = columns, channelTasks = channels;
@@ -67,9 +69,10 @@ struct ImagePanelWeights {
 
   // The routes from `route` on.
   void run(const Operands& x, const Operands& map, float* dw1, float* dw2, float* db1, float* db2, long route) const {
-    const bool direct = splits == 1 && kp == k;  // nothing to add up, nothing to cut off
-    parallel(splits * channelTasks * columnTasks, [&](long task, int thread) {
-      const long split = task % splits, ct = task / splits % channelTasks, kt = task / splits / channelTasks;
+    const bool direct = splits == 1 && slices == 1 && kp == k;  // nothing to add up, nothing to cut off
+    parallel(splits * channelTasks * columnTasks * slices, [&](long task, int thread) {
+      const long split = task % splits, ct = task / splits % channelTasks;
+      const long kt = task / splits / channelTasks % columnTasks, slice = task / splits / channelTasks / columnTasks;
       const long tiles = ceilDiv(c, tall), c0 = c * (tiles * ct / channelTasks) / tiles;
       const long c1 = c * (tiles * (ct + 1) / channelTasks) / tiles;
       const long b0 = columnBlocks(k) * kt / columnTasks, b1 = columnBlocks(k) * (kt + 1) / columnTasks;
@@ -83,21 +86,22 @@ struct ImagePanelWeights {
         const long group = b / bands, band = b % bands, n0 = units * group / groups * perStep;
         const long m = minl(n, units * (group + 1) / groups * perStep) - n0;
         const long o0 = band * rows, o1 = minl(o0 + rows, vertical.out);
-        ImageBlock in{n0, m, 0, 0, vertical.in, horizontal.in, c, c0, perStep, horizontal.stride};
+        ImageBlock in{n0, m, 0, 0, vertical.in, horizontal.in, slices * c, slice * c + c0, perStep, horizontal.stride};
         vertical.reach(o0, o1, in.h0, in.h1);
-        const ImageBlock out{n0, m, o0, o1, vertical.out, horizontal.out, k, b0 * 2 * W, perStep};
+        const ImageBlock out{n0, m, o0, o1, vertical.out, horizontal.out, slices * k, slice * k + b0 * 2 * W, perStep};
         float *X2 = X + (routes - 1) * panelSize, *G2 = G + (routes - 1) * mapSize;
         // without the first route: both to one place, where the second is what stays
-        packImages(x, encoding, in, n * vertical.in * horizontal.in * c, xs, route ? X2 : X, X2);
-        packImages(map, encoding, out, n * vertical.out * horizontal.out * k, gs, route ? G2 : G, G2);
+        packImages(x, encoding, in, n * vertical.in * horizontal.in * slices * c, xs, route ? X2 : X, X2);
+        packImages(map, encoding, out, n * vertical.out * horizontal.out * slices * k, gs, route ? G2 : G, G2);
         for (long tap = 0; tap < taps; tap++) lists[tap] = tapRuns(tap, in, out, at + tap * rows);
         for (long r = route; r < routes; r++) {
           float *dw = r ? dw2 : dw1, *db = r ? db2 : db1;
           for (long j = 0; j < gs.count && db && ct == 0; j++)
-            sums.add(r, split, 0, (b0 + j) * 2 * W, G + r * mapSize + gs.offset(j, out.steps()), out.steps(),
+            sums.add(r, split, slice, (b0 + j) * 2 * W, G + r * mapSize + gs.offset(j, out.steps()), out.steps(),
                      gs.width(j), b == first);
           if (!dw) continue;
-          float* from = (direct ? dw : part + (r * splits + split) * partSize) + c0 * kp + b0 * 2 * W;
+          float* from =
+              (direct ? dw : part + (r * splits + split) * partSize + slice * taps * c * kp) + c0 * kp + b0 * 2 * W;
           for (long j = 0; j < gs.count; j++)
             for (long t = 0; t < xs.count; t++) {  // both operands stay in the cache over all taps
               const float* w = G + r * mapSize + gs.offset(j, out.steps());
@@ -117,7 +121,7 @@ struct ImagePanelWeights {
     for (long r = route; r < routes; r++)
       if (r ? dw2 : dw1)
         addSplits(part + r * splits * partSize, splits, partSize / kp, kp, k,
-                  [&](long i) { return (r ? dw2 : dw1) + i * k; });
+                  [&](long i) { return (r ? dw2 : dw1) + i % (taps * c) * slices * k + i / (taps * c) * k; });
   }
 
  private:
