@@ -47,14 +47,17 @@ constexpr long LANE_WIDTH = 16;  // and of a forward pass, or a gradient whose m
 static bool winogradPays(const Question& q) {
   const long ci = q.ci, co = q.co;
   const bool inLanes = q.pass != WEIGHTS && co > 4 && co <= LANE_WIDTH;
-  if (ci < 5 || !(inLanes || co > NARROW) || q.g.depth > 4096) return false;
+  if (ci < 5 || !(inLanes || co > NARROW)) return false;
   const WinogradAxis &v = q.plan.vertical, &h = q.plan.horizontal;
   const double taps =
       static_cast<double>(tapsInside(v.in, v.out, q.g.kh, v.pad)) * tapsInside(h.in, h.out, q.g.kw, h.pad);
   const double all = static_cast<double>(v.patches() * h.patches() * q.plan.points);
   // transforms and multiply-adds in multiply-adds of a vector of 8, as measured with AVX2
   const double vectors = 20.0 * (ceilDiv(ci, 8) + 0.6 * ceilDiv(co, 8));
-  if (co > NARROW && all * (1.15 * ci * co / 8 + vectors) < 0.8 * taps * ci * co / 8) return true;
+  // a weight gradient's sums of the points, on their way to memory: of the batch, which a gradient may count
+  const double sums =
+      q.pass == WEIGHTS && q.plan.points * ci * co > (1L << 21) ? 5.0 * q.plan.points * ci * co / q.g.n : 0;
+  if (co > NARROW && all * (1.15 * ci * co / 8 + vectors) + sums < 0.8 * taps * ci * co / 8) return true;
   // the same with whole vectors of images, if there are enough of them
   const double transforms = all * (8.0 * ci + 4.5 * co);
   return inLanes && 1.25 * all * ci * co + transforms < 0.8 * taps * ci * co;

@@ -72,6 +72,8 @@ export const layers: readonly Layer[] = [
   conv("odd batch, odd channels", [7, 5, 4, 19], [3, 3, 19, 37], { padding: 1 }),
   conv("a batch of 4, no padding", [4, 5, 6, 16], [3, 3, 16, 24], {}),
   conv("stride", [5, 7, 8, 17], [3, 2, 17, 18], { stride: 2, padding: 1 }),
+  conv("stride of 3, dilated", [5, 8, 11, 17], [3, 3, 17, 18], { stride: 3, dilation: [1, 2], padding: [1, 2] }),
+  conv("stride larger than the kernel", [6, 6, 7, 21], [1, 2, 21, 33], { stride: [2, 3] }),
   conv("dilation", [6, 6, 7, 21], [2, 3, 21, 11], { dilation: [2, 1], padding: [1, 0, 2, 1] }),
   conv("one image, many channels", [1, 6, 5, 33], [3, 3, 33, 35], { padding: 1 }),
   conv("two images, many channels", [2, 6, 5, 33], [3, 3, 33, 35], { padding: 1 }),
@@ -101,6 +103,8 @@ export const patches: readonly Layer[] = [
   conv("5x3, uneven padding", [5, 7, 11, 48], [5, 3, 48, 40], { padding: [3, 0, 1, 2] }),
   conv("5x5, two rows", [3, 6, 13, 33], [5, 5, 33, 32], { padding: [0, 1] }),
   conv("3x3, two columns", [3, 9, 4, 49], [3, 3, 49, 48], {}),
+  // so many channels that the products come before the tasks (four images: below)
+  conv("3x3, deep, one image", [1, 4, 4, 277], [3, 3, 277, 271], { padding: 1 }),
   // few channels: from some images on, those lie in the lanes
   conv("5x5, LeNet's second layer, 29 images", [29, 9, 8, 6], [5, 5, 6, 16], {}),
   conv("3x3, few channels, 29 images", [29, 8, 8, 12], [3, 3, 12, 13], { padding: 1 }),
@@ -122,4 +126,9 @@ export const patches: readonly Layer[] = [
 export const narrowSums: readonly Layer[] = [
   conv("3x3, few channels, plain sums, 29 images", [29, 6, 5, 9], [3, 3, 9, 11], { padding: [1, 0, 1, 2] }),
   conv("5x3, few channels, plain sums, 4 images", [4, 7, 6, 8], [5, 3, 8, 8], { padding: 1 }),
+];
+
+/** Four images of so many channels that the products come before the tasks: in patches too, but slow (in fp32, one image). */
+export const deep: readonly Layer[] = [
+  conv("3x3, deep, four images", [4, 4, 4, 271], [3, 3, 271, 277], { padding: 1 }),
 ];

@@ -15,7 +15,7 @@ import { softplus } from "../../lib/ops/softplus.ts";
 import { sum } from "../../lib/ops/sum.ts";
 import { testDevice, threadCounts } from "../device.ts";
 import { bf16, uniform } from "../ops/harness.ts";
-import { grouped, type Layer, layers, narrowSums, patches } from "./products-kit.ts";
+import { deep, grouped, type Layer, layers, narrowSums, patches } from "./products-kit.ts";
 
 const device = testDevice();
 const before = threads();
@@ -145,7 +145,7 @@ const rms = (v: Float64Array) => Math.sqrt(v.reduce((a, b) => a + b * b, 0) / v.
 // errors of a sum are relative to itself; in patches, to what else is in the patch
 describe.each([
   ["bf16", "sums", layers],
-  ["bf16", "patches", [...patches, ...narrowSums]],
+  ["bf16", "patches", [...patches, ...narrowSums, ...deep]],
   ["fp32", "patches", [...patches, ...narrowSums]],
 ] as const)(`products in %s on ${device.name}, %s`, (precision, how, all) => {
   describe.each(all)("$name", (layer) => {
@@ -169,7 +169,7 @@ describe.each([
 
 // single images take other forms of the second route than batches
 describe.each(
-  [...patches, ...narrowSums, ...grouped()].filter(
+  [...patches, ...narrowSums, ...deep, ...grouped()].filter(
     ({ transposed, x, activation }) => !transposed && x[0] > 1 && !activation,
   ),
 )(`batches on ${device.name}: $name`, (layer) => {

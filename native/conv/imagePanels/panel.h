@@ -22,11 +22,22 @@ struct PanelTiles {
 };
 
 // Pixels [h0, h1) x [0, w) of images n0 .. n0 + m of src [n, h, w, c], channels c0 .. c0 + tiles.columns. A step is the
-// pixel of `perStep` images, 1 or (PAIRS_OF_RUNS) 2.
+// pixel of `perStep` images, 1 or (PAIRS_OF_RUNS) 2. The columns of an image lie phase by phase: 0, phases, 2 phases,
+// …, then 1, 1 + phases, …, so that those that a strided tap falls on are side by side.
 struct ImageBlock {
-  long n0, m, h0, h1, h, w, c, c0, perStep = 1;
+  long n0, m, h0, h1, h, w, c, c0, perStep = 1, phases = 1;
   INL long stepsOfPixel() const { return ceilDiv(m, perStep); }
   INL long steps() const { return (h1 - h0) * w * stepsOfPixel(); }
+  INL long place(long column) const {  // in its row
+    const long phase = column % phases;
+    return phase * (w / phases) + minl(phase, w % phases) + column / phases;
+  }
+  template <class F>
+  INL void eachPixel(F f) const {  // of the first image: where it starts, in the panel's order
+    for (long row = h0; row < h1; row++)
+      for (long phase = 0; phase < phases; phase++)
+        for (long column = phase; column < w; column += phases) f(((n0 * h + row) * w + column) * c + c0);
+  }
 };
 constexpr long MOST_PANEL_TAPS = 256;
 constexpr long STRIP = 16;        // tiles written side by side
@@ -36,21 +47,19 @@ static void packImagesKind(const Operands& src, const ImageBlock& b, long end, c
                            float* d2) {
   constexpr int ENCODING = K / ENCODING_STEP;
   constexpr long PER = ENCODING == PAIRS_OF_RUNS ? 2 : 1;
-  const long steps = b.steps(), image = b.h * b.w * b.c;
+  const long steps = b.steps(), image = b.h * b.w * b.c, ahead = PIXELS_AHEAD * b.phases * b.c;
   const auto copy = [&](long at, long next, float* o, float* o2, long n) {
     if (PER == 1) copyRun<K>(src, at, o, o2, n);
     else copyRuns<K>(src, at, next, o, o2, n);
   };
   if (tiles.count == 1) {
     const long width = ceilDiv(tiles.width(0), ENCODING == PAIRS ? 2 : 1);
-    for (long h = b.h0; h < b.h1; h++)
-      for (long w = 0; w < b.w; w++) {
-        long at = ((b.n0 * b.h + h) * b.w + w) * b.c + b.c0;
-        for (long i = 0; i < b.m; i += PER, at += PER * image, d += width, d2 += width) {
-          prefetch<K>(src, at + PIXELS_AHEAD * b.c, tiles.columns);
-          copy(at, i + 1 < b.m ? image : 0, d, d2, tiles.columns);
-        }
+    b.eachPixel([&](long at) {
+      for (long i = 0; i < b.m; i += PER, at += PER * image, d += width, d2 += width) {
+        prefetch<K>(src, at + ahead, tiles.columns);
+        copy(at, i + 1 < b.m ? image : 0, d, d2, tiles.columns);
       }
+    });
     return;
   }
   // Every pixel is read once; a strip of its channels goes to as many tiles.
@@ -62,22 +71,20 @@ static void packImagesKind(const Operands& src, const ImageBlock& b, long end, c
       n[t] = tiles.widest ? minl(width[t], tiles.columns - from[t]) : width[t];
     }
     const long reach = from[count - 1] + roundUp(n[count - 1], W);
-    for (long h = b.h0; h < b.h1; h++)
-      for (long w = 0; w < b.w; w++) {
-        long at = ((b.n0 * b.h + h) * b.w + w) * b.c + b.c0;
-        for (long i = 0; i < b.m; i += PER, at += PER * image) {
-          const long next = PER > 1 && i + 1 < b.m ? image : 0;
-          prefetch<K>(src, at + PIXELS_AHEAD * b.c + from[0], reach - from[0]);
-          const bool whole = !tiles.widest && at + next + reach <= end;  // vectors: what lies beyond is written over
-          for (long t = 0; t < count; t++) {
-            float *o = d + to[t], *o2 = d2 + to[t];
-            if (whole)
-              for (long j = 0; j < n[t]; j += W) copy(at + from[t] + j, next, o + j, o2 + j, W);
-            else copy(at + from[t], next, o, o2, n[t]);
-            to[t] += width[t];
-          }
+    b.eachPixel([&](long at) {
+      for (long i = 0; i < b.m; i += PER, at += PER * image) {
+        const long next = PER > 1 && i + 1 < b.m ? image : 0;
+        prefetch<K>(src, at + ahead + from[0], reach - from[0]);
+        const bool whole = !tiles.widest && at + next + reach <= end;  // vectors: what lies beyond is written over
+        for (long t = 0; t < count; t++) {
+          float *o = d + to[t], *o2 = d2 + to[t];
+          if (whole)
+            for (long j = 0; j < n[t]; j += W) copy(at + from[t] + j, next, o + j, o2 + j, W);
+          else copy(at + from[t], next, o, o2, n[t]);
+          to[t] += width[t];
         }
       }
+    });
   }
 }
 // -> d, d2 [tile][pixel][image][its columns], encoded (PAIRS: a single tile); `end`: floats of src.

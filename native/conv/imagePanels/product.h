@@ -47,6 +47,7 @@ struct ImagePanelProduct {
     most = minl(maxl(tall, minl(most, 8 * tall)), n);
     const long wish = ceilDiv(16, bands);  // tasks for every thread
     if (ceilDiv(n, most) < wish) most = maxl(tall, roundUp(ceilDiv(n, wish), tall));
+    if (winograd.apart) most = minl(most, winograd.images);
     groups = ceilDiv(n, most), most = ceilDiv(n, groups);
     splits = minl(slices * columnBlocks(sliceOut), ceilDiv(16, groups * bands));
     weightSize = slices * depth * padded(sliceOut);
@@ -86,7 +87,7 @@ struct ImagePanelProduct {
   template <class E>
   void run(const Operands& x, E epilogue) const {
     const long nb = slices * columnBlocks(sliceOut), area = vertical.out * horizontal.out;
-    parallel(groups * bands * splits, [&](long task, int thread) {
+    const auto task = [&](long task, long prepared, int thread) {
       const long split = task % splits, band = task / splits % bands, group = task / splits / bands;
       const long b0 = nb * split / splits, b1 = nb * (split + 1) / splits;
       const long n0 = n * group / groups, m = n * (group + 1) / groups - n0;
@@ -95,7 +96,10 @@ struct ImagePanelProduct {
       ImageBlock block{n0, m, 0, 0, vertical.in, horizontal.in, ci, 0};
       vertical.reach(o0, o1, block.h0, block.h1);
       float* X2 = X + (routes - 1) * panelSize;
-      if (winograd.routes == 1 && winograd.encoding == FLOAT && x.asItIs(false))
+      if (winograd.apart)
+        for (long r = 0; r < winograd.routes; r++)
+          winograd.rows(x, r, FLOAT, n0 - prepared, m, {0, 0}, o0, o1, b0, b1, out + r * outSize, ld, thread);
+      else if (winograd.routes == 1 && winograd.encoding == FLOAT && x.asItIs(false))
         winograd.rows(x, 0, FLOAT, n0, m, {0, vertical.in}, o0, o1, b0, b1, out, ld, thread);
       else if (winograd.routes) {  // windows overlap: elements are made once
         makeRows(winograd.routes < routes ? x.first() : x, winograd.encoding, block, X, X2);
@@ -116,7 +120,13 @@ struct ImagePanelProduct {
                  out + (routes - 1) * outSize + i * count * ld, ld, spare);
         epilogue.rowsDone(n0 + i, o0, o1, c0, c1);
       }
-    });
+    };
+    const long together = winograd.apart ? maxl(1, winograd.images / most) : groups, each = bands * splits;
+    for (long first = 0; first < groups; first += together) {
+      const long last = minl(first + together, groups), n0 = n * first / groups;
+      winograd.prepare(winograd.routes < routes ? x.first() : x, n0, n * last / groups);
+      parallel((last - first) * each, [&](long t, int thread) { task(first * each + t, n0, thread); });
+    }
   }
 
  private:

@@ -1,8 +1,8 @@
 // Both weight gradients of a convolution over image panels (panel.h): dw[tap][c][k] = sum over the pixels whose tap
-// falls on the input of x[pixel'][c] * g[pixel][k]. Pixels side by side and the images of a panel are one run, so
-// nothing is multiplied with padding. Tasks own a range of channels, a range of columns and a share of the batch, whose
-// sums are added in a fixed order.
-// Serves what panel.h does. Bound by the multiply-adds; few channels on either side leave much packing for each.
+// falls on the input of x[pixel'][c] * g[pixel][k]. The pixels of a row that a tap falls on and the images of a panel
+// are one run, so nothing is multiplied with padding. Tasks own a range of channels, a range of columns and a share of
+// the batch, whose sums are added in a fixed order. Serves what panel.h does. Bound by the multiply-adds; few channels
+// on either side leave much packing for each.
 #pragma once
 #include "panel.h"
 #include "../parts/partialSums.h"
@@ -18,7 +18,7 @@ struct ImagePanelWeights {
   Axis vertical, horizontal;
   long n, slices, c, k, kp;           // channels of a slice, the convolution's group
   long routes, taps, perStep, units;  // units: of images that are one step of a pixel
-  long tall, most, rows, bands, groups, splits, channelTasks, columnTasks, partSize, panelSize, mapSize, runs;
+  long tall, most, rows, bands, groups, splits, channelTasks, columnTasks, partSize, panelSize, mapSize;
   float* part;   // [route][split][slice][tap][c][kp]
   float* local;  // [thread]: of each route panels of the image and of the map, and the runs of all taps
   MapSums sums;
@@ -35,7 +35,7 @@ struct ImagePanelWeights {
         taps(g.kh * g.kw) {
     kp = padded(k), tall = kp == W ? TALL1 : TALL2, partSize = slices * taps * c * kp;
     // few images and some rows, or all rows and as many images as make a block
-    const long few = g.sw > 1 ? 32 : 6;
+    const long few = 6;
     rows = maxl(1, minl(g.ho, STEPS / (few * g.wo)));
     bands = ceilDiv(g.ho, rows), rows = ceilDiv(g.ho, bands);
     perStep = stepsPerWord(encoding), units = ceilDiv(n, perStep);
@@ -59,14 +59,13 @@ struct ImagePanelWeights {
     }
     panelSize = PanelTiles{ceilDiv(c, channelTasks) + tall + 1, ceilDiv(tiles, channelTasks) + 2, 0}.size(inSteps);
     mapSize = PanelTiles{ceilDiv(blocks, columnTasks) * 2 * W, ceilDiv(blocks, columnTasks), 2 * W}.size(outSteps);
-    runs = g.sw > 1 ? rows * g.wo : rows;
   }
   void take(Bump& b) {
     part = b.floats(routes * splits * partSize);
     sums.take(b);
     local = b.floats(poolThreads() * localSize());
   }
-  INL long localSize() const { return roundUp(routes * (panelSize + mapSize) + 2 * taps * runs, 16); }
+  INL long localSize() const { return roundUp(routes * (panelSize + mapSize) + 2 * taps * rows, 16); }
 
   // The routes from `route` on.
   void run(const Operands& x, const Operands& map, float* dw1, float* dw2, float* db1, float* db2, long route) const {
@@ -87,14 +86,14 @@ struct ImagePanelWeights {
         const long group = b / bands, band = b % bands, n0 = units * group / groups * perStep;
         const long m = minl(n, units * (group + 1) / groups * perStep) - n0;
         const long o0 = band * rows, o1 = minl(o0 + rows, vertical.out);
-        ImageBlock in{n0, m, 0, 0, vertical.in, horizontal.in, slices * c, slice * c + c0, perStep};
+        ImageBlock in{n0, m, 0, 0, vertical.in, horizontal.in, slices * c, slice * c + c0, perStep, horizontal.stride};
         vertical.reach(o0, o1, in.h0, in.h1);
         const ImageBlock out{n0, m, o0, o1, vertical.out, horizontal.out, slices * k, slice * k + b0 * 2 * W, perStep};
         float *X2 = X + (routes - 1) * panelSize, *G2 = G + (routes - 1) * mapSize;
         // without the first route: both to one place, where the second is what stays
         packImages(x, encoding, in, n * vertical.in * horizontal.in * slices * c, xs, route ? X2 : X, X2);
         packImages(map, encoding, out, n * vertical.out * horizontal.out * slices * k, gs, route ? G2 : G, G2);
-        for (long tap = 0; tap < taps; tap++) lists[tap] = tapRuns(tap, in, out, at + tap * runs);
+        for (long tap = 0; tap < taps; tap++) lists[tap] = tapRuns(tap, in, out, at + tap * rows);
         for (long r = route; r < routes; r++) {
           float *dw = r ? dw2 : dw1, *db = r ? db2 : db1;
           for (long j = 0; j < gs.count && db && ct == 0; j++)
@@ -131,15 +130,13 @@ struct ImagePanelWeights {
     const long i = tap / horizontal.taps, j = tap % horizontal.taps, each = in.stepsOfPixel();
     long from, to, count = 0;
     horizontal.span(j, from, to);
-    const bool together = horizontal.stride == 1;
     for (long o = out.h0; o < out.h1 && from < to; o++) {
       const long h = vertical.at(o, i);
       if (h < 0) continue;
-      for (long q = from; q < (together ? from + 1 : to); q++)
-        at[count++] = {static_cast<int32_t>(((h - in.h0) * in.w + horizontal.at(q, j)) * each),
-                       static_cast<int32_t>(((o - out.h0) * out.w + q) * each)};
+      at[count++] = {static_cast<int32_t>(((h - in.h0) * in.w + in.place(horizontal.at(from, j))) * each),
+                     static_cast<int32_t>(((o - out.h0) * out.w + from) * each)};
     }
-    return {at, count, together ? (to - from) * each : each};
+    return {at, count, (to - from) * each};
   }
 };
 

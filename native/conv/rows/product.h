@@ -63,14 +63,15 @@ struct RowProduct {
   template <class E>
   void run(const Operands& x, E epilogue) const {
     const long nb = columnBlocks(g.kg);
-    parallel(blocks * splits, [&](long task, int thread) {
+    const auto task = [&](long task, long prepared, int thread) {
       const long split = task % splits, n = task / splits / panel.perImage(g);
       const long oh = task / splits % panel.perImage(g) * panel.rows, lines = minl(panel.rows, g.ho - oh);
       const long p0 = byRows ? (n * g.ho + oh) * g.wo : task / splits * mb;
       const long count = byRows ? lines * g.wo : minl(mb, g.pixels - p0);
       const long b0 = nb * split / splits, b1 = nb * (split + 1) / splits;
       float *X = local + thread * localSize(), *X2 = X + panelSize, *out = X2 + panelSize, *out2 = out + outSize;
-      if (winograd.routes) winograd.rows(x, 0, g.encoding, n, 1, {0, g.h}, oh, oh + lines, b0, b1, out, ld, thread);
+      if (winograd.routes)
+        winograd.rows(x, 0, g.encoding, n - prepared, 1, {0, g.h}, oh, oh + lines, b0, b1, out, ld, thread);
       if (panels && routes > winograd.routes) {
         panel.fill(g, x, n, oh, lines, 0, g.kh, X, X2);
         Run at[RowPanel::MOST_ROWS];
@@ -92,7 +93,13 @@ struct RowProduct {
         }
       const long c1 = split + 1 == splits ? g.k : b1 * 2 * W;
       epilogue(p0, count, b0 * 2 * W, c1, out, out2, ld, out2 + outSize);
-    });
+    };
+    const long together = winograd.apart ? winograd.images * panel.perImage(g) : blocks;  // blocks of some images
+    for (long first = 0; first < blocks; first += together) {
+      const long last = minl(first + together, blocks), n0 = winograd.apart ? first / panel.perImage(g) : 0;
+      if (winograd.apart) winograd.prepare(x.first(), n0, last / panel.perImage(g));
+      parallel((last - first) * splits, [&](long t, int thread) { task(first * splits + t, n0, thread); });
+    }
     if (epilogue.pool.use())  // a task's pixels need not be whole windows
       parallel(g.n, [&](long n, int) { epilogue.rowsDone(n, 0, g.ho, 0, g.k); });
   }

@@ -39,16 +39,22 @@ struct WinogradPlan {
   // The points of channel i to a vector of channels from o on, of w [kh][kw][c][k]: `across` and `down` floats apart. A
   // gradient reads the taps backwards.
   void pointsOf(const float* w, long i, long o, Encoding encoding, float* to, long across, long down) const {
-    const long kh = vertical.by->r, kw = horizontal.by->r;
-    alignas(64) float a[MOST_POINTS * W], b[MOST_POINTS * W];
-    for (long tap = 0; tap < kh * kw; tap++) {
+    const long taps = vertical.by->r * horizontal.by->r;
+    alignas(64) float a[MOST_POINTS * W];
+    for (long tap = 0; tap < taps; tap++) {
       vf v;
       if (!transposed) v = o < co ? loadn(w + (tap * ci + i) * co + o, co - o) : vf{};
       else
-        for (long l = 0; l < W; l++) v[l] = o + l < co ? w[((kh * kw - 1 - tap) * co + o + l) * ci + i] : 0;
+        for (long l = 0; l < W; l++) v[l] = o + l < co ? w[((taps - 1 - tap) * co + o + l) * ci + i] : 0;
       store(a + tap * W, encoding == FLOAT ? v : bf16(v));
     }
-    vertical.by->weights(a, kw * W, W, b, kw * W, W, kw);
+    pointsOfTaps(a, W, to, across, down);
+  }
+  // The same of a vector of channels whose taps lie `next` floats apart.
+  void pointsOfTaps(const float* taps, long next, float* to, long across, long down) const {
+    const long kw = horizontal.by->r;
+    alignas(64) float b[MOST_POINTS * W];
+    vertical.by->weights(taps, kw * next, next, b, kw * W, W, kw);
     horizontal.by->weights(b, W, kw * W, to, across, down, vertical.by->n);
   }
 };

@@ -10,6 +10,7 @@ namespace ISA {
 
 struct WinogradWeights : WinogradPlan {
   static constexpr long BUDGET = 3 << 19;  // floats of the transformed patches: 6 MiB
+  static constexpr long LEAST = 128;       // patches whose products are added up before the sums travel to memory
   static constexpr long PIECE = 8;         // patches of a task
   Encoding encoding;
   long routes, n, kp, total, blocks, most, ldx, stepX, stepMap;
@@ -21,7 +22,7 @@ struct WinogradWeights : WinogradPlan {
     if (!routes) return;
     kp = padded(co), ldx = panelStride(ci);
     total = n * vertical.patches() * horizontal.patches();
-    blocks = ceilDiv(total, maxl(32, BUDGET / (points * (ldx + kp)))), most = ceilDiv(total, blocks);
+    blocks = ceilDiv(total, maxl(LEAST, BUDGET / (points * (ldx + kp)))), most = ceilDiv(total, blocks);
     stepX = pointStride(most * ldx), stepMap = pointStride(most * kp);
     bias = MapSums(g, FLOAT, routes, 1);
   }
