@@ -3,16 +3,19 @@
 // GF/s counts what has to be done: no taps on padding, no gradient of the first layer's input.
 //   node bench/profile.mjs lenet5 256 [frequentist]      (after npm run build)
 //   node bench/profile.mjs lenet5 52 predict 10          52 images, 10 samples of each
+//   node bench/profile.mjs mobilenet,224,0.5 8           images of 224x224, a net of half the width
 import { forwardProgram, stepProgram } from "../dist/speed/made.js";
 import { openDevice } from "../dist/graph.js";
 import { createModel, setThreads } from "../dist/index.js";
 import { adam } from "../dist/train/index.js";
 import { stepFlops } from "./flops.mjs";
 
-const [name = "lenet5", batch = "256", kind, samples = "10"] = process.argv.slice(2);
+const [which = "lenet5", batch = "256", kind, samples = "10"] = process.argv.slice(2);
+const [name, size = 32, width] = which.split(",");
 if (process.env.THREADS) setThreads(Number(process.env.THREADS));
-const input = name === "lenet5" ? [32, 32, 1] : [32, 32, 3];
-const model = createModel({ model: name, input, classes: 10, bayesian: kind !== "frequentist" });
+const input = [Number(size), Number(size), name === "lenet5" ? 1 : 3];
+const bayesian = kind !== "frequentist";
+const model = createModel({ model: name, input, classes: 10, bayesian, ...(width && { width: Number(width) }) });
 const predicts = kind === "predict";
 const made = predicts ? forwardProgram(model, Number(batch), Number(samples)) : stepProgram(model, Number(batch), adam());
 const { program } = made;
