@@ -31,7 +31,7 @@ await predictor.prepare();
 
 // 1. one image: the program alone, and the whole call
 const kind = { mode: "sample", samples: SAMPLES, precision: "fp32", pixels: { scale: Array(channels).fill(1), shift: Array(channels).fill(0) } };
-const program = (/** @type {number} */ batch) => LaunchPrograms.of(model).get(/** @type {never} */ (kind), batch, "u8");
+const program = (/** @type {number} */ batch) => LaunchPrograms.of(model).get(/** @type {never} */ (kind), batch, "u8").program;
 const values = (/** @type {number} */ batch) => ({
   images: pixels(batch),
   rows: Int32Array.from({ length: batch }, (_, i) => i),

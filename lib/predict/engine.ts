@@ -18,6 +18,8 @@ export const PREDICT_STEP = -1;
 /** Launches of one native run: no more than take about so long, so that a call that comes meanwhile does not wait longer. */
 const RUN_MS = 20;
 const MOST_LAUNCHES = 64;
+/** A launch that took no longer is run on the thread of the event loop: to hand it over and back would take as long. */
+const DIRECT_MS = 1;
 /** A turn has as many runs as begin within this time: beside training, whose turns take 100 ms, predictions get a third. */
 const TURN_MS = 40;
 
@@ -201,14 +203,17 @@ export class Engine {
     for (const { call } of segments) call.flying = true;
     try {
       const dtype = segments.every(({ call }) => call.images instanceof Uint8Array) ? "u8" : "f32";
-      const program = this.#programs.get(this.#kind, size, dtype);
+      const launch = this.#programs.get(this.#kind, size, dtype);
       const { images, rows } = this.#gather(segments, launches * size, dtype);
       const started = performance.now();
-      const outputs = await program.runAsync({ images, rows, rng: this.#rng }, launches, turn);
-      if (size === maxBatch) {
-        const each = (performance.now() - started) / launches;
-        this.#launches = Math.max(1, Math.min(MOST_LAUNCHES, Math.round(RUN_MS / Math.max(each, 0.1))));
-      }
+      const values = { images, rows, rng: this.#rng };
+      const outputs =
+        launches * launch.ms <= DIRECT_MS
+          ? launch.program.run(values, launches)
+          : await launch.program.runAsync(values, launches, turn);
+      launch.ms = (performance.now() - started) / launches;
+      if (size === maxBatch)
+        this.#launches = Math.max(1, Math.min(MOST_LAUNCHES, Math.round(RUN_MS / Math.max(launch.ms, 0.1))));
       this.#deliver(segments, outputs, { size, samples, launches });
     } catch (error) {
       for (const { call } of segments) this.#fail(call, error);

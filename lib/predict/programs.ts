@@ -16,6 +16,16 @@ export interface LaunchKind {
 /** One Monte-Carlo launch: `batch` images, all samples; outputs by name, each [samples * batch, ...]. */
 export type LaunchProgram = Program<"images" | "rows" | "rng", string>;
 
+/** A program, and how long its last launch took: Infinity before the first. */
+export interface Launch {
+  readonly program: LaunchProgram;
+  ms: number;
+}
+
+interface Entry extends Launch {
+  readonly bytes: number;
+}
+
 /** Programs that a model keeps: as many, and as much memory of theirs, the one in use not counted. */
 const KEPT = 16;
 const KEPT_BYTES = 512 << 20;
@@ -26,7 +36,7 @@ const ofModel = new WeakMap<Model, LaunchPrograms>();
 export class LaunchPrograms {
   readonly #model: Model;
   /** Least recently used first. */
-  readonly #programs = new Map<string, { readonly program: LaunchProgram; readonly bytes: number }>();
+  readonly #programs = new Map<string, Entry>();
   #version = -1;
   #likelihood: Model["likelihood"] | undefined;
   #preprocess: Model["preprocess"];
@@ -46,7 +56,7 @@ export class LaunchPrograms {
   }
 
   /** Call it in a turn: it may have to compile, and closes what it no longer keeps. */
-  get(kind: LaunchKind, batch: number, dtype: "u8" | "f32"): LaunchProgram {
+  get(kind: LaunchKind, batch: number, dtype: "u8" | "f32"): Launch {
     const { store, likelihood, preprocess } = this.#model;
     // a mask, a noise stream or what the model knows may be another: traced anew
     if (store.version !== this.#version || likelihood !== this.#likelihood || preprocess !== this.#preprocess)
@@ -59,12 +69,12 @@ export class LaunchPrograms {
     else {
       const program = this.#compile(kind, batch, dtype);
       const { arenaBytes, workspaceBytes } = program.report();
-      entry = { program, bytes: arenaBytes + workspaceBytes };
+      entry = { program, ms: Infinity, bytes: arenaBytes + workspaceBytes };
     }
     this.#evict();
     this.#programs.set(key, entry);
     this.#version = this.#model.store.version; // the trace may have made a noise stream or a slot
-    return entry.program;
+    return entry;
   }
 
   #compile({ mode, samples, precision }: LaunchKind, batch: number, dtype: "u8" | "f32"): LaunchProgram {

@@ -1,4 +1,5 @@
 // The CPU device behind the C table: numbered buffers, and plans that run their steps in order.
+#include <algorithm>
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
@@ -114,6 +115,22 @@ struct Store {
   }
 };
 
+// Whether one thread has a step done in a few microseconds, judged by its shapes.
+bool isSmall(const OpEntry& entry, const Step& s) {
+  constexpr int64_t LEAST_BYTES = 64 << 10, FLOPS_PER_BYTE = 16;
+  if (entry.scratch && !entry.weights) return false;  // gradients, and others that do more than their operands show
+  int64_t work = 0;                                   // bytes of operands, and as many as products take the time of
+  for (int i = 0; i < s.nin; i++) work += bytesOf(s.in[i]);
+  for (int i = 0; i < s.nout; i++)
+    if (s.out[i]) work += bytesOf(s.out[i]);
+  const auto places = [](const Tensor& t) { return t.size() / (t.dim(-1) ? t.dim(-1) : 1); };
+  if (entry.weights) {  // a weight counts once for each place of the image or of the map
+    const int64_t most = std::max(places(s.in[0]), places(s.out[0]));
+    work += 2 * most * entry.weightInputs * s.in[1].size() / FLOPS_PER_BYTE;
+  }
+  return work < LEAST_BYTES;
+}
+
 // The program has been checked (program/steps.h): what is left to look at is the store, and whether there is a kernel.
 struct Plan {
   std::vector<std::shared_ptr<Block>> held;  // the store's buffers that tensors point into
@@ -125,6 +142,7 @@ struct Plan {
   std::atomic<bool> stopped{false};
   Steps steps;
   std::vector<const OpEntry*> entries;  // of the steps
+  std::vector<bool> small;              // of the steps: run on one thread
   std::vector<int64_t> resultBytes;
 
   Plan(Store& store, const BayesProgram& p)
@@ -139,6 +157,7 @@ struct Plan {
     for (const Step& s : steps.all) {
       entries.push_back(findOp(s.op));
       if (!entries.back()) throw std::runtime_error("no kernel for op '" + std::string(s.op) + "' on this device");
+      small.push_back(isSmall(*entries.back(), s));
       writing |= writesStore(s);
     }
     const PinnedThreads pin;
@@ -209,6 +228,7 @@ struct Plan {
       for (size_t i = frozenAt ? static_cast<size_t>(steps.frozen) : 0; i < entries.size(); i++) {
         if (i == static_cast<size_t>(steps.frozen)) frozenAt = *writes;
         fault.programStep = static_cast<int>(i);
+        const Alone alone(small[i]);
         try {
           entries[i]->run(steps.all[i]);
         } catch (const NonFinite&) {

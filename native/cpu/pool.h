@@ -14,4 +14,13 @@ struct PinnedThreads {
   PinnedThreads(const PinnedThreads&) = delete;
   PinnedThreads& operator=(const PinnedThreads&) = delete;
 };
+
+// While one lives that says so, this thread calls nobody to help: for work that is done sooner than help comes. The
+// number of threads that scratch memory is laid out for stays as it is.
+struct Alone {
+  explicit Alone(bool yes);
+  ~Alone();
+  Alone(const Alone&) = delete;
+  Alone& operator=(const Alone&) = delete;
+};
 }  // namespace bayes

@@ -23,9 +23,9 @@ struct OpEntry {
   // null: there is but one way. Else how the step is computed, in words that are written to `to`
   const char* (*algorithm)(const Step& s, char* to, size_t room);
   // Of an op that packs its inputs 1 .. weightInputs: bytes of them packed, where they stay from run to run; 0: they
-  // need not
-  size_t (*weights)(const Step& s);
+  // need not. (In this order: two neighbouring pointers would be written as a vector when the addon is loaded.)
   int weightInputs;
+  size_t (*weights)(const Step& s);
 };
 
 // Both end the step with a fault, before anything is committed. Never from inside a task: a thread of the pool has

@@ -111,7 +111,7 @@ describe("a library that is no use", () => {
     });
     it("of another version", () => {
       use(buildSecond(join(tmp, "old.so"), "ABI=1"));
-      expect(missing("cuda")).toContain("received one built for ABI 1, where this bayescnn has 2");
+      expect(missing("cuda")).toContain("received one built for ABI 1, where this bayescnn has 3");
     });
     it("without a device, which auto says once and goes on", async () => {
       const reason = "no NVIDIA driver on this machine (libcuda.so.1 is not there)";

@@ -1,13 +1,15 @@
 // Predictions under load: many callers at a time, also while the model is being trained; company never shows in a bit.
 
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { loadCheckpoint, restore, saveCheckpoint } from "../../lib/checkpoints/checkpoint.ts";
+import { Program } from "../../lib/graph/compile.ts";
 import type { Categorical } from "../../lib/likelihoods/categorical.ts";
 import type { ClassPrediction } from "../../lib/likelihoods/shared/predictions.ts";
 import { createModel } from "../../lib/models/create.ts";
 import type { Model } from "../../lib/models/model.ts";
 import { type Images, predict } from "../../lib/predict/predict.ts";
 import { Predictor } from "../../lib/predict/predictor.ts";
+import { LaunchPrograms } from "../../lib/predict/programs.ts";
 import { prune } from "../../lib/prune/prune.ts";
 import { fit } from "../../lib/train/fit.ts";
 import { random } from "../ops/harness.ts";
@@ -47,6 +49,32 @@ const tiny = () => {
 afterEach(() => {
   for (const model of open) model.close();
   open = [];
+});
+
+describe("one call", () => {
+  it("leaves the event loop's thread for a launch that is long, or may be, with the same bits", async () => {
+    const model = tiny();
+    const handedOver = vi.spyOn(Program.prototype, "runAsync");
+    try {
+      const first = await predict(model, some(0, 1), options);
+      expect(handedOver).toHaveBeenCalledTimes(1); // nobody knows how long it takes
+      const kind = { mode: "sample", samples: options.samples, precision: "fp32" } as const;
+      const launch = LaunchPrograms.of(model).get(kind, 1, "u8");
+      expect(launch.ms).toBeLessThan(Infinity);
+      for (const [ms, calls] of [
+        [0.1, 1],
+        [50, 2],
+        [0.1, 2],
+      ]) {
+        launch.ms = ms;
+        expect(await predict(model, some(0, 1), options)).toEqual(first);
+        expect(handedOver).toHaveBeenCalledTimes(calls);
+        expect(launch.ms).not.toBe(ms); // measured anew
+      }
+    } finally {
+      handedOver.mockRestore();
+    }
+  });
 });
 
 describe("concurrent calls", () => {
