@@ -53,6 +53,7 @@ export const grouped = (): readonly Layer[] => [
     stride: 2,
     padding: [2, 1],
   }),
+  conv("depthwise, whole vectors", [3, 6, 19, 48], [3, 3, 1, 48], { groups: 48, padding: 1 }),
   conv("groups of 4, several images", [4, 6, 7, 32], [3, 3, 4, 32], { groups: 8, padding: 1 }),
   conv("groups of 17 to 18, several images", [5, 6, 5, 34], [3, 3, 17, 36], { groups: 2, padding: 1 }),
   conv("groups of 16 to 20, two images, stride", [2, 9, 8, 48], [3, 3, 16, 60], { groups: 3, stride: 2, padding: 1 }),

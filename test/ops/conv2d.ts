@@ -98,6 +98,15 @@ export const geometries: readonly (readonly [string, readonly number[], readonly
   ["depthwise, dilation", [2, 7, 5, 17], [3, 2, 1, 17], { groups: 17, dilation: [2, 3], padding: [1, 2] }, true],
   ["groups of 4", [2, 4, 3, 24], [3, 3, 4, 24], { groups: 6, padding: 1 }, true],
   ["groups of 3 to 5", [2, 5, 4, 21], [2, 3, 3, 35], { groups: 7, stride: 2, padding: 1 }],
+  // whole vectors of channels, read where they lie: several tiles of pixels, nothing but border
+  ["depthwise, whole vectors", [2, 5, 21, 32], [3, 3, 1, 32], { groups: 32, padding: 1 }, true],
+  ["depthwise, whole vectors, all border", [1, 3, 4, 80], [3, 5, 1, 80], { groups: 80, padding: [1, 2] }, true],
+  [
+    "depthwise, whole vectors, uneven",
+    [2, 7, 9, 48],
+    [2, 3, 1, 48],
+    { groups: 48, stride: [2, 3], dilation: [3, 2], padding: [1, 2, 0, 1] },
+  ],
 ];
 /** The one of this name. */
 export function geometry(name: string): (typeof geometries)[number] {
@@ -140,6 +149,7 @@ export const pools: readonly (readonly [geometry: string, kernel: readonly [numb
   ["several images", [2, 2]],
   ["depthwise, many channels", [2, 2]],
   ["depthwise, dilation", [3, 2]],
+  ["depthwise, whole vectors", [2, 3]],
 ];
 const beforeActivations = [
   "LeNet's first layer",
@@ -150,6 +160,7 @@ const beforeActivations = [
   "1x1",
   "images in lanes",
   "depthwise, many channels",
+  "depthwise, whole vectors",
 ];
 
 export const cases: OpCase[] = [

@@ -36,6 +36,7 @@ export const geometries: readonly (readonly [
     { groups: 17, stride: [2, 3], dilation: [3, 1], padding: [3, 0] },
   ],
   ["groups of 3 to 5", [2, 3, 3, 35], [3, 3, 3, 35], { groups: 7, stride: [1, 2], padding: 1 }, true],
+  ["depthwise, whole vectors", [2, 5, 6, 32], [2, 3, 1, 32], { groups: 32, dilation: [2, 1], padding: [1, 0] }, true],
 ];
 
 export const reference = (x: Value, w: Value, { outputPadding = 0, ...rest }: ConvTransposeOptions): Value =>

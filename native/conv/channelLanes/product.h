@@ -1,11 +1,12 @@
 // The product over channel lanes (panel.h): every lane adds up its own channel, so a step is one multiply-add of a
 // vector of inputs and a vector of weights, and a tile is some neighbouring results of a row. Forward pass and data
 // gradient are both one: they differ in which input a tap reads. A task owns rows of one image and some channels, and
-// the epilogue follows every row. Serves what panel.h does. Bound by the loads, one a multiply-add.
+// the epilogue follows every row. Serves what panel.h does. Bound by the loads, one a multiply-add. Where the operand
+// is the image as it lies (direct.h), no panel is made, and a plain layer's sums go straight to its output.
 #pragma once
 #include "../parts/epilogue.h"
 #include "../parts/registerTile.h"
-#include "panel.h"
+#include "direct.h"
 
 namespace bayes {
 namespace ISA {
@@ -61,6 +62,7 @@ static void laneTiles(long count, LaneTile t, LaneAhead ahead) {
 
 struct ChannelLaneProduct {
   static constexpr long BUDGET = 32768, LEAST = 64;  // floats of a task's rows, and channels that it has anyway
+  static constexpr long WIDE = 256;                  // most channels of a pixel that is read where it lies
   const Geometry& g;
   LanePanel panel;
   long routes, depth, block, blocks, rows, bands, ld, weightSize, rowsSize, outSize, spareSize;
@@ -79,7 +81,7 @@ struct ChannelLaneProduct {
     rows = ceilDiv(panel.vertical.out, ceilDiv(16, g.n * blocks));
     rows = minl(roundUp(rows, transposed ? 1 : g.windows.kh), panel.vertical.out);
     bands = ceilDiv(panel.vertical.out, rows);
-    ld = block * W, outSize = along.out * ld;
+    ld = block * W, outSize = along.out * maxl(ld, minl(panel.vectors * W, WIDE));
     rowsSize = LaneRows::size(panel, block, routes), spareSize = epilogueSpare(panel.out);
   }
   void takeWeights(Bump& b) { packed = b.floats(routes * weightSize); }
@@ -109,6 +111,7 @@ struct ChannelLaneProduct {
 
   template <class E>
   void run(const Operands& x, E epilogue) const {
+    if (readsDirectly(x)) return runDirectly(x, epilogue);
     const long width = panel.horizontal.out, height = panel.vertical.out;
     parallel(g.n * bands * blocks, [&](long task, int thread) {
       const long n = task / blocks / bands, b = task % blocks;
@@ -130,6 +133,52 @@ struct ChannelLaneProduct {
   }
 
  private:
+  INL bool readsDirectly(const Operands& x) const {
+    const bool made = x.activation != IDENTITY || x.kind == PRODUCT || x.kind == BOTH || g.encoding != FLOAT;
+    return !made && panel.perIn == 1 && panel.perOut == 1 && panel.out % W == 0 && panel.out <= WIDE &&
+           !(panel.vertical.transposed && (g.sh > 1 || g.sw > 1));
+  }
+  template <class E>
+  void runDirectly(const Operands& x, const E& epilogue) const {
+    const Axis &v = panel.vertical, &h = panel.horizontal;
+    const long line = h.in * panel.in, k = panel.out;
+    const long least = roundUp(ceilDiv(v.out, ceilDiv(16, g.n)), v.transposed ? 1 : g.windows.kh);
+    const long height = minl(least, v.out), tasks = ceilDiv(v.out, height);
+    long inner0 = 0, inner1 = h.out;
+    while (inner0 < h.out && !inside(inner0)) inner0++;
+    while (inner1 > inner0 && !inside(inner1 - 1)) inner1--;
+    parallel(g.n * tasks, [&](long task, int thread) {
+      const long n = task / tasks, o0 = task % tasks * height, o1 = minl(o0 + height, v.out);
+      float *out = local + thread * localSize() + rowsSize, *out2 = out + outSize, *spare = out + routes * outSize;
+      DirectRow row;
+      row.bias = nullptr, row.vectors = panel.vectors, row.stride = panel.advance() * panel.in, row.depth = depth;
+      row.below = line;
+      for (long o = o0; o < o1; o++) {
+        const long p0 = (n * v.out + o) * h.out;
+        long from, to;
+        panel.reach(o, from, to);
+        row.next = x.a + (n * v.in + to) * line, row.belowRows = to < v.in ? panel.vertical.stride : 0;
+        for (long r = 0; r < routes; r++, row.belowRows = 0) {
+          row.count = 0;
+          for (long i = 0; i < g.kh; i++) {
+            const long at = v.at(o, i);
+            for (long j = 0; at >= 0 && j < g.kw; j++)
+              row.taps[row.count++] = {x.a + (n * v.in + at) * line + panel.start(0, j) * panel.in,
+                                       packed + r * weightSize + (i * g.kw + j) * W, j};
+          }
+          row.out = r ? out2 : out, row.ld = k;
+          if constexpr (E::IN_PLACE) row.out = epilogue.y + p0 * k, row.bias = epilogue.bias;
+          if (r) directRow<true>(row, panel, inner0, inner1);
+          else directRow<false>(row, panel, inner0, inner1);
+        }
+        if constexpr (E::IN_PLACE) epilogue.activated(p0, h.out, 0, k);
+        else epilogue(p0, h.out, 0, k, out, out2, k, spare);
+      }
+      epilogue.rowsDone(n, o0, o1, 0, k);
+    });
+  }
+  // Whether all taps of a column of results fall on the image: of neighbouring ones or none.
+  INL bool inside(long q) const { return panel.horizontal.at(q, 0) >= 0 && panel.horizontal.at(q, g.kw - 1) >= 0; }
   // One phase of output row o
   void line(const LaneRows& image, long o, long phase, float* out, float* out2) const {
     const long step = panel.steps * W;

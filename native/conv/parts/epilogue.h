@@ -20,6 +20,8 @@ INL long epilogueSpare(long k) { return 3 * spareTensor(k); }
 // y = f(mean + bias)
 struct BiasEpilogue {
   static constexpr bool LANEWISE = false;
+  // A product may write its sums to y itself, with the bias added; `activated` is then what is left.
+  static constexpr bool IN_PLACE = true;
   float* y;           // [image][pixel][k]; pooled: the map, in scratch memory
   const float* bias;  // [k], or null
   long k;
@@ -27,6 +29,9 @@ struct BiasEpilogue {
   WindowPool pool;
   INL void rowsDone(long image, long o0, long o1, long c0, long c1) const {
     if (pool.use()) pool.run(y + image * pool.h * pool.w * k, nullptr, image, o0, o1, c0, c1);
+  }
+  INL void activated(long p0, long count, long c0, long c1) const {
+    activateRows(activate, y + p0 * k, count, k, c0, c1);
   }
   INL void operator()(long p0, long count, long c0, long c1, const float* mean, const float*, long ld, float*) const {
     for (long p = 0, n; p < count; p += n) {
@@ -43,7 +48,7 @@ struct BiasEpilogue {
 
 // dx = A + 2 x B: the data gradient of a Bayesian layer
 struct SquareEpilogue {
-  static constexpr bool LANEWISE = false;
+  static constexpr bool LANEWISE = false, IN_PLACE = false;
   float* dx;       // [image][pixel][k]
   const float* x;  // the same
   long k;
@@ -111,7 +116,7 @@ struct LrtEpilogue {
       }
   }
   // Lane by lane (../imageLanes): draws for the images image .. image + m of copy s.
-  static constexpr bool LANEWISE = true;
+  static constexpr bool LANEWISE = true, IN_PLACE = false;
   INL NoiseLanes draws(long s, long image, long m) const {
     NoiseRow rows[2 * W];
     noise.some(s * images + image, m, 2 * W, rows);
