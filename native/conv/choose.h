@@ -99,7 +99,7 @@ static bool panelsServe(const Question& q) {
 }
 static bool panelsPay(const Question& q) {
   const long least = q.transposed || q.g.groups > 1 ? 8 : 16;
-  return q.g.n >= 4 && q.ci / q.g.groups >= least && q.co / q.g.groups >= 5;
+  return q.g.pixelwise().n >= 4 && q.ci / q.g.groups >= least && q.co / q.g.groups >= 5;
 }
 static bool panelWeightsPay(const Question& q) { return q.ci / q.g.groups >= (q.g.groups > 1 ? 8 : 5); }
 static bool channelsServe(const Question& q) { return LanePanel::serves(q.g, q.transposed, q.routes); }

@@ -23,7 +23,8 @@ static void dataGradient(const Choice& c, const Geometry& g, const Operands& map
     case STRIPES:
       return runProduct(StripeProduct(g, true, routes, w), b, map, w, epilogue);
     case IMAGE_PANELS:
-      return runProduct(ImagePanelProduct(g, true, routes, {g, c.plan, c.winograd}, c.encoding), b, map, w, epilogue);
+      return runProduct(ImagePanelProduct(g.pixelwise(), true, routes, {g, c.plan, c.winograd}, c.encoding), b, map, w,
+                        epilogue);
     case ROWS:
     case IM2COL:
       return runProduct(Col2imProduct(g, routes), b, map, w, epilogue);

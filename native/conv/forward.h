@@ -23,7 +23,8 @@ static void forward(const Choice& c, const Geometry& g, const Operands& x, const
     case STRIPES:
       return runProduct(StripeProduct(g, false, routes, w), b, x, w, epilogue);
     case IMAGE_PANELS:
-      return runProduct(ImagePanelProduct(g, false, routes, {g, c.plan, c.winograd}, c.encoding), b, x, w, epilogue);
+      return runProduct(ImagePanelProduct(g.pixelwise(), false, routes, {g, c.plan, c.winograd}, c.encoding), b, x, w,
+                        epilogue);
     case ROWS:
     case IM2COL:
       return runProduct(RowProduct(g, c.form == ROWS, routes, {g, c.plan, c.winograd}), b, x, w, epilogue);

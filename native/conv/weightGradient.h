@@ -31,7 +31,7 @@ static void weightGradient(const Choice& c, const Geometry& g, const Operands& x
     if (b.base) lanes.run(x, map, where, to.dw1, to.dw2, to.db1, to.db2);
   } else if (c.form == IMAGE_PANELS) {
     WinogradWeights winograd(g, c.plan, c.winograd);
-    ImagePanelWeights panels(g, routes, c.encoding);
+    ImagePanelWeights panels(g.pixelwise(), routes, c.encoding);
     winograd.take(b);
     if (routes > c.winograd) panels.take(b);
     if (!b.base) return;

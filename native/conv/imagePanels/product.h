@@ -87,6 +87,7 @@ struct ImagePanelProduct {
   template <class E>
   void run(const Operands& x, E epilogue) const {
     const long nb = slices * columnBlocks(sliceOut), area = vertical.out * horizontal.out;
+    const bool single = area * vertical.in * horizontal.in == 1;  // pixels, which are rows of a matrix
     const auto task = [&](long task, long prepared, int thread) {
       const long split = task % splits, band = task / splits % bands, group = task / splits / bands;
       const long b0 = nb * split / splits, b1 = nb * (split + 1) / splits;
@@ -107,7 +108,9 @@ struct ImagePanelProduct {
           winograd.rows({X, X2, BOTH}, r, FLOAT, 0, m, {block.h0, block.h1}, o0, o1, b0, b1, out + r * outSize, ld,
                         thread);
       }
-      if (routes > winograd.routes)  // both routes to one place: the second is what stays
+      const float* whole = single && routes == 1 && encoding == FLOAT ? x.asItIs(false) : nullptr;  // a panel already
+      if (whole) X = const_cast<float*>(whole + n0 * ci);
+      else if (routes > winograd.routes)  // both routes to one place: the second is what stays
         packImages(x, encoding, block, n * vertical.in * horizontal.in * ci, {ci, 1, 0}, winograd.routes ? X2 : X, X2);
       for (long b = b0; b < b1; b++)
         for (long r = winograd.routes; r < routes; r++)
@@ -116,8 +119,9 @@ struct ImagePanelProduct {
                  count * ld);
       const long c0 = columnOf(b0), c1 = columnOf(b1);
       for (long i = 0; i < m; i++) {
-        epilogue((n0 + i) * area + o0 * horizontal.out, count, c0, c1, out + i * count * ld,
-                 out + (routes - 1) * outSize + i * count * ld, ld, spare);
+        if (!single || i == 0)
+          epilogue((n0 + i) * area + o0 * horizontal.out, single ? m : count, c0, c1, out + i * count * ld,
+                   out + (routes - 1) * outSize + i * count * ld, ld, spare);
         epilogue.rowsDone(n0 + i, o0, o1, c0, c1);
       }
     };

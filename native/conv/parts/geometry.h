@@ -87,6 +87,13 @@ struct Geometry {
     exact = s.attr("exact") != 0;
   }
   INL long imageSize() const { return h * w * c; }
+  // The same layer with every pixel an image of its own, where its results are of single pixels (1x1, no stride).
+  Geometry pixelwise() const {
+    Geometry g = *this;
+    if (kh * kw == 1 && h == ho && w == wo && sh == 1 && sw == 1 && top == 0 && left == 0 && !windows.use())
+      g.n = pixels, g.h = g.w = g.ho = g.wo = 1;
+    return g;
+  }
   // Which input a tap of a product reads: forward from the image, transposed from the map.
   INL Axis vertical(bool transposed) const {
     return {transposed ? ho : h, transposed ? h : ho, kh, sh, dh, top, transposed};
