@@ -99,7 +99,9 @@ static bool panelsServe(const Question& q) {
 }
 static bool panelsPay(const Question& q) {
   const long least = q.transposed || q.g.groups > 1 ? 8 : 16;
-  return q.g.pixelwise().n >= 4 && q.ci / q.g.groups >= least && q.co / q.g.groups >= 5;
+  // of bfloat16 pairs the forms add in different orders: whether pooling follows the layer must not show
+  const long images = q.g.encoding == FLOAT ? q.g.pixelwise().n : q.g.n;
+  return images >= 4 && q.ci / q.g.groups >= least && q.co / q.g.groups >= 5;
 }
 static bool panelWeightsPay(const Question& q) { return q.ci / q.g.groups >= (q.g.groups > 1 ? 8 : 5); }
 static bool channelsServe(const Question& q) { return LanePanel::serves(q.g, q.transposed, q.routes); }
