@@ -52,7 +52,7 @@ export function layerPrograms(
     : { x, w, b: [channels] };
   const names = Object.keys(shapes);
   const value = (name: string, i: number) =>
-    Float32Array.from(uniform(shapes[name], i, name.includes("sigma2") ? 0.05 : -1).data);
+    Float32Array.from(uniform(shapes[name], i, /sigma2/i.test(name) ? 0.05 : -1).data);
   const noise = { rng: Int32Array.of(1, 2, 3, 0), rows: Int32Array.from({ length: x[0] }, (_, i) => 3 * i) };
   const spec = (shape: Shape, dtype: DType) => ({ shape, dtype });
   return [false, true].map((first) => ({

@@ -21,7 +21,7 @@ import type { OpCase, Value } from "../ops/harness.ts";
 
 const list = <T>(x: T | readonly T[]): readonly T[] => (Array.isArray(x) ? (x as readonly T[]) : [x as T]);
 /** A pack has to travel: larger rows are for the emulated device alone. */
-const MOST = 70_000;
+const MOST = 55_000;
 
 /** Values within the rows' tolerances, and gradients near the CPU's, which the CPU's tests hold to central differences. */
 async function opRows(pack: Pack, device: Device): Promise<void> {
