@@ -3,7 +3,7 @@
     "openssl_fips": "",
     "ops": "<!(node scripts/list-ops.mjs)",
     "sanitize%": "",
-    # of x64: "avx2" or "avx512", the only one to be built beside the baseline. Default: both
+    # of x64: "avx2" or "avx512", the only instruction set to be built, for tests that run no other. Default: all
     "isa%": ""
   },
   "target_defaults": {
@@ -28,14 +28,13 @@
     ]
   },
   "targets": [
-    { "target_name": "ops_base", "type": "static_library", "sources": ["<@(ops)"], "include_dirs": ["."], "defines": ["ISA=base", "ISA_LEVEL=0"] },
     {
       "target_name": "bayescnn",
       "include_dirs": ["<!@(node -p \"require('node-addon-api').include_dir\")"],
       "sources": ["native/addon.cpp", "native/cpu/pool.cpp", "native/cpu/isa.cpp", "native/cpu/device.cpp", "native/cpu/gaussians.cpp", "native/cpu/glibc.cpp",
         "native/program/steps.cpp", "native/program/contract.cpp", "native/program/culprit.cpp", "native/program/library.cpp"],
-      "dependencies": ["ops_base"],
       "conditions": [
+        ["isa==''", { "dependencies": ["ops_base"] }],
         ["target_arch=='x64' and isa!='avx512'", { "dependencies": ["ops_avx2"] }],
         ["target_arch=='x64' and isa!='avx2'", { "dependencies": ["ops_avx512"] }],
         ["OS=='linux'", {
@@ -50,9 +49,15 @@
     }
   ],
   "conditions": [
+    ["isa==''", {
+      "targets": [{
+        "target_name": "ops_base", "type": "static_library", "sources": ["<@(ops)"], "include_dirs": ["."], "defines": ["ISA=base", "ISA_LEVEL=0"]
+      }]
+    }],
     ["target_arch=='x64' and isa!='avx512'", {
       "targets": [{
         "target_name": "ops_avx2", "type": "static_library", "sources": ["<@(ops)"], "include_dirs": ["."], "defines": ["ISA=avx2", "ISA_LEVEL=1"],
+        "conditions": [["isa!=''", { "defines": ["CONTRACTS=1"] }]],
         "cflags_cc": ["-mavx2", "-mfma"],
         "xcode_settings": { "OTHER_CPLUSPLUSFLAGS": ["-mavx2", "-mfma"] }
       }]
@@ -60,6 +65,7 @@
     ["target_arch=='x64' and isa!='avx2'", {
       "targets": [{
         "target_name": "ops_avx512", "type": "static_library", "sources": ["<@(ops)"], "include_dirs": ["."], "defines": ["ISA=avx512", "ISA_LEVEL=2"],
+        "conditions": [["isa!=''", { "defines": ["CONTRACTS=1"] }]],
         "cflags_cc": ["-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mavx512bf16", "-mavx2", "-mfma", "-mprefer-vector-width=512"],
         "xcode_settings": { "OTHER_CPLUSPLUSFLAGS": ["-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mavx512bf16", "-mfma"] }
       }]
