@@ -139,7 +139,7 @@ for (const [name, sanitizer] of Object.entries(sanitizers)) {
     });
 
     it("in random programs", { timeout }, async () => {
-      const count = 150;
+      const count = 100;
       await batch(Number(process.env.FC_SEED ?? 1), count, { root: copy, prefix, env });
       tries("random programs under sanitizers", count);
     });
@@ -148,7 +148,7 @@ for (const [name, sanitizer] of Object.entries(sanitizers)) {
       "at the boundary: %s",
       { timeout },
       async (what) => {
-        tries("boundary scenarios under sanitizers", await scenario(what, 5, { root: copy, prefix, env }));
+        tries("boundary scenarios under sanitizers", await scenario(what, 3, { root: copy, prefix, env }));
       },
     );
   });
