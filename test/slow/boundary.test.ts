@@ -5,7 +5,7 @@ import { build } from "../built.ts";
 import { tries } from "../tries.ts";
 
 beforeAll(build);
-const TERMINATIONS = Number(process.env.TERMINATIONS ?? 40); // 200 and more by hand
+const TERMINATIONS = Number(process.env.TERMINATIONS ?? 20); // 200 and more by hand
 const TRIES = 20;
 
 describe(`a worker is terminated ${TERMINATIONS} times in`, () => {
