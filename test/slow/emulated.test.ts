@@ -1,5 +1,5 @@
-// The kernels for CPUs that are not at hand: the op rows, the products, the accuracy tests and the golden model run on
-// them in a process of their own (test/driver). NEON is cross-compiled and runs under an emulator (apt-get install
+// The kernels for CPUs that are not at hand: the op rows, the accuracy tests and the golden model run on them in a process
+// of their own (test/driver), the products too where an emulator is not too slow for them. NEON is cross-compiled and runs under an emulator (apt-get install
 // g++-aarch64-linux-gnu qemu-user-static); AVX-512 and its bfloat16 instruction are put together from what AVX2 has
 // (test/driver/avx512.h), which leaves only the compiler's own mapping of intrinsics untested. What the CPU itself has is
 // tested on it (scripts/test.mjs).
