@@ -35,9 +35,9 @@ std::string quoted(const std::string& s) {
 }
 
 const char* const ARITHMETICS[] = {"fp32", "tf32", "bf16"};
-// How far from float32 results may be: the first one, and the others, since noise over the root of a small variance
-// makes much of a little.
-const double LOOSE[][2] = {{0, 0}, {1e-2, 0.3}, {6e-2, 1}};
+// How far from float32 results may be: the first one, and the others, since noise over the root of a variance makes
+// much of a little.
+const double LOOSE[][2] = {{0, 0}, {1e-2, 0.05}, {6e-2, 1}};
 
 struct Store {
   void* store = nullptr;

@@ -93,6 +93,25 @@ INL void eachCovered(const Window g, long from, long to, F f) {
   }
 }
 
+// One window: where its first pixel lies in the map (perhaps beside it) and its result, in floats, and the part of it
+// that lies on the map.
+struct WindowAt {
+  long in, out;
+  Span rows, columns;
+};
+// f(window) for every result of rows [from, to) of all images' results, in order.
+template <class F>
+INL void eachWindow(const Window g, long from, long to, F f) {
+  for (long r = from; r < to; r++) {
+    const long image = r / g.oh, h0 = r % g.oh * g.sh - g.top;
+    const Span rows = inside(h0, g.kh, g.h);
+    for (long o = 0; o < g.ow; o++) {
+      const long w0 = o * g.sw - g.left;
+      f(WindowAt{((image * g.h + h0) * g.w + w0) * g.c, (r * g.ow + o) * g.c, rows, inside(w0, g.kw, g.w)});
+    }
+  }
+}
+
 // f(first row, last row) for runs of rows of `width` floats, some 16 thousand floats to a task
 template <class F>
 INL void parallelRows(long rows, long width, F f) {

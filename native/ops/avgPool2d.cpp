@@ -25,35 +25,30 @@ template <int KH, int KW>
 INL void averageRows(const Window window, bool includePad, const float* x, float* y, long from, long to) {
   const Window g = window;
   const long rowStep = g.w * g.c, total = g.n * g.h * rowStep, end = to * g.ow * g.c, vectors = roundUp(g.c, W);
-  for (long r = from; r < to; r++) {
-    const long image = r / g.oh, h0 = r % g.oh * g.sh - g.top;
-    const Span ys = inside(h0, g.kh, g.h);
-    for (long o = 0; o < g.ow; o++) {
-      const long w0 = o * g.sw - g.left, at = (image * g.h + h0) * rowStep + w0 * g.c, out = (r * g.ow + o) * g.c;
-      const Span xs = inside(w0, g.kw, g.w);
-      const long height = ys.to - ys.from, width = xs.to - xs.from, count = includePad ? g.kh * g.kw : height * width;
-      const vf share = set1(1.f / static_cast<float>(count));
-      // whole windows and whole vectors, up to the last channel
-      if (KH && height == KH && width == KW && out + vectors <= end &&
-          at + (KH - 1) * rowStep + (KW - 1) * g.c + vectors <= total) {
-        for (long c = 0; c < g.c; c += W)
-          store(y + out + c, windowSum < KH ? KH : 1, KW ? KW : 1 > (x + at + c, rowStep, g.c) * share);
-        continue;
-      }
-      for (long c = 0; c < g.c; c += W) {
-        vf sum{};
-        for (long i = ys.from; i < ys.to; i++) {
-          vf row{};
-          for (long j = xs.from; j < xs.to; j++) {
-            const long k = at + i * rowStep + j * g.c + c;
-            row += loadn(x + k, total - k);
-          }
-          sum += row;
-        }
-        storen(y + out + c, sum * share, end - out - c);
-      }
+  eachWindow(g, from, to, [=](const WindowAt& at) {
+    const Span ys = at.rows, xs = at.columns;
+    const long height = ys.to - ys.from, width = xs.to - xs.from, count = includePad ? g.kh * g.kw : height * width;
+    const vf share = set1(1.f / static_cast<float>(count));
+    // whole windows and whole vectors, up to the last channel
+    if (KH && height == KH && width == KW && at.out + vectors <= end &&
+        at.in + (KH - 1) * rowStep + (KW - 1) * g.c + vectors <= total) {
+      for (long c = 0; c < g.c; c += W)
+        store(y + at.out + c, windowSum < KH ? KH : 1, KW ? KW : 1 > (x + at.in + c, rowStep, g.c) * share);
+      return;
     }
-  }
+    for (long c = 0; c < g.c; c += W) {
+      vf sum{};
+      for (long i = ys.from; i < ys.to; i++) {
+        vf row{};
+        for (long j = xs.from; j < xs.to; j++) {
+          const long k = at.in + i * rowStep + j * g.c + c;
+          row += loadn(x + k, total - k);
+        }
+        sum += row;
+      }
+      storen(y + at.out + c, sum * share, end - at.out - c);
+    }
+  });
 }
 
 OP(avgPool2d) {  // x [N,H,W,C] -> y [N,OH,OW,C]

@@ -51,30 +51,26 @@ INL vf largestOf(const float* at, long rowStep, long c, vi& where, vi& odd) {
 template <bool WHERE, int KH, int KW>
 INL void poolRows(const Window g, const float* x, float* y, uint8_t* index, long from, long to) {
   const long rowStep = g.w * g.c, total = g.n * g.h * rowStep, end = to * g.ow * g.c;
-  for (long r = from; r < to; r++) {
-    const long image = r / g.oh, h0 = r % g.oh * g.sh - g.top;
-    const Span ys = inside(h0, g.kh, g.h);
-    for (long o = 0; o < g.ow; o++) {
-      const long w0 = o * g.sw - g.left, at = (image * g.h + h0) * rowStep + w0 * g.c, out = (r * g.ow + o) * g.c;
-      const Span xs = inside(w0, g.kw, g.w);
-      // whole windows and whole vectors, up to the last channel
-      const bool whole = KH && ys.to - ys.from == KH && xs.to - xs.from == KW && out + g.c + W <= end &&
-                         at + (g.kh - 1) * rowStep + g.kw * g.c + W <= total;
-      for (long c = 0; c < g.c; c += W) {
-        vi where{}, odd = set1i(-1);
-        vf best{};
-        if (whole) best = largestOf < WHERE, KH ? KH : 1, KH ? KW : 1 > (x + at + c, rowStep, g.c, where, odd);
-        if (!whole || anyLane(odd)) {
-          vi found{};
-          best = largest<WHERE>(x + at + c, total - at - c, rowStep, g.c, g.kw, ys, xs, found);
-          where = found;
-        }
-        const long room = whole ? PLENTY : end - out - c;
-        if (y) storen(y + out + c, best, room);
-        if (WHERE) storeBytes(index + out + c, where, room);
+  eachWindow(g, from, to, [=](const WindowAt& at) {
+    const Span ys = at.rows, xs = at.columns;
+    // whole windows and whole vectors, up to the last channel
+    const bool whole = KH && ys.to - ys.from == KH && xs.to - xs.from == KW && at.out + g.c + W <= end &&
+                       at.in + (g.kh - 1) * rowStep + g.kw * g.c + W <= total;
+    for (long c = 0; c < g.c; c += W) {
+      const long in = at.in + c, out = at.out + c;
+      vi where{}, odd = set1i(-1);
+      vf best{};
+      if (whole) best = largestOf < WHERE, KH ? KH : 1, KH ? KW : 1 > (x + in, rowStep, g.c, where, odd);
+      if (!whole || anyLane(odd)) {
+        vi found{};
+        best = largest<WHERE>(x + in, total - in, rowStep, g.c, g.kw, ys, xs, found);
+        where = found;
       }
+      const long room = whole ? PLENTY : end - out;
+      if (y) storen(y + out, best, room);
+      if (WHERE) storeBytes(index + out, where, room);
     }
-  }
+  });
 }
 
 template <bool WHERE>

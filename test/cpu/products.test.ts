@@ -38,7 +38,7 @@ function compute(
     : { x, w, b: [channels] };
   const names = Object.keys(shapes);
   const inputs = Object.fromEntries(
-    names.map((name, i) => [name, uniform(shapes[name], i, name.includes("sigma2") ? 0.05 : -1).data]),
+    names.map((name, i) => [name, uniform(shapes[name], i, /sigma2/i.test(name) ? 0.05 : -1).data]),
   );
   inputs.x = uniform([first + x[0], ...x.slice(1)], 0).data.slice((first * sizeOf(x)) / x[0]);
   const i32 = (...shape: number[]) => ({ shape, dtype: "i32" as const });

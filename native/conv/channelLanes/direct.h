@@ -2,6 +2,7 @@
 // where it lies. Results whose taps all fall on the image are tiles of neighbouring pixels, which share a vector of
 // weights; the few beside them are tiles of neighbouring channels without the taps outside.
 #pragma once
+#include "../parts/tileHeight.h"
 #include "panel.h"
 
 namespace bayes {
@@ -88,17 +89,7 @@ static void directInner(const DirectRow& row, long from, long to) {
   const long tiles = ceilDiv(to - from, 8);
   for (long i = 0, q = from; i < tiles; i++) {
     const long next = from + (to - from) * (i + 1) / tiles;
-    switch (next - q) {
-#define TILE(P)                              \
-  case P:                                    \
-    directPixels<P, KW, S, SQUARED>(row, q); \
-    break;
-      TILE(1)
-      TILE(2)
-      TILE(3)
-      TILE(4) TILE(5) TILE(6) TILE(7) TILE(8)
-#undef TILE
-    }
+    withHeight<8>(next - q, [&](auto height) { directPixels<height.rows, KW, S, SQUARED>(row, q); });
     q = next;
   }
 }

@@ -45,17 +45,7 @@ static void laneTiles(long count, LaneTile t, LaneAhead ahead) {
   const long tiles = ceilDiv(count, TALL1);
   for (long i = 0, q = 0; i < tiles; i++) {
     const long n = count * (i + 1) / tiles - q;
-#define TILE(P)                                      \
-  case P:                                            \
-    if constexpr (P <= TALL1) laneTile<P>(t, ahead); \
-    break;
-    switch (n) {
-      TILE(1)
-      TILE(2)
-      TILE(3)
-      TILE(4) TILE(5) TILE(6) TILE(7) TILE(8) TILE(9) TILE(10) TILE(11) TILE(12) TILE(13) TILE(14) TILE(15) TILE(16)
-    }
-#undef TILE
+    withHeight<TALL1>(n, [&](auto height) { laneTile<height.rows>(t, ahead); });
     q += n, t.x += n * t.stride, t.out += n * t.ld, ahead.moveBy(n, 0);
   }
 }

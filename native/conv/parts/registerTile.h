@@ -6,6 +6,7 @@
 // registers was measured to gain nothing.
 #pragma once
 #include "columns.h"
+#include "tileHeight.h"
 
 namespace bayes {
 namespace ISA {
@@ -61,17 +62,8 @@ static __attribute__((noinline)) void tile(const float* x, long stride, const fl
 template <int Z, bool ACROSS, int HOW>
 INL void tileIn(long rows, const float* x, long stride, const float* w, const Runs& runs, float* out, long ld,
                 bool add) {
-#define TILE(P)                                                                                             \
-  case P:                                                                                                   \
-    if constexpr (P <= (Z == 1 ? TALL1 : TALL2)) tile<P, Z, ACROSS, HOW>(x, stride, w, runs, out, ld, add); \
-    break;
-  switch (rows) {
-    TILE(1)
-    TILE(2)
-    TILE(3)
-    TILE(4) TILE(5) TILE(6) TILE(7) TILE(8) TILE(9) TILE(10) TILE(11) TILE(12) TILE(13) TILE(14) TILE(15) TILE(16)
-  }
-#undef TILE
+  withHeight<Z == 1 ? TALL1 : TALL2>(
+      rows, [&](auto height) { tile<height.rows, Z, ACROSS, HOW>(x, stride, w, runs, out, ld, add); });
 }
 template <int Z, bool ACROSS>
 static void tileOf(long rows, const float* x, long stride, const float* w, const Runs& runs, float* out, long ld,
