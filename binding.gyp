@@ -31,7 +31,7 @@
     {
       "target_name": "bayescnn",
       "include_dirs": ["<!@(node -p \"require('node-addon-api').include_dir\")"],
-      "sources": ["native/addon.cpp", "native/cpu/pool.cpp", "native/cpu/isa.cpp", "native/cpu/device.cpp", "native/cpu/gaussians.cpp", "native/cpu/glibc.cpp",
+      "sources": ["native/addon.cpp", "native/cpu/pool.cpp", "native/cpu/isa.cpp", "native/cpu/device.cpp", "native/cpu/glibc.cpp",
         "native/program/steps.cpp", "native/program/contract.cpp", "native/program/culprit.cpp", "native/program/library.cpp"],
       "conditions": [
         ["isa==''", { "dependencies": ["ops_base"] }],

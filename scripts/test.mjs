@@ -72,7 +72,7 @@ async function sideBySide(runs) {
 try {
   if (tier === "fast" || tier === "all") {
     run(`pure TypeScript and CPU (${isa})`, ["test/pure", "test/cpu", ...(COVERAGE ? ["--coverage"] : [])]);
-    const kernels = ["ops", "products", "winograd", "elementwise-accuracy", "golden"].map(
+    const kernels = ["ops", "products", "winograd", "elementwise-accuracy", "gaussians", "golden"].map(
       (t) => `test/cpu/${t}.test.ts`,
     );
     for (const level of lower) run(`CPU kernels on ${level}`, kernels, { BAYESCNN_SIMD: level });

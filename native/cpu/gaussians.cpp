@@ -1,6 +1,7 @@
 // Logarithm, sine and cosine of the arguments that Box-Muller has, rounded as JavaScript engines round them:
 // polynomials and order of evaluation are those of fdlibm. No library is asked, and the build contracts nothing: the
-// same bits everywhere. Where fdlibm branches, both ways are computed, so that a compiler can make vectors of it.
+// same bits everywhere. Where fdlibm branches, both ways are computed, so that the compiler makes vectors of it: the
+// file is compiled once per instruction set, as the ops are (unity/ops.cpp).
 //
 //   Copyright (C) 1993 by Sun Microsystems, Inc. All rights reserved. Developed at SunPro, a Sun Microsystems, Inc.
 //   business. Permission to use, copy, modify, and distribute this software is freely granted, provided that this
@@ -9,13 +10,14 @@
 #include <cmath>
 #include <cstring>
 #include "../shared/philox.h"
-#include "step.h"
+#include "op.h"
 
 namespace bayes {
+namespace ISA {
 namespace {
 
-constexpr int PAIRS = 256;    // at a time
-constexpr int64_t TASK = 64;  // of these
+constexpr int PAIRS = 256;  // at a time
+constexpr long TASK = 64;   // of these
 
 inline uint64_t bitsOf(double x) {
   uint64_t bits;
@@ -133,7 +135,7 @@ void fillTask(T* out, int64_t from, int64_t to, const GaussianFill& f) {
     double z[2 * PAIRS];
     for (int i = 0; i < 2 * PAIRS; i += 4) {
       uint32_t c[4] = {static_cast<uint32_t>((at + i) / 4), f.row, f.step, f.stream};
-      base::philox4x32(c, f.key[0], f.key[1]);
+      philox4x32(c, f.key[0], f.key[1]);
       memcpy(words + i, c, sizeof c);
     }
     for (int i = 0; i < PAIRS; i++) pairOf(words[2 * i], words[2 * i + 1], z[2 * i], z[2 * i + 1]);
@@ -150,27 +152,12 @@ void fillTask(T* out, int64_t from, int64_t to, const GaussianFill& f) {
 }
 
 template <class T>
-struct Job {
-  T* out;
-  int64_t count;
-  const GaussianFill& fill;
-};
-
-template <class T>
 void fillAll(T* out, int64_t count, const GaussianFill& fill) {
-  constexpr int64_t each = TASK * 2 * PAIRS;
-  Job<T> job{out, count, fill};
-  const auto task = [](void* context, long number, int) {
-    const Job<T>& j = *static_cast<Job<T>*>(context);
-    const int64_t from = number * each, to = from + each;
-    fillTask(j.out, from, to < j.count ? to : j.count, j.fill);
-  };
-  parallelTasks(static_cast<long>((count + each - 1) / each), task, &job);
+  parallelRange(static_cast<long>(count), TASK * 2 * PAIRS, [&](long from, long to) { fillTask(out, from, to, fill); });
 }
 
+const bool registered = (registerGaussians(ISA_LEVEL, fillAll<float>, fillAll<double>), true);
+
 }  // namespace
-
-void fillGaussians(float* out, int64_t count, const GaussianFill& fill) { fillAll(out, count, fill); }
-void fillGaussians(double* out, int64_t count, const GaussianFill& fill) { fillAll(out, count, fill); }
-
+}  // namespace ISA
 }  // namespace bayes

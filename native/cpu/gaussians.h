@@ -11,4 +11,8 @@ struct GaussianFill {
 };
 void fillGaussians(float* out, int64_t count, const GaussianFill& fill);
 void fillGaussians(double* out, int64_t count, const GaussianFill& fill);
+
+// What an instruction set has for it, said when the addon is loaded.
+void registerGaussians(int level, void (*f32)(float*, int64_t, const GaussianFill&),
+                       void (*f64)(double*, int64_t, const GaussianFill&));
 }  // namespace bayes

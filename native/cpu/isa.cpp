@@ -3,6 +3,7 @@
 #include <cstring>
 #include <string>
 #include <unordered_map>
+#include "gaussians.h"
 #include "op.h"
 
 namespace bayes {
@@ -84,5 +85,17 @@ const OpEntry* findOp(const char* name) {
   auto it = ops.find(name);
   return it == ops.end() ? nullptr : it->second;
 }
+
+static struct {
+  void (*f32)(float*, int64_t, const GaussianFill&);
+  void (*f64)(double*, int64_t, const GaussianFill&);
+} fills[3];
+
+void registerGaussians(int level, void (*f32)(float*, int64_t, const GaussianFill&),
+                       void (*f64)(double*, int64_t, const GaussianFill&)) {
+  fills[level] = {f32, f64};
+}
+void fillGaussians(float* out, int64_t count, const GaussianFill& fill) { fills[isaLevel()].f32(out, count, fill); }
+void fillGaussians(double* out, int64_t count, const GaussianFill& fill) { fills[isaLevel()].f64(out, count, fill); }
 
 }  // namespace bayes
