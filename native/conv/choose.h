@@ -97,23 +97,32 @@ static bool stripesPay(const Question& q) { return q.g.n <= 128 && inPairs(q.g.e
 static bool panelsServe(const Question& q) {
   return (q.g.groups == 1 || (q.g.cg % 4 == 0 && q.g.kg % 4 == 0)) && q.g.kh * q.g.kw <= MOST_PANEL_TAPS;
 }
+// A 1x1 convolution of some of the pixels: im2col copies those, panels and rows all.
+static bool skipsPixels(const Question& q) {
+  return q.g.kh * q.g.kw == 1 && q.g.sh * q.g.sw > 1 && q.g.groups == 1 && inPairs(q.g.encoding, PAIRS) != PAIRS;
+}
 static bool panelsPay(const Question& q) {
   const long least = q.transposed || q.g.groups > 1 ? 8 : 16;
   // of bfloat16 pairs the forms add in different orders: whether pooling follows the layer must not show
   const long images = q.g.encoding == FLOAT ? q.g.pixelwise().n : q.g.n;
-  return images >= 4 && q.ci / q.g.groups >= least && q.co / q.g.groups >= 5;
+  return images >= 4 && q.ci / q.g.groups >= least && q.co / q.g.groups >= 5 && !skipsPixels(q);
 }
-static bool panelWeightsPay(const Question& q) { return q.ci / q.g.groups >= (q.g.groups > 1 ? 8 : 5); }
 static bool channelsServe(const Question& q) { return LanePanel::serves(q.g, q.transposed, q.routes); }
 // Few channels a group, each of which is spread over the lanes.
 static bool channelsPay(const Question& q) { return q.g.groups > 1 && q.ci / q.g.groups <= 8; }
 static bool rowsServe(const Question& q) { return RowPanel::serves(q.g); }
 static bool rowsPay(const Question& q) {
-  return q.g.ho * q.g.wo >= 24 && RowPanel(q.g).size(q.g) <= (1 << 17) && q.g.depth <= 4096;
+  return !skipsPixels(q) && q.g.ho * q.g.wo >= 24 && RowPanel(q.g).size(q.g) <= (1 << 17) && q.g.depth <= 4096;
 }
 // A small map in front of large weights: blocks of several images, or the sums would travel to memory too often.
 static bool rowWeightsPay(const Question& q) {
   return rowsPay(q) && (RowPanel(q.g).rows * q.g.wo >= 128 || q.g.depth * padded(q.g.kg) <= 32768);
+}
+static bool panelWeightsPay(const Question& q) {
+  if (q.g.groups > 1) return q.ci / q.g.groups >= 8;
+  if (skipsPixels(q) || q.ci < 5) return false;
+  // few channels of a plain layer: rows pack less
+  return q.ci > 16 || q.routes > 1 || q.winograd || q.g.encoding != FLOAT || !rowsServe(q) || !rowWeightsPay(q);
 }
 static bool always(const Question&) { return true; }
 

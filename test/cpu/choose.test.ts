@@ -14,23 +14,32 @@ interface Shape {
   readonly c: number;
   readonly k: number;
   readonly kernel: number;
+  readonly stride?: number;
   readonly groups?: number;
   readonly exact?: boolean;
 }
 
 /** A program of two steps: a convolution with padding, plain, and its gradients. */
-function program({ n, size, c, k, kernel, groups = 1, exact }: Shape): NativeProgram {
+function program({ n, size, c, k, kernel, stride = 1, groups = 1, exact }: Shape): NativeProgram {
   let arenaBytes = 0;
   const tensor = (...shape: number[]) => {
     const offset = arenaBytes;
     arenaBytes += Math.ceil((4 * shape.reduce((a, b) => a * b)) / 64) * 64;
     return { dtype: 0, space: 0, index: 0, offset, shape };
   };
-  const [x, w, y] = [tensor(n, size, size, c), tensor(kernel, kernel, c / groups, k), tensor(n, size, size, k)];
+  const out = Math.ceil(size / stride);
+  const [x, w, y] = [tensor(n, size, size, c), tensor(kernel, kernel, c / groups, k), tensor(n, out, out, k)];
   const [dx, dw] = [tensor(...x.shape), tensor(...w.shape)];
   const pad = (kernel - 1) / 2;
   const attrs = {
-    ...{ stride: [1, 1], dilation: [1, 1], padding: [pad, pad, pad, pad], groups: [groups], bias: [0], precision: [0] },
+    ...{
+      stride: [stride, stride],
+      dilation: [1, 1],
+      padding: [pad, pad, pad, pad],
+      groups: [groups],
+      bias: [0],
+      precision: [0],
+    },
     ...(exact && { exact: [1] }),
   };
   const step = (op: string, inputs: readonly (typeof x)[], outputs: readonly (typeof x)[]) => ({
@@ -59,6 +68,12 @@ it.each([
   ["many channels", wide, ["winograd/imagePanels", "data winograd/imagePanels; weights winograd"]],
   ["many channels, exact", { ...wide, exact: true }, ["imagePanels", "data imagePanels; weights imagePanels"]],
   ["many channels, 1x1", { ...wide, kernel: 1 }, ["imagePanels", "data imagePanels; weights imagePanels"]],
+  [
+    "many channels, 1x1 of every second pixel",
+    { ...wide, kernel: 1, stride: 2 },
+    ["im2col", "data col2im; weights im2col"],
+  ],
+  ["16 channels", { ...wide, size: 16, c: 16, stride: 2 }, ["imagePanels", "data imagePanels; weights rows"]],
   ["single pixels", { ...wide, size: 1, kernel: 1 }, ["stripes", "data stripes; weights imagePanels"]],
   [
     "single pixels, many images",

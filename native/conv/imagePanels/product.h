@@ -49,7 +49,12 @@ struct ImagePanelProduct {
     if (ceilDiv(n, most) < wish) most = maxl(tall, roundUp(ceilDiv(n, wish), tall));
     if (winograd.apart) most = minl(most, winograd.images);
     groups = ceilDiv(n, most), most = ceilDiv(n, groups);
-    splits = minl(slices * columnBlocks(sliceOut), ceilDiv(16, groups * bands));
+    // still too few tasks: fewer rows each, which reads some lines twice, rather than the images again for other
+    // columns
+    const long reach = vertical.taps - 1;
+    while (groups * bands < 12 && rows >= maxl(2 * unit, 4 * reach))
+      rows = roundUp(ceilDiv(rows, 2), unit), bands = ceilDiv(vertical.out, rows);
+    splits = maxl(1, minl(slices * columnBlocks(sliceOut), 16 / (groups * bands)));
     weightSize = slices * depth * padded(sliceOut);
     panelSize = vertical.mostReached(rows) * line * most + 2 * W, outSize = most * rows * outLine;
     spareSize = epilogueSpare(co);
