@@ -78,7 +78,7 @@ async function child({ name, kind }) {
 
 function parent() {
   const kinds = /** @type {const} */ (["Bayesian step", "frequentist step", "10-sample prediction"]);
-  const named = models.filter((name) => new RegExp(values.only).test(name));
+  const named = [...models, "mobilenet"].filter((name) => new RegExp(values.only).test(name));
   const work = named.flatMap((name) => kinds.map((kind) => /** @type {Work} */ ({ name, kind })));
   const wishes = [{}, ...forms.map((form) => ({ BAYESCNN_CONV: form })), { BAYESCNN_WINOGRAD: "never" }];
   const passes = ["forward", "data", "weights"];

@@ -28,12 +28,14 @@ export function applied(layer, x, bayesian) {
   }
 }
 
-/** Hands dy to the layer's backward pass as it is; never run, since nobody asks for the loss. */
-/** @type {import("../../dist/graph/node.js").Op} */
+/**
+ * Hands dy to the layer's backward pass as it is; never run, since nobody asks for the loss.
+ * @type {import("../../dist/graph/node.js").Op}
+ */
 const seed = { name: "benchSeed", infer: () => [f32([])], grad: (_, { inputs: [, dy] }) => [dy, undefined] };
 
 /**
- * Of an x that is read where it lies: the output and the gradients are computed straight into memory that is there before the
+ * Of an x (and a dL/dy) that is read where it lies: the output and the gradients are computed straight into memory that is there before the
  * first run, and nothing else is done. With gradients the weights are those of a training, new in every step: the store is
  * written to, so that nothing stays that was made of them.
  * @param {import("../workloads.mjs").Workload} workload
@@ -43,29 +45,33 @@ export function layerProgram({ name, batch, backward }, variant) {
   const { network, precision } = parseVariant(variant);
   const layer = layers[name];
   const store = new Store("cpu");
-  const resident = (/** @type {string} */ of, /** @type {readonly number[]} */ shape) => {
-    const length = shape.reduce((a, b) => a * b);
-    store.define(of, shape, { init: () => Float32Array.from({ length }, () => Math.random() - 0.5) });
-    return store.tensor(of);
-  };
-  /** @type {Record<"x" | "rng" | "rows", import("../../dist/graph.js").InputSpec>} */
-  const specs = { x: inputShape(layer), rng: { shape: [4], dtype: "i32" }, rows: { shape: [batch], dtype: "i32" } };
-  const program = compile({ store, precision }, specs, ({ x, ...noise }) => {
+  const layerOf = (/** @type {Record<string, import("../../dist/graph.js").Tensor>} */ { x, rng, rows }) => {
     const training = "training" in layer && layer.training;
-    const { value: y, trace } = withTrace({ store, mode: "sample", noise, training }, () =>
+    return withTrace({ store, mode: "sample", noise: { rng, rows }, training }, () =>
       applied(layer, x, network === "Bayesian"),
     );
+  };
+  /** @type {Record<string, import("../../dist/graph.js").InputSpec>} */
+  const specs = { x: inputShape(layer), rng: { shape: [4], dtype: "i32" }, rows: { shape: [batch], dtype: "i32" } };
+  if (backward) {
+    const forward = compile({ store }, specs, (given) => ({ y: layerOf(given).value }));
+    specs.dy = forward.outputs.get("y")?.shape ?? [];
+    forward.close();
+  }
+  const program = compile({ store, precision }, specs, ({ dy, ...given }) => {
+    const { value: y, trace } = layerOf(given);
     if (!backward) return { y };
-    const [loss] = apply(seed, [y, resident("dy", y.shape)], {});
+    const { x } = given;
+    const [loss] = apply(seed, [y, dy], {});
     const weights = [...trace.parameters].filter(([slot]) => store.slots.get(slot)?.trainable).map(([, t]) => t);
     const gradients = grad(loss, [...weights, ...("first" in layer && layer.first ? [] : [x])]);
     return Object.fromEntries([["y", y], ...gradients.map((d, i) => [`gradient${i}`, d])]);
   });
   const plan = new (openDevice("cpu").addon.Plan)(store.native, program.planned.native);
-  const x = Float32Array.from({ length: inputShape(layer).reduce((a, b) => a * b) }, () => Math.random() - 0.5);
-  const values = { x, rng: Int32Array.of(1, 2, 3, 0), rows: Int32Array.from({ length: batch }, (_, i) => i) };
-  const feeds = [...program.inputs.keys()].map((input) => ({
-    data: values[/** @type {keyof typeof values} */ (input)],
+  /** @type {Record<string, Int32Array>} */
+  const noise = { rng: Int32Array.of(1, 2, 3, 0), rows: Int32Array.from({ length: batch }, (_, i) => i) };
+  const feeds = [...program.inputs].map(([input, { size }]) => ({
+    data: noise[input] ?? Float32Array.from({ length: size }, () => Math.random() - 0.5),
     stride: 0,
   }));
   const results = [...program.outputs.values()].map((t) => new Float32Array(t.size));
