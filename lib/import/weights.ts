@@ -3,6 +3,7 @@ import { type Shape, sameShape } from "../graph/node.ts";
 import { checkValues } from "../graph/values.ts";
 import { maskName } from "../layers/mask.ts";
 import { checkLayers, isAmong, isLayers, type LayerTensor, layerNames, layerTensors } from "../layers/names.ts";
+import { forgetChosen } from "../models/chosen.ts";
 import { checkModel, type Model } from "../models/model.ts";
 import { copyList } from "../util/arrays.ts";
 import { BayesError, checkOptions, checkPath, fail, shorten, words } from "../util/errors.ts";
@@ -77,7 +78,7 @@ export function importWeights(model: Model, given: string, options: ImportOption
     store.set(slot, own);
     if (store.slots.has(`${name}/prior`)) store.set(`${name}/prior`, own);
   }
-  model.threshold = undefined; // it was chosen for other weights
+  forgetChosen(model);
   return new Map(targets.map(({ name, slot }) => [name, found.taken.get(slot)!.name]));
 }
 

@@ -7,6 +7,7 @@ import type { Likelihood } from "../likelihoods/shared/likelihood.ts";
 import { copyList } from "../util/arrays.ts";
 import { checkInt, checkNumber, checkOptions, fail, words } from "../util/errors.ts";
 import { inverseSoftplus } from "../util/softplus.ts";
+import { forgetChosen } from "./chosen.ts";
 import { createModel, type LikelihoodModelConfig, modelNames, type PriorConfig, priorOf } from "./create.ts";
 import { checkModel, type LayerChoice, type Model } from "./model.ts";
 import { priorConfig } from "./schema.ts";
@@ -179,6 +180,7 @@ function carried<L extends Likelihood>(from: Model<L>, to: Model<L>): Model<L> {
     }
     for (const name of source.slots.keys())
       if (name.startsWith("likelihood/") && target.slots.has(name)) target.set(name, source.get(name));
+    forgetChosen(to, undefined, from);
     return to;
   } catch (error) {
     to.close();

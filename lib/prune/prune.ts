@@ -3,6 +3,7 @@ import type { KnownMoments } from "../bayes/prior.ts";
 import type { Store } from "../graph/store.ts";
 import { checkValues } from "../graph/values.ts";
 import { maskName } from "../layers/mask.ts";
+import { forgetChosen } from "../models/chosen.ts";
 import { checkModel, type Model } from "../models/model.ts";
 import { priorMoments } from "../models/priors.ts";
 import { BayesError, checkOptions, fail } from "../util/errors.ts";
@@ -55,7 +56,8 @@ export const pruneKinds = {
  * so are the gradients of likelihood and KL with respect to its parameters. The library's optimizers do not touch them
  * either, whatever a moment, a weight decay or a penalty says, so they stay bit for bit as pruning left them. One alpha
  * for a whole layer is learned from the weights that are kept. Checkpoints keep the masks. Programs compiled earlier do
- * not know them (`fit`, `predict` and the exporter compile anew). Pruning again only ever removes more.
+ * not know them (`fit`, `predict` and the exporter compile anew). Pruning again only ever removes more. Temperature and
+ * threshold, which were chosen for the weights before, go with a warning.
  *
  * What is left of a pruned weight in the store is its prior, as if the data had said nothing: mu = prior mean, rho =
  * softplus^-1(prior sigma). With a scale-mixture prior, which no Gaussian equals, it is the prior's moments. With
@@ -104,6 +106,7 @@ export function prune(model: Model, options: PruneOptions): PruneResult {
     throw error;
   }
   for (const [slot, data] of returned) store.set(slot, data);
+  if (masks.some((mask, i) => mask.some((m, j) => m !== (before[i]?.[j] ?? 1)))) forgetChosen(model);
   return { score, scope, ...sparsity(model) };
 }
 

@@ -9,6 +9,7 @@ import { type Node, type Shape, sameShape, sizeOf } from "../graph/node.ts";
 import type { Slot } from "../graph/store.ts";
 import type { Turn } from "../graph/turns.ts";
 import type { Likelihood } from "../likelihoods/shared/likelihood.ts";
+import { forgetChosen } from "../models/chosen.ts";
 import { checkModel, type Model } from "../models/model.ts";
 import type { Data } from "../native/addon.ts";
 import { checkNumber, checkOptions, fail, words } from "../util/errors.ts";
@@ -36,7 +37,7 @@ export const shrinkKinds = { flops: "number", parameters: "number", score: "stri
  * A smaller model: filters of convolutions and units of linear layers are taken out for good, with their biases, what
  * normalizations keep of them, the weights of the layers that read them, masks and optimizer moments. What comes back is a
  * model like any other, with its widths in its `config`: to be fine-tuned, predicted with, exported and saved; the one
- * given stays as it is. Close both.
+ * given stays as it is. Close both. Temperature and threshold, which were chosen for its weights, stay behind with a warning.
  *
  * Which channel feeds which is found on the traced graph, through activations, pooling, normalization, flatten, concat,
  * pixelShuffle and additions (whose channels go together or not at all). Where it cannot be known (an op that mixes
@@ -74,6 +75,8 @@ export async function shrink<L extends Likelihood>(model: Model<L>, options: Shr
     try {
       checkAlike(flow, gone, small);
       transfer(model, flow, gone, small, await constants(model, flow, gone, own.data, turn));
+      if (gone.size > 0) forgetChosen(small, undefined, model);
+      else small.threshold = model.threshold;
       return small;
     } catch (error) {
       small.close();

@@ -6,6 +6,7 @@ import { bytesOf, freshKeysOf } from "../data/identity.ts";
 import { checkPreprocess, type Preprocess } from "../data/prepare.ts";
 import { normalizationOf } from "../data/source.ts";
 import type { Store } from "../graph/store.ts";
+import { forgetChosen } from "../models/chosen.ts";
 import { checkModel, type Model } from "../models/model.ts";
 import { copyOf } from "../util/arrays.ts";
 import { BayesError } from "../util/errors.ts";
@@ -143,7 +144,10 @@ async function train(model: Model, data: FitData, s: Settings, lock: HeldLock | 
     });
     folder?.open(state.step, (sentence) => note(s, sentence));
     loop = new Loop(model, data, s, programs, folder, state, owner);
-    if (!loop.over) forget(model, before.likelihood.temperature, s);
+    if (!loop.over) {
+      const had = { temperature: before.likelihood.temperature, threshold: model.threshold };
+      forgetChosen(model, (sentence) => note(s, sentence), had);
+    }
     bar = progress("train", loop.examplesLeft, { unit: "examples", silent: !s.progress });
     return { ...(await follow(loop, s, bar)), recipe };
   } catch (error) {
@@ -164,18 +168,6 @@ async function train(model: Model, data: FitData, s: Settings, lock: HeldLock | 
         if (!store.closed) throw error; // else there is nothing left to drop
       });
   }
-}
-
-/** Takes back what was chosen for the weights that training changes now. */
-function forget(model: Model, temperature: number | undefined, s: Settings): void {
-  const gone = [
-    ...(temperature !== undefined || model.temperature !== undefined ? ["temperature"] : []),
-    ...(model.threshold ? ["threshold"] : []),
-  ];
-  model.temperature = undefined;
-  model.threshold = undefined;
-  for (const what of gone)
-    note(s, `the model's ${what} was chosen for other weights and is gone: choose it again after training`);
 }
 
 /** Everything in the store that a run needs, and where it begins. */

@@ -4,12 +4,12 @@ import { mixupWeight } from "../data/augment.ts";
 import { type AnyDataset, isStreamed } from "../data/dataset.ts";
 import { RunError } from "../graph/compile.ts";
 import type { Turn } from "../graph/turns.ts";
+import { warn } from "../models/chosen.ts";
 import type { Model } from "../models/model.ts";
 import type { Data } from "../native/addon.ts";
 import { evaluate } from "../predict/predict.ts";
 import { BayesError, checkNumber, shorten, show } from "../util/errors.ts";
 import { seedKey } from "../util/philox.ts";
-import { visible } from "../util/text.ts";
 import type { RunFolder } from "./folder.ts";
 import type { FitData, Settings, StepRecord } from "./options.ts";
 import { Prefetch } from "./prefetch.ts";
@@ -22,7 +22,7 @@ const PATIENCE_MS = 30_000;
 
 /** A sentence for whoever started the run. */
 export const note = ({ callbacks }: Settings, sentence: string): unknown =>
-  callbacks?.onNote ? callbacks.onNote(sentence) : process.emitWarning(visible(sentence), "BayesWarning");
+  callbacks?.onNote ? callbacks.onNote(sentence) : warn(sentence);
 
 /** The likelihood's figures by name: for every step of a chunk the sum over its rows. */
 type Counts = readonly (readonly [name: string, sums: Float32Array])[];

@@ -1,12 +1,18 @@
 // What is fitted after training, on validation images: a temperature, and conformal sets and intervals. Models whose outputs are
 // their images, so that the truth is known.
-import { describe, expect, it } from "vitest";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
+import { saveModel } from "../../lib/checkpoints/open.ts";
 import { makeDataset } from "../../lib/data/dataset.ts";
+import { importWeights } from "../../lib/import/weights.ts";
 import { bayesLinear, linear } from "../../lib/layers/linear.ts";
 import { bernoulli } from "../../lib/likelihoods/bernoulli.ts";
 import { type Categorical, categorical } from "../../lib/likelihoods/categorical.ts";
 import { gaussian } from "../../lib/likelihoods/gaussian.ts";
 import { likelihoodOf } from "../../lib/likelihoods/known.ts";
+import { toBayesian, toFrequentist } from "../../lib/models/convert.ts";
 import { Model } from "../../lib/models/model.ts";
 import { fillGaussians } from "../../lib/native/gaussians.ts";
 import { exportOnnx } from "../../lib/onnx/export.ts";
@@ -16,6 +22,8 @@ import { scale } from "../../lib/ops/scale.ts";
 import { conformal, quantile } from "../../lib/predict/conformal.ts";
 import { evaluate, predict } from "../../lib/predict/predict.ts";
 import { fitTemperature } from "../../lib/predict/temperature.ts";
+import { prune } from "../../lib/prune/prune.ts";
+import { shrink } from "../../lib/prune/shrink.ts";
 import { fit } from "../../lib/train/fit.ts";
 import { STREAM_INIT } from "../../lib/util/philox.ts";
 import { generator } from "../pure/report-kit.ts";
@@ -109,6 +117,59 @@ describe("a temperature", () => {
     await fit(model, { train: data }, { epochs: 1, callbacks: { onNote: (note) => notes.push(note) } });
     expect(model.temperature).toBeUndefined();
     expect(notes.join()).toMatch(/temperature was chosen for other weights and is gone/);
+  });
+
+  describe("goes with the weights that it was chosen for, and so does a threshold, with a warning", () => {
+    const threshold = { certainty: 0.5, minCoverage: 0.5, risk: 0, coverage: 1, count: 9 };
+    const file = join(mkdtempSync(join(tmpdir(), "bayescnn-chosen-")), "weights.safetensors");
+    afterAll(() => rmSync(dirname(file), { recursive: true, force: true }));
+
+    /** Gives the model that has other weights now. */
+    const changes: Record<string, (model: Model<Categorical>) => Model<Categorical> | Promise<Model<Categorical>>> = {
+      prune(model) {
+        prune(model, { sparsity: 0.5 });
+        return model;
+      },
+      importWeights(model) {
+        saveModel(model, file);
+        importWeights(model, file);
+        return model;
+      },
+      shrink: (model) => shrink(model, { parameters: 0.6 }),
+      toFrequentist,
+      toBayesian: (model) => toBayesian(toFrequentist(model)),
+    };
+    /** Two layers, so that one can shrink. */
+    const net = () =>
+      new Model({
+        ...{ name: "two", input: [1, C, 1], likelihood: categorical(C), preprocess },
+        build: (x) => bayesLinear(bayesLinear(flatten(x), 8, { name: "fc1" }), C, { name: "fc2" }),
+      });
+    it.each(Object.keys(changes))("%s", async (name) => {
+      using model = net();
+      model.temperature = 2;
+      model.threshold = threshold;
+      const said: string[] = [];
+      const warned = (warning: Error) => void (warning.name === "BayesWarning" && said.push(warning.message));
+      process.on("warning", warned);
+      using changed = await changes[name](model);
+      await new Promise((resolve) => setImmediate(resolve)); // a warning is emitted in the next tick
+      process.off("warning", warned);
+      expect([changed.temperature, changed.threshold]).toEqual([undefined, undefined]);
+      const sentence = (what: string) =>
+        `the model's ${what} was chosen for other weights and is gone: choose it again`;
+      expect(said).toEqual([sentence("temperature"), sentence("threshold")]);
+      if (changed !== model) expect([model.temperature, model.threshold]).toEqual([2, threshold]);
+    });
+
+    it("but not where no weight changes", async () => {
+      using model = net();
+      model.temperature = 2;
+      model.threshold = threshold;
+      prune(model, { sparsity: 0 });
+      using same = await shrink(model);
+      for (const { temperature, threshold: kept } of [model, same]) expect([temperature, kept]).toEqual([2, threshold]);
+    });
   });
 
   it("is refused where there are no logits, or is none", async () => {

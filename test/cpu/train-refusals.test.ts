@@ -74,9 +74,7 @@ describe("a run that goes wrong", () => {
     expect(model.threshold).toEqual(threshold);
     const notes: string[] = [];
     await fitModel(model, data, { ...common, epochs: 1, callbacks: { onNote: (note) => notes.push(note) } });
-    expect(notes).toEqual([
-      "the model's threshold was chosen for other weights and is gone: choose it again after training",
-    ]);
+    expect(notes).toEqual(["the model's threshold was chosen for other weights and is gone: choose it again"]);
     expect(model.threshold).toBeUndefined();
   });
 

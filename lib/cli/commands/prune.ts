@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { Command } from "commander";
 import { saveCheckpoint } from "../../checkpoints/checkpoint.ts";
 import type { Quality } from "../../likelihoods/shared/likelihood.ts";
+import { forgetChosen } from "../../models/chosen.ts";
 import type { Model } from "../../models/model.ts";
 import { precisionOn, threads } from "../../native/device.ts";
 import { channelScores } from "../../prune/channelScores.ts";
@@ -111,6 +112,7 @@ async function pruneRun(dir: string, options: PruneOptions, context: Context): P
   using model = run.model;
   const early = unfinished(run);
   if (early) context.out.note(early);
+  forgetChosen(model, context.out.note); // before all measurements alike
   const data = await context.until(runData(run.config, options.dataDir));
   const plan = planned(run, options);
   const runDir = options.out ?? newRunDir(`pruned-${model.name}`, run.config.data.name);
