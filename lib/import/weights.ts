@@ -1,9 +1,12 @@
+import { isDeepStrictEqual } from "node:util";
+import { inShort } from "../checkpoints/checkpoint.ts";
 import { weightsFile } from "../checkpoints/open.ts";
 import { type Shape, sameShape } from "../graph/node.ts";
 import { checkValues } from "../graph/values.ts";
 import { maskName } from "../layers/mask.ts";
 import { checkLayers, isAmong, isLayers, type LayerTensor, layerNames, layerTensors } from "../layers/names.ts";
 import { forgetChosen } from "../models/chosen.ts";
+import { shapeOf } from "../models/create.ts";
 import { checkModel, type Model } from "../models/model.ts";
 import { copyList } from "../util/arrays.ts";
 import { BayesError, checkOptions, checkPath, fail, shorten, words } from "../util/errors.ts";
@@ -36,8 +39,8 @@ export interface ImportOptions {
  *
  * @param given a safetensors or ONNX file, or the folder of a run
  * @returns which tensor of the file each of the model's came from, both by name
- * @throws BayesError that names every tensor that is missing, left over, or of another shape, or the first value that is not
- *   finite, or says why the file is none; nothing has changed then
+ * @throws BayesError that names the first tensors that are missing, left over, or of another shape, and how many more there
+ *   are, or the first value that is not finite, or says why the file is none; nothing has changed then
  * @example
  * <!-- not run: weights.safetensors would have to be there -->
  * ```ts
@@ -82,6 +85,8 @@ export function importWeights(model: Model, given: string, options: ImportOption
   return new Map(targets.map(({ name, slot }) => [name, found.taken.get(slot)!.name]));
 }
 
+type Config = Readonly<Record<string, unknown>>;
+
 interface Found {
   /** By the model's slots. */
   readonly taken: ReadonlyMap<string, ForeignTensor>;
@@ -110,21 +115,21 @@ function mapped(
   { tensors }: Source,
 ): Found {
   const taken = new Map<string, ForeignTensor>();
-  const surplus: string[] = [];
+  const [absent, twice]: [string[], string[]] = [[], []];
   for (const tensor of tensors.values()) {
     const name = map(tensor.name, Object.freeze([...tensor.shape])) as unknown;
     if (name === undefined) continue;
     if (typeof name !== "string") fail(where, "a name from map, or undefined", name);
     if (kept.some((t) => t.name === name)) continue;
     const target = targets.find((t) => t.name === name || t.slot === name);
-    if (!target) surplus.push(`${shown(tensor)} as ${shorten(name, 80)}, which the model does not have`);
-    else if (taken.has(target.slot)) surplus.push(`${shown(tensor)} as ${name}, which another one is`);
+    if (!target) absent.push(`${shown(tensor)} as ${shorten(name, 80)}, which the model does not have`);
+    else if (taken.has(target.slot)) twice.push(`${shown(tensor)} as ${name}, which another one is`);
     else taken.set(target.slot, tensor);
   }
-  return { taken, surplus };
+  return { taken, surplus: [absent, twice].flatMap((kind) => (kind.length > 0 ? [listed(kind)] : [])) };
 }
 
-/** Throws one error with everything that does not fit. */
+/** Throws one error that says what does not fit. */
 function checkAll(
   path: string,
   targets: readonly LayerTensor[],
@@ -153,16 +158,29 @@ function checkAll(
       `with ${listed(unclear.map((t) => t.name))} behind a flatten whose values are put together anew, in an order that the file does not tell`,
     );
   if (wrong.length === 0) return;
-  throw new BayesError(`[${path}] expected the weights of ${model.name}, received a file ${wrong.join("; ")}`, {
-    code: "ERR_BAYES_FILE",
-  });
+  const [mine, theirs] = differing(model.config, source.checkpoint?.model.config);
+  throw new BayesError(
+    `[${path}] expected the weights of ${model.name}${mine}, received a file${theirs} ${wrong.join("; ")}`,
+    { code: "ERR_BAYES_FILE" },
+  );
 }
 
 const shown = ({ name, shape }: ForeignTensor): string => `${shorten(name, 80)} [${shape.slice(0, 8).join(", ")}]`;
 
-/** All of them, unless a file was made to have too many. */
-const listed = (all: readonly string[]): string =>
-  all.length <= 500 ? all.join(", ") : `${all.slice(0, 500).join(", ")} and ${all.length - 500} more`;
+/** The first few, and how many more. */
+const listed = (all: readonly string[], most = 3): string =>
+  `${all.slice(0, most).join(", ")}${all.length > most ? ` and ${all.length - most} more` : ""}`;
+
+/** In which settings a published net and that of a checkpoint differ, as each has them; nothing where one is another's. */
+function differing(mine: Config, theirs: Config | undefined): [mine: string, theirs: string] {
+  if (typeof mine.model !== "string" || typeof theirs?.model !== "string") return ["", ""];
+  const [own, other] = [shapeOf(mine), shapeOf(theirs)];
+  const keys = own.model === other.model ? Object.keys(own) : ["model"];
+  const odd = keys.filter((key) => !isDeepStrictEqual(own[key], other[key]));
+  const told = (of: Config) =>
+    odd.length > 0 ? ` (${odd.map((key) => `${key} ${inShort(of[key])}`).join(", ")})` : "";
+  return [told(own), told(other)];
+}
 
 /** The shape that a tensor of the model has in the file. */
 function layoutOf({ shape, role }: LayerTensor, { inputsFirst }: ForeignTensor, { layout }: Source): Shape {

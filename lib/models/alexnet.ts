@@ -1,7 +1,7 @@
 import type { Tensor } from "../graph/node.ts";
 import { flatten, maxPool2d } from "../ops/index.ts";
 import { checkNumber } from "../util/errors.ts";
-import { checkPlaces, type Kit } from "./kit.ts";
+import { checkKit, type Kit } from "./kit.ts";
 
 /**
  * AlexNet for 32x32 (a smaller image is zero-padded to that) with the paper's widths: 11x11/4 to 64, 5x5 to 192, 3x3 to 384,
@@ -13,8 +13,7 @@ import { checkPlaces, type Kit } from "./kit.ts";
  * @returns [batch, outputs]
  */
 export function alexnet(x: Tensor, kit: Kit, outputs: number, width = 1): Tensor {
-  const { conv, head, activate, drop } = kit;
-  checkPlaces("alexnet", kit, ["conv1", "conv3", "conv5"]);
+  const { conv, head, activate, drop } = checkKit("alexnet", kit, ["conv1", "conv3", "conv5"]);
   checkNumber("alexnet", "the width", width, 0, 64);
   const filters = (n: number) => Math.max(1, Math.round(n * width));
   const pool = (h: Tensor) => maxPool2d(h, { kernel: 2 });

@@ -1,6 +1,6 @@
 import type { Tensor } from "../graph/node.ts";
 import { flatten, maxPool2d } from "../ops/index.ts";
-import { checkImageSize, checkPlaces, type Kit } from "./kit.ts";
+import { checkImageSize, checkKit, type Kit } from "./kit.ts";
 
 /**
  * 3Conv3FC of the reference implementation: three 5x5 convolutions with overlapping pools, 1000, 1000, outputs. Dropout may
@@ -9,8 +9,7 @@ import { checkImageSize, checkPlaces, type Kit } from "./kit.ts";
  * @returns [batch, outputs]
  */
 export function conv3fc3(x: Tensor, kit: Kit, outputs: number): Tensor {
-  const { conv, dense, activate, drop, head } = kit;
-  checkPlaces("3conv3fc", kit, ["fc1", "fc2"]);
+  const { conv, dense, activate, drop, head } = checkKit("3conv3fc", kit, ["fc1", "fc2"]);
   checkImageSize("3conv3fc", x, 23, 23); // what three poolings leave a pixel of
   const pool = { kernel: 3, stride: 2 };
   let h = maxPool2d(activate(conv(x, 32, 5, { name: "conv1", padding: 2 })), pool);

@@ -107,6 +107,12 @@ const schema = z.strictObject({
   widths: z.record(z.string(), z.int().positive()).optional(),
 }) satisfies z.ZodType<ArchitectureConfig & { readonly outputs: number }>;
 
+/** What of a model's config says which tensors it has, of which shapes: with the defaults of what it leaves out. */
+export function shapeOf(config: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const { model, width = 1, norm = "batch", scale, bias = true, widths = {}, input, outputs } = config;
+  return { model, width, norm, scale, bias: bias !== false, widths, input, outputs };
+}
+
 /** What a model takes besides its architecture. */
 interface Surroundings {
   readonly preprocess?: Preprocess;

@@ -1,7 +1,7 @@
 import type { Tensor } from "../graph/node.ts";
 import { add, scale as affine, concat, pixelShuffle, repeatBatch, resizeBicubic, slice } from "../ops/index.ts";
 import { fail } from "../util/errors.ts";
-import { checkPlaces, type Kit } from "./kit.ts";
+import { checkKit, type Kit } from "./kit.ts";
 
 /** What the layers give counts so much, so that a new network is nearly the bicubic picture. */
 const DETAIL = 1 / 8;
@@ -20,8 +20,7 @@ export const FIRST_SCALE = -2.5;
  * @returns [batch, height * scale, width * scale, outputs]
  */
 export function espcn(x: Tensor, kit: Kit, outputs: number, scale = 3): Tensor {
-  const { conv, activate } = kit;
-  checkPlaces("espcn", kit, []);
+  const { conv, activate } = checkKit("espcn", kit, []);
   if (x.shape[3] !== 1) fail("espcn", "images of one channel, luma", x.shape[3]);
   if (outputs > 2) fail("espcn", "1 output, or 2 with predicted noise", outputs);
   let h = activate(conv(x, 64, 5, { name: "conv1", padding: 2 }));

@@ -7,7 +7,7 @@ import { batchNorm2d } from "../layers/norm.ts";
 import type { LayerOptions } from "../layers/scope.ts";
 import { relu, softplus } from "../ops/index.ts";
 import { copyList } from "../util/arrays.ts";
-import { checkNumber, checkOptions, fail, words } from "../util/errors.ts";
+import { checkNumber, checkObject, checkOptions, fail, words } from "../util/errors.ts";
 
 /** Images with a longer side begin with a stem that halves them. */
 export const LARGE_IMAGE = 64;
@@ -121,10 +121,16 @@ export function kit(options: KitOptions = {}): Kit {
 export const defaultActivation = (bayesian: boolean, normed: boolean): Activation =>
   bayesian && !normed ? "softplus" : "relu";
 
-/** Throws unless dropout is asked for behind layers alone that have a place for it. */
-export function checkPlaces(net: string, { dropoutAfter = [] }: Kit, places: readonly string[]): void {
-  const odd = dropoutAfter.find((layer) => !places.includes(layer));
+const PARTS = ["conv", "dense", "head", "activate", "norm", "drop"] as const;
+
+/** Throws unless `given` is a kit that asks for dropout behind layers alone that have a place for it. Returns it. */
+export function checkKit(net: string, given: Kit, places: readonly string[]): Kit {
+  const what = "a kit, as kit() makes it";
+  const part = PARTS.find((name) => typeof checkObject(net, what, given)[name] !== "function");
+  if (part) fail(net, `${what}, with ${part} as a function`, given[part]);
+  const odd = copyList(net, "dropoutAfter", given.dropoutAfter ?? []).find((layer) => !places.includes(layer));
   if (odd !== undefined) fail(net, `dropoutAfter among ${places.join(", ")}`, odd);
+  return given;
 }
 
 /** Throws unless an image is at least so large as the net can make something of. */

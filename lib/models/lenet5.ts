@@ -1,6 +1,6 @@
 import type { Tensor } from "../graph/node.ts";
 import { flatten, maxPool2d } from "../ops/index.ts";
-import { checkImageSize, checkPlaces, type Kit } from "./kit.ts";
+import { checkImageSize, checkKit, type Kit } from "./kit.ts";
 
 /**
  * LeNet-5 as in the paper (Shridhar et al. 2019): conv 5x5 to 6, pool, conv 5x5 to 16, pool, 120, 84, outputs. Made for
@@ -10,8 +10,7 @@ import { checkImageSize, checkPlaces, type Kit } from "./kit.ts";
  * @returns [batch, outputs]
  */
 export function lenet5(x: Tensor, kit: Kit, outputs: number): Tensor {
-  const { conv, dense, activate, drop, head } = kit;
-  checkPlaces("lenet5", kit, ["conv1", "conv2", "fc1", "fc2"]);
+  const { conv, dense, activate, drop, head } = checkKit("lenet5", kit, ["conv1", "conv2", "fc1", "fc2"]);
   const padding = Math.max(0, Math.ceil((32 - x.shape[1]) / 2));
   checkImageSize("lenet5", x, 1, Math.max(1, 16 - 2 * padding)); // both layers and poolings leave a pixel of 16
   const pool = (h: Tensor) => maxPool2d(h, { kernel: 2 });
@@ -30,8 +29,7 @@ export function lenet5(x: Tensor, kit: Kit, outputs: number): Tensor {
  * @returns [batch, outputs]
  */
 export function lenet5Caffe(x: Tensor, kit: Kit, outputs: number): Tensor {
-  const { conv, dense, activate, drop, head } = kit;
-  checkPlaces("lenet5-caffe", kit, ["conv1", "conv2", "fc1"]);
+  const { conv, dense, activate, drop, head } = checkKit("lenet5-caffe", kit, ["conv1", "conv2", "fc1"]);
   checkImageSize("lenet5-caffe", x, 16, 16);
   const pool = (h: Tensor) => maxPool2d(h, { kernel: 2 });
   let h = pool(drop(activate(conv(x, 20, 5, { name: "conv1" })), "conv1"));

@@ -1,7 +1,7 @@
 import type { Tensor } from "../graph/node.ts";
 import { globalAvgPool2d } from "../ops/index.ts";
 import { checkNumber } from "../util/errors.ts";
-import { checkPlaces, type Kit, LARGE_IMAGE } from "./kit.ts";
+import { checkKit, type Kit, LARGE_IMAGE } from "./kit.ts";
 
 /** Filters and stride of each depthwise separable block (Howard et al. 2017, table 1). */
 const BLOCKS: readonly (readonly [filters: number, stride: number])[] = [
@@ -20,7 +20,7 @@ const LAST = `block${BLOCKS.length}/pointwise`;
  * @returns [batch, outputs]
  */
 export function mobilenet(x: Tensor, kit: Kit, outputs: number, width = 1): Tensor {
-  checkPlaces("mobilenet", kit, [LAST]);
+  checkKit("mobilenet", kit, [LAST]);
   checkNumber("mobilenet", "the width", width, 0.25, 1);
   const conv = (h: Tensor, filters: number, kernel: number, stride: number, name: string, groups = 1): Tensor => {
     const y = kit.conv(h, filters, kernel, { name, stride, padding: (kernel - 1) / 2, groups, bias: false });

@@ -2,7 +2,7 @@ import type { Tensor } from "../graph/node.ts";
 import { add, globalAvgPool2d, maxPool2d, pad } from "../ops/index.ts";
 import { copyList } from "../util/arrays.ts";
 import { checkInt, checkOptions, fail } from "../util/errors.ts";
-import { checkPlaces, type Kit, LARGE_IMAGE } from "./kit.ts";
+import { checkKit, type Kit, LARGE_IMAGE } from "./kit.ts";
 
 /** The shape of a {@link resnet}. */
 export interface ResnetOptions {
@@ -57,9 +57,8 @@ export function resnet(x: Tensor, kit: Kit, outputs: number, options: ResnetOpti
     checkInt("resnet", `filters of stage ${i + 1}`, filters, i > 0 && way === "zeros" ? stages[i - 1] : 1);
     checkInt("resnet", `blocks of stage ${i + 1}`, counts[i], 1);
   });
-  const { activate, drop, head } = kit;
   const names = counts.flatMap((count, s) => Array.from({ length: count }, (_, b) => `stage${s + 1}/block${b + 1}`));
-  checkPlaces("resnet", kit, names.map((name) => `${name}/conv1`)); // biome-ignore format: one line
+  const { activate, drop, head } = checkKit("resnet", kit, names.map((name) => `${name}/conv1`)); // biome-ignore format: one line
 
   const conv = (h: Tensor, filters: number, kernel: number, stride: number, name: string, active = false): Tensor => {
     const y = kit.conv(h, filters, kernel, { name, stride, padding: (kernel - 1) / 2, bias: false });

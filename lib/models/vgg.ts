@@ -1,6 +1,6 @@
 import type { Tensor } from "../graph/node.ts";
 import { globalAvgPool2d, maxPool2d } from "../ops/index.ts";
-import { checkPlaces, type Kit } from "./kit.ts";
+import { checkKit, type Kit } from "./kit.ts";
 
 const FILTERS = [64, 128, 256, 512, 512];
 
@@ -17,7 +17,7 @@ function vgg(net: string, x: Tensor, kit: Kit, outputs: number, depths: readonly
     Array.from({ length: depth }, (_, i) => ({ filters: FILTERS[stage], last: i === depth - 1 })),
   );
   const end = `conv${layers.length}`;
-  checkPlaces(net, kit, [end]);
+  checkKit(net, kit, [end]);
   let h = x;
   for (const [i, { filters, last }] of layers.entries()) {
     const name = `conv${i + 1}`;

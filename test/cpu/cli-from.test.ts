@@ -5,7 +5,7 @@ import { peekCheckpoint } from "../../lib/checkpoints/checkpoint.ts";
 import { withSource } from "../../lib/cli/shared/from.ts";
 import type { RunConfig } from "../../lib/cli/shared/run-folder.ts";
 import type { TrainOptions } from "../../lib/cli/shared/train-options.ts";
-import { createModel, openModel, saveModel } from "../../lib/index.ts";
+import { type ClassModelConfig, createModel, openModel, saveModel } from "../../lib/index.ts";
 import { type Captured, cli, temporaryFolder, writeIdx } from "../cli-capture.ts";
 import { golden, torchFile } from "../import-kit.ts";
 
@@ -82,7 +82,7 @@ describe("train --from", () => {
       [[..."abcdefghij"], ["fc3"]],
     ]) {
       const config = { model: { model: "lenet5", input: [28, 28, 1], classes }, training: {} } as unknown as RunConfig;
-      const source = { file: at("ten.safetensors"), model: "lenet5", about };
+      const source = { file: at("ten.safetensors"), options: {}, about };
       const said: string[] = [];
       const made = withSource(config, source, { from: "ten", posterior: "rho" } as TrainOptions, (s) => said.push(s));
       expect(made.from?.except).toEqual(expected);
@@ -96,6 +96,55 @@ describe("train --from", () => {
     expect(got.stderr).toBe("");
     expect(notes(got)).toMatch(/its classes are taken to be those of the data[\s\S]*does not say what its net saw/);
     expect(config("torch").model.activation).toBe("relu");
+  });
+
+  /** A net of MNIST in a file; what it is made of. */
+  const saved = (name: string, more: Partial<ClassModelConfig>) => {
+    const input = [28, 28, 1] as const;
+    using net = createModel({ model: "mobilenet", input, classes: 10, bayesian: false, ...more } as ClassModelConfig);
+    saveModel(net, at(name));
+    return at(name);
+  };
+
+  it.each<[Partial<ClassModelConfig>, string[]]>([
+    [{ width: 0.25, norm: "filter-response", dropout: 0.3, dropoutAfter: [] }, ["--frequentist", "--width", "0.25"]],
+    [{ model: "lenet5", bayesian: true, bias: false, dropout: 0.2 }, ["--head-only"]],
+    [{ model: "lenet5", widths: { conv1: 4, conv2: 9, fc1: 30 } }, ["--moped"]],
+  ])("%j comes from the source", async (made, more) => {
+    const file = saved("source.safetensors", made);
+    const got = await train(`of-${more[0]}`, "--from", file, "--lr", "0", ...more);
+    expect(got.stderr).toBe("");
+    const { bayesian: _, ...kept } = made;
+    expect(config(`of-${more[0]}`).model).toMatchObject(kept);
+    expect((await cli("evaluate", at(`of-${more[0]}`), "--data-dir", data, "--json")).code).toBe(0);
+  });
+
+  it("dropout that stays on is tested with samples, and other dropout than the source's may be said", async () => {
+    const file = saved("drop.safetensors", { model: "lenet5", dropout: 0.2, monteCarloDropout: true });
+    await train("drop", "--from", file, "--frequentist");
+    expect(config("drop")).toMatchObject({ testSamples: 2, model: { dropout: 0.2, monteCarloDropout: true } });
+    await train("other-drop", "--from", file, "--frequentist", "--dropout", "0.4:fc1");
+    expect(config("other-drop").model).toMatchObject({ dropout: 0.4, dropoutAfter: ["fc1"] });
+    expect(config("other-drop").model.monteCarloDropout).not.toBe(true);
+  });
+
+  it.each<[Partial<ClassModelConfig>, string[], string]>([
+    [{ width: 0.3 }, ["--width", "0.5"], "expected --width 0.3, as SOURCE has it, or no --width, received 0.5"],
+    [{ norm: "filter-response" }, ["--norm", "batch"], 'or no --norm, received "batch"'],
+    [{ bayesian: true, bias: false }, ["--bias", "point"], 'or no --bias, received "point"'],
+    [{}, ["--bias", "none"], 'expected --bias bayesian, as SOURCE has it, or no --bias, received "none"'],
+    [
+      { model: "lenet5", bayesian: true, bias: false },
+      ["--frequentist"],
+      "of lenet5 (bias true), received a file (bias",
+    ],
+  ])("%j: %j is refused in a short sentence", async (made, more, message) => {
+    const file = saved("source.safetensors", { width: made.model ? undefined : 0.25, ...made });
+    const got = await train("bad", "--from", file, ...more);
+    expect(got.code).toBe(1);
+    expect(got.stderr).toContain(message.replace("SOURCE", file));
+    expect(got.stderr.length).toBeLessThan(400);
+    expect(existsSync(at("bad"))).toBe(false);
   });
 
   it("a run that was killed before its first checkpoint begins with the weights again", async () => {

@@ -181,6 +181,29 @@ describe("what does not fit", () => {
       expect(message).toContain(part);
   });
 
+  it("of many tensors the first three are named, of a net of ours first what differs", () => {
+    const narrow = (width: number, norm?: "filter-response") =>
+      createModel({ model: "mobilenet", input: [8, 8, 3], classes: 3, width, norm, bayesian: false });
+    using model = narrow(0.5);
+    for (const [other, expected, received] of [
+      [narrow(0.3), "width 0.5", "width 0.3"],
+      [narrow(0.5, "filter-response"), 'norm "batch"', 'norm "filter-response"'],
+    ] as const) {
+      using source = other;
+      saveModel(source, at("narrow.safetensors"));
+      const start = `expected the weights of mobilenet (${expected}), received a file (${received}) with`;
+      let message = "";
+      try {
+        importWeights(model, at("narrow.safetensors"));
+      } catch (error) {
+        message = (error as Error).message;
+      }
+      expect(message).toContain(start);
+      expect(message).toMatch(/ and \d+ more/);
+      expect(message.length).toBeLessThan(600);
+    }
+  });
+
   it.each([Number.NaN, Infinity, -Infinity])("a value that is %d is refused", (value) => {
     expect(
       refuse((all) => {
@@ -239,7 +262,7 @@ describe("what does not fit", () => {
   it("map's mistakes are named: a name that the model does not have, and one that is given twice", () => {
     const message = refuse(() => {}, { map: (name: string) => (name.startsWith("conv") ? "conv1/weight" : "nowhere") });
     expect(message).toContain("conv1.bias [6] as conv1/weight, which another one is");
-    expect(message).toContain("fc3.bias [10] as nowhere, which the model does not have");
+    expect(message).toContain("fc1.bias [120] as nowhere, which the model does not have");
     expect(message).toContain("without conv1/bias");
   });
 

@@ -87,6 +87,8 @@ describe("a wrong command line is one sentence and exit code 2", () => {
     [["predict", "run", "--index", "5-2"], /end of a range/],
     [["prune", "run", "--sparsity", "1"], /<= 0.9999/],
     [["info", "run", "--model", "lenet5"], /received both/],
+    [["info", "--width", ".5"], /expected --model together with --width, received none/],
+    [["info", "run", "--batch", "3", "--image-size", "5"], /--model together with --batch, received a run folder/],
     [["train", "--model", "mobilenet", "--width", "2"], />= 0.25 and <= 1, received 2/],
     [["bench", "step", "--batch", "-3"], /an integer from 1 to 65536/],
     [

@@ -41,6 +41,32 @@ describe("conv2d", () => {
       () => conv2d(x, f32(3, 3, 16, 4), undefined, { padding: -1 }),
       "padding to be an integer from 0",
     ],
+    ...(
+      [
+        "SAME",
+        "valid",
+        "ab",
+        [
+          [1, 2],
+          [0, 1],
+        ],
+        [1, 2, 3],
+        {},
+        null,
+      ] as never[]
+    ).map(
+      // biome-ignore format: one line
+      (padding): [string, () => Tensor, string] => [
+        `padding ${JSON.stringify(padding)}`,
+        () => conv2d(x, f32(3, 3, 16, 4), undefined, { padding }),
+        '[conv2d] expected padding as "same", a number, [vertical, horizontal] or [top, left, bottom, right], received ',
+      ],
+    ),
+    [
+      "a transposed one's padding",
+      () => convTranspose2d(x, f32(3, 3, 4, 16), undefined, { padding: "same" as never }),
+      "[convTranspose2d] expected padding as a number, [vertical, horizontal] or",
+    ],
     [
       "dilation",
       () => conv2d(x, f32(3, 3, 16, 4), undefined, { dilation: [1, 0.5] }),

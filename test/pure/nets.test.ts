@@ -4,7 +4,9 @@ import { constant, sizeOf } from "../../lib/graph/node.ts";
 import { Store } from "../../lib/graph/store.ts";
 import { trace, withTrace } from "../../lib/graph/trace.ts";
 import { createModel } from "../../lib/index.ts";
+import * as nets from "../../lib/models/index.ts";
 import { type Kit, kit, mobilenet, resnet18, vgg11, vgg16 } from "../../lib/models/index.ts";
+import { BayesError } from "../../lib/util/errors.ts";
 import { nullDevice } from "../null-device.ts";
 
 type Net = typeof mobilenet;
@@ -98,5 +100,23 @@ describe("a wrong", () => {
     const after = { dropout: 0.2, dropoutAfter: ["block1"] };
     refused({ model: "mobilenet", ...after }, '[mobilenet] expected dropoutAfter among block13/pointwise, received "block1"'); // biome-ignore format: long
     refused({ model: "vgg11", ...after }, '[vgg11] expected dropoutAfter among conv8, received "block1"');
+  });
+});
+
+describe("without a kit, or with another thing,", () => {
+  const { alexnet, conv3fc3, espcn, lenet5, lenet5Caffe, resnet20 } = nets;
+  const all = { alexnet, conv3fc3, espcn, lenet5, lenet5Caffe, mobilenet, resnet18, resnet20, vgg11, vgg16 };
+  it.each(Object.entries(all))("%s says so", (_, net) => {
+    const x = constant(new Float32Array(32 * 32), [1, 32, 32, 1]);
+    for (const [wrong, message] of [
+      [undefined, "expected a kit, as kit() makes it, received undefined"],
+      [kit, "expected a kit, as kit() makes it, received function kit"],
+      [{}, "expected a kit, as kit() makes it, with conv as a function, received undefined"],
+      [{ ...kit(), drop: 3 }, "with drop as a function, received 3"],
+      [{ ...kit(), dropoutAfter: "conv1" }, 'dropoutAfter as a list, received "conv1"'],
+    ] as [never, string][]) {
+      expect(() => net(x, wrong, 3)).toThrow(BayesError);
+      expect(() => net(x, wrong, 3)).toThrow(message);
+    }
   });
 });

@@ -39,6 +39,8 @@ const own = declare()
     decimal(0.25, 1),
   )
   .flag("--frequentist", "the model without Bayesian layers");
+/** What says something of --model, and of nothing else. */
+const OF_MODEL = ["batch", "imageSize", "width", "frequentist"];
 type InfoOptions = Values<typeof own>;
 
 /** Steps that are timed after a first one, and when to stop before that. */
@@ -54,12 +56,19 @@ export function infoCommand(root: Command): void {
       .argument("[rundir]", "folder of a run"),
     own,
     { example: "bayescnn info --model lenet5" },
-  ).action((dir: string | undefined, options: InfoOptions) =>
+  ).action((dir: string | undefined, options: InfoOptions, command: Command) =>
     inContext(
       options,
       ({ out }) => {
         if (dir !== undefined && options.model !== undefined)
           throw new UsageError("[info] expected a run folder or --model, received both");
+        const idle = command.options.find(
+          (o) => OF_MODEL.includes(o.attributeName()) && command.getOptionValueSource(o.attributeName()) === "cli",
+        );
+        if (idle && options.model === undefined)
+          throw new UsageError(
+            `[info] expected --model together with ${idle.long}, received ${dir === undefined ? "none" : "a run folder"}`,
+          );
         if (dir !== undefined) {
           checkOutput("info", options.out, dir);
           runInfo(dir, out);

@@ -63,7 +63,7 @@ async function fresh(options: TrainOptions, context: Context, command: Command):
   );
   checkTrainingClasses("train", all.train);
   const notes: string[] = [];
-  const asked = recipe(source ? { ...options, model: source.model } : options, all, (note) => notes.push(note));
+  const asked = recipe({ ...options, ...source?.options }, all, (note) => notes.push(note));
   const config = source ? withSource(asked, source, options, (note) => notes.push(note)) : asked;
   const runDir = options.out ?? newRunDir(String(config.model.model), all.train.name);
   const data = { ...splitData(all, config.data), test: all.test };

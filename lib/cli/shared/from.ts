@@ -7,7 +7,7 @@ import { importWeights } from "../../import/weights.ts";
 import { layerTensors } from "../../layers/names.ts";
 import type { LikelihoodConfig } from "../../likelihoods/shared/likelihood.ts";
 import { spreadOut } from "../../models/convert.ts";
-import { createModel, type LikelihoodModelConfig, modelNames } from "../../models/create.ts";
+import { type ArchitectureConfig, createModel, type LikelihoodModelConfig, modelNames } from "../../models/create.ts";
 import type { Model } from "../../models/model.ts";
 import { defaults } from "../../train/defaults.ts";
 import { BayesError, fail, words } from "../../util/errors.ts";
@@ -18,8 +18,8 @@ import type { TrainOptions } from "./train-options.ts";
 /** Where the weights come from. */
 export interface WeightsSource {
   readonly file: string;
-  /** The architecture, as the file says or the command line. */
-  readonly model: string;
+  /** What a checkpoint says in place of these options: its architecture, as far as they have one. */
+  readonly options: Partial<Pick<TrainOptions, "model" | "width" | "norm" | "bias" | "monteCarloDropout">>;
   /** Of a checkpoint of this library. */
   readonly about?: Omit<Checkpoint, "tensors">;
 }
@@ -39,27 +39,36 @@ export function weightsSource(options: TrainOptions, command: Command): WeightsS
   if (against)
     throw new UsageError(`[train] expected --moped, which has a prior and a posterior, or --${against}, received both`);
   const file = weightsFile(options.from, "--from");
-  if (!isCheckpoint(file)) return { file, model: options.model };
+  if (!isCheckpoint(file)) return { file, options: {} };
   const about = peekCheckpoint(file);
-  const { model } = about.model.config;
+  const theirs = about.model.config as Partial<ArchitectureConfig>; // createModel checks it
+  const { model, width, norm, monteCarloDropout } = theirs;
   if (typeof model !== "string" || !modelNames.includes(model))
     fail("--from", `the weights of ${modelNames.join(", ")}`, words(about.model.name), "ERR_BAYES_FILE");
   if (given("model") && options.model !== model)
     fail("train", `--model ${model}, the net of ${options.from}`, options.model);
-  return { file, model, about };
+  const some = options.bias === "none" ? defaults.bias : options.bias; // "bayesian" and "point" both take the file's
+  const bias = theirs.bias === false ? "none" : some;
+  for (const [name, own] of Object.entries({ width: width ?? 1, norm: norm ?? "batch", bias }))
+    if (given(name) && options[name as "width"] !== own)
+      fail("train", `--${name} ${own}, as ${options.from} has it, or no --${name}`, options[name as "width"]);
+  const drops = options.monteCarloDropout || (options.dropout === undefined && monteCarloDropout);
+  return { file, options: { model, width, norm, bias, monteCarloDropout: drops }, about };
 }
 
-/** The recipe with the activation and pixels of the source, and the layers that --moped and --head-only ask for. */
+/** The recipe with the activation, dropout, widths and pixels of the source, and the layers that --moped and --head-only ask for. */
 export function withSource(
   config: RunConfig,
   { file, about }: WeightsSource,
-  { moped = false, headOnly = false, activation, posterior, from }: TrainOptions,
+  { moped = false, headOnly = false, activation, dropout, posterior, from }: TrainOptions,
   say: (note: string) => void,
 ): RunConfig {
   const theirs = about?.model;
   const bayesian = config.model.bayesian !== false;
   const begun = {
     ...config.model,
+    ...(dropout === undefined ? { dropout: theirs?.config.dropout, dropoutAfter: theirs?.config.dropoutAfter } : {}),
+    widths: theirs?.config.widths, // of a net that was shrunk
     activation: activation ?? theirs?.config.activation ?? "relu", // what most nets of others have
     ...(theirs?.preprocess ? { preprocess: theirs.preprocess } : {}),
     ...(moped ? { prior: { kind: "gaussian", mean: "initial", sigma: 1 } } : {}),

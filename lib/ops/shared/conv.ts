@@ -85,7 +85,7 @@ export function convAttrs(where: string, x: Shape, w: Shape, options: ConvOption
   const dilation = pair(options.dilation ?? 1);
   const { padding = 0, groups = 1 } = options;
   const rest = { dilation, groups, bias, ...arithmetic(), ...exactSums(where, options.exact) };
-  if (padding !== "same") return { stride, padding: sides(padding), ...rest };
+  if (padding !== "same") return { stride, padding: sides(where, padding, '"same", '), ...rest };
   const total = [0, 1].map((i) =>
     Math.max(0, (Math.ceil(x[i + 1] / stride[i]) - 1) * stride[i] + dilation[i] * (w[i] - 1) + 1 - x[i + 1]),
   );
@@ -98,7 +98,7 @@ export function convTransposeAttrs(where: string, options: ConvTransposeOptions,
   const { stride, padding, dilation, groups, outputPadding, exact } = own;
   return {
     stride: pair(stride ?? 1),
-    padding: sides(padding ?? 0),
+    padding: sides(where, padding ?? 0),
     dilation: pair(dilation ?? 1),
     groups: groups ?? 1,
     outputPadding: pair(outputPadding ?? 0),

@@ -29,15 +29,21 @@ const own = <T>(list: T): T => (Array.isArray(list) && list.length <= 4 ? ([...l
 
 export const pair = (p: Pair): readonly number[] => (typeof p === "number" ? [p, p] : own(p));
 
-/** [top, left, bottom, right] */
-export function sides(given: Padding): readonly number[] {
-  const p = own(given);
-  return typeof p === "number" ? [p, p, p, p] : p.length === 2 ? [p[0], p[1], p[0], p[1]] : p;
+/**
+ * [top, left, bottom, right]
+ * @param or what else a padding may be, for the message
+ * @throws BayesError for what is no number, and no list of two or four
+ */
+export function sides(where: string, given: Padding, or = ""): readonly number[] {
+  const p: unknown = own(given);
+  const list: unknown = typeof p === "number" ? [p, p, p, p] : Array.isArray(p) && p.length === 2 ? [...p, ...p] : p;
+  if (Array.isArray(list) && list.length === 4 && list.every((v) => typeof v === "number")) return list;
+  return fail(where, `padding as ${or}a number, [vertical, horizontal] or [top, left, bottom, right]`, given);
 }
 
 export function windowAttrs(where: string, options: WindowOptions): WindowAttrs {
   const { kernel, stride = kernel, padding = 0 } = checkObject(where, "options with a kernel", options);
-  return { kernel: pair(kernel), stride: pair(stride), padding: sides(padding) };
+  return { kernel: pair(kernel), stride: pair(stride), padding: sides(where, padding) };
 }
 
 /** Checks that x is a float32 image batch [N, H, W, C]. */
