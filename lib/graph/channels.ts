@@ -44,7 +44,9 @@ export class ChannelFlow {
   readonly nodes: Node[] = [];
   readonly #of = new Map<Tensor, Channels>();
   readonly #parent: number[] = [];
-  readonly #stays: boolean[] = [];
+  /** The node for which a group stays; true: it is in the output. */
+  readonly #stays: (Node | true | undefined)[] = [];
+  #at: Node | true = true;
   readonly #fixed = new Set<string>();
   readonly #resizable: (layer: string) => boolean;
 
@@ -58,6 +60,7 @@ export class ChannelFlow {
     for (const node of order) {
       if (!node.inputs.some((t) => seen.has(t))) continue; // made of parameters and noise alone
       this.nodes.push(node);
+      this.#at = node;
       const through = node.op.channels?.(this, node);
       if (!through) for (const t of node.inputs) this.stay(this.of(t));
       for (const t of node.outputs) {
@@ -65,6 +68,7 @@ export class ChannelFlow {
         this.#of.set(t, known ?? this.stay(this.#fresh(t.shape.at(-1) ?? 1)));
       }
     }
+    this.#at = true;
     this.stay(this.of(output));
   }
 
@@ -81,13 +85,19 @@ export class ChannelFlow {
     return fresh;
   }
 
-  /** Of tensors that are combined element by element: the same channels. Those with one only are stretched over all. */
-  joined(inputs: readonly Tensor[]): Channels {
-    const all = inputs.map((t) => this.of(t));
+  /**
+   * Of tensors that are combined element by element: the same channels. Those with one only are stretched over all. Parameters
+   * of the layer that does it have a number for every channel that the layer is given.
+   */
+  joined({ inputs, layer }: Pick<Node, "inputs" | "layer">): Channels {
+    const own = inputs.filter(({ node: { leaf }, shape }) => shape.length === 1 && isOf(layer, leaf));
+    const all = inputs.flatMap((t) => (own.includes(t) ? [] : [this.of(t)]));
     const most = Math.max(...all.map((c) => c.length));
     const wide = all.filter((c) => c.length === most);
     for (const narrow of all) if (narrow.length !== most) this.stay(narrow);
-    return wide.reduce((a, b) => this.join(a, b));
+    const joint = wide.reduce((a, b) => this.join(a, b));
+    for (const t of own) for (const { slot } of slotsOf(t)) this.#run(slot, new Map([[0, joint]]));
+    return joint;
   }
 
   /** What a convolution or linear layer makes: channels of its own, but for a depthwise one, whose go with those it is given. */
@@ -147,14 +157,21 @@ export class ChannelFlow {
       const [x, y] = [this.group(id), this.group(b[i])];
       if (x === y) return;
       this.#parent[Math.max(x, y)] = Math.min(x, y);
-      this.#stays[Math.min(x, y)] ||= this.#stays[Math.max(x, y)];
+      this.#stays[Math.min(x, y)] ??= this.#stays[Math.max(x, y)];
     });
     return a;
   }
 
   stay(channels: Channels): Channels {
-    for (const id of channels) this.#stays[this.group(id)] = true;
+    for (const id of channels) this.#stays[this.group(id)] ??= this.#at;
     return channels;
+  }
+
+  /** The ops for which channels stay that layers make, as errors name them; those of the output stay for none. */
+  get keepers(): string[] {
+    const ids = this.products.flatMap(({ makes }) => makes);
+    const of = ids.map((id) => this.#stays[this.group(id)]);
+    return [...new Set(of.flatMap((node) => (node && node !== true ? [node.describe()] : [])))];
   }
 
   /** The number of the group that goes or stays as one. */
@@ -172,7 +189,7 @@ export class ChannelFlow {
     const first = this.#parent.length;
     for (let i = 0; i < count; i++) {
       this.#parent.push(first + i);
-      this.#stays.push(false);
+      this.#stays.push(undefined);
     }
     return Array.from({ length: count }, (_, i) => first + i);
   }
@@ -190,6 +207,10 @@ export class ChannelFlow {
     }
   }
 }
+
+/** Whether that is a parameter of the layer. */
+const isOf = (layer: string | undefined, leaf: Node["leaf"]): boolean =>
+  layer !== undefined && leaf?.kind === "store" && leaf.of.slot.of.startsWith(`${layer}/`);
 
 /**
  * The slots that a tensor of parameters is made of: the mean of a weight, and its mask. `alike`: element by element. One value

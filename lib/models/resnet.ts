@@ -64,11 +64,13 @@ export function resnet(x: Tensor, kit: Kit, outputs: number, options: ResnetOpti
     const y = kit.conv(h, filters, kernel, { name, stride, padding: (kernel - 1) / 2, bias: false });
     return kit.norm(y, `${name}/norm`, active);
   };
-  const shortcut = (h: Tensor, filters: number, stride: number, name: string): Tensor => {
-    if (stride === 1 && h.shape[3] === filters) return h;
-    if (way === "projection") return conv(h, filters, 1, stride, `${name}/shortcut`);
-    const seen = stride === 1 ? h : maxPool2d(h, { kernel: 1, stride });
-    return h.shape[3] === filters ? seen : pad(seen, [0, 0, 0, 0], [0, 0, 0, filters - h.shape[3]]);
+  // goes by the filters of the options: those of h are fewer in a net that was shrunk, which has to have the same shortcuts
+  const shortcut = (h: Tensor, stage: number, stride: number, name: string): Tensor => {
+    if (stride === 1) return h; // within a stage nothing changes the shape
+    if (way === "projection") return conv(h, stages[stage], 1, stride, `${name}/shortcut`);
+    const seen = maxPool2d(h, { kernel: 1, stride });
+    const more = stages[stage] - stages[stage - 1];
+    return more === 0 ? seen : pad(seen, [0, 0, 0, 0], [0, 0, 0, more]);
   };
 
   let h = stem === "3x3" ? conv(x, stages[0], 3, 1, "conv1", true) : conv(x, stages[0], 7, 2, "conv1", true);
@@ -78,7 +80,7 @@ export function resnet(x: Tensor, kit: Kit, outputs: number, options: ResnetOpti
       const name = `stage${stage + 1}/block${block + 1}`;
       const stride = stage > 0 && block === 0 ? 2 : 1;
       const inner = drop(conv(h, filters, 3, stride, `${name}/conv1`, true), `${name}/conv1`);
-      h = activate(add(conv(inner, filters, 3, 1, `${name}/conv2`), shortcut(h, filters, stride, name)), true);
+      h = activate(add(conv(inner, filters, 3, 1, `${name}/conv2`), shortcut(h, stage, stride, name)), true);
     }
   return head(globalAvgPool2d(h), outputs, { name: "classifier" });
 }

@@ -31,8 +31,9 @@ const op: OnnxOp<ConcatAttrs> = {
       return slice(dy!, starts, x.shape);
     });
   },
-  channels(flow, { inputs, attrs: { axis } }) {
-    return axis === inputs[0].shape.length - 1 ? inputs.flatMap((x) => flow.of(x)) : flow.joined(inputs);
+  channels(flow, node) {
+    const { inputs, attrs: { axis } } = node; // biome-ignore format: one line
+    return axis === inputs[0].shape.length - 1 ? inputs.flatMap((x) => flow.of(x)) : flow.joined(node);
   },
   onnx: (ctx, { attrs: { axis }, outputs }, inputs) =>
     ctx.emit("Concat", inputs, { axis: ctx.layout.axis(axis, outputs[0].shape.length) }),

@@ -21,6 +21,7 @@ const op: OnnxOp<SumAttrs> = {
       },
     ];
   },
+  channels: (flow, { inputs: [x], attrs: { to } }) => (to < x.shape.length ? flow.of(x) : undefined),
   grad: ([dy], { inputs: [x], attrs }) => [broadcastTo(reshape(dy!, kept(x.shape, attrs)), x.shape)],
   onnx(ctx, { inputs: [{ shape }], attrs: { from, to, keepdims } }, [x]) {
     const rank = shape.length;

@@ -67,9 +67,18 @@ export function flowOf(model: Model, mode: Mode): ChannelFlow {
   return new ChannelFlow(image, output, (layer) => resizable.has(layer));
 }
 
+/** One product of numbers of channels: how often each group is along an axis, and how many are left there. */
+interface Term {
+  readonly unit: number;
+  readonly axes: readonly Map<number, number>[];
+  readonly left: number[];
+}
+
 /** What is left of a model's parameters and multiply-adds while groups of channels go, one after the other. */
 export class Budget {
-  readonly #terms: { readonly unit: number; readonly axes: Map<number, number>[]; readonly left: number[] }[];
+  readonly #terms: Term[];
+  /** Those that a group is in. */
+  readonly #of = new Map<number, Term[]>();
 
   /** @param what multiply-adds, or weights and biases */
   constructor(flow: ChannelFlow, what: "flops" | "parameters") {
@@ -94,6 +103,9 @@ export class Budget {
         : [...flow.slots.values()]
             .filter(({ slot }) => slot.trainable && !/\/(rho|logAlpha)$/.test(slot.name))
             .map(({ slot, axes }) => term(sizeOf(slot.shape), [...axes.values()]));
+    for (const t of this.#terms)
+      for (const group of new Set(t.axes.flatMap((of) => [...of.keys()])))
+        this.#of.set(group, [...(this.#of.get(group) ?? []), t]);
   }
 
   get total(): number {
@@ -103,7 +115,7 @@ export class Budget {
   /** How much less there is without that group. */
   saved(group: number): number {
     let saved = 0;
-    for (const { unit, axes, left } of this.#terms) {
+    for (const { unit, axes, left } of this.#of.get(group) ?? []) {
       let [before, after] = [unit, unit];
       axes.forEach((of, i) => {
         before *= left[i];
@@ -115,7 +127,7 @@ export class Budget {
   }
 
   remove(group: number): void {
-    for (const { axes, left } of this.#terms)
+    for (const { axes, left } of this.#of.get(group) ?? [])
       axes.forEach((of, i) => {
         left[i] -= of.get(group) ?? 0;
       });

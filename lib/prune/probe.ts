@@ -124,7 +124,7 @@ export interface Shift {
 /**
  * What the channels that go give the layers that read them: of training images the average, without them what they give on
  * a black image (where their weights are zero, they give that on any). It goes into the bias of the layer, or, where it
- * has none, into the mean of the normalization behind it; a layer without either does without.
+ * has none, into the mean of the batch norm behind it; a layer without either does without.
  */
 export async function leftBehind(
   model: Model,

@@ -47,7 +47,7 @@ export const shrinkKinds = { flops: "number", parameters: "number", score: "stri
  * Without a budget those channels go that do nothing: all weights that make them, or all that read them, are pruned
  * ({@link prune}) or plain zeros. What a channel without weights still gives (its bias, through the activation) goes into the
  * biases of the layers that read it, so predictions with the mean weights stay as they were, except near the border of a
- * padded convolution, where an average goes in, and of layers with neither a bias nor a normalization behind them. With `flops` or `parameters` the least valuable channels follow,
+ * padded convolution, where an average goes in, and of layers with neither a bias nor a batch norm behind them. With `flops` or `parameters` the least valuable channels follow,
  * by score per multiply-add or weight saved, until the budget is met; with `data` the average of what they gave
  * on its images is left in their place. Fine-tune afterwards.
  *
@@ -66,11 +66,26 @@ export const shrinkKinds = { flops: "number", parameters: "number", score: "stri
  * ```
  */
 export async function shrink<L extends Likelihood>(model: Model<L>, options: ShrinkOptions = {}): Promise<Model<L>> {
+  return shrinkRound(model, options);
+}
+
+/** What a round is part of, for its error: the share that was asked for, and how much of the whole the round begins with. */
+interface Wanted {
+  readonly share: number | undefined;
+  readonly of: number;
+}
+
+/** {@link shrink} as one round of several. */
+export async function shrinkRound<L extends Likelihood>(
+  model: Model<L>,
+  options: ShrinkOptions,
+  wanted?: Wanted,
+): Promise<Model<L>> {
   checkModel("shrink", model, { idle: false });
   const own = check(model, options);
   return model.store.turn(`shrinking ${model.name}`, async (turn) => {
     const flow = flowOf(model, "sample");
-    const gone = await choose(model, flow, own, turn);
+    const gone = await choose(model, flow, own, turn, wanted);
     const small = model.resized(widths(flow, gone));
     try {
       checkAlike(flow, gone, small);
@@ -107,7 +122,13 @@ const defaultScore = ({ store }: Model): "snr" | "magnitude" =>
   prunableWeights(store).every((w) => w.posterior !== "point" && !w.shared) ? "snr" : "magnitude";
 
 /** The groups of channels that go: those that do nothing, and as many of the others as the budget asks for. */
-async function choose(model: Model, flow: ChannelFlow, options: ShrinkOptions, turn: Turn): Promise<Set<number>> {
+async function choose(
+  model: Model,
+  flow: ChannelFlow,
+  options: ShrinkOptions,
+  turn: Turn,
+  wanted: Wanted = { share: options.flops ?? options.parameters, of: 1 },
+): Promise<Set<number>> {
   const { data, score = data ? "taylor" : defaultScore(model) } = options;
   const what = options.parameters === undefined ? "flops" : "parameters";
   const share = options[what];
@@ -125,20 +146,24 @@ async function choose(model: Model, flow: ChannelFlow, options: ShrinkOptions, t
   for (const group of deadGroups(model, flow)) if (!last(group)) remove(group);
   if (share === undefined || budget.total <= target) return gone;
   const scores = score === "taylor" ? await taylorScores(model, flow, data!, turn) : weightScores(model, flow, score);
+  const candidates = new Set(flow.removable.filter((group) => !gone.has(group)));
   while (budget.total > target * (1 + 1e-9)) {
     let [least, of] = [Number.POSITIVE_INFINITY, -1];
-    for (const group of flow.removable) {
-      if (gone.has(group)) continue;
+    for (const group of candidates) {
       const per = (scores.get(group) ?? 0) / budget.saved(group);
-      if (per < least && !last(group)) [least, of] = [per, group];
+      if (!(per < least)) continue;
+      if (last(group)) candidates.delete(group);
+      else [least, of] = [per, group];
     }
     if (of < 0) {
-      const grouped = flow.products.some(({ node, reads }) => Number(node.attrs.groups ?? 1) > 1 && reads.length > 0);
-      const but = grouped ? ", where grouped convolutions keep theirs and those that they read" : "";
-      const least = (budget.total / whole).toFixed(4);
-      fail("shrink", `${what} of at least ${least}, what remains with one channel a layer${but}`, share);
+      const [first, ...others] = flow.keepers;
+      const more = others.length > 0 ? ` and ${others.length} more` : "";
+      const but = first ? ` and those that stay for ${first}${more}` : "";
+      const least = (Math.ceil((1e4 * wanted.of * budget.total) / whole) / 1e4).toFixed(4);
+      fail("shrink", `${what} of at least ${least}, what remains with one channel a layer${but}`, wanted.share);
     }
     remove(of);
+    candidates.delete(of);
   }
   return gone;
 }

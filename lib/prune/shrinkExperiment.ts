@@ -6,7 +6,7 @@ import { type FitOptions, fit } from "../train/fit.ts";
 import { checkInt, checkObject, checkOptions } from "../util/errors.ts";
 import { type Costs, costsOf } from "./costs.ts";
 import type { PruningRow } from "./pruneExperiment.ts";
-import { type ShrinkOptions, shrink, shrinkKinds } from "./shrink.ts";
+import { type ShrinkOptions, shrinkKinds, shrinkRound } from "./shrink.ts";
 
 export interface ShrinkExperimentOptions extends Omit<ShrinkOptions, "data"> {
   /** How to train on after each round; absent: no fine-tuning. A `runDir` gets the last round's run. */
@@ -73,7 +73,7 @@ export async function shrinkExperiment<L extends Likelihood>(
     let reached = 1; // the share of the whole that is there
     for (const [round, share] of shares.entries()) {
       const part = share === undefined ? {} : { [what]: Math.min(1, share / reached) };
-      const next = await shrink(now, { ...part, score, data: train });
+      const next = await shrinkRound(now, { ...part, score, data: train }, { share: budget[what], of: reached });
       if (now !== model) now.close();
       now = next;
       if (share !== undefined) reached = measureOf(costsOf(now), what) / measureOf(before.costs, what);

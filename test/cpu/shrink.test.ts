@@ -4,7 +4,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { makeDataset, subset } from "../../lib/data/index.ts";
-import { ops } from "../../lib/graph.ts";
+import { ops, parameter } from "../../lib/graph.ts";
 import {
   add,
   alphaPosterior,
@@ -22,6 +22,7 @@ import {
   embeddedMnist,
   evaluate,
   exportOnnx,
+  filterResponseNorm2d,
   fit,
   flatten,
   gaussian,
@@ -30,6 +31,7 @@ import {
   linear,
   Model,
   maxPool2d,
+  modelNames,
   openModel,
   pixelShuffle,
   predict,
@@ -37,12 +39,14 @@ import {
   relu,
   saveModel,
   shrink,
+  shrinkExperiment,
   sigmoid,
   softplus,
   type Tensor,
   tanh,
 } from "../../lib/index.ts";
 import { maskName } from "../../lib/layers/mask.ts";
+import { kit, resnet } from "../../lib/models/index.ts";
 
 const images = (count: number, [h, w, c]: readonly number[]) => ({
   images: Float32Array.from({ length: count * h * w * c }, (_, i) => Math.sin(12.9898 * (i + 1)) * 1.5),
@@ -95,7 +99,7 @@ interface Piece {
   readonly kind: "conv" | "residual" | "concat" | "transposed";
   readonly filters: number;
   readonly kernel: number;
-  readonly norm: boolean;
+  readonly norm: "none" | "batch" | "filter-response";
   readonly pool: "max" | "avg" | "none";
   readonly bias: boolean;
 }
@@ -119,7 +123,7 @@ const piece = fc.record({
   ),
   filters: fc.integer({ min: 2, max: 5 }),
   kernel: fc.constantFrom(1, 2, 3),
-  norm: fc.boolean(),
+  norm: fc.constantFrom("none" as const, "batch" as const, "filter-response" as const),
   pool: fc.constantFrom("max" as const, "avg" as const, "none" as const),
   bias: fc.boolean(),
 });
@@ -144,8 +148,10 @@ function built({ bayesian, padded, activation, pieces, units, global }: Net): (x
       const same = { padding: padded ? ("same" as const) : 0 };
       const kernel = padded || h.shape[1] > 4 ? p.kernel : 1;
       const layer = (t: Tensor, name: string, filters = p.filters) => {
-        const y = conv(t, filters, kernel, { name, ...same, bias: p.bias || !p.norm });
-        return p.norm ? batchNorm2d(y, { name: `${name}/norm` }) : y;
+        const y = conv(t, filters, kernel, { name, ...same, bias: p.bias || p.norm !== "batch" });
+        if (p.norm === "none") return y;
+        if (p.norm === "batch") return batchNorm2d(y, { name: `${name}/norm` });
+        return filterResponseNorm2d(y, { name: `${name}/norm`, epsilon: 0.01, threshold: p.bias });
       };
       if (p.kind === "residual") {
         const first = activate(layer(h, `a${i}`));
@@ -169,7 +175,7 @@ describe("shrink", () => {
       fc.asyncProperty(net, fc.integer({ min: 0, max: 1 << 20 }), async (design, seed) => {
         using model = small(built(design));
         // where there is padding, what has no weights has to be zero to make no difference
-        stir(model, design.padded ? /fc|out\/bias|\/(rho)$/ : /\/(bias|gamma|beta|mean|variance)(\/mu)?$/);
+        stir(model, design.padded ? /fc|out\/bias|\/(rho)$/ : /\/(bias|gamma|beta|tau|mean|variance)(\/mu)?$/);
         const layers = costsOf(model).layers.filter(({ name }) => name !== "out");
         let killed = 0;
         for (const [i, { name }] of layers.entries()) {
@@ -266,7 +272,7 @@ describe("shrink", () => {
     closeTo(await means(less), await means(model));
     using least = await shrink(model, { parameters: 0.5, score: "magnitude" });
     expect((least.config.widths as Record<string, number>).inner).toBeGreaterThanOrEqual(1);
-    await expect(shrink(model, { parameters: 0.001 })).rejects.toThrow(/parameters of at least 0\.\d+, what remains with one channel a layer, where grouped convolutions keep theirs and those that they read, /); // biome-ignore format: long
+    await expect(shrink(model, { parameters: 0.001 })).rejects.toThrow(/parameters of at least 0\.\d+, what remains with one channel a layer and those that stay for conv2d \(layer grouped, at \S+\) and 1 more, received 0\.001$/); // biome-ignore format: long
   });
 
   test.each([false, true])(
@@ -291,6 +297,79 @@ describe("shrink", () => {
       expect(of("point")[2]).toBe(of("stem")[3]);
     },
   );
+
+  test("a filter goes with its filter response norm", async () => {
+    using model = small((x) => {
+      const h = filterResponseNorm2d(conv2d(x, 5, 3, { name: "conv" }), { name: "norm" });
+      return linear(globalAvgPool2d(relu(conv2d(h, 4, 3, { name: "next" }))), 3, { name: "out" });
+    });
+    stir(model, /bias|gamma|beta|tau/);
+    kill(model, "conv", [0, 3]);
+    using less = await shrink(model);
+    expect(less.config.widths).toEqual({ conv: 3 });
+    const rest = (name: string) => [1, 2, 4].map((i) => model.store.get(name)[i]);
+    for (const name of ["norm/gamma", "norm/beta", "norm/tau"]) expect([...less.store.get(name)]).toEqual(rest(name));
+    closeTo(await means(less), await means(model));
+  });
+
+  const norms = ["batch", "filter-response"] as const;
+  const nets: Record<string, () => Model> = {};
+  for (const model of modelNames) {
+    const side = /lenet|3conv3fc/.test(model) ? 28 : 8;
+    const rest = { model, bayesian: false, ...(model === "mobilenet" && { width: 0.25 }) };
+    nets[model] = () =>
+      model === "espcn"
+        ? createModel({ ...rest, input: [side, side, 1], likelihood: gaussian() })
+        : createModel({ ...rest, input: [side, side, 3], classes: 3 });
+    if (model === "resnet20" || model === "mobilenet")
+      nets[`${model} with filter response norm`] = () =>
+        createModel({ ...rest, norm: "filter-response", input: [side, side, 3], classes: 3 });
+  }
+  test.each(Object.entries(nets))("%s loses half of its multiply-adds", async (_, make) => {
+    using model = make();
+    using less = await shrink(model, { flops: 0.5, score: "magnitude" });
+    expect(costsOf(less).multiplyAdds).toBeLessThanOrEqual(0.5 * costsOf(model).multiplyAdds);
+    expect((await means(less, 2)).every(Number.isFinite)).toBe(true);
+  });
+
+  test.each([
+    ["zeros", [6, 6, 8], 0.5, false],
+    ["zeros", [6, 6, 6], 0.2, true], // without a channel to add
+    ["projection", [6, 6, 8], 0.2, true],
+    ["projection", [6, 6, 6], 0.2, true],
+  ] as const)("residual nets keep their shortcuts (%s, %j)", async (shortcut, filters, flops, stream) => {
+    for (const norm of norms) {
+      const options = { filters, blocks: [1, 2, 1], shortcut };
+      using model = small((x) => resnet(x, kit({ bayesian: false, norm }), 3, options));
+      using less = await shrink(model, { flops, score: "magnitude" });
+      expect(costsOf(less).multiplyAdds).toBeLessThanOrEqual(flops * costsOf(model).multiplyAdds);
+      expect("conv1" in (less.config.widths as object)).toBe(stream);
+      expect((await means(less)).every(Number.isFinite)).toBe(true);
+    }
+  });
+
+  test("a budget that cannot be met says why, with the number that was asked for", async () => {
+    const gain = (x: Tensor) =>
+      ops.mul(
+        x,
+        parameter("gain", [x.shape[3]], () => new Float32Array(x.shape[3]).fill(1)),
+      );
+    using own = small((x) => linear(globalAvgPool2d(gain(conv2d(x, 6, 3, { name: "conv" }))), 3));
+    const { train } = embeddedMnist();
+    const message = /flops of at least 1\.0000, what remains with one channel a layer and those that stay for mul \(at \S+\), received 0\.5$/; // biome-ignore format: long
+    await expect(shrink(own, { flops: 0.5 })).rejects.toThrow(message);
+    using depthwise = small((x) => linear(globalAvgPool2d(conv2d(x, 2, 3, { name: "first", groups: 2 })), 3));
+    await expect(shrink(depthwise, { flops: 0.5 })).rejects.toThrow(/those that stay for conv2d \(layer first, /);
+    using digits = new Model({
+      name: "digits",
+      input: [28, 28, 1],
+      likelihood: categorical(10),
+      build: (x) => linear(globalAvgPool2d(gain(conv2d(x, 6, 3))), 10),
+    });
+    const few = subset(train, [0, 1, 2, 3]);
+    const rounds = shrinkExperiment(digits, { train: few, test: few }, { flops: 0.5, rounds: 3, score: "magnitude" });
+    await expect(rounds).rejects.toThrow(message);
+  });
 
   test("residual streams go in groups", async () => {
     using model = small((x) => {

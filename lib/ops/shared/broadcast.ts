@@ -34,7 +34,7 @@ export function broadcastOp(name: string, onnxType: string, rest: Pick<OnnxOp, "
     },
     inplace: [0, 1],
     lists: ({ inputs: [a, b] }) => (sameShape(a.shape, b.shape) ? 0 : undefined),
-    channels: (flow, { inputs }) => flow.joined(inputs),
+    channels: (flow, node) => flow.joined(node),
     flops: (node: Node) => (node.inputs.length - 1) * node.outputs[0].size,
     onnx(ctx, node, inputs) {
       const rank = node.outputs[0].shape.length;

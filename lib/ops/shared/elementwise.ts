@@ -16,7 +16,7 @@ export function elementwiseOp<A extends Attrs = Attrs>(name: string, { check, ..
     },
     inplace: [0],
     lists: () => 0,
-    channels: (flow, { inputs }) => flow.joined(inputs),
+    channels: (flow, node) => flow.joined(node),
     flops: (node: Node<A>) => node.outputs[0].size,
     ...rest,
   };
