@@ -149,14 +149,15 @@ export function judge(evidence: Evidence): Verdict {
     skill !== undefined &&
     (skill < LEAST_SKILL ||
       (standardErrors < LEAST_STANDARD_ERRORS && trainingSkill !== undefined && trainingSkill < 2 * LEAST_SKILL));
+  const guess = `it is ${skill! > 0 ? "hardly" : "no"} better than a guess`; // the figures that follow must not deny it
   const scale = Math.max(1, Math.abs(record?.nll ?? 0));
   const heavy = klTerm !== undefined && klTerm > KL_DOMINATES * scale;
   const kl = () =>
     `the KL term of ${figure(klTerm!)} nats an image outweighs the fit (NLL ${figure(record!.nll!)}): lower beta, or train longer`;
   if (heavy && (trainingSkill ?? skill ?? 1) < KL_SKILL)
-    return failed("kl", `${nothing ? "it is no better than a guess" : "it is under-fitted"} (${compared}); ${kl()}`);
+    return failed("kl", `${nothing ? guess : "it is under-fitted"} (${compared}); ${kl()}`);
   if (nothing) {
-    const begin = `it is no better than a guess (${compared})`;
+    const begin = `${guess} (${compared})`;
     if (klTerm !== undefined && klTerm > scale) return failed("kl", `${begin}; ${kl()}`);
     const [cause, why] = slow(history, baseline.nll);
     return failed(cause, `${begin}; ${why}`);

@@ -87,7 +87,7 @@ describe("verdict on training that failed", () => {
     const v = of(appraisal(at(LEAST_SKILL - EPS)));
     expect(v).toMatchObject({ failed: true, cause: "unknown" });
     expect(v.sentence).toMatch(
-      /^Training failed: it is no better than a guess \(accuracy 14\.5 % against 10\.0 % for always “1”\); try/,
+      /^Training failed: it is hardly better than a guess \(accuracy 14\.5 % against 10\.0 % for always “1”\); try/,
     );
     expect(v.confidence).toBeUndefined();
   });
@@ -111,7 +111,7 @@ describe("verdict on training that failed", () => {
     expect(heavy(100, 0.1).sentence).toBe(
       "Training failed: it is under-fitted (accuracy 19.0 % against 10.0 % for always “1”); the KL term of 100 nats an image outweighs the fit (NLL 2): lower beta, or train longer.",
     );
-    expect(heavy(100, 0.01).sentence).toMatch(/it is no better than a guess .* lower beta/);
+    expect(heavy(100, 0.01).sentence).toMatch(/it is hardly better than a guess .* lower beta/);
     expect(heavy(3, 0.01)).toMatchObject({ failed: true, cause: "kl" }); // above the NLL, and nothing learned
     expect(heavy(1, 0.01)).toMatchObject({ failed: true, cause: "epochs" });
   });
