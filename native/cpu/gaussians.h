@@ -13,6 +13,7 @@ void fillGaussians(float* out, int64_t count, const GaussianFill& fill);
 void fillGaussians(double* out, int64_t count, const GaussianFill& fill);
 
 // What an instruction set has for it, said when the addon is loaded.
-void registerGaussians(int level, void (*f32)(float*, int64_t, const GaussianFill&),
-                       void (*f64)(double*, int64_t, const GaussianFill&));
+template <class T>
+using FillGaussians = void (*)(T* out, int64_t count, const GaussianFill& fill);
+void registerGaussians(int level, FillGaussians<float> f32, FillGaussians<double> f64);
 }  // namespace bayes

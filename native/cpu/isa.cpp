@@ -87,14 +87,11 @@ const OpEntry* findOp(const char* name) {
 }
 
 static struct {
-  void (*f32)(float*, int64_t, const GaussianFill&);
-  void (*f64)(double*, int64_t, const GaussianFill&);
+  FillGaussians<float> f32;
+  FillGaussians<double> f64;
 } fills[3];
 
-void registerGaussians(int level, void (*f32)(float*, int64_t, const GaussianFill&),
-                       void (*f64)(double*, int64_t, const GaussianFill&)) {
-  fills[level] = {f32, f64};
-}
+void registerGaussians(int level, FillGaussians<float> f32, FillGaussians<double> f64) { fills[level] = {f32, f64}; }
 void fillGaussians(float* out, int64_t count, const GaussianFill& fill) { fills[isaLevel()].f32(out, count, fill); }
 void fillGaussians(double* out, int64_t count, const GaussianFill& fill) { fills[isaLevel()].f64(out, count, fill); }
 
