@@ -101,8 +101,7 @@ try {
     const rows = "op rows on the emulated CUDA device, in three orders of threads";
     await sideBySide([
       ["the CUDA device on an emulated GPU", ["test/cuda"]],
-      // central differences cost most of it; the pack that the other one replays holds gradients to the CPU's
-      ...(existsSync(library) ? [[rows, ["test/cpu/ops.test.ts"], { ...emulated, DIFFERENCES: "no" }]] : []),
+      ...(existsSync(library) ? [[rows, ["test/cpu/ops.test.ts"], emulated]] : []),
       ["real data", ["test/data"]],
     ]);
     if (!existsSync(library)) console.log(`${rows}: skipped, there is no ${library}`);
