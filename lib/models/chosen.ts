@@ -1,12 +1,9 @@
 /** Temperature and threshold: chosen on validation images for the weights that a model has, and no others. */
-import { visible } from "../util/text.ts";
+import { warn } from "../util/warn.ts";
 import type { Model } from "./model.ts";
 
 /** What a model can have that was chosen for its weights. */
 export type Chosen = Pick<Model, "temperature" | "threshold">;
-
-/** A sentence for whoever runs the process, where nobody else listens. */
-export const warn = (sentence: string): void => process.emitWarning(visible(sentence), "BayesWarning");
 
 /**
  * Takes back what was chosen for other weights than the model has now, and says so of each.
